@@ -1,0 +1,115 @@
+"""Names, tags and UUIDs as types, checked when they are built.
+
+The rules are LVM2's (``lvm(8)``, "Valid names", and ``lib/misc/lvm-string.c``).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Self
+
+from vmgr.core.errors import InvalidName
+
+NAME_MAX = 127
+"""The longest group or volume name, in bytes (``NAME_LEN`` is 128 with the final NUL)."""
+
+TAG_MAX = 1024
+
+_NAME = re.compile(r"[A-Za-z0-9._+][A-Za-z0-9._+-]*").fullmatch
+_TAG = re.compile(r"[A-Za-z0-9._+/=!:#&][A-Za-z0-9._+/=!:#&-]*").fullmatch
+_UUID = re.compile(r"[A-Za-z0-9!#]{32}").fullmatch
+_UUID_GROUPS = (6, 4, 4, 4, 4, 4, 6)
+_UUID_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+class Uuid(str):
+    """An LVM2 UUID: 32 characters, kept without hyphens; :attr:`dashed` is the printed form.
+
+    Accepts both forms. Raises :class:`InvalidName`.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Check ``text`` (32 characters, or 38 with hyphens at LVM2's places)."""
+        plain = text.replace("-", "") if len(text) == 38 else text
+        if not _UUID(plain):
+            raise InvalidName(f"invalid UUID {text!r}", hint="a UUID has 32 letters and digits")
+        return super().__new__(cls, plain)
+
+    @property
+    def dashed(self) -> str:
+        """The form on disk in metadata text and in reports: ``6-4-4-4-4-4-6``."""
+        s = str(self)
+        return f"{s[:6]}-{s[6:10]}-{s[10:14]}-{s[14:18]}-{s[18:22]}-{s[22:26]}-{s[26:]}"
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Self:
+        """Make a UUID from at least 32 random bytes."""
+        if len(raw) < 32:
+            raise ValueError("a UUID needs 32 bytes")
+        return cls("".join(_UUID_ALPHABET[b % len(_UUID_ALPHABET)] for b in raw[:32]))
+
+
+class _Name(str):
+    __slots__ = ()
+    kind = "name"
+
+    def __new__(cls, text: str) -> Self:
+        if len(text) > NAME_MAX:
+            raise InvalidName(f"{cls.kind} {text!r} is longer than {NAME_MAX} characters")
+        if not _NAME(text) or text in (".", ".."):
+            raise InvalidName(
+                f"invalid {cls.kind} {text!r}",
+                hint="use letters, digits and . _ + - ; the first character is not a hyphen",
+            )
+        return super().__new__(cls, text)
+
+
+class VgName(_Name):
+    """A volume group's name."""
+
+    __slots__ = ()
+    kind = "volume group name"
+
+
+RESERVED_PREFIXES = ("snapshot", "pvmove")
+RESERVED_PARTS = (
+    "_cdata", "_cmeta", "_corig", "_cpool", "_cvol", "_imeta", "_iorig", "_mimage", "_mlog", "_pmspare",
+    "_rimage", "_rmeta", "_tdata", "_tmeta", "_vdata", "_vorigin", "_wcorig",
+)  # fmt: skip
+"""Name parts that LVM2 keeps for the helper volumes that it makes (``apply_lvname_restrictions``)."""
+
+
+class LvName(_Name):
+    """A logical volume's name, hidden volumes' included; :meth:`chosen` is for a user's choice."""
+
+    __slots__ = ()
+    kind = "logical volume name"
+
+    @classmethod
+    def chosen(cls, text: str) -> Self:
+        """A name that a user asked for: also refuses what is reserved for hidden volumes."""
+        name = cls(text)
+        for prefix in RESERVED_PREFIXES:
+            if name.startswith(prefix):
+                raise InvalidName(f"names starting {prefix!r} are reserved", hint="choose another name")
+        for part in RESERVED_PARTS:
+            if part in name:
+                raise InvalidName(f"names including {part!r} are reserved", hint="choose another name")
+        return name
+
+
+class Tag(str):
+    """A tag of a group, PV or volume, without the ``@`` that introduces it on a command line."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Check ``text``; a leading ``@`` is not part of a tag."""
+        if len(text) > TAG_MAX or not _TAG(text):
+            raise InvalidName(
+                f"invalid tag {text!r}",
+                hint="use letters, digits and _ + . - / = ! : # & ; the first character is not a hyphen",
+            )
+        return super().__new__(cls, text)
