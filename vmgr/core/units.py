@@ -8,7 +8,7 @@ subclasses of ``int``: they compare, hash and print as integers, and cost what i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Self, overload
+from typing import Self
 
 SECTOR_SIZE = 512
 """Bytes in a sector, whatever the disk's own block size: the kernel's unit and LVM2's."""
@@ -42,18 +42,10 @@ class _Unit(int):
 
     __rmul__ = __mul__
 
-    @overload  # type: ignore[override]
-    def __floordiv__(self, other: Self) -> int: ...
-    @overload
-    def __floordiv__(self, other: int) -> Self: ...
-    def __floordiv__(self, other: Self | int) -> Self | int:
-        """Divide by a plain integer (same unit) or by the same unit (a plain count)."""
-        quotient = int.__floordiv__(self, other)
-        if type(other) is type(self):
-            return quotient
+    def __floordiv__(self, other: int) -> Self:
         if isinstance(other, _Unit):
-            raise TypeError(f"cannot divide {type(self).__name__} by {type(other).__name__}")
-        return type(self)(quotient)
+            raise TypeError("divide by a plain number; extents_down and extents_up convert units")
+        return type(self)(int.__floordiv__(self, other))
 
     def __mod__(self, other: int) -> Self:
         if isinstance(other, _Unit) and type(other) is not type(self):

@@ -1,0 +1,412 @@
+"""The contract between vmgr and a target plugin: the hooks, and the values they exchange.
+
+A plugin is a module (or any object) with functions marked :data:`hookimpl`, registered in the entry-point
+group ``vmgr.targets``. Built-in targets are registered the same way as a stranger's. Every hook is
+pure: it gets core values and returns core values, and never touches a disk or the kernel.
+``vmgr-plugins(7)`` teaches it; :mod:`vmgr.core.targets` calls it.
+
+Which plugin is called is decided by what it declared in :class:`TargetInfo`: its type words
+(decode), its body classes (everything about an existing segment), its kernel targets (status), or
+its claim on a request. Only ``target_info``, ``decode_segment``, ``encode_segment`` and
+``segment_lines`` are needed to use volumes; each other hook has the default that is named in its
+docstring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+import pluggy
+from attrs import frozen
+
+from vmgr.core.ids import Uuid
+from vmgr.core.model import (
+    Area,
+    Fields,
+    FieldValue,
+    LogicalVolume,
+    PvArea,
+    Segment,
+    SegmentBody,
+    VolumeGroup,
+)
+from vmgr.core.units import Extents, Sectors
+
+if TYPE_CHECKING:
+    from vmgr.core.requests import ConvertVolume, CreateVolume, ExtendVolume, Stamp
+    from vmgr.core.table import DmDevice, TargetLine
+
+API_VERSION = 1
+"""The version of this contract. A plugin made for another one is refused when it is loaded."""
+
+PROJECT = "vmgr"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+# -- what a plugin declares -----------------------------------------------------------------------
+
+
+@frozen
+class KernelTarget:
+    """A device-mapper target that the plugin's tables use, and the oldest version that will do."""
+
+    name: str
+    version: tuple[int, int, int] = (1, 0, 0)
+
+
+@frozen
+class OptionSpec:
+    """An option that a plugin adds to commands.
+
+    ``kind``: ``flag``, ``number``, ``size`` (sectors; a bare number is in ``default_unit``), ``yesno``,
+    ``word``. ``commands`` names the commands that take it. ``choices`` limits a word.
+    """
+
+    name: str
+    kind: str
+    help: str
+    commands: tuple[str, ...]
+    short: str = ""
+    aliases: tuple[str, ...] = ()
+    metavar: str = ""
+    choices: tuple[str, ...] = ()
+    default_unit: str = "m"
+
+
+@frozen
+class ColumnSpec:
+    """A column that a plugin adds to ``lvs``.
+
+    ``kind``: ``string``, ``number``, ``size`` (Sectors), ``percent`` (a float, 0 to 100).
+    ``per_segment`` columns list one row for each segment. Plugins may share a column
+    by declaring it alike.
+    """
+
+    name: str
+    heading: str
+    kind: str
+    help: str
+    per_segment: bool = False
+
+
+@frozen
+class TargetInfo:
+    """What a plugin is. Returned by ``target_info``.
+
+    ``segment_types``: type words of the metadata text that it may claim. ``fields``: every field of such a
+    section that it reads or writes; others are kept for it. ``bodies``: its body classes. ``types``:
+    values of ``--type`` that name it. ``summary`` is one line for ``vmgr plugins``; ``manual`` is
+    its section of the man page, plain paragraphs separated by empty lines.
+    """
+
+    name: str
+    summary: str
+    segment_types: tuple[str, ...]
+    fields: frozenset[str]
+    bodies: tuple[type[SegmentBody], ...]
+    kernel_targets: tuple[KernelTarget, ...]
+    types: tuple[str, ...] = ()
+    options: tuple[OptionSpec, ...] = ()
+    columns: tuple[ColumnSpec, ...] = ()
+    manual: str = ""
+    api_version: int = API_VERSION
+
+
+class Claim:
+    """How strongly a plugin claims a request. Exactly one may say ``YES``."""
+
+    NO = 0
+    IF_NOBODY_ELSE = 1
+    YES = 2
+
+
+# -- values that hooks exchange -------------------------------------------------------------------
+
+
+class Names(Protocol):
+    """Turns names of the metadata text into identities and back, while a group is read or written."""
+
+    def area(self, name: str, start: int, length: int) -> Area:
+        """The area for a ``"name", start`` pair of the text, ``length`` extents long."""
+
+    def lv(self, name: str) -> Uuid:
+        """The UUID of the volume called ``name``."""
+
+    def area_name(self, area: Area) -> str:
+        """What an area's PV (``pv0``...) or volume is called in the text."""
+
+    def lv_name(self, lv: Uuid) -> str:
+        """What a volume is called in the text."""
+
+
+@frozen
+class Need:
+    """Space that a request needs, in one role.
+
+    ``areas`` runs of ``extents`` each, side by side (a stripe set, mirror legs). ``distinct`` asks for
+    a different PV for each of them; ``avoid`` for none of these PVs; ``with_role`` for
+    the PVs that the same-numbered areas of that role got. ``after`` are the areas that
+    the new ones continue: ``contiguous`` must start where they end, ``cling`` stays on their PVs.
+    ``whole`` forbids splitting an area into several runs.
+    """
+
+    role: str
+    areas: int
+    extents: Extents
+    distinct: bool = True
+    avoid: tuple[Uuid, ...] = ()
+    with_role: str = ""
+    after: tuple[PvArea, ...] = ()
+    whole: bool = False
+
+
+@frozen
+class SpaceNeeds:
+    """What a request needs: ``extents`` is the volume's gain after rounding; ``notes`` say what was rounded.
+
+    ``step`` is the multiple (in extents of the volume's length) that the size must have; the allocator uses it to
+    name the largest size that would fit.
+    """
+
+    extents: Extents
+    needs: tuple[Need, ...]
+    step: int = 1
+    notes: tuple[str, ...] = ()
+
+
+@frozen
+class Run:
+    """``extents`` extents in each of ``areas``, which lie side by side."""
+
+    areas: tuple[PvArea, ...]
+
+    @property
+    def extents(self) -> Extents:
+        """The length of each area."""
+        return self.areas[0].length
+
+
+Grant = Mapping[str, tuple[Run, ...]]
+"""What the allocator gave: for each role its runs, in the order of the volume's extents."""
+
+
+@frozen
+class ZeroRange:
+    """Sectors of a physical volume to be zeroed before the commit, counted from the start of ``area``."""
+
+    area: PvArea
+    start: Sectors
+    length: Sectors
+
+
+@frozen
+class Built:
+    """The outcome of a hook that makes or changes volumes.
+
+    ``volumes`` are new ones and changed ones (same UUID); ``main`` is the one the user asked for.
+    ``removed`` are volumes that go. ``zero`` is done before the commit: use it for headers that
+    the kernel will read (they lie in space that was free until now, so nothing is lost if
+    the commit never comes). ``wipe`` tells whether the main volume shall be wiped once it is active.
+    """
+
+    volumes: tuple[LogicalVolume, ...]
+    main: Uuid
+    removed: tuple[Uuid, ...] = ()
+    zero: tuple[ZeroRange, ...] = ()
+    wipe: bool = True
+    notes: tuple[str, ...] = ()
+
+
+@frozen
+class TargetStatus:
+    """What a status line of the kernel says.
+
+    ``percent`` (0 to 100) is fill or progress, None where there is none. ``health`` is ``""`` when all is well,
+    else a word such as ``invalid``, ``overflow``, ``merge failed``. ``done`` tells that a process
+    which the volume was in (a merge, a synchronisation) has ended. ``values`` are the
+    plugin's own, in columns that it declared.
+    """
+
+    percent: float | None = None
+    health: str = ""
+    done: bool = False
+    values: tuple[tuple[str, object], ...] = ()
+
+
+@frozen
+class VolumeFacts:
+    """What reports say of a volume or segment beyond what the core knows.
+
+    ``kind`` and ``target`` are the 1st and 7th letters of ``lv_attr``, ``""`` for LVM2's default; ``invalid``
+    puts ``I`` or ``S``-like state into the 5th letter (``state`` letter, ``""`` for the core's own). ``segtype``
+    is the word shown for the segment. ``values`` are columns that the plugin declared.
+    """
+
+    segtype: str
+    kind: str = ""
+    target: str = ""
+    state: str = ""
+    values: tuple[tuple[str, object], ...] = ()
+
+
+@frozen
+class Violation:
+    """A broken rule of the volume model, in words for a person."""
+
+    subject: str
+    rule: str
+
+
+@frozen
+class MappedRange:
+    """Where ``length`` sectors of a volume from its sector ``start`` lie: in ``area``, from sector ``offset``."""
+
+    start: Sectors
+    length: Sectors
+    area: Area
+    offset: Sectors
+
+
+# -- the hooks ------------------------------------------------------------------------------------
+
+
+class TargetSpec:
+    """The hook specifications. A plugin's functions take any subset of each hook's arguments."""
+
+    @hookspec
+    def target_info(self) -> TargetInfo:
+        """Say what the plugin is. Required."""
+        raise NotImplementedError
+
+    # a segment on disk
+
+    @hookspec
+    def decode_segment(
+        self, type_word: str, length: Extents, fields: Mapping[str, FieldValue], names: Names
+    ) -> SegmentBody | None:
+        """Turn a segment's section into a body, or None: not mine. Required.
+
+        ``fields`` holds the whole section but ``start_extent``, ``extent_count``, ``type`` and ``tags``.
+        Raise :class:`vmgr.core.errors.DamagedMetadata` for a section of this type that makes no sense.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def encode_segment(self, body: SegmentBody, names: Names) -> tuple[str, Fields]:
+        """Give the type word and the fields of a body, in LVM2's order. Required."""
+        raise NotImplementedError
+
+    # making and changing volumes
+
+    @hookspec
+    def claim_request(self, group: VolumeGroup, request: CreateVolume | ExtendVolume) -> int:
+        """Say whether a request is this plugin's, as a :class:`Claim`. Default: ``type`` is one of its types."""
+        raise NotImplementedError
+
+    @hookspec
+    def space_needed(
+        self, group: VolumeGroup, request: CreateVolume | ExtendVolume, extents: Extents
+    ) -> SpaceNeeds:
+        """Say what space a gain of ``extents`` needs. Default: the request is refused."""
+        raise NotImplementedError
+
+    @hookspec
+    def build_volumes(
+        self,
+        group: VolumeGroup,
+        request: CreateVolume | ExtendVolume,
+        blank: LogicalVolume,
+        grant: Grant,
+        stamp: Stamp,
+    ) -> Built:
+        """Make the visible and helper volumes from granted space. Default: refused.
+
+        ``blank`` is the volume to fill: for a creation new and without segments (name, tags, status,
+        times set), for an extension the volume as it is.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def join_segments(self, group: VolumeGroup, first: Segment, second: Segment) -> SegmentBody | None:
+        """The body of one segment for two neighbours, or None if they cannot be one. Default: None."""
+        raise NotImplementedError
+
+    @hookspec
+    def cut_segment(self, group: VolumeGroup, segment: Segment, start: Extents, length: Extents) -> SegmentBody:
+        """The body of ``length`` extents of ``segment`` from its extent ``start`` on. Default: refused."""
+        raise NotImplementedError
+
+    @hookspec
+    def convert(self, group: VolumeGroup, request: ConvertVolume, stamp: Stamp) -> Built:
+        """Carry out options that this plugin declared for ``lvconvert``. Default: refused."""
+        raise NotImplementedError
+
+    @hookspec
+    def finish(self, group: VolumeGroup, volume: LogicalVolume, status: TargetStatus, stamp: Stamp) -> Built | None:
+        """Change the metadata after a process in the kernel is ``done`` (a merge). Default: None, nothing to do."""
+        raise NotImplementedError
+
+    @hookspec
+    def removed_with(self, group: VolumeGroup, volume: LogicalVolume) -> tuple[Uuid, ...]:
+        """Volumes that go when ``volume`` goes, called for its own bodies and for those that refer to it.
+
+        Default: hidden volumes that its segments lie on or refer to.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def check_volume(self, group: VolumeGroup, volume: LogicalVolume) -> tuple[Violation, ...]:
+        """Rules of this target that ``volume`` breaks. Default: none."""
+        raise NotImplementedError
+
+    # in the kernel
+
+    @hookspec
+    def segment_lines(self, group: VolumeGroup, volume: LogicalVolume, segment: Segment) -> tuple[TargetLine, ...]:
+        """The table lines of one segment, in sectors of the volume. Required. None at all: it has no device."""
+        raise NotImplementedError
+
+    @hookspec
+    def layers(self, group: VolumeGroup, volume: LogicalVolume, base: DmDevice) -> tuple[DmDevice, ...]:
+        """The devices that ``volume`` becomes, from the one of its own lines; lowest first.
+
+        Called for the plugins of its segments and for those whose segments refer to it or lie
+        on it. The device that users see has :attr:`DmDevice.link`. Default: ``(base,)``.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def companions(self, group: VolumeGroup, volume: LogicalVolume) -> tuple[Uuid, ...]:
+        """Volumes that must be active whenever ``volume`` is, beyond those its devices need. Default: none.
+
+        Called for the plugins of its segments and for those whose segments refer to it.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def parse_status(self, target: str, params: str) -> TargetStatus:
+        """Read a status line of one of the plugin's kernel targets. Default: an empty status."""
+        raise NotImplementedError
+
+    # for people
+
+    @hookspec
+    def describe(
+        self, group: VolumeGroup, volume: LogicalVolume, segment: Segment, status: TargetStatus | None
+    ) -> VolumeFacts:
+        """What reports say of a segment. Default: the type word and nothing else.
+
+        Called for the plugins of its segments and, with their own segment, for those that refer to
+        ``volume``; the latter may only set ``kind``, ``target``, ``state`` and values.
+        ``status`` is None when the volume is not active or its status is not known.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def map_read(
+        self, group: VolumeGroup, segment: Segment, start: Sectors, length: Sectors
+    ) -> tuple[MappedRange, ...] | None:
+        """Where sectors of a segment lie (counted from its start); None: not to be had without a kernel."""
+        raise NotImplementedError

@@ -1,0 +1,320 @@
+"""The volume model: frozen values for a group, its physical volumes, volumes and segments.
+
+A group is one value; every operation makes a new one. Things refer to each other by UUID, never
+by name. What the format may hold and this model does not know is kept in ``extra`` and written back.
+Field names and their meaning are those of LVM2's metadata text (``vgcfgbackup``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+from attrs import evolve, frozen
+
+from vmgr.core.ids import LvName, Tag, Uuid, VgName
+from vmgr.core.units import Extents, Sectors
+
+Scalar = int | float | str
+
+
+@frozen
+class Section:
+    """A nested ``name { ... }`` of the metadata text whose meaning is not known here."""
+
+    fields: Fields
+
+
+FieldValue = Scalar | tuple[Scalar, ...] | Section
+Fields = tuple[tuple[str, FieldValue], ...]
+"""Fields in the order of the text. A tuple value is an array, also with one member or none."""
+
+POLICIES = ("contiguous", "cling", "cling_by_tags", "normal", "anywhere", "inherit")
+"""Allocation policies, strictest first; ``inherit`` (a volume's default) means the group's own."""
+
+
+@frozen
+class PvArea:
+    """``length`` extents of physical volume ``pv`` from its extent ``start``."""
+
+    pv: Uuid
+    start: Extents
+    length: Extents
+
+    @property
+    def end(self) -> Extents:
+        """The first extent after the area."""
+        return self.start + self.length
+
+
+@frozen
+class LvArea:
+    """``length`` extents of volume ``lv`` from its extent ``start``."""
+
+    lv: Uuid
+    start: Extents
+    length: Extents
+
+
+Area = PvArea | LvArea
+
+
+@frozen
+class Reference:
+    """A segment names another volume without lying on extents of it (``role``: the plugin's word)."""
+
+    lv: Uuid
+    role: str
+
+
+class SegmentBody:
+    """What a segment consists of. Each plugin has a frozen subclass of its own.
+
+    The core asks a body only for what is declared here; everything else is between the body and
+    its plugin.
+    """
+
+    __slots__ = ()
+
+    @property
+    def areas(self) -> tuple[Area, ...]:
+        """The extents that the segment occupies, in the order that its table uses them."""
+        return ()
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """Volumes that the segment needs beyond those in :attr:`areas`."""
+        return ()
+
+    @property
+    def step(self) -> int:
+        """A segment's length must be a multiple of this many extents."""
+        return 1
+
+    def with_areas(self, areas: tuple[Area, ...]) -> SegmentBody:
+        """The same body on other extents, one for each of :attr:`areas` (a move)."""
+        if areas != self.areas:
+            raise TypeError(f"{type(self).__name__} has no areas to replace")
+        return self
+
+
+@frozen
+class UnknownBody(SegmentBody):
+    """A segment whose type no installed plugin claims: kept as it is, listed, never changed."""
+
+    type_word: str
+    fields: Fields
+
+
+@frozen
+class Segment:
+    """``length`` extents of a volume from its extent ``start``, stored as ``body`` says."""
+
+    start: Extents
+    length: Extents
+    body: SegmentBody
+    tags: tuple[Tag, ...] = ()
+    extra: Fields = ()
+
+    @property
+    def end(self) -> Extents:
+        """The first extent after the segment."""
+        return self.start + self.length
+
+
+@frozen
+class LogicalVolume:
+    """A logical volume, hidden helpers included.
+
+    ``status`` (``READ``, ``WRITE``, ``VISIBLE``...) and ``flags`` keep the order of the text.
+    ``created`` is seconds since 1970, 0 if unknown. ``read_ahead`` is in sectors; None is "auto",
+    0 is "none". ``minor`` and ``major`` are persistent numbers or None.
+    """
+
+    id: Uuid
+    name: LvName
+    status: tuple[str, ...] = ("READ", "WRITE", "VISIBLE")
+    flags: tuple[str, ...] = ()
+    tags: tuple[Tag, ...] = ()
+    created: int = 0
+    host: str = ""
+    alloc: str = "inherit"
+    profile: str = ""
+    read_ahead: int | None = None
+    major: int | None = None
+    minor: int | None = None
+    segments: tuple[Segment, ...] = ()
+    extra: Fields = ()
+
+    @property
+    def size(self) -> Extents:
+        """The volume's length: the end of its last segment."""
+        return self.segments[-1].end if self.segments else Extents(0)
+
+    @property
+    def visible(self) -> bool:
+        """Whether the volume is shown to users by its own name."""
+        return "VISIBLE" in self.status
+
+    @property
+    def writable(self) -> bool:
+        """Whether the volume may be written to (``WRITE`` in its status)."""
+        return "WRITE" in self.status
+
+    def areas(self) -> Iterator[Area]:
+        """All areas of all segments, in order."""
+        for segment in self.segments:
+            yield from segment.body.areas
+
+    def references(self) -> Iterator[Reference]:
+        """All references of all segments, in order."""
+        for segment in self.segments:
+            yield from segment.body.references
+
+
+@frozen
+class PhysicalVolume:
+    """A physical volume as its group knows it.
+
+    ``device`` is the last known path, a hint only. ``dev_size``, ``pe_start`` and ``ba_start`` /
+    ``ba_size`` (the bootloader area) are in sectors; ``pe_count`` in extents.
+    """
+
+    id: Uuid
+    device: str
+    status: tuple[str, ...]
+    dev_size: Sectors
+    pe_start: Sectors
+    pe_count: Extents
+    flags: tuple[str, ...] = ()
+    tags: tuple[Tag, ...] = ()
+    ba_start: Sectors = Sectors(0)
+    ba_size: Sectors = Sectors(0)
+    extra: Fields = ()
+
+    @property
+    def allocatable(self) -> bool:
+        """Whether the allocator may use it (``pvchange -x``)."""
+        return "ALLOCATABLE" in self.status
+
+    @property
+    def missing(self) -> bool:
+        """Whether the group was written while this PV was not there."""
+        return "MISSING" in self.flags or "MISSING" in self.status
+
+
+@frozen
+class VolumeGroup:
+    """A volume group: one value, with everything in it.
+
+    ``extent_size`` is in sectors. ``max_lv`` and ``max_pv`` are 0 for no limit;
+    ``metadata_copies`` is 0 for "all". ``system_id`` names the host that owns the group, empty for any.
+    """
+
+    id: Uuid
+    name: VgName
+    seqno: int
+    extent_size: Sectors
+    status: tuple[str, ...] = ("RESIZEABLE", "READ", "WRITE")
+    flags: tuple[str, ...] = ()
+    tags: tuple[Tag, ...] = ()
+    alloc: str = "normal"
+    max_lv: int = 0
+    max_pv: int = 0
+    metadata_copies: int = 0
+    system_id: str = ""
+    lock_type: str = ""
+    profile: str = ""
+    pvs: tuple[PhysicalVolume, ...] = ()
+    lvs: tuple[LogicalVolume, ...] = ()
+    extra: Fields = ()
+
+    # -- looking things up ------------------------------------------------------------------------
+
+    @cached_property
+    def lv_by_id(self) -> dict[Uuid, LogicalVolume]:
+        """Every volume, hidden ones included, by UUID."""
+        return {lv.id: lv for lv in self.lvs}
+
+    @cached_property
+    def lv_by_name(self) -> dict[str, LogicalVolume]:
+        """Every volume, hidden ones included, by name."""
+        return {lv.name: lv for lv in self.lvs}
+
+    @cached_property
+    def pv_by_id(self) -> dict[Uuid, PhysicalVolume]:
+        """Every physical volume by UUID."""
+        return {pv.id: pv for pv in self.pvs}
+
+    @cached_property
+    def referrers(self) -> dict[Uuid, tuple[LogicalVolume, ...]]:
+        """For each volume that others lie on or refer to: those others, in the group's order."""
+        found: dict[Uuid, list[LogicalVolume]] = {}
+        for lv in self.lvs:
+            targets = {r.lv for r in lv.references()}
+            targets.update(a.lv for a in lv.areas() if isinstance(a, LvArea))
+            for target in targets:
+                found.setdefault(target, []).append(lv)
+        return {target: tuple(lvs) for target, lvs in found.items()}
+
+    @cached_property
+    def used(self) -> dict[Uuid, tuple[PvArea, ...]]:
+        """For each physical volume: the areas that segments occupy, sorted by start."""
+        found: dict[Uuid, list[PvArea]] = {pv.id: [] for pv in self.pvs}
+        for lv in self.lvs:
+            for area in lv.areas():
+                if isinstance(area, PvArea):
+                    found.setdefault(area.pv, []).append(area)
+        return {pv: tuple(sorted(areas, key=lambda a: a.start)) for pv, areas in found.items()}
+
+    # -- sums -------------------------------------------------------------------------------------
+
+    @cached_property
+    def extents(self) -> Extents:
+        """All extents of all physical volumes."""
+        return Extents.total(pv.pe_count for pv in self.pvs)
+
+    @cached_property
+    def allocated(self) -> Extents:
+        """Extents that segments occupy."""
+        return Extents.total(area.length for areas in self.used.values() for area in areas)
+
+    @property
+    def free(self) -> Extents:
+        """Extents that no segment occupies, those of non-allocatable PVs included."""
+        return self.extents - self.allocated
+
+    # -- state ------------------------------------------------------------------------------------
+
+    @property
+    def exported(self) -> bool:
+        """Whether ``vgexport`` has put the group out of use."""
+        return "EXPORTED" in self.status
+
+    @property
+    def partial(self) -> bool:
+        """Whether a PV is marked missing in the metadata."""
+        return any(pv.missing for pv in self.pvs)
+
+    @property
+    def has_unknown(self) -> bool:
+        """Whether a segment's type is claimed by no installed plugin."""
+        return any(isinstance(s.body, UnknownBody) for lv in self.lvs for s in lv.segments)
+
+    # -- making the next one ----------------------------------------------------------------------
+
+    def with_lv(self, *lvs: LogicalVolume) -> VolumeGroup:
+        """The group with each of ``lvs`` in the place of the one of the same UUID, or added at the end."""
+        new = {lv.id: lv for lv in lvs}
+        kept = [new.pop(lv.id, lv) for lv in self.lvs]
+        return evolve(self, lvs=(*kept, *new.values()))
+
+    def without_lv(self, *ids: Uuid) -> VolumeGroup:
+        """The group without the volumes ``ids``."""
+        return evolve(self, lvs=tuple(lv for lv in self.lvs if lv.id not in ids))
+
+    def with_pv(self, *pvs: PhysicalVolume) -> VolumeGroup:
+        """The group with each of ``pvs`` in the place of the one of the same UUID, or added at the end."""
+        new = {pv.id: pv for pv in pvs}
+        kept = [new.pop(pv.id, pv) for pv in self.pvs]
+        return evolve(self, pvs=(*kept, *new.values()))
