@@ -1,0 +1,108 @@
+"""From volumes to device-mapper devices: the stack of one volume, and of a set of them, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from vmgr.core.errors import InvalidGroup
+from vmgr.core.model import LvArea
+from vmgr.core.naming import dm_name, dm_uuid
+from vmgr.core.table import DevRef, DmDevice, TargetLine
+from vmgr.core.units import Sectors
+
+if TYPE_CHECKING:
+    from vmgr.core.ids import Uuid
+    from vmgr.core.model import LogicalVolume, VolumeGroup
+    from vmgr.core.targets import Targets
+
+
+def base_device(group: VolumeGroup, volume: LogicalVolume, targets: Targets) -> DmDevice | None:
+    """The device of the volume's own segments, or None if they have no lines."""
+    lines: list[TargetLine] = []
+    for segment in volume.segments:
+        lines.extend(targets.segment_lines(group, volume, segment))
+    if not lines:
+        return None
+    numbers = None
+    if "FIXED_MINOR" in volume.status and volume.minor is not None:
+        numbers = (volume.major if volume.major is not None and volume.major >= 0 else -1, volume.minor)
+    return DmDevice(
+        name=dm_name(group.name, volume.name),
+        uuid=dm_uuid(group.id, volume.id),
+        table=tuple(lines),
+        read_only=not volume.writable,
+        link=(group.name, volume.name) if volume.visible else None,
+        numbers=numbers,
+        read_ahead=None if volume.read_ahead is None else Sectors(volume.read_ahead),
+    )
+
+
+def volume_devices(group: VolumeGroup, volume: LogicalVolume, targets: Targets) -> tuple[DmDevice, ...]:
+    """The devices that ``volume`` itself becomes, lowest first; those that it needs are not among them."""
+    base = base_device(group, volume, targets)
+    return () if base is None else targets.layers(group, volume, base)
+
+
+def together(group: VolumeGroup, volumes: Iterable[Uuid], targets: Targets) -> tuple[Uuid, ...]:
+    """``volumes`` with all that must be active whenever one of them is, in the group's order."""
+    by_id = group.lv_by_id
+    todo = list(volumes)
+    found: set[Uuid] = set()
+    while todo:
+        lv = todo.pop()
+        if lv in found or lv not in by_id:
+            continue
+        found.add(lv)
+        todo.extend(targets.companions(group, by_id[lv]))
+    return tuple(lv.id for lv in group.lvs if lv.id in found)
+
+
+def stack(group: VolumeGroup, volumes: Iterable[Uuid], targets: Targets) -> tuple[DmDevice, ...]:
+    """All devices that must exist for ``volumes`` to be active: each after those that it refers to.
+
+    Companions and the volumes that segments lie on are included. Raises :class:`InvalidGroup` for tables
+    that refer to each other in a circle or to a device that no volume has.
+    """
+    by_id = group.lv_by_id
+    wanted = list(together(group, volumes, targets))
+    devices: dict[str, DmDevice] = {}
+    owner: dict[str, Uuid] = {}
+    done: set[Uuid] = set()
+    while wanted:
+        lv_id = wanted.pop(0)
+        if lv_id in done:
+            continue
+        done.add(lv_id)
+        volume = by_id[lv_id]
+        for device in volume_devices(group, volume, targets):
+            devices[device.uuid] = device
+            owner[device.uuid] = lv_id
+        below = {a.lv for a in volume.areas() if isinstance(a, LvArea)}
+        below.update(r.lv for r in volume.references())
+        wanted.extend(lv for lv in below if lv in by_id)
+
+    ordered: dict[str, DmDevice] = {}
+    visiting: list[str] = []
+
+    def visit(uuid: str) -> None:
+        if uuid in ordered:
+            return
+        if uuid in visiting:
+            raise InvalidGroup(f"devices refer to each other in a circle: {' -> '.join([*visiting, uuid])}")
+        if uuid not in devices:
+            raise InvalidGroup(f"table of {visiting[-1]} refers to unknown device {uuid}")
+        visiting.append(uuid)
+        for need in devices[uuid].needs():
+            visit(need)
+        visiting.pop()
+        ordered[uuid] = devices[uuid]
+
+    for uuid in devices:
+        visit(uuid)
+    return tuple(ordered.values())
+
+
+def lv_reference(group: VolumeGroup, lv: Uuid, layer: str = "") -> DevRef:
+    """A table reference to volume ``lv``'s device, or to the helper device called ``layer``."""
+    return DevRef(dm_uuid(group.id, lv, layer))

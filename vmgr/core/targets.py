@@ -1,0 +1,397 @@
+"""The typed facade around pluggy: finds the one plugin that a thing belongs to and calls its hook.
+
+pluggy's own hook calls run every plugin, last registered first, and are untyped; a volume manager
+needs exactly one answer, and an error that names the plugins when there is none or there are
+two. So each hook implementation is called through the plugin that was chosen, and nothing else in vmgr calls hooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from vmgr.core.errors import PluginError, Refused, UnclaimedSegment, UsageError
+from vmgr.core.hooks import (
+    API_VERSION,
+    PROJECT,
+    Built,
+    Claim,
+    Grant,
+    MappedRange,
+    Names,
+    SpaceNeeds,
+    TargetInfo,
+    TargetSpec,
+    TargetStatus,
+    VolumeFacts,
+)
+from vmgr.core.model import Fields, FieldValue, LogicalVolume, Segment, SegmentBody, UnknownBody, VolumeGroup
+
+if TYPE_CHECKING:
+    from vmgr.core.hooks import Violation
+    from vmgr.core.ids import Uuid
+    from vmgr.core.requests import ConvertVolume, CreateVolume, ExtendVolume, Stamp
+    from vmgr.core.table import DmDevice, TargetLine
+    from vmgr.core.units import Extents, Sectors
+
+REQUIRED = ("target_info", "decode_segment", "encode_segment", "segment_lines")
+
+
+class _Plugin:
+    """One registered plugin: its declaration and its hook functions, each taking all the hook's arguments."""
+
+    __slots__ = ("_hooks", "info", "name")
+
+    def __init__(self, name: str, hooks: dict[str, Callable[..., Any]], info: TargetInfo) -> None:
+        self.name = name
+        self.info = info
+        self._hooks = hooks
+
+    def has(self, hook: str) -> bool:
+        return hook in self._hooks
+
+    def hook(self, hook: str) -> Callable[..., Any] | None:
+        return self._hooks.get(hook)
+
+
+def _all_arguments(impl: Any, names: tuple[str, ...]) -> Callable[..., Any]:
+    """An implementation may take a subset of a hook's arguments; make it take them all, by position."""
+    function: Callable[..., Any] = impl.function
+    if tuple(impl.argnames) == names:
+        return function
+    wanted = tuple(names.index(n) for n in impl.argnames)
+
+    def call(*args: Any) -> Any:
+        return function(*(args[i] for i in wanted))
+
+    return call
+
+
+class Targets:
+    """All registered target plugins. Immutable once built."""
+
+    def __init__(self, plugins: Iterable[tuple[str, object]]) -> None:
+        """Register ``plugins``, pairs of an entry-point name and a plugin object.
+
+        Raises :class:`PluginError` for one that breaks the contract.
+        """
+        manager = pluggy.PluginManager(PROJECT)
+        manager.add_hookspecs(TargetSpec)
+        functions: dict[str, dict[str, Callable[..., Any]]] = {}
+        for name, plugin in plugins:
+            try:
+                manager.register(plugin, name)
+            except (ValueError, pluggy.PluginValidationError) as error:
+                raise PluginError(f"target plugin {name!r} cannot be registered: {error}") from error
+            functions[name] = {}
+        for hook_name, caller in vars(manager.hook).items():
+            if hook_name.startswith("_"):
+                continue
+            argnames = tuple(caller.spec.argnames) if caller.spec else ()
+            for impl in caller.get_hookimpls():
+                functions[impl.plugin_name][hook_name] = _all_arguments(impl, argnames)
+        self._plugins = tuple(self._admit(name, hooks) for name, hooks in functions.items())
+        self._by_word: dict[str, list[_Plugin]] = {}
+        self._by_body: dict[type[SegmentBody], _Plugin] = {}
+        self._by_kernel: dict[str, _Plugin] = {}
+        for plugin in self._plugins:
+            for word in plugin.info.segment_types:
+                self._by_word.setdefault(word, []).append(plugin)
+            for body in plugin.info.bodies:
+                self._own(self._by_body, body, plugin)
+            for target in plugin.info.kernel_targets:
+                self._by_kernel.setdefault(target.name, plugin)
+
+    @staticmethod
+    def _own(table: dict[Any, _Plugin], key: Any, plugin: _Plugin) -> None:
+        other = table.setdefault(key, plugin)
+        if other is not plugin:
+            raise PluginError(f"plugins {other.name!r} and {plugin.name!r} both declare {key.__name__}")
+
+    @staticmethod
+    def _admit(name: str, hooks: dict[str, Callable[..., Any]]) -> _Plugin:
+        missing = [hook for hook in REQUIRED if hook not in hooks]
+        if missing:
+            raise PluginError(
+                f"target plugin {name!r} lacks {', '.join(missing)}",
+                hint="vmgr-plugins(7) lists the hooks that every plugin needs",
+            )
+        info = hooks["target_info"]()
+        if not isinstance(info, TargetInfo):
+            raise PluginError(f"target plugin {name!r}: target_info must return a TargetInfo")
+        if info.api_version != API_VERSION:
+            raise PluginError(
+                f"target plugin {name!r} is made for hook API {info.api_version}, this vmgr has {API_VERSION}",
+                hint="install a matching version of the plugin",
+            )
+        return _Plugin(name, hooks, info)
+
+    # -- what there is ----------------------------------------------------------------------------
+
+    def infos(self) -> tuple[TargetInfo, ...]:
+        """The declarations of all plugins, in the order of registration."""
+        return tuple(p.info for p in self._plugins)
+
+    def owner(self, body: SegmentBody) -> TargetInfo | None:
+        """The declaration of the plugin that ``body`` belongs to; None for an unknown type."""
+        plugin = self._by_body.get(type(body))
+        return plugin.info if plugin else None
+
+    def _of(self, body: SegmentBody) -> _Plugin:
+        plugin = self._by_body.get(type(body))
+        if plugin is None:
+            word = body.type_word if isinstance(body, UnknownBody) else type(body).__name__
+            raise UnclaimedSegment(
+                f"no installed plugin knows segment type {word!r}",
+                hint="`vmgr plugins` lists what is installed; install the plugin for this type",
+            )
+        return plugin
+
+    def _around(self, group: VolumeGroup, volume: LogicalVolume) -> list[_Plugin]:
+        """Plugins of the volume's own segments, then those whose segments lie on it or refer to it."""
+        found: dict[str, _Plugin] = {}
+        for lv in (volume, *group.referrers.get(volume.id, ())):
+            for segment in lv.segments:
+                plugin = self._by_body.get(type(segment.body))
+                if plugin is not None:
+                    found.setdefault(plugin.name, plugin)
+        return list(found.values())
+
+    # -- a segment on disk ------------------------------------------------------------------------
+
+    def decode(
+        self, type_word: str, length: Extents, fields: Mapping[str, FieldValue], names: Names
+    ) -> tuple[SegmentBody, Fields]:
+        """Turn a section into (body, fields that its plugin does not know).
+
+        An unclaimed section becomes an :class:`UnknownBody`. Two claims raise :class:`UnclaimedSegment`.
+        """
+        claims: list[tuple[_Plugin, SegmentBody]] = []
+        for plugin in self._by_word.get(type_word, ()):
+            body = plugin._hooks["decode_segment"](type_word, length, fields, names)
+            if body is not None:
+                claims.append((plugin, body))
+        if not claims:
+            return UnknownBody(type_word, tuple(fields.items())), ()
+        if len(claims) > 1:
+            raise UnclaimedSegment(
+                f"plugins {' and '.join(p.name for p, _ in claims)} both claim a segment of type {type_word!r}",
+                hint="uninstall one of them",
+            )
+        plugin, body = claims[0]
+        known = plugin.info.fields
+        if fields.keys() <= known:
+            return body, ()
+        return body, tuple((k, v) for k, v in fields.items() if k not in known)
+
+    def encode(self, body: SegmentBody, names: Names) -> tuple[str, Fields]:
+        """The type word and fields of ``body``, in LVM2's order."""
+        if isinstance(body, UnknownBody):
+            return body.type_word, body.fields
+        word, fields = self._of(body)._hooks["encode_segment"](body, names)
+        return word, fields
+
+    # -- making and changing ----------------------------------------------------------------------
+
+    def choose(self, group: VolumeGroup, request: CreateVolume | ExtendVolume) -> TargetInfo:
+        """The plugin that ``request`` is for."""
+        return self._chosen(group, request).info
+
+    def _chosen(self, group: VolumeGroup, request: CreateVolume | ExtendVolume) -> _Plugin:
+        if request.type is not None and not any(request.type in p.info.types for p in self._plugins):
+            known = sorted({t for p in self._plugins for t in p.info.types})
+            raise UsageError(f"unknown segment type {request.type!r}", hint=f"known types: {', '.join(known)}")
+        strong: list[_Plugin] = []
+        weak: list[_Plugin] = []
+        for plugin in self._plugins:
+            hook = plugin.hook("claim_request")
+            if hook is not None:
+                claim = hook(group, request)
+            else:
+                claim = Claim.YES if request.type in plugin.info.types else Claim.NO
+            if claim == Claim.YES:
+                strong.append(plugin)
+            elif claim == Claim.IF_NOBODY_ELSE:
+                weak.append(plugin)
+        claims = strong or weak
+        if len(claims) == 1:
+            return claims[0]
+        if not claims:
+            raise UsageError("these options do not fit together", hint="give --type to say what to make")
+        raise UnclaimedSegment(f"plugins {' and '.join(p.name for p in claims)} both claim this request")
+
+    def space_needed(
+        self, group: VolumeGroup, request: CreateVolume | ExtendVolume, extents: Extents
+    ) -> SpaceNeeds:
+        """What space the request needs. Raises :class:`Refused` if its plugin makes no volumes."""
+        plugin = self._chosen(group, request)
+        hook = plugin.hook("space_needed")
+        if hook is None or not plugin.has("build_volumes"):
+            raise Refused(f"target {plugin.info.name} cannot make or extend volumes")
+        needs = hook(group, request, extents)
+        assert isinstance(needs, SpaceNeeds)
+        return needs
+
+    def build_volumes(
+        self,
+        group: VolumeGroup,
+        request: CreateVolume | ExtendVolume,
+        blank: LogicalVolume,
+        grant: Grant,
+        stamp: Stamp,
+    ) -> Built:
+        """The volumes made from granted space."""
+        hook = self._chosen(group, request).hook("build_volumes")
+        assert hook is not None
+        built = hook(group, request, blank, grant, stamp)
+        assert isinstance(built, Built)
+        return built
+
+    def join(self, group: VolumeGroup, first: Segment, second: Segment) -> SegmentBody | None:
+        """The body of one segment in the place of two neighbours, or None."""
+        if type(first.body) is not type(second.body) or isinstance(first.body, UnknownBody):
+            return None
+        hook = self._of(first.body).hook("join_segments")
+        body: SegmentBody | None = hook(group, first, second) if hook else None
+        return body
+
+    def cut(self, group: VolumeGroup, segment: Segment, start: Extents, length: Extents) -> SegmentBody:
+        """The body of a part of ``segment``. Raises :class:`Refused` if its target cannot be cut."""
+        plugin = self._of(segment.body)
+        hook = plugin.hook("cut_segment")
+        if hook is None:
+            raise Refused(f"a {plugin.info.name} segment cannot be made shorter")
+        body: SegmentBody = hook(group, segment, start, length)
+        return body
+
+    def convert(self, group: VolumeGroup, request: ConvertVolume, stamp: Stamp) -> Built:
+        """Carry out a conversion by the plugin that declared the given options."""
+        given = {name for name, _ in request.options}
+        for plugin in self._plugins:
+            declared = {o.name for o in plugin.info.options if "lvconvert" in o.commands}
+            hook = plugin.hook("convert")
+            if hook is not None and given and given <= declared:
+                built = hook(group, request, stamp)
+                assert isinstance(built, Built)
+                return built
+        raise UsageError("no target offers this conversion", hint="see lvconvert(8) for the options")
+
+    def finish(self, group: VolumeGroup, volume: LogicalVolume, status: TargetStatus, stamp: Stamp) -> Built | None:
+        """The metadata change that is due after a kernel process on ``volume`` is done, if any."""
+        for plugin in self._around(group, volume):
+            hook = plugin.hook("finish")
+            built = hook(group, volume, status, stamp) if hook else None
+            if built is not None:
+                assert isinstance(built, Built)
+                return built
+        return None
+
+    def removed_with(self, group: VolumeGroup, volume: LogicalVolume) -> tuple[Uuid, ...]:
+        """Volumes that go when ``volume`` goes (not those that go with these in turn)."""
+        found: dict[Uuid, None] = {}
+        plugins = self._around(group, volume)
+        for plugin in plugins:
+            hook = plugin.hook("removed_with")
+            for lv in hook(group, volume) if hook else ():
+                found.setdefault(lv)
+        own = {p.name for s in volume.segments if (p := self._by_body.get(type(s.body)))}
+        if not any(p.has("removed_with") for p in plugins if p.name in own):
+            by_id = group.lv_by_id
+            below = [r.lv for r in volume.references()]
+            below += [a.lv for a in volume.areas() if hasattr(a, "lv")]
+            for lv in below:
+                if not by_id[lv].visible:
+                    found.setdefault(lv)
+        return tuple(found)
+
+    def check_volume(self, group: VolumeGroup, volume: LogicalVolume) -> tuple[Violation, ...]:
+        """Rules of its targets that ``volume`` breaks."""
+        found: list[Violation] = []
+        seen: set[str] = set()
+        for segment in volume.segments:
+            plugin = self._by_body.get(type(segment.body))
+            if plugin is None or plugin.name in seen:
+                continue
+            seen.add(plugin.name)
+            hook = plugin.hook("check_volume")
+            if hook is not None:
+                found.extend(hook(group, volume))
+        return tuple(found)
+
+    # -- in the kernel ----------------------------------------------------------------------------
+
+    def segment_lines(self, group: VolumeGroup, volume: LogicalVolume, segment: Segment) -> tuple[TargetLine, ...]:
+        """The table lines of one segment."""
+        lines: tuple[TargetLine, ...] = self._of(segment.body)._hooks["segment_lines"](group, volume, segment)
+        return lines
+
+    def layers(self, group: VolumeGroup, volume: LogicalVolume, base: DmDevice) -> tuple[DmDevice, ...]:
+        """The devices that ``volume`` becomes, lowest first.
+
+        At most one plugin may put layers on a volume; two raise :class:`UnclaimedSegment`.
+        """
+        result: tuple[DmDevice, ...] = (base,)
+        by = ""
+        for plugin in self._around(group, volume):
+            hook = plugin.hook("layers")
+            devices = hook(group, volume, base) if hook else (base,)
+            if devices != (base,):
+                if by:
+                    raise UnclaimedSegment(f"plugins {by} and {plugin.name} both put layers on {volume.name}")
+                result, by = devices, plugin.name
+        return result
+
+    def companions(self, group: VolumeGroup, volume: LogicalVolume) -> tuple[Uuid, ...]:
+        """Volumes that must be active whenever ``volume`` is."""
+        found: dict[Uuid, None] = {}
+        for plugin in self._around(group, volume):
+            hook = plugin.hook("companions")
+            for lv in hook(group, volume) if hook else ():
+                found.setdefault(lv)
+        return tuple(found)
+
+    def parse_status(self, target: str, params: str) -> TargetStatus:
+        """Read a status line of kernel target ``target``."""
+        plugin = self._by_kernel.get(target)
+        hook = plugin.hook("parse_status") if plugin else None
+        status = hook(target, params) if hook else None
+        return status if status is not None else TargetStatus()
+
+    # -- for people -------------------------------------------------------------------------------
+
+    def describe(
+        self, group: VolumeGroup, volume: LogicalVolume, segment: Segment, status: TargetStatus | None
+    ) -> VolumeFacts:
+        """What reports say of ``segment`` of ``volume``, with what volumes that refer to it add."""
+        from attrs import evolve
+
+        if isinstance(segment.body, UnknownBody):
+            return VolumeFacts(segment.body.type_word)
+        plugin = self._of(segment.body)
+        hook = plugin.hook("describe")
+        facts: VolumeFacts = hook(group, volume, segment, status) if hook else VolumeFacts(plugin.info.name)
+        for other in group.referrers.get(volume.id, ()):
+            for theirs in other.segments:
+                owner = self._by_body.get(type(theirs.body))
+                add = owner.hook("describe") if owner else None
+                if add is None:
+                    continue
+                more: VolumeFacts = add(group, volume, theirs, status)
+                facts = evolve(
+                    facts,
+                    kind=more.kind or facts.kind,
+                    target=more.target or facts.target,
+                    state=more.state or facts.state,
+                    values=facts.values + more.values,
+                )
+        return facts
+
+    def map_read(
+        self, group: VolumeGroup, segment: Segment, start: Sectors, length: Sectors
+    ) -> tuple[MappedRange, ...] | None:
+        """Where sectors of a segment lie, or None if that takes a kernel."""
+        hook = self._of(segment.body).hook("map_read")
+        ranges: tuple[MappedRange, ...] | None = hook(group, segment, start, length) if hook else None
+        return ranges
