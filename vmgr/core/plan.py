@@ -1,0 +1,531 @@
+"""From a change to steps: pure, and the only place that decides their order.
+
+``plan_change(change, live, targets)`` compares the devices that the active volumes have with those that
+they shall have, and puts the steps into the order that survives a power cut at any of them:
+
+1. labels of new physical volumes; zeroing of headers in space that was free;
+2. devices that go and that no reloaded device is connected with are removed: from here on they
+   are only inactive, and the metadata still describes them;
+3. the text is written beside the old one, and named in the precommit slot;
+4. new devices below a live one are made, and the tables of live ones are loaded beside the old;
+5. live devices are suspended, from the top down; nothing touches a disk but the commit;
+6. the commit: one sector for each metadata area;
+7. live devices are resumed with their new tables, from the bottom up;
+8. new devices above them are resumed; other new devices are made; new volumes are wiped;
+9. devices that go and hung together with reloaded ones are removed.
+
+Everything before 6 can be undone and is, if a step fails; everything after it is rolled forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from vmgr.core.devices import stack, together
+from vmgr.core.errors import InUse
+from vmgr.core.model import LvArea, UnknownBody
+from vmgr.core.naming import dm_uuid, split_dm_uuid
+from vmgr.core.table import DevRef, DmDevice
+
+if TYPE_CHECKING:
+    from vmgr.core.change import Change, LabelPv, Wipe
+    from vmgr.core.hooks import ZeroRange
+    from vmgr.core.ids import Uuid
+    from vmgr.core.model import LogicalVolume, VolumeGroup
+    from vmgr.core.table import LiveDevice, PvRef
+    from vmgr.core.targets import Targets
+
+Live = Mapping[str, "LiveDevice"]
+"""What the kernel has now, by device-mapper UUID."""
+
+
+# -- steps ----------------------------------------------------------------------------------------
+
+
+@frozen
+class WriteLabel:
+    """Write a physical volume's label and empty metadata areas."""
+
+    label: LabelPv
+
+    def __str__(self) -> str:
+        return f"label {self.label.device} as physical volume {self.label.layout.id.dashed}"
+
+
+@frozen
+class Archive:
+    """Keep the metadata as it is before the change, in a file."""
+
+    group: VolumeGroup
+
+    def __str__(self) -> str:
+        return f"archive metadata of {self.group.name} (seqno {self.group.seqno})"
+
+
+@frozen
+class ZeroSectors:
+    """Zero a range of a physical volume that is free until the commit."""
+
+    zero: ZeroRange
+
+    def __str__(self) -> str:
+        z = self.zero
+        return f"zero {z.length} sectors of physical volume {z.area.pv.dashed}, extent {z.area.start}"
+
+
+@frozen
+class WriteText:
+    """Write the new text into the ring of every metadata area; no slot names it yet."""
+
+    group: VolumeGroup
+
+    def __str__(self) -> str:
+        return f"write metadata of {self.group.name} (seqno {self.group.seqno})"
+
+
+@frozen
+class Precommit:
+    """Name the new text in the precommit slot of every metadata area."""
+
+    group: VolumeGroup
+
+    def __str__(self) -> str:
+        return f"precommit {self.group.name} (seqno {self.group.seqno})"
+
+
+@frozen
+class Commit:
+    """Name the new text in the commit slot: from here on it is the group."""
+
+    group: VolumeGroup
+
+    def __str__(self) -> str:
+        return f"commit {self.group.name} (seqno {self.group.seqno})"
+
+
+@frozen
+class RemoveText:
+    """Leave the group's metadata areas without a text: its physical volumes are orphans then."""
+
+    group: VolumeGroup
+    pvs: tuple[Uuid, ...]
+
+    def __str__(self) -> str:
+        return f"remove metadata of {self.group.name} from {len(self.pvs)} physical volumes"
+
+
+@frozen
+class Backup:
+    """Keep a copy of the metadata as it is after the change, or remove it for a removed group."""
+
+    group: VolumeGroup
+    gone: bool = False
+
+    def __str__(self) -> str:
+        return f"{'remove backup' if self.gone else 'back up metadata'} of {self.group.name}"
+
+
+@frozen
+class CreateDevice:
+    """Make a device without a table."""
+
+    device: DmDevice
+
+    def __str__(self) -> str:
+        return f"create device {self.device.name}"
+
+
+@frozen
+class LoadTable:
+    """Load a table into a device's inactive slot. ``fresh``: the device is made by this plan."""
+
+    device: DmDevice
+    fresh: bool
+
+    def __str__(self) -> str:
+        return f"load table of {self.device.name}"
+
+
+@frozen
+class Suspend:
+    """Suspend a live device, freezing a file system on it."""
+
+    device: DmDevice
+
+    def __str__(self) -> str:
+        return f"suspend {self.device.name}"
+
+
+@frozen
+class Resume:
+    """Swap in the loaded table and let I/O through. ``fresh``: the device appears with this.
+
+    ``quiet``: the volume has not been wiped yet, so nothing may look into it.
+    """
+
+    device: DmDevice
+    fresh: bool
+    quiet: bool = False
+
+    def __str__(self) -> str:
+        return f"resume {self.device.name}"
+
+
+@frozen
+class RenameDevice:
+    """Give a live device another name; its link follows."""
+
+    uuid: str
+    old: str
+    device: DmDevice
+    old_link: tuple[str, str] | None
+
+    def __str__(self) -> str:
+        return f"rename device {self.old} to {self.device.name}"
+
+
+@frozen
+class RemoveDevice:
+    """Remove a device and its nodes."""
+
+    uuid: str
+    name: str
+    link: tuple[str, str] | None = None
+
+    def __str__(self) -> str:
+        return f"remove device {self.name}"
+
+
+@frozen
+class WipeVolume:
+    """Wipe the start and old signatures of a new volume, then show it to udev's rules."""
+
+    device: DmDevice
+    wipe: Wipe
+
+    def __str__(self) -> str:
+        return f"wipe the start of {self.device.name}"
+
+
+@frozen
+class WipeLabel:
+    """Wipe a physical volume's label: the device is no longer one."""
+
+    device: str
+
+    def __str__(self) -> str:
+        return f"wipe label of {self.device}"
+
+
+Step = (
+    WriteLabel
+    | Archive
+    | ZeroSectors
+    | WriteText
+    | Precommit
+    | Commit
+    | RemoveText
+    | Backup
+    | CreateDevice
+    | LoadTable
+    | Suspend
+    | Resume
+    | RenameDevice
+    | RemoveDevice
+    | WipeVolume
+    | WipeLabel
+)
+
+
+@frozen
+class Plan:
+    """Steps in order. ``commit_at`` is the index of the step that makes the change final, None if there is none."""
+
+    change: Change
+    steps: tuple[Step, ...]
+
+    @property
+    def commit_at(self) -> int | None:
+        """Index of the commit among the steps; None if no metadata changes."""
+        for i, step in enumerate(self.steps):
+            if isinstance(step, Commit | RemoveText):
+                return i
+        return None
+
+
+# -- which volumes are active ---------------------------------------------------------------------
+
+
+def is_active(group: VolumeGroup, volume: LogicalVolume, live: Live) -> bool:
+    """Whether the kernel has the volume's own device."""
+    return dm_uuid(group.id, volume.id) in live
+
+
+def _understood(group: VolumeGroup, volume: LogicalVolume) -> bool:
+    """Whether installed plugins know all that the volume consists of."""
+    by_id = group.lv_by_id
+    todo, seen = [volume], set()
+    while todo:
+        lv = todo.pop()
+        if lv.id in seen:
+            continue
+        seen.add(lv.id)
+        for segment in lv.segments:
+            if isinstance(segment.body, UnknownBody):
+                return False
+            todo.extend(by_id[a.lv] for a in segment.body.areas if isinstance(a, LvArea) and a.lv in by_id)
+            todo.extend(by_id[r.lv] for r in segment.body.references if r.lv in by_id)
+    return True
+
+
+def active_volumes(group: VolumeGroup | None, live: Live) -> tuple[Uuid, ...]:
+    """Visible volumes that are active and that vmgr can handle."""
+    if group is None:
+        return ()
+    return tuple(lv.id for lv in group.lvs if lv.visible and is_active(group, lv, live) and _understood(group, lv))
+
+
+# -- the planner ----------------------------------------------------------------------------------
+
+
+def plan_change(change: Change, live: Live, targets: Targets) -> Plan:
+    """The steps that carry out ``change`` on a machine whose kernel has ``live``.
+
+    The group in ``change.after`` must carry its new ``seqno``. Raises :class:`InUse` when a device that would
+    have to go is open.
+    """
+    before, after = change.before, change.after
+    metadata: list[Step] = []
+    commit: list[Step] = []
+    first: list[Step] = [WriteLabel(label) for label in change.labels]
+    if before is not None and change.changes_metadata:
+        first.append(Archive(before))
+    first.extend(ZeroSectors(z) for z in change.zero)
+    if change.changes_metadata:
+        if after is not None:
+            metadata = [WriteText(after), Precommit(after)]
+            commit = [Commit(after)]
+            kept = set(after.pv_by_id)
+        else:
+            kept = set()
+        if before is not None:
+            leaving = tuple(pv.id for pv in before.pvs if pv.id not in kept)
+            if leaving:
+                commit.append(RemoveText(before, leaving))
+        if after is not None:
+            last: list[Step] = [Backup(after)]
+            if before is not None and before.name != after.name:
+                last.append(Backup(before, gone=True))
+        else:
+            assert before is not None
+            last = [Backup(before, gone=True)]
+    else:
+        last = []
+    last.extend(WipeLabel(device) for device in change.unlabel)
+
+    d = _DevicePlan(change, live, targets)
+    steps = [
+        *first,
+        *d.removed_before,
+        *metadata,
+        *d.before_suspend,
+        *d.suspends,
+        *commit,
+        *d.resumes,
+        *d.renames,
+        *d.made_after,
+        *d.removed_after,
+        *last,
+    ]
+    return Plan(change, tuple(steps))
+
+
+class _DevicePlan:
+    """The device steps of a change, in the groups that :func:`plan_change` puts around the commit."""
+
+    def __init__(self, change: Change, live: Live, targets: Targets) -> None:
+        self._live = live
+        before, after = change.before, change.after
+        was_active = active_volumes(before, live)
+        old = {d.uuid: d for d in stack(before, was_active, targets)} if before and was_active else {}
+        goes = set(together(before, change.deactivate, targets)) if before and change.deactivate else set()
+        wanted: tuple[Uuid, ...] = ()
+        if after is not None:
+            ids = after.lv_by_id
+            wanted = tuple(lv for lv in (*was_active, *change.activate) if lv in ids and lv not in goes)
+        new = {d.uuid: d for d in stack(after, wanted, targets)} if after and wanted else {}
+        refreshed = {d.uuid for d in stack(after, change.refresh, targets)} if after and change.refresh else set()
+
+        fresh = {u for u in new if u not in live}
+        reload = {
+            u for u in new if u not in fresh and (u in refreshed or self._differs(old.get(u), new[u], live[u]))
+        }
+        stuck = {u for u in new if u not in fresh and u not in reload and live[u].suspended}
+        gone = self._vanishing(change, live, old, new, goes, after)
+        self._refuse_open(gone, old)
+
+        connected = _connected(reload, [*old.values(), *new.values()])
+        needed = {need for u in fresh | reload for need in new[u].needs()}
+        wipes = {dm_uuid(after.id, w.lv): w for w in change.wipe} if after else {}
+
+        order = list(new.values())
+        self.removed_before: list[Step] = []
+        self.removed_after: list[Step] = []
+        self.before_suspend: list[Step] = []
+        self.suspends: list[Step] = []
+        self.resumes: list[Step] = []
+        self.renames: list[Step] = []
+        self.made_after: list[Step] = []
+
+        for uuid in _top_down(gone, old):
+            device = old.get(uuid)
+            step = RemoveDevice(uuid, live[uuid].name, device.link if device else None)
+            (self.removed_after if uuid in connected else self.removed_before).append(step)
+
+        for device in order:
+            uuid = device.uuid
+            if uuid in fresh and uuid in connected:
+                self.before_suspend += [CreateDevice(device), LoadTable(device, fresh=True)]
+                if uuid in needed:
+                    self.before_suspend.append(Resume(device, fresh=True))
+                else:
+                    self.resumes.append(Resume(device, fresh=True))
+            elif uuid in reload:
+                self.before_suspend.append(LoadTable(device, fresh=False))
+                self.suspends.insert(0, Suspend(device))
+                self.resumes.append(Resume(device, fresh=False))
+            elif uuid in stuck:
+                self.resumes.append(Resume(device, fresh=False))
+            elif uuid in fresh:
+                quiet = uuid in wipes
+                self.made_after += [
+                    CreateDevice(device),
+                    LoadTable(device, fresh=True),
+                    Resume(device, fresh=True, quiet=quiet),
+                ]
+                if quiet:
+                    self.made_after.append(WipeVolume(device, wipes[uuid]))
+        for device in order:
+            current = live.get(device.uuid)
+            if current is not None and current.name != device.name:
+                was = old.get(device.uuid)
+                self.renames.append(RenameDevice(device.uuid, current.name, device, was.link if was else None))
+        self._suspend_users(reload, new)
+
+    @staticmethod
+    def _differs(old: DmDevice | None, new: DmDevice, live: LiveDevice) -> bool:
+        """Whether a live device needs its table loaded anew."""
+        if old is None or not live.has_live:
+            return True
+        return (old.table, old.read_only) != (new.table, new.read_only)
+
+    @staticmethod
+    def _vanishing(
+        change: Change,
+        live: Live,
+        old: Mapping[str, DmDevice],
+        new: Mapping[str, DmDevice],
+        goes: set[Uuid],
+        after: VolumeGroup | None,
+    ) -> set[str]:
+        """Live devices that shall not be there afterwards.
+
+        Those of volumes that are still active or unknown to vmgr stay, whatever they are.
+        """
+        gone = {u for u in old if u in live and u not in new}
+        if change.before is None:
+            return gone
+        left = set(goes)
+        kept = after.lv_by_id if after else {}
+        left.update(lv.id for lv in change.before.lvs if lv.id not in kept)
+        for uuid in live:
+            parts = split_dm_uuid(uuid)
+            if parts and parts[0] == change.before.id and parts[1] in left and uuid not in new:
+                gone.add(uuid)
+        return gone
+
+    def _refuse_open(self, gone: set[str], old: Mapping[str, DmDevice]) -> None:
+        """A device may go if nothing has it open but devices that go or are loaded anew."""
+        for uuid in gone:
+            held = sum(1 for d in old.values() if d.uuid in self._live and uuid in d.needs())
+            device = self._live[uuid]
+            if device.open_count > held:
+                raise InUse(
+                    f"device {device.name} is in use",
+                    hint="unmount the file system or stop the program that uses it, then try again",
+                )
+
+    def _suspend_users(self, reload: set[str], new: Mapping[str, DmDevice]) -> None:
+        """Suspend, around the commit, live devices that use a reloaded one from above, too.
+
+        I/O that is under way in them would otherwise wait on the suspended device below, and a freeze of the
+        file system that lies on top would never end.
+        """
+        users = {d.uuid for d in new.values() if d.uuid in self._live and d.uuid not in reload}
+        above = {u for u in users if _reaches(u, reload, new)}
+        if not above:
+            return
+        order = [d for d in new.values() if d.uuid in above | reload]
+        self.suspends[:] = [Suspend(d) for d in reversed(order)]
+        extra = [Resume(d, fresh=False) for d in order if d.uuid in above]
+        position = {d.uuid: i for i, d in enumerate(new.values())}
+        resumes = [s for s in [*self.resumes, *extra] if isinstance(s, Resume)]
+        resumes.sort(key=lambda s: position[s.device.uuid])
+        self.resumes[:] = resumes
+
+
+def _reaches(uuid: str, goal: set[str], devices: Mapping[str, DmDevice]) -> bool:
+    """Whether a device's table leads, through any number of devices, to one of ``goal``."""
+    todo, seen = list(devices[uuid].needs()), set()
+    while todo:
+        u = todo.pop()
+        if u in goal:
+            return True
+        if u not in seen and u in devices:
+            seen.add(u)
+            todo.extend(devices[u].needs())
+    return False
+
+
+def _connected(start: set[str], devices: Iterable[DmDevice]) -> set[str]:
+    """``start`` and every device that hangs together with one of them, from above or below."""
+    edges: dict[str, set[str]] = {}
+    for device in devices:
+        for need in device.needs():
+            edges.setdefault(device.uuid, set()).add(need)
+            edges.setdefault(need, set()).add(device.uuid)
+    found: set[str] = set()
+    todo = list(start)
+    while todo:
+        uuid = todo.pop()
+        if uuid not in found:
+            found.add(uuid)
+            todo.extend(edges.get(uuid, ()))
+    return found
+
+
+def _top_down(gone: set[str], old: Mapping[str, DmDevice]) -> list[str]:
+    """Devices to remove, users before what they use; those of unknown tables first."""
+    known = [u for u in old if u in gone]
+    return [*sorted(gone - set(known), key=_helper_last), *reversed(known)]
+
+
+def _helper_last(uuid: str) -> tuple[bool, str]:
+    return (len(uuid) > 68, uuid)
+
+
+# -- for a person ---------------------------------------------------------------------------------
+
+
+def describe_plan(plan: Plan, name_of: Callable[[PvRef | DevRef], str]) -> list[str]:
+    """The steps as numbered lines, tables included; ``name_of`` names what a table refers to."""
+    lines: list[str] = []
+    for number, step in enumerate(plan.steps, 1):
+        lines.append(f"{number:3}. {step}")
+        if isinstance(step, LoadTable):
+            for line in step.device.table:
+                lines.append(f"       {line.start} {line.length} {line.target} {line.params(name_of)}".rstrip())
+    return lines
