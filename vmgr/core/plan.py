@@ -67,8 +67,9 @@ class Archive:
 
 @frozen
 class ZeroSectors:
-    """Zero a range of a physical volume that is free until the commit."""
+    """Zero a range of a physical volume of ``group`` that is free until the commit."""
 
+    group: VolumeGroup
     zero: ZeroRange
 
     def __str__(self) -> str:
@@ -115,6 +116,18 @@ class RemoveText:
 
     def __str__(self) -> str:
         return f"remove metadata of {self.group.name} from {len(self.pvs)} physical volumes"
+
+
+@frozen
+class MarkPvs:
+    """Set or clear the labels' flag that says "in use by a group". Only a hint, so it follows the commit."""
+
+    group: VolumeGroup
+    pvs: tuple[Uuid, ...]
+    used: bool
+
+    def __str__(self) -> str:
+        return f"mark {len(self.pvs)} physical volumes as {'used' if self.used else 'unused'}"
 
 
 @frozen
@@ -228,6 +241,7 @@ Step = (
     | Precommit
     | Commit
     | RemoveText
+    | MarkPvs
     | Backup
     | CreateDevice
     | LoadTable
@@ -300,10 +314,12 @@ def plan_change(change: Change, live: Live, targets: Targets) -> Plan:
     before, after = change.before, change.after
     metadata: list[Step] = []
     commit: list[Step] = []
+    after_commit: list[Step] = []
     first: list[Step] = [WriteLabel(label) for label in change.labels]
     if before is not None and change.changes_metadata:
         first.append(Archive(before))
-    first.extend(ZeroSectors(z) for z in change.zero)
+    if after is not None:
+        first.extend(ZeroSectors(after, z) for z in change.zero)
     if change.changes_metadata:
         if after is not None:
             metadata = [WriteText(after), Precommit(after)]
@@ -315,6 +331,12 @@ def plan_change(change: Change, live: Live, targets: Targets) -> Plan:
             leaving = tuple(pv.id for pv in before.pvs if pv.id not in kept)
             if leaving:
                 commit.append(RemoveText(before, leaving))
+                after_commit.append(MarkPvs(before, leaving, used=False))
+        if after is not None:
+            known = set(before.pv_by_id) if before else set()
+            joining = tuple(pv.id for pv in after.pvs if pv.id not in known)
+            if joining:
+                after_commit.append(MarkPvs(after, joining, used=True))
         if after is not None:
             last: list[Step] = [Backup(after)]
             if before is not None and before.name != after.name:
@@ -335,6 +357,7 @@ def plan_change(change: Change, live: Live, targets: Targets) -> Plan:
         *d.suspends,
         *commit,
         *d.resumes,
+        *after_commit,
         *d.renames,
         *d.made_after,
         *d.removed_after,

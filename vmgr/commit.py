@@ -1,0 +1,272 @@
+"""Runs a plan: against the disks, the device mapper and the backup files.
+
+Up to the commit, a failing step undoes everything before it, and the group is as it was. From the commit on,
+nothing is undone: every remaining step is tried, those that cannot succeed because an
+earlier one failed excepted, and the error says what is done and what is pending.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from vmgr.core.errors import StoppedHalfway, VmgrError
+from vmgr.core.plan import (
+    Archive,
+    Backup,
+    Commit,
+    CreateDevice,
+    LoadTable,
+    MarkPvs,
+    Precommit,
+    RemoveDevice,
+    RemoveText,
+    RenameDevice,
+    Resume,
+    Suspend,
+    WipeLabel,
+    WipeVolume,
+    WriteLabel,
+    WriteText,
+    ZeroSectors,
+)
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from vmgr.core.change import LabelPv, Wipe
+    from vmgr.core.hooks import ZeroRange
+    from vmgr.core.ids import Uuid
+    from vmgr.core.model import VolumeGroup
+    from vmgr.core.plan import Plan, Step
+    from vmgr.core.table import DmDevice
+
+
+class Store(Protocol):
+    """The metadata side of a machine: labels, metadata areas, backup files. Each call has reached the disk."""
+
+    def write_label(self, label: LabelPv) -> None: ...
+    def wipe_label(self, device: str) -> None: ...
+    def zero(self, group: VolumeGroup, zero: ZeroRange) -> None: ...
+    def write_text(self, group: VolumeGroup) -> None: ...
+    def precommit(self, group: VolumeGroup) -> None: ...
+    def commit(self, group: VolumeGroup) -> None: ...
+    def revert(self, group: VolumeGroup) -> None: ...
+    def remove_text(self, group: VolumeGroup, pvs: tuple[Uuid, ...]) -> None: ...
+    def mark(self, group: VolumeGroup, pvs: tuple[Uuid, ...], used: bool) -> None: ...
+    def archive(self, group: VolumeGroup) -> None: ...
+    def backup(self, group: VolumeGroup, gone: bool) -> None: ...
+
+
+class Devices(Protocol):
+    """The device-mapper side of a machine."""
+
+    def create(self, device: DmDevice) -> None: ...
+    def load(self, device: DmDevice) -> None: ...
+    def clear(self, device: DmDevice) -> None: ...
+    def suspend(self, device: DmDevice) -> None: ...
+    def resume(self, device: DmDevice, *, fresh: bool, quiet: bool) -> None: ...
+    def rename(self, step: RenameDevice) -> None: ...
+    def remove(self, uuid: str, name: str, link: tuple[str, str] | None) -> None: ...
+    def wipe(self, device: DmDevice, wipe: Wipe) -> None: ...
+    def settle(self) -> None: ...
+    def critical(self) -> AbstractContextManager[None]: ...
+
+
+_HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Let signals that would stop the command wait: a device left suspended stops the machine instead."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+Undo = tuple[str, Callable[[], None]]
+
+
+class Committer:
+    """Runs the steps of one plan, once."""
+
+    def __init__(self, store: Store, devices: Devices, *, progress: Callable[[Step], None] | None = None) -> None:
+        self._store = store
+        self._devices = devices
+        self._progress = progress
+        self._undo: list[Undo] = []
+
+    def run(self, plan: Plan) -> None:
+        """Carry out ``plan``.
+
+        Raises what the failing step raised when everything was undone, and :class:`StoppedHalfway` when the
+        change is committed and steps are pending.
+        """
+        commit_at = plan.commit_at
+        before = plan.steps if commit_at is None else plan.steps[:commit_at]
+        after = () if commit_at is None else plan.steps[commit_at:]
+        suspends = [i for i, step in enumerate(before) if isinstance(step, Suspend)]
+        if suspends:
+            self._forward(before[: suspends[0]])
+            # A udev worker that opens a device while it is suspended would wait for us, and we for it.
+            self._guarded(self._devices.settle)
+            with self._devices.critical(), _signals_held():
+                self._forward(before[suspends[0] :])
+                pending = self._commit(after)
+        elif commit_at is None:
+            self._without_commit(plan)
+            return
+        else:
+            self._forward(before)
+            pending = self._commit(after)
+        self._settle(pending)
+
+    # -- before the commit ------------------------------------------------------------------------
+
+    def _forward(self, steps: tuple[Step, ...]) -> None:
+        for step in steps:
+            self._guarded(lambda step=step: self._do(step))  # type: ignore[misc]
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except BaseException as error:
+            with _signals_held():
+                self._roll_back(error)
+            raise
+
+    def _roll_back(self, cause: BaseException) -> None:
+        failed: list[str] = []
+        for what, action in reversed(self._undo):
+            try:
+                action()
+            except VmgrError as error:
+                failed.append(f"could not {what}: {error}")
+        try:
+            self._devices.settle()
+        except VmgrError as error:
+            failed.append(str(error))
+        if failed and isinstance(cause, VmgrError):
+            cause.details = (*cause.details, *failed)
+        self._undo.clear()
+
+    # -- from the commit on -----------------------------------------------------------------------
+
+    def _commit(self, steps: tuple[Step, ...]) -> list[tuple[Step, str]]:
+        """Run the commit and what follows; returns the steps that are pending, each with its reason."""
+        first, rest = steps[0], steps[1:]
+        self._guarded(lambda: self._do(first))
+        self._undo.clear()
+        pending: list[tuple[Step, str]] = []
+        broken: set[str] = set()
+        for step in rest:
+            uuid = _device_of(step)
+            if uuid is not None and uuid in broken and not isinstance(step, Resume):
+                pending.append((step, "an earlier step for this device failed"))
+                continue
+            if isinstance(step, Resume) and step.fresh and uuid in broken:
+                pending.append((step, "an earlier step for this device failed"))
+                continue
+            try:
+                if isinstance(step, WipeVolume):  # may ask a question, which may be answered by an interrupt
+                    self._do(step)
+                else:
+                    with _signals_held():
+                        self._do(step)
+            except VmgrError as error:
+                pending.append((step, str(error)))
+                if uuid is not None:
+                    broken.add(uuid)
+            except KeyboardInterrupt:
+                pending.append((step, "interrupted"))
+        return pending
+
+    def _settle(self, pending: list[tuple[Step, str]]) -> None:
+        try:
+            self._devices.settle()
+        except VmgrError as error:
+            if not pending:
+                raise StoppedHalfway(
+                    f"the change is committed and carried out, but {error}", hint=error.hint
+                ) from error
+        if pending:
+            raise StoppedHalfway(
+                f"the change is committed, but {len(pending)} step{'s are' if len(pending) > 1 else ' is'} pending",
+                hint="mend the cause, then run the same activation again (vgchange --refresh, or vgchange -an and -ay)",
+                details=tuple(f"pending: {step} ({reason})" for step, reason in pending),
+            )
+
+    def _without_commit(self, plan: Plan) -> None:
+        """Activation and the like: no metadata changes; what was made is removed again on failure."""
+        self._forward(plan.steps)
+        self._devices.settle()
+
+    # -- one step ---------------------------------------------------------------------------------
+
+    def _do(self, step: Step) -> None:
+        if self._progress is not None:
+            self._progress(step)
+        store, devices = self._store, self._devices
+        match step:
+            case WriteText(group):
+                self._undo.append(("revert the metadata", lambda: store.revert(group)))
+                store.write_text(group)
+            case Precommit(group):
+                store.precommit(group)
+            case Commit(group):
+                store.commit(group)
+            case RemoveText(group, pvs):
+                store.remove_text(group, pvs)
+            case MarkPvs(group, pvs, used):
+                store.mark(group, pvs, used)
+            case Archive(group):
+                store.archive(group)
+            case Backup(group, gone):
+                store.backup(group, gone)
+            case WriteLabel(label):
+                store.write_label(label)
+            case WipeLabel(device):
+                store.wipe_label(device)
+            case ZeroSectors(group, zero):
+                store.zero(group, zero)
+            case CreateDevice(device):
+                devices.create(device)
+                self._undo.append(
+                    (f"remove {device.name}", lambda: devices.remove(device.uuid, device.name, device.link))
+                )
+            case LoadTable(device, fresh):
+                devices.load(device)
+                if not fresh:
+                    self._undo.append((f"clear the table of {device.name}", lambda: devices.clear(device)))
+            case Suspend(device):
+                self._undo.append(
+                    (f"resume {device.name}", lambda: self._back_to_old_table(device)),
+                )
+                devices.suspend(device)
+            case Resume(device, fresh, quiet):
+                devices.resume(device, fresh=fresh, quiet=quiet)
+            case RenameDevice():
+                devices.rename(step)
+            case RemoveDevice(uuid, name, link):
+                devices.remove(uuid, name, link)
+            case WipeVolume(device, wipe):
+                devices.wipe(device, wipe)
+
+    def _back_to_old_table(self, device: DmDevice) -> None:
+        """Drop the loaded table first: a resume would swap it in."""
+        self._devices.clear(device)
+        self._devices.resume(device, fresh=False, quiet=False)
+
+
+def _device_of(step: Step) -> str | None:
+    match step:
+        case CreateDevice(device) | LoadTable(device) | Suspend(device) | Resume(device) | WipeVolume(device):
+            return device.uuid
+        case RenameDevice(uuid) | RemoveDevice(uuid):
+            return uuid
+        case _:
+            return None

@@ -1,0 +1,110 @@
+"""Finds target plugins through entry points, quickly enough to do it at every start.
+
+``importlib.metadata`` costs more than the rest of an ordinary command. What is needed of it is one small
+file for each installed distribution, so this reads those files itself; nothing is cached, so nothing can be stale.
+Import-path entries that are not directories (zip files) are left to ``importlib.metadata``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from vmgr.core.errors import PluginError
+
+if TYPE_CHECKING:
+    from vmgr.core.targets import Targets
+
+GROUP = "vmgr.targets"
+
+
+def _entries(text: str) -> list[tuple[str, str]]:
+    """``(name, object)`` pairs of our group in the text of an ``entry_points.txt``."""
+    found: list[tuple[str, str]] = []
+    inside = False
+    for line in text.splitlines():
+        line = line.strip()
+        if line.startswith("["):
+            inside = line == f"[{GROUP}]"
+        elif inside and "=" in line and not line.startswith("#"):
+            name, _, value = line.partition("=")
+            found.append((name.strip(), value.split("[")[0].strip()))
+    return found
+
+
+def _in_directory(directory: str) -> list[tuple[str, str, str]]:
+    found: list[tuple[str, str, str]] = []
+    try:
+        names = os.listdir(directory or ".")
+    except OSError:
+        return found
+    for name in sorted(names):
+        if not name.endswith((".dist-info", ".egg-info")):
+            continue
+        try:
+            with open(os.path.join(directory, name, "entry_points.txt"), "rb") as file:
+                raw = file.read()
+        except OSError:
+            continue
+        if GROUP.encode() in raw:
+            distribution = name.rpartition(".")[0]
+            found += [(n, v, distribution) for n, v in _entries(raw.decode("utf-8", "replace"))]
+    return found
+
+
+def _elsewhere(path: str) -> list[tuple[str, str, str]]:
+    from importlib.metadata import distributions
+
+    return [
+        (e.name, e.value, f"{d.name}-{d.version}")
+        for d in distributions(path=[path])
+        for e in d.entry_points
+        if e.group == GROUP
+    ]
+
+
+def find_plugins() -> tuple[tuple[str, str, str], ...]:
+    """All registered plugins: (name, object reference, distribution), first of each name on the path wins."""
+    found: dict[tuple[str, str], str] = {}
+    names: dict[str, str] = {}
+    for path in sys.path:
+        rows = _elsewhere(path) if path.endswith((".zip", ".egg")) and os.path.isfile(path) else _in_directory(path)
+        for name, value, distribution in rows:
+            other = names.setdefault(name, value)
+            if other != value:
+                raise PluginError(
+                    f"two target plugins are called {name!r}: {other} and {value}",
+                    hint="uninstall one of them; `pip list` shows what is installed",
+                )
+            found.setdefault((name, value), distribution)
+    return tuple((name, value, distribution) for (name, value), distribution in found.items())
+
+
+def load_targets() -> Targets:
+    """Import all registered plugins and put them behind the facade.
+
+    Raises :class:`PluginError` for one that cannot be imported, naming it.
+    """
+    from vmgr.core.targets import Targets
+
+    plugins: list[tuple[str, object]] = []
+    for name, value, distribution in find_plugins():
+        module_name, _, attribute = value.partition(":")
+        try:
+            __import__(module_name)
+            plugin: object = sys.modules[module_name]
+            for part in attribute.split(".") if attribute else ():
+                plugin = getattr(plugin, part)
+        except Exception as error:
+            raise PluginError(
+                f"target plugin {name!r} ({value}, from {distribution}) cannot be loaded: {error}",
+                hint="mend or uninstall that package",
+            ) from error
+        plugins.append((name, plugin))
+    if not plugins:
+        raise PluginError(
+            "no target plugin is installed",
+            hint="vmgr's own targets are entry points: install the package instead of running from a bare checkout",
+        )
+    return Targets(plugins)
