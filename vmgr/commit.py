@@ -47,32 +47,72 @@ if TYPE_CHECKING:
 class Store(Protocol):
     """The metadata side of a machine: labels, metadata areas, backup files. Each call has reached the disk."""
 
-    def write_label(self, label: LabelPv) -> None: ...
-    def wipe_label(self, device: str) -> None: ...
-    def zero(self, group: VolumeGroup, zero: ZeroRange) -> None: ...
-    def write_text(self, group: VolumeGroup) -> None: ...
-    def precommit(self, group: VolumeGroup) -> None: ...
-    def commit(self, group: VolumeGroup) -> None: ...
-    def revert(self, group: VolumeGroup) -> None: ...
-    def remove_text(self, group: VolumeGroup, pvs: tuple[Uuid, ...]) -> None: ...
-    def mark(self, group: VolumeGroup, pvs: tuple[Uuid, ...], used: bool) -> None: ...
-    def archive(self, group: VolumeGroup) -> None: ...
-    def backup(self, group: VolumeGroup, gone: bool) -> None: ...
+    def write_label(self, label: LabelPv) -> None:
+        """Write a label and empty metadata areas."""
+
+    def wipe_label(self, device: str) -> None:
+        """Wipe the label of the device at this path."""
+
+    def zero(self, group: VolumeGroup, zero: ZeroRange) -> None:
+        """Zero sectors of a physical volume."""
+
+    def write_text(self, group: VolumeGroup) -> None:
+        """Write the group's text into every ring, unnamed."""
+
+    def precommit(self, group: VolumeGroup) -> None:
+        """Name the text in every precommit slot."""
+
+    def commit(self, group: VolumeGroup) -> None:
+        """Name the text in every commit slot; raise only if not one area has it."""
+
+    def revert(self, group: VolumeGroup) -> None:
+        """Clear the precommit slots."""
+
+    def remove_text(self, group: VolumeGroup, pvs: tuple[Uuid, ...]) -> None:
+        """Leave these physical volumes without a text."""
+
+    def mark(self, group: VolumeGroup, pvs: tuple[Uuid, ...], used: bool) -> None:
+        """Set or clear the in-use flag of labels."""
+
+    def archive(self, group: VolumeGroup) -> None:
+        """Keep the text from before in a file."""
+
+    def backup(self, group: VolumeGroup, gone: bool) -> None:
+        """Keep the text from after in a file, or remove that file."""
 
 
 class Devices(Protocol):
     """The device-mapper side of a machine."""
 
-    def create(self, device: DmDevice) -> None: ...
-    def load(self, device: DmDevice) -> None: ...
-    def clear(self, device: DmDevice) -> None: ...
-    def suspend(self, device: DmDevice) -> None: ...
-    def resume(self, device: DmDevice, *, fresh: bool, quiet: bool) -> None: ...
-    def rename(self, step: RenameDevice) -> None: ...
-    def remove(self, uuid: str, name: str, link: tuple[str, str] | None) -> None: ...
-    def wipe(self, device: DmDevice, wipe: Wipe) -> None: ...
-    def settle(self) -> None: ...
-    def critical(self) -> AbstractContextManager[None]: ...
+    def create(self, device: DmDevice) -> None:
+        """Make a device without a table."""
+
+    def load(self, device: DmDevice) -> None:
+        """Load its table into the inactive slot."""
+
+    def clear(self, device: DmDevice) -> None:
+        """Drop the inactive table."""
+
+    def suspend(self, device: DmDevice) -> None:
+        """Suspend it."""
+
+    def resume(self, device: DmDevice, *, fresh: bool, quiet: bool) -> None:
+        """Resume it, swapping in a loaded table."""
+
+    def rename(self, step: RenameDevice) -> None:
+        """Rename a live device."""
+
+    def remove(self, uuid: str, name: str, link: tuple[str, str] | None) -> None:
+        """Remove a device and its nodes."""
+
+    def wipe(self, device: DmDevice, wipe: Wipe) -> None:
+        """Wipe the start and signatures of a new volume, then show it."""
+
+    def settle(self) -> None:
+        """Wait, with a bound, until udev has finished with what was done."""
+
+    def critical(self) -> AbstractContextManager[None]:
+        """Keep memory resident: nothing may read a disk inside."""
 
 
 _HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP)
@@ -195,8 +235,8 @@ class Committer:
                 ) from error
         if pending:
             raise StoppedHalfway(
-                f"the change is committed, but {len(pending)} step{'s are' if len(pending) > 1 else ' is'} pending",
-                hint="mend the cause, then run the same activation again (vgchange --refresh, or vgchange -an and -ay)",
+                f"the change is committed, with {len(pending)} of its steps still pending",
+                hint="mend the cause, then activate again (vgchange --refresh, or vgchange -an and -ay)",
                 details=tuple(f"pending: {step} ({reason})" for step, reason in pending),
             )
 
@@ -229,8 +269,8 @@ class Committer:
                 store.backup(group, gone)
             case WriteLabel(label):
                 store.write_label(label)
-            case WipeLabel(device):
-                store.wipe_label(device)
+            case WipeLabel(path):
+                store.wipe_label(path)
             case ZeroSectors(group, zero):
                 store.zero(group, zero)
             case CreateDevice(device):
