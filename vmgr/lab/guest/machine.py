@@ -1,0 +1,210 @@
+"""Turns a freshly booted kernel on the host's files into a usable machine: mounts, modules, udev.
+
+The root is the host's own tree through hostfs, read-only. The places that programs must write
+to are overlays whose upper half is in memory, or plain tmpfs; nothing there reaches the host.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+from typing import Any
+
+from vmgr.lab.guest import linux
+
+PRIVATE = "/run/.lab"
+"""Where the upper halves of the overlays lie."""
+
+SCRATCH = ("/etc", "/media", "/mnt", "/srv", "/tmp", "/var")
+"""Host directories that the guest sees, may change, and whose changes are forgotten."""
+
+EMPTY = ("/etc/lvm/archive", "/etc/lvm/backup", "/etc/lvm/cache", "/etc/lvm/devices", "/var/tmp")
+"""Directories that start empty: the host's groups and device list mean nothing to the guest."""
+
+MODULES = ("dm-mod", "loop")
+"""Loaded at the start, so that /dev/mapper/control and /dev/loop-control are there."""
+
+
+class SetUpFailed(Exception):
+    """The machine cannot be made; the text says why and is shown to the user."""
+
+
+def set_up(config: dict[str, Any]) -> None:
+    """Make the machine that ``config`` (see vmgr.lab.launch) describes."""
+    _kernel_file_systems()
+    linux.add_entropy(bytes.fromhex(config["seed"]))
+    cwd = _hold(config["cwd"])
+    _modules_and_overlays()
+    _devices()
+    _share(config)
+    _protect_cwd(config, cwd)
+    linux.sethostname(config["hostname"])
+    linux.loopback_up()
+    for name in MODULES:
+        load(name)
+    if config["udev"]:
+        _start_udev()
+
+
+def _kernel_file_systems() -> None:
+    linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
+    linux.mount("sysfs", "/sys", "sysfs", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
+    if not os.path.exists("/dev/null"):
+        linux.mount("devtmpfs", "/dev", "devtmpfs", linux.MS_NOSUID)
+    linux.mount("tmpfs", "/run", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=755")
+    os.makedirs(PRIVATE, 0o700)
+    for path in ("/run/lock", "/run/lvm", "/run/lock/lvm"):
+        os.mkdir(path)
+    os.chmod("/run/lock", 0o1777)
+
+
+def _hold(cwd: str) -> int | None:
+    """Keep a handle on the caller's directory as the host has it, before anything covers it."""
+    try:
+        return os.open(cwd, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return None
+
+
+# -- modules --------------------------------------------------------------------------------------
+
+
+def _package_modules() -> str:
+    release = os.uname().release
+    for base in ("/usr/lib/uml/modules", "/lib/modules", "/usr/lib/modules"):
+        path = f"{base}/{release}"
+        if os.path.exists(f"{path}/modules.dep"):
+            return path
+    raise SetUpFailed(f"the modules of the lab's kernel {release} are not in /usr/lib/uml/modules")
+
+
+_dependencies: dict[str, list[str]] = {}
+_module_dir = ""
+
+
+def load(name: str) -> None:
+    """Load the module ``name`` (as in its file name) and what it depends on, without a process.
+
+    A name that modules.dep does not have is taken to be built into the kernel.
+    """
+    global _module_dir
+    if not _module_dir:
+        _module_dir = _package_modules()
+        with open(f"{_module_dir}/modules.dep") as lines:
+            for line in lines:
+                path, _, needs = line.partition(":")
+                _dependencies[path.rsplit("/", 1)[-1].split(".", 1)[0]] = [path, *needs.split()]
+    paths = _dependencies.get(name, ())
+    if any(not path.endswith(".ko") for path in paths):
+        _run(["/sbin/modprobe", "-d", _module_dir.split("/modules/")[0], name])
+        return
+    for path in reversed(paths):
+        linux.load_module(f"{_module_dir}/{path}")
+
+
+# -- the tree -------------------------------------------------------------------------------------
+
+
+def _overlay(path: str, name: str) -> str:
+    """Cover ``path`` with a writable copy in memory; returns the upper half's path, to be filled."""
+    upper, work = f"{PRIVATE}/{name}", f"{PRIVATE}/{name}.work"
+    os.makedirs(upper, exist_ok=True)
+    os.mkdir(work)
+    os.chmod(upper, stat.S_IMODE(os.stat(path).st_mode))
+    linux.mount("overlay", path, "overlay", 0, f"lowerdir={path},upperdir={upper},workdir={work}")
+    return upper
+
+
+def _modules_and_overlays() -> None:
+    load("overlay")
+    for path in SCRATCH:
+        if os.path.isdir(path) and not os.path.islink(path):
+            _overlay(path, path.strip("/"))
+    # kmod and the kernel's own module loader look in /lib/modules and nowhere else.
+    if os.path.isdir("/lib/modules"):
+        linux.mount("tmpfs", "/lib/modules", "tmpfs", 0, "mode=755")
+    elif not os.path.exists("/lib/modules"):
+        os.makedirs(f"{PRIVATE}/lib/modules")
+        _overlay(os.path.realpath("/lib"), "lib")
+    link = f"/lib/modules/{os.uname().release}"
+    if _module_dir != link:
+        os.symlink(_module_dir, link)
+    for path in EMPTY:
+        if path.startswith("/etc/lvm") or os.path.isdir(path):
+            os.makedirs(path, exist_ok=True)
+            mode = 0o1777 if path == "/var/tmp" else 0o700
+            linux.mount("tmpfs", path, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, f"mode={mode:o}")
+
+
+def _devices() -> None:
+    for path, kind, data in (("/dev/pts", "devpts", "mode=620,ptmxmode=666"), ("/dev/shm", "tmpfs", "")):
+        os.makedirs(path, exist_ok=True)
+        linux.mount(kind, path, kind, linux.MS_NOSUID, data)
+    for name, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
+        if not os.path.lexists(f"/dev/{name}"):
+            os.symlink(f"/proc/self/fd{target}", f"/dev/{name}")
+
+
+def _share(config: dict[str, Any]) -> None:
+    # Shorter paths first: a share inside a share must end up on top.
+    for path, source in sorted(config["shares"].items(), key=lambda item: item[0].count("/")):
+        try:
+            os.makedirs(path, exist_ok=True)
+            linux.mount("share", path, "hostfs", linux.MS_NOSUID | linux.MS_NODEV, source)
+        except OSError as error:
+            raise SetUpFailed(f"cannot share {path}: {error.strerror}") from None
+
+
+def _within(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
+def _protect_cwd(config: dict[str, Any], held: int | None) -> None:
+    """Make the caller's directory read-only where an overlay would swallow what is written there."""
+    cwd = config["cwd"]
+    if held is None:
+        return
+    covered = any(_within(cwd, path) and cwd != path for path in SCRATCH)
+    shared = any(_within(cwd, path) for path in config["shares"])
+    if covered and not shared:
+        os.makedirs(cwd, exist_ok=True)
+        linux.mount(f"/proc/self/fd/{held}", cwd, "none", linux.MS_BIND)
+    os.close(held)
+
+
+# -- processes ------------------------------------------------------------------------------------
+
+
+def _run(argv: list[str]) -> int:
+    pid = os.posix_spawn(
+        argv[0],
+        argv,
+        dict(os.environ),
+        setsigdef=[signal.SIGPIPE],
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, "/dev/kmsg", os.O_WRONLY, 0),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+    )
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _start_udev() -> None:
+    """Start a real systemd-udevd, let it see what is there, and wait until it is done."""
+    for path in ("/lib/systemd/systemd-udevd", "/usr/lib/systemd/systemd-udevd", "/sbin/udevd"):
+        if os.path.exists(path):
+            break
+    else:
+        raise SetUpFailed("no systemd-udevd found; install the package udev")
+    udevadm = "/usr/bin/udevadm" if os.path.exists("/usr/bin/udevadm") else "/bin/udevadm"
+    match = "--subsystem-match=block"
+    for argv in (
+        [path, "--daemon"],
+        [udevadm, "trigger", "--action=add", match, "--subsystem-match=misc"],
+        [udevadm, "settle", "--timeout=60"],
+    ):
+        status = _run(argv)
+        if status != 0:
+            raise SetUpFailed(f"{' '.join(argv)} ended with status {status}")
