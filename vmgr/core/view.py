@@ -1,0 +1,197 @@
+"""What a scan of the machine found, as values: devices, physical volumes, groups, and what is wrong with them.
+
+:mod:`vmgr.system.scan` makes these; operations, reports and the committer read them. Nothing in
+here decides what to believe: that has been done when a view exists, and what was left out is in ``problems``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from vmgr.core.errors import AmbiguousName, GroupUnusable, NotFound
+from vmgr.core.ids import Uuid
+from vmgr.core.model import PhysicalVolume, VolumeGroup
+from vmgr.core.pv import MdaArea, PvLayout
+from vmgr.core.units import Bytes
+
+
+@frozen
+class DeviceView:
+    """A block device that vmgr may use. ``device`` is its preferred path, ``aliases`` all its paths."""
+
+    device: str
+    major: int
+    minor: int
+    size: Bytes
+    aliases: tuple[str, ...] = ()
+
+
+@frozen
+class MdaView:
+    """A metadata area of a physical volume as it was found.
+
+    ``seqno`` is the sequence number of its committed text, None without one; ``text_size`` that text's length
+    in bytes; ``free`` how much longer a text could be. ``problem`` is a sentence, empty when all is well.
+    """
+
+    area: MdaArea
+    seqno: int | None = None
+    text_size: Bytes = Bytes(0)
+    free: Bytes = Bytes(0)
+    problem: str = ""
+
+
+@frozen
+class PvView:
+    """A physical volume that was found on a device.
+
+    ``size`` is the device's length. ``vg`` is the group that has it, None for an orphan; ``vg_name`` goes with it.
+    ``layout`` has each area's ``ignored`` flag as its header on disk says.
+    """
+
+    id: Uuid
+    device: str
+    major: int
+    minor: int
+    size: Bytes
+    layout: PvLayout
+    vg: Uuid | None = None
+    vg_name: str = ""
+    mdas: tuple[MdaView, ...] = ()
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def number(self) -> str:
+        """``major:minor``, as device-mapper tables take it."""
+        return f"{self.major}:{self.minor}"
+
+
+@frozen
+class GroupView:
+    """A group with what was found of its physical volumes.
+
+    ``pvs`` has those that are there, by UUID. ``text`` is the metadata text that was chosen. ``foreign`` tells
+    that another host owns the group. ``problems`` are sentences. ``outdated`` are PVs with an older text than the
+    chosen one, to be written anew with the next change; ``damaged`` are PVs with an area that cannot be
+    read.
+    """
+
+    group: VolumeGroup
+    pvs: Mapping[Uuid, PvView]
+    text: bytes = b""
+    foreign: bool = False
+    problems: tuple[str, ...] = ()
+    outdated: tuple[Uuid, ...] = ()
+    damaged: tuple[Uuid, ...] = ()
+
+    @property
+    def missing(self) -> tuple[PhysicalVolume, ...]:
+        """The group's physical volumes that were not found, or that the metadata marks as missing."""
+        return tuple(pv for pv in self.group.pvs if pv.missing or pv.id not in self.pvs)
+
+    @property
+    def partial(self) -> bool:
+        """Whether a physical volume is missing."""
+        return bool(self.missing)
+
+    @property
+    def mda_count(self) -> int:
+        """Metadata areas of the physical volumes that are there, ignored ones included (``vg_mda_count``)."""
+        return sum(len(pv.mdas) for pv in self.pvs.values())
+
+    def check_readable(self) -> None:
+        """Raise :class:`GroupUnusable` for a group of another host: its volumes are not to be touched."""
+        if self.foreign:
+            raise GroupUnusable(
+                f"cannot access volume group {self.group.name}: it belongs to system ID {self.group.system_id!r},"
+                " another host's",
+                hint="use it on that host, or take it over: vgchange --systemid, see lvmsystemid(7)",
+            )
+
+    def check_changeable(self, *, missing: bool = False, exported: bool = False) -> None:
+        """Raise :class:`GroupUnusable` unless the group's metadata may be changed.
+
+        ``missing`` and ``exported`` say that the change is one that is made to such groups.
+        """
+        self.check_readable()
+        group = self.group
+        if group.exported and not exported:
+            raise GroupUnusable(
+                f"volume group {group.name} is exported", hint=f"bring it back: vgimport {group.name}"
+            )
+        if "WRITE" not in group.status:
+            raise GroupUnusable(f"volume group {group.name} is read-only")
+        if group.lock_type not in ("", "none"):
+            raise GroupUnusable(
+                f"volume group {group.name} needs {group.lock_type} locks (lvmlockd), which vmgr does not take",
+                hint="change it with LVM2's tools",
+            )
+        if self.missing and not missing:
+            names = ", ".join(pv.id.dashed for pv in self.missing)
+            raise GroupUnusable(
+                f"cannot change volume group {group.name} while physical volumes are missing: {names}",
+                hint="connect the missing devices, or drop them: vgreduce --removemissing",
+            )
+
+
+@frozen
+class SystemView:
+    """All that a scan found and was asked to decode.
+
+    ``groups`` are the decoded groups, sorted by name; ``names`` (name, UUID) of every group, decoded or not.
+    ``orphans`` are PVs of no group. ``duplicates`` are PVs that were set aside because another device has the
+    same UUID. ``others`` are usable devices that are no PVs. ``problems`` are sentences for a person.
+    """
+
+    groups: tuple[GroupView, ...] = ()
+    names: tuple[tuple[str, Uuid], ...] = ()
+    orphans: tuple[PvView, ...] = ()
+    duplicates: tuple[PvView, ...] = ()
+    others: tuple[DeviceView, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def group(self, name: str) -> GroupView:
+        """The decoded group called ``name``. Raises :class:`NotFound` or :class:`AmbiguousName`."""
+        found = [view for view in self.groups if view.group.name == name]
+        if not found:
+            raise NotFound(f"volume group {name!r} not found", hint="vgs lists the groups that can be seen")
+        if len(found) > 1:
+            # LVM2 prefers its own group over a foreign one of the same name.
+            local = [view for view in found if not view.foreign]
+            if len(local) == 1:
+                return local[0]
+            raise AmbiguousName(
+                f"there are {len(found)} volume groups named {name!r}",
+                hint="give one of them another name by its UUID: vgrename UUID NEW_NAME",
+                details=tuple(f"{name}: UUID {view.group.id.dashed}" for view in found),
+            )
+        return found[0]
+
+    def group_by_id(self, uuid: Uuid) -> GroupView:
+        """The decoded group with ``uuid``. Raises :class:`NotFound`."""
+        for view in self.groups:
+            if view.group.id == uuid:
+                return view
+        raise NotFound(f"volume group with UUID {uuid.dashed} not found", hint="vgs -o+vg_uuid lists them")
+
+    def pvs(self) -> tuple[PvView, ...]:
+        """The physical volumes of the decoded groups, and the orphans, sorted by device."""
+        found = [pv for view in self.groups for pv in view.pvs.values()]
+        return tuple(sorted((*found, *self.orphans), key=lambda pv: pv.device))
+
+    def pv(self, device: str) -> PvView:
+        """The physical volume on ``device`` (any of its paths). Raises :class:`NotFound`."""
+        for pv in self.pvs():
+            if pv.device == device or device in pv.aliases:
+                return pv
+        for pv in self.duplicates:
+            if pv.device == device or device in pv.aliases:
+                raise AmbiguousName(
+                    f"physical volume {pv.id.dashed} is on {device} and on another device, which is preferred",
+                    hint="hide one of the copies: see devices/filter in lvm.conf(5), or vgimportclone(8)",
+                )
+        raise NotFound(
+            f"no physical volume found on {device!r}", hint="pvs lists the physical volumes that can be seen"
+        )

@@ -1,0 +1,398 @@
+"""The configuration: lvm.conf, lvmlocal.conf, tag files, profiles and ``--config``, read as LVM2 reads them.
+
+A :class:`Config` is made once for a command and answers typed questions about the settings that
+:mod:`vmgr.system.settings` lists. What stands where, strongest first: ``--config``, the command profile,
+the metadata profile, lvmlocal.conf, host-tag files (``lvm_TAG.conf``), lvm.conf, LVM2's default.
+A setting of the wrong type is ignored with a warning, as LVM2 does; a file that cannot be parsed is
+a :class:`ConfigError` that names file and line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from vmgr.core.errors import ConfigError
+from vmgr.system.settings import DEFAULTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Value = int | float | str | tuple[int | float | str, ...]
+Layer = dict[str, Value]
+"""Settings of one source by path (``devices/filter``). A section that was opened has ``path/`` as a key."""
+
+DEFAULT_SYSTEM_DIR = "/etc/lvm"
+
+_LIVE_LINE = re.compile(r"^[ \t]*([^#\s][^\n]*)", re.M).findall
+_TOKEN = re.compile(
+    r"""(?:\s++|\#[^\n]*+)*+ (?:
+        (?P<mark>[{}\[\],=])
+      | "(?P<escaped>(?:[^"\\]|\\.)*)"
+      | '(?P<plain>[^']*)'
+      | (?P<bare>[^\s\#={}\[\],"']+)
+      | (?P<end>\Z)
+    )""",
+    re.X | re.S,
+).match
+_INTEGER = re.compile(r"[+-]?\d+\Z").match
+_FLOAT = re.compile(r"[+-]?\d*\.\d*\Z").match
+_BOOLEANS = {
+    "y": True,
+    "yes": True,
+    "on": True,
+    "true": True,
+    "n": False,
+    "no": False,
+    "off": False,
+    "false": False,
+}
+
+
+def parse(text: str, source: str) -> Layer:
+    """Read configuration text into a flat mapping; ``source`` names it in errors.
+
+    Grammar: LVM2's ``libdm/libdm-config.c``. A name may be a path (``devices/dir = ...``); a later
+    value replaces an earlier one; a number with a leading 0 is octal. Raises :class:`ConfigError`.
+    """
+    layer: Layer = {}
+    live = _LIVE_LINE(text)
+    if not live:
+        return layer
+    # A file as distributions ship it is 2,400 lines of comments: drop them before the real work, unless a
+    # quoted string runs over a line's end (a line of it could look like a comment).
+    short = "\n".join(live)
+    if all(line.count('"') % 2 == 0 and line.count("'") % 2 == 0 for line in live):
+        try:
+            _Parser(short).section(layer, "", top=True)
+        except _Fault:
+            layer.clear()
+        else:
+            return layer
+    parser = _Parser(text)
+    try:
+        parser.section(layer, "", top=True)
+    except _Fault as fault:
+        line = text.count("\n", 0, fault.at) + 1
+        raise ConfigError(
+            f"{source}, line {line}: {fault.reason}", hint="correct that line; lvm.conf(5) describes the syntax"
+        ) from None
+    return layer
+
+
+class _Fault(Exception):
+    def __init__(self, at: int, reason: str) -> None:
+        self.at, self.reason = at, reason
+
+
+class _Parser:
+    """One token ahead: ``kind`` is the mark itself, ``word``, ``quoted`` or ``end``."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.at, self.next = text, 0, 0
+        self.kind, self.word = "", ""
+        self.advance()
+
+    def advance(self) -> None:
+        match = _TOKEN(self.text, self.next)
+        if match is None:
+            rest = self.text[self.next :]
+            at = self.next + len(rest) - len(rest.lstrip())
+            raise _Fault(at, "a quoted string does not end")
+        group = match.lastgroup or "end"
+        self.at, self.next = match.start(group), match.end()
+        self.word = match[group]
+        if group == "escaped":
+            self.kind, self.word = "quoted", re.sub(r"\\(.)", r"\1", self.word, flags=re.S)
+        else:
+            self.kind = {"mark": self.word, "plain": "quoted", "bare": "word"}.get(group, "end")
+
+    def section(self, layer: Layer, prefix: str, top: bool = False) -> None:
+        while self.kind != ("end" if top else "}"):
+            if self.kind == "end":
+                raise _Fault(self.at, f"section {prefix.rstrip('/')!r} has no closing brace")
+            if self.kind not in ("word", "quoted") or not self.word.strip("/"):
+                raise _Fault(self.at, f"expected a name, found {self.word!r}")
+            path = prefix + "/".join(filter(None, self.word.split("/")))
+            self.advance()
+            if self.kind == "{":
+                self.advance()
+                layer[path + "/"] = ""
+                self.section(layer, path + "/")
+                self.advance()
+            elif self.kind == "=":
+                self.advance()
+                layer[path] = self.value()
+            else:
+                raise _Fault(self.at, f"expected '=' or '{{' after {path!r}")
+
+    def value(self) -> Value:
+        if self.kind != "[":
+            return self.scalar()
+        self.advance()
+        items: list[int | float | str] = []
+        while self.kind != "]":
+            items.append(self.scalar())
+            if self.kind == ",":
+                self.advance()
+        self.advance()
+        return tuple(items)
+
+    def scalar(self) -> int | float | str:
+        word, at = self.word, self.at
+        if self.kind not in ("word", "quoted"):
+            raise _Fault(at, "expected a value" + (f", found {word!r}" if word else ""))
+        quoted = self.kind == "quoted"
+        self.advance()
+        if quoted:
+            return word
+        if _INTEGER(word):
+            octal = word.lstrip("+-").startswith("0")
+            try:
+                return int(word, 8 if octal else 10)
+            except ValueError:
+                raise _Fault(at, f"{word!r} is not an octal number") from None
+        if _FLOAT(word) and word.strip("+-") != ".":
+            return float(word)
+        return word
+
+
+class Config:
+    """Settings for one command, frozen once made.
+
+    ``system_dir`` holds lvm.conf (empty: no file is read); ``dev_dir`` is the device directory, without a final
+    slash; ``host_tags`` are the tags of this host; ``warnings`` are messages about ignored settings.
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[Mapping[str, Value]] = (),
+        *,
+        system_dir: str = DEFAULT_SYSTEM_DIR,
+        dev_dir: str | None = None,
+        host_tags: tuple[str, ...] = (),
+    ) -> None:
+        self._layers = tuple(layers)
+        self.system_dir = system_dir
+        self.host_tags = host_tags
+        self.warnings: list[str] = []
+        self.dev_dir = (dev_dir or self.text("devices/dir")).rstrip("/") or "/dev"
+
+    def _raw(self, path: str) -> Value | None:
+        for layer in self._layers:
+            if path in layer:
+                return layer[path]
+        return None
+
+    def is_set(self, path: str) -> bool:
+        """Whether a file, a profile or the command line sets ``path``."""
+        return self._raw(path) is not None
+
+    def _ignored(self, path: str, kind: str) -> None:
+        message = f"Ignoring unsupported value for {path}: expected {kind}"
+        if message not in self.warnings:
+            self.warnings.append(message)
+
+    def flag(self, path: str) -> bool:
+        """A yes-or-no setting: numbers, ``y``, ``yes``, ``on``, ``true`` and their opposites."""
+        value = self._raw(path)
+        if isinstance(value, int):
+            return bool(value)
+        if isinstance(value, str) and value.lower() in _BOOLEANS:
+            return _BOOLEANS[value.lower()]
+        if value is not None:
+            self._ignored(path, "yes or no (1 or 0)")
+        return bool(DEFAULTS[path])
+
+    def number(self, path: str) -> int:
+        """A whole number; 0 where LVM2 defines no default."""
+        value = self._raw(path)
+        if isinstance(value, int):
+            return value
+        if value is not None:
+            self._ignored(path, "a whole number")
+        default = DEFAULTS[path]
+        return default if isinstance(default, int) else 0
+
+    def text(self, path: str) -> str:
+        """A word or string; empty where LVM2 defines no default."""
+        value = self._raw(path)
+        if isinstance(value, str):
+            return value
+        if value is not None:
+            self._ignored(path, "a string")
+        default = DEFAULTS[path]
+        return default.replace("{sys}", self.system_dir) if isinstance(default, str) else ""
+
+    def words(self, path: str) -> tuple[str, ...]:
+        """A list of strings; a single string counts as a list of one. Empty where there is no default."""
+        return self.words_if_set(path) or ()
+
+    def words_if_set(self, path: str) -> tuple[str, ...] | None:
+        """A list of strings, or None where nothing sets it and LVM2 defines no default.
+
+        An empty list differs from none for settings such as ``activation/volume_list``.
+        """
+        value = self._raw(path)
+        if isinstance(value, str):
+            return (value,)
+        if isinstance(value, tuple):
+            words = tuple(item for item in value if isinstance(item, str))
+            if len(words) == len(value):
+                return words
+        if value is not None:
+            self._ignored(path, "a list of strings")
+        default = DEFAULTS[path]
+        return default if isinstance(default, tuple) else None
+
+    def raw(self, path: str) -> Value | None:
+        """The value as it was written, without a default; for settings of mixed type (``devices/types``)."""
+        return self._raw(path)
+
+    def with_metadata_profile(self, name: str) -> Config:
+        """This configuration with the metadata profile ``name`` beneath ``--config`` and the command profile.
+
+        Raises :class:`ConfigError` when the profile does not exist or does not parse.
+        """
+        profile = _read_profile(self.text("config/profile_dir"), name)
+        at = min(len(self._layers), getattr(self, "_profile_at", len(self._layers)))
+        made = Config(
+            (*self._layers[:at], profile, *self._layers[at:]),
+            system_dir=self.system_dir,
+            dev_dir=self.dev_dir,
+            host_tags=self.host_tags,
+        )
+        made._profile_at = at
+        return made
+
+    _profile_at = 1 << 30
+
+
+def load(
+    overrides: Iterable[str] = (),
+    *,
+    command_profile: str = "",
+    metadata_profile: str = "",
+    environ: Mapping[str, str] | None = None,
+) -> Config:
+    """Read the configuration of this machine.
+
+    ``overrides`` are the texts of ``--config``, in the order given; a later one is stronger. ``environ``
+    (default: the process's) is asked for ``LVM_SYSTEM_DIR`` and ``DM_DEV_DIR``. A missing lvm.conf or
+    lvmlocal.conf is fine, an unreadable one is not. Raises :class:`ConfigError`.
+    """
+    env = os.environ if environ is None else environ
+    system_dir = env.get("LVM_SYSTEM_DIR", DEFAULT_SYSTEM_DIR)
+    files: list[Layer] = []
+    tags: tuple[str, ...] = ()
+    if system_dir:
+        system_dir = system_dir.rstrip("/") or "/"
+        main = _read(f"{system_dir}/lvm.conf") or {}
+        files.append(main)
+        tags = _host_tags(main, ())
+        waiting = list(tags)
+        while waiting:
+            layer = _read(f"{system_dir}/lvm_{waiting.pop(0)}.conf")
+            if layer is None:
+                continue
+            more = _host_tags(layer, tags)
+            waiting += more
+            tags += more
+            files.append(layer)
+        local = _read(f"{system_dir}/lvmlocal.conf")
+        if local:
+            files.append(local)
+    merged = _merge(files, tags)
+    # A text of --config that is a path list only ("devices/dir=/x") and one with sections parse alike.
+    given: list[Layer] = [parse(text, "--config") for text in overrides][::-1]
+    profile_dir = Config((*given, merged), system_dir=system_dir).text("config/profile_dir")
+    if command_profile:
+        given.append(_read_profile(profile_dir, command_profile))
+    above = len(given)
+    if metadata_profile:
+        given.append(_read_profile(profile_dir, metadata_profile))
+    config = Config((*given, merged), system_dir=system_dir, dev_dir=_dev_dir(env), host_tags=tags)
+    config._profile_at = above
+    return config
+
+
+def _dev_dir(env: Mapping[str, str]) -> str | None:
+    """The device directory that ``DM_DEV_DIR`` names; None when it is not set."""
+    path = env.get("DM_DEV_DIR")
+    if not path:
+        return None
+    if not path.startswith("/"):
+        raise ConfigError(f"DM_DEV_DIR is {path!r}, not an absolute path", hint="give a path such as /dev")
+    return path
+
+
+def _read(path: str) -> Layer | None:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            text = file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {path}: {error.strerror}",
+            hint="correct its permissions, or point LVM_SYSTEM_DIR at another directory",
+        ) from None
+    return parse(text, path)
+
+
+def _read_profile(directory: str, name: str) -> Layer:
+    if not name or "/" in name:
+        raise ConfigError(f"invalid profile name {name!r}", hint="name a profile, without directory and .profile")
+    layer = _read(f"{directory}/{name}.profile")
+    if layer is None:
+        raise ConfigError(
+            f"profile {name} not found: there is no {directory}/{name}.profile", hint="ls that directory for a list"
+        )
+    return layer
+
+
+def _host_tags(layer: Layer, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Tags that ``layer`` gives to this host and that are not ``known`` yet (``tags`` section of lvm.conf)."""
+    if "tags/" not in layer and not any(key.startswith("tags/") for key in layer):
+        return ()
+    host = os.uname().nodename
+    found: list[str] = [host] if layer.get("tags/hosttags") in (1, "y", "yes", "on", "true") else []
+    for key in layer:
+        parts = key.split("/")
+        if len(parts) == 3 and parts[0] == "tags" and parts[2] == "":
+            hosts = layer.get(f"tags/{parts[1]}/host_list")
+            if hosts is None or host in (
+                (hosts,) if isinstance(hosts, str) else hosts if isinstance(hosts, tuple) else ()
+            ):
+                found.append(parts[1].lstrip("@"))
+    return tuple(dict.fromkeys(tag for tag in found if tag not in known))
+
+
+_JOINED = ("activation/volume_list", "devices/filter", "devices/types")
+"""Lists that a later file puts in front of an earlier file's instead of replacing it."""
+
+
+def _merge(files: list[Layer], tags: tuple[str, ...]) -> Layer:
+    """One layer out of lvm.conf, the host tags' files and lvmlocal.conf (``merge_config_tree`` in LVM2)."""
+    if len(files) == 1:
+        return files[0]
+    merged: Layer = {}
+    for number, layer in enumerate(files):
+        for key, value in layer.items():
+            section = key.partition("/")[0]
+            wanted = layer.get(f"{section}/tags")
+            if number and (section == "tags" or (wanted is not None and not _matches(wanted, tags))):
+                continue
+            if key in _JOINED and key in merged:
+                value = (*_as_tuple(value), *_as_tuple(merged[key]))
+            merged[key] = value
+    return merged
+
+
+def _as_tuple(value: Value) -> tuple[int | float | str, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _matches(wanted: Value, tags: tuple[str, ...]) -> bool:
+    return any(isinstance(word, str) and word.lstrip("@") in tags for word in _as_tuple(wanted))
