@@ -1,0 +1,51 @@
+# Each target says what it does: `make help` prints the lines that begin with two hashes.
+
+.PHONY: help demo test lint unit oracle kernel bench man clean
+
+## help    list the targets
+help:
+	@sed -n 's/^## /make /p' $(MAKEFILE_LIST)
+
+## demo    make volumes with a real device mapper, in a machine of its own; nothing here is touched
+demo:
+	@tools/setup run
+	@examples/demo
+
+## test    run everything: lint, types, layering, unit, oracle and kernel tests
+test:
+	@tools/setup test
+	@tools/test
+
+## lint    ruff, mypy and the layering contracts only
+lint:
+	@tools/setup test
+	@.venv/bin/pytest -q tests/unit/test_lint.py
+
+## unit    the tests that need neither lvm2 nor a kernel
+unit:
+	@tools/setup test
+	@.venv/bin/pytest -q tests/unit tests/golden
+
+## oracle  the tests that ask Debian's lvm2
+oracle:
+	@tools/setup test
+	@tools/test oracle
+
+## kernel  the tests that need a real device mapper, in the lab
+kernel:
+	@tools/setup test
+	@tools/test kernel
+
+## bench   times and memory as ratios against Debian's lvm2, in one run
+bench:
+	@tools/setup test
+	@.venv/bin/python bench/bench.py
+
+## man     bring the generated parts of the man pages up to date
+man:
+	@tools/setup test
+	@.venv/bin/python -m vmgr.cli.manpage
+
+## clean   remove what the targets above made
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

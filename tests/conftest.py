@@ -1,0 +1,22 @@
+"""What all tests share: in CI, a skip that nobody expected is a failure."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+EXPECTED = "expected:"
+"""A skip whose reason begins with this word is allowed in CI, too; the reason says why."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reason = reason.removeprefix("Skipped: ")
+        if not reason.startswith(EXPECTED):
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid} was skipped in CI: {reason}"
+    return report
