@@ -13,7 +13,8 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from vmgr.core.errors import ConfigError
+from vmgr.core.errors import ConfigError, DamagedMetadata
+from vmgr.ondisk.text import parse as parse_text
 from vmgr.system.settings import DEFAULTS
 
 if TYPE_CHECKING:
@@ -26,18 +27,6 @@ Layer = dict[str, Value]
 DEFAULT_SYSTEM_DIR = "/etc/lvm"
 
 _LIVE_LINE = re.compile(r"^[ \t]*([^#\s][^\n]*)", re.M).findall
-_TOKEN = re.compile(
-    r"""(?:\s++|\#[^\n]*+)*+ (?:
-        (?P<mark>[{}\[\],=])
-      | "(?P<escaped>(?:[^"\\]|\\.)*)"
-      | '(?P<plain>[^']*)'
-      | (?P<bare>[^\s\#={}\[\],"']+)
-      | (?P<end>\Z)
-    )""",
-    re.X | re.S,
-).match
-_INTEGER = re.compile(r"[+-]?\d+\Z").match
-_FLOAT = re.compile(r"[+-]?\d*\.\d*\Z").match
 _BOOLEANS = {
     "y": True,
     "yes": True,
@@ -53,8 +42,8 @@ _BOOLEANS = {
 def parse(text: str, source: str) -> Layer:
     """Read configuration text into a flat mapping; ``source`` names it in errors.
 
-    Grammar: LVM2's ``libdm/libdm-config.c``. A name may be a path (``devices/dir = ...``); a later
-    value replaces an earlier one; a number with a leading 0 is octal. Raises :class:`ConfigError`.
+    The grammar is that of metadata texts (:mod:`vmgr.ondisk.text`): a name may be a path
+    (``devices/dir = ...``), a later value replaces an earlier one. Raises :class:`ConfigError`.
     """
     layer: Layer = {}
     live = _LIVE_LINE(text)
@@ -62,100 +51,31 @@ def parse(text: str, source: str) -> Layer:
         return layer
     # A file as distributions ship it is 2,400 lines of comments: drop them before the real work, unless a
     # quoted string runs over a line's end (a line of it could look like a comment).
-    short = "\n".join(live)
     if all(line.count('"') % 2 == 0 and line.count("'") % 2 == 0 for line in live):
         try:
-            _Parser(short).section(layer, "", top=True)
-        except _Fault:
-            layer.clear()
+            tree = parse_text("\n".join(live))
+        except DamagedMetadata:
+            pass  # once more, to name the right line
         else:
+            _flatten(tree, "", layer)
             return layer
-    parser = _Parser(text)
     try:
-        parser.section(layer, "", top=True)
-    except _Fault as fault:
-        line = text.count("\n", 0, fault.at) + 1
+        tree = parse_text(text)
+    except DamagedMetadata as error:
         raise ConfigError(
-            f"{source}, line {line}: {fault.reason}", hint="correct that line; lvm.conf(5) describes the syntax"
+            f"{source}, {error.message}", hint="correct that line; lvm.conf(5) describes the syntax"
         ) from None
+    _flatten(tree, "", layer)
     return layer
 
 
-class _Fault(Exception):
-    def __init__(self, at: int, reason: str) -> None:
-        self.at, self.reason = at, reason
-
-
-class _Parser:
-    """One token ahead: ``kind`` is the mark itself, ``word``, ``quoted`` or ``end``."""
-
-    def __init__(self, text: str) -> None:
-        self.text, self.at, self.next = text, 0, 0
-        self.kind, self.word = "", ""
-        self.advance()
-
-    def advance(self) -> None:
-        match = _TOKEN(self.text, self.next)
-        if match is None:
-            rest = self.text[self.next :]
-            at = self.next + len(rest) - len(rest.lstrip())
-            raise _Fault(at, "a quoted string does not end")
-        group = match.lastgroup or "end"
-        self.at, self.next = match.start(group), match.end()
-        self.word = match[group]
-        if group == "escaped":
-            self.kind, self.word = "quoted", re.sub(r"\\(.)", r"\1", self.word, flags=re.S)
+def _flatten(tree: Mapping[str, object], prefix: str, layer: Layer) -> None:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            layer[f"{prefix}{key}/"] = ""
+            _flatten(value, f"{prefix}{key}/", layer)
         else:
-            self.kind = {"mark": self.word, "plain": "quoted", "bare": "word"}.get(group, "end")
-
-    def section(self, layer: Layer, prefix: str, top: bool = False) -> None:
-        while self.kind != ("end" if top else "}"):
-            if self.kind == "end":
-                raise _Fault(self.at, f"section {prefix.rstrip('/')!r} has no closing brace")
-            if self.kind not in ("word", "quoted") or not self.word.strip("/"):
-                raise _Fault(self.at, f"expected a name, found {self.word!r}")
-            path = prefix + "/".join(filter(None, self.word.split("/")))
-            self.advance()
-            if self.kind == "{":
-                self.advance()
-                layer[path + "/"] = ""
-                self.section(layer, path + "/")
-                self.advance()
-            elif self.kind == "=":
-                self.advance()
-                layer[path] = self.value()
-            else:
-                raise _Fault(self.at, f"expected '=' or '{{' after {path!r}")
-
-    def value(self) -> Value:
-        if self.kind != "[":
-            return self.scalar()
-        self.advance()
-        items: list[int | float | str] = []
-        while self.kind != "]":
-            items.append(self.scalar())
-            if self.kind == ",":
-                self.advance()
-        self.advance()
-        return tuple(items)
-
-    def scalar(self) -> int | float | str:
-        word, at = self.word, self.at
-        if self.kind not in ("word", "quoted"):
-            raise _Fault(at, "expected a value" + (f", found {word!r}" if word else ""))
-        quoted = self.kind == "quoted"
-        self.advance()
-        if quoted:
-            return word
-        if _INTEGER(word):
-            octal = word.lstrip("+-").startswith("0")
-            try:
-                return int(word, 8 if octal else 10)
-            except ValueError:
-                raise _Fault(at, f"{word!r} is not an octal number") from None
-        if _FLOAT(word) and word.strip("+-") != ".":
-            return float(word)
-        return word
+            layer[prefix + key] = value  # type: ignore[assignment]
 
 
 class Config:
