@@ -1,0 +1,191 @@
+"""The device-mapper side of the committer: devices with symbolic tables become devices of the kernel.
+
+This is where a reference to a physical volume or to another device turns into ``major:minor``: as late as
+possible, because only a made device has numbers, and before any suspend, because afterwards
+nothing may be looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from vmgr.core.errors import KernelError, NotFound, VmgrError
+from vmgr.core.table import DevRef, KernelLine, PvRef
+from vmgr.core.units import Bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vmgr.core.change import Wipe
+    from vmgr.core.ids import Uuid
+    from vmgr.core.plan import RenameDevice
+    from vmgr.core.table import DmDevice
+    from vmgr.dm.client import DmClient
+
+ZERO_START = Bytes(4096)
+"""How much of a new volume's start is zeroed, as LVM2 does (``lvcreate -Z y``)."""
+
+
+class KernelDevices:
+    """Carries out device steps through a :class:`~vmgr.dm.client.DmClient`.
+
+    ``pv_numbers`` gives each physical volume's ``major:minor``. ``ask`` answers a yes-or-no question; ``dev_dir``
+    is where nodes are. ``say`` takes warnings.
+    """
+
+    def __init__(
+        self,
+        client: DmClient,
+        pv_numbers: Mapping[Uuid, str],
+        *,
+        ask: Callable[[str], bool],
+        say: Callable[[str], None],
+        dev_dir: str = "/dev",
+        remove_retry: float = 3.0,
+    ) -> None:
+        self._client = client
+        self._pv_numbers = pv_numbers
+        self._ask = ask
+        self._say = say
+        self._dev_dir = dev_dir
+        self._remove_retry = remove_retry
+        self._scope = ExitStack()
+        self._shared = False
+
+    # -- a batch shares one udev cookie -----------------------------------------------------------
+
+    def _batch(self) -> None:
+        if not self._shared:
+            self._scope.enter_context(self._client.transaction())
+            self._shared = True
+
+    def settle(self) -> None:
+        """Wait until udev has finished with all that was done so far."""
+        if self._shared:
+            self._shared = False
+            self._scope.close()
+
+    @contextmanager
+    def critical(self) -> Iterator[None]:
+        """Keep memory resident and refuse what would read a disk."""
+        from vmgr.dm.critical import critical_section
+
+        self._batch()
+        with critical_section():
+            yield
+
+    # -- tables -----------------------------------------------------------------------------------
+
+    def resolve(self, ref: PvRef | DevRef) -> str:
+        """``major:minor`` of what a table refers to. Raises :class:`NotFound`, or :class:`KernelError`."""
+        if isinstance(ref, PvRef):
+            number = self._pv_numbers.get(ref.pv)
+            if number is None:
+                raise NotFound(
+                    f"physical volume {ref.pv.dashed} is missing",
+                    hint="connect its device; a group with a missing device can be activated in part only",
+                )
+            return number
+        device = self._client.info(uuid=ref.uuid)
+        if device is None:
+            raise KernelError(f"device {ref.uuid} is needed below another one and is not there")
+        return f"{device.major}:{device.minor}"
+
+    def kernel_lines(self, device: DmDevice) -> tuple[KernelLine, ...]:
+        """The device's table as the kernel takes it."""
+        return tuple(
+            KernelLine(line.start, line.length, line.target, line.params(self.resolve)) for line in device.table
+        )
+
+    # -- steps ------------------------------------------------------------------------------------
+
+    def create(self, device: DmDevice) -> None:
+        """Make the device without a table."""
+        self._batch()
+        self._client.create(device.name, device.uuid, numbers=device.numbers)
+
+    def load(self, device: DmDevice) -> None:
+        """Load the device's table into its inactive slot."""
+        self._client.load(device.uuid, self.kernel_lines(device), read_only=device.read_only)
+
+    def clear(self, device: DmDevice) -> None:
+        """Drop the inactive table."""
+        self._client.clear(device.uuid)
+
+    def suspend(self, device: DmDevice) -> None:
+        """Suspend the device, with its file system frozen."""
+        self._client.suspend(device.uuid)
+
+    def resume(self, device: DmDevice, *, fresh: bool, quiet: bool) -> None:
+        """Resume the device; ``quiet`` keeps udev's rules, and thereby everybody, from looking into it."""
+        self._batch()
+        self._client.resume(
+            device.uuid,
+            hidden=device.link is None,
+            link=None if quiet else device.link,
+            noscan=quiet,
+            read_ahead=device.read_ahead,
+        )
+
+    def rename(self, step: RenameDevice) -> None:
+        """Rename a live device and its link."""
+        self._batch()
+        self._client.rename(step.uuid, step.device.name, old_link=step.old_link, new_link=step.device.link)
+
+    def remove(self, uuid: str, name: str, link: tuple[str, str] | None) -> None:
+        """Remove a device; one that udev's own look at it keeps busy for a moment is tried again."""
+        self._batch()
+        self._client.remove(uuid, link=link, retry=self._remove_retry)
+
+    def wipe(self, device: DmDevice, wipe: Wipe) -> None:
+        """Wipe the start of a new volume and old signatures in it, then show the volume."""
+        self.settle()  # the node must be there
+        path = f"{self._dev_dir}/mapper/{device.name}"
+        try:
+            if not device.read_only:
+                self._wipe_path(path, device, wipe)
+        finally:
+            self._client.show(device.uuid, link=device.link)
+
+    def _wipe_path(self, path: str, device: DmDevice, wipe: Wipe) -> None:
+        from vmgr.system.disk import Disk
+        from vmgr.system.signatures import find_signatures, wipe_signature
+
+        shown = f"{self._dev_dir}/{device.link[0]}/{device.link[1]}" if device.link else path
+        if wipe.signatures:
+            for signature in find_signatures(path):
+                found = f"{signature.type} signature detected on {shown} at offset {signature.offset}"
+                if not self._ask(f"WARNING: {found}. Wipe it?"):
+                    self._say(f"Aborted wiping of {signature.type}: the signature is left on {shown}")
+                    return
+                wipe_signature(path, signature)
+        if wipe.zero:
+            with Disk.open(path, write=True) as disk:
+                size = min(ZERO_START, device.size.bytes())
+                disk.zero(Bytes(0), Bytes(size))
+                disk.flush()
+
+
+class NoDevices:
+    """Stands in for the device mapper where there is none: metadata can be changed, nothing be activated."""
+
+    def __init__(self, why: VmgrError) -> None:
+        self._why = why
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        """Every step but the harmless ones raises what kept the device mapper away."""
+
+        def refuse(*_: object, **__: object) -> None:
+            raise self._why
+
+        return refuse
+
+    def settle(self) -> None:
+        """Nothing to wait for."""
+
+    @contextmanager
+    def critical(self) -> Iterator[None]:
+        """Nothing is suspended without a device mapper."""
+        yield
