@@ -23,6 +23,8 @@ HOSTNAME = "vmgr-lab"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _KERNEL = "linux.uml"
+_HERE = os.path.dirname(os.path.realpath(__file__))
+_KEEPER = f"{_HERE}/keeper.py"
 _PLAIN = re.compile(r"[A-Za-z0-9/._+-]{1,60}")
 _UNSHAREABLE = ("/", "/dev", "/proc", "/sys", "/run", "/etc", "/usr", "/lib", "/bin", "/sbin")
 _ROOM_TO_SPARE = Bytes(16 << 20)
@@ -114,7 +116,7 @@ def shares_of(options: LabOptions) -> list[str]:
     """The shared directories as absolute paths. Raises a VmgrError for one that cannot be shared."""
     found = []
     for share in options.shares:
-        path = os.path.abspath(share)
+        path = os.path.realpath(share)
         if not os.path.isdir(path):
             raise NotFound(f"the directory {share} to share does not exist")
         if path in _UNSHAREABLE or path.startswith(("/dev/", "/proc/", "/sys/")):
@@ -159,11 +161,10 @@ def start(
     shares = shares_of(options)
     memory_dir = room_for(options.memory)
     python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-    here = os.path.dirname(os.path.realpath(__file__))
     directory = _directory()
     try:
         os.symlink(python, f"{directory}/python")
-        os.symlink(f"{here}/guest/boot.py", f"{directory}/boot.py")
+        os.symlink(f"{_HERE}/guest/boot.py", f"{directory}/boot.py")
         sources = {}
         for index, share in enumerate(shares):
             sources[share] = f"{directory}/share{index}"
@@ -177,7 +178,7 @@ def start(
             argv.append("quiet")
         config = {
             "command": list(command_of(options)),
-            "cwd": os.path.abspath(options.cwd or "."),
+            "cwd": os.path.realpath(options.cwd or "."),
             "env": guest_environment(options, len(images)),
             "hostname": HOSTNAME,
             "seed": os.urandom(64).hex(),
@@ -213,8 +214,7 @@ def _start_keeper(directory: str, argv: list[str], memory_dir: str, images: Sequ
         }
         passed = [their_link.fileno(), their_lifeline.fileno(), their_console, *(image.fd for image in images)]
         keeper = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-B", f"{os.path.dirname(os.path.realpath(__file__))}/keeper.py"]
-            + [str(their_lifeline.fileno())],
+            [sys.executable, "-I", "-S", "-B", _KEEPER, str(their_lifeline.fileno())],
             stdin=subprocess.DEVNULL,
             pass_fds=passed,
             start_new_session=True,

@@ -29,6 +29,7 @@ def main(config_path: str) -> None:
 def _main(config_path: str) -> None:
     from vmgr.lab.guest.ending import put_away
     from vmgr.lab.guest.machine import SetUpFailed, set_up
+    from vmgr.lab.guest.modules import NoModules
     from vmgr.lab.guest.relay import Line, run_command
 
     with open(config_path) as source:
@@ -39,7 +40,7 @@ def _main(config_path: str) -> None:
     try:
         set_up(config)
         run_command(line, config)
-    except SetUpFailed as error:
+    except (SetUpFailed, NoModules) as error:
         line.fail(str(error))
         return
     except OSError as error:

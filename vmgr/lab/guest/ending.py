@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import struct
 import time
 
 from vmgr.lab.guest import linux
-
-# include/uapi/linux/dm-ioctl.h
-_DM = struct.Struct("=3I7IQ128s129s7x")
-_DM_VERSION = (4, 0, 0)
-_DM_SUSPEND_FLAG = 1 << 1
-_DM_REMOVE_ALL = 1
-_DM_LIST_DEVICES = 2
-_DM_DEV_SUSPEND = 6
-_DM_DEV_STATUS = 7
-_DM_TABLE_CLEAR = 10
-_DM_BUFFER = 64 * 1024
+from vmgr.lab.guest.mapper import Mapper
 
 
 def put_away() -> None:
     """Unmount disks, take device-mapper devices down, and flush. Never raises."""
-    _wake_suspended()
-    _unmount_disks()
+    try:
+        mapper = Mapper()
+    except OSError:
+        mapper = None
+    if mapper is not None:
+        _wake(mapper)
+    unmount_disks()
     os.sync()
-    _remove_mapped()
-    os.sync()
+    if mapper is not None:
+        # Caches and thin pools write what they hold when they go.
+        try:
+            mapper.remove_unused()
+        except OSError:
+            pass
+        mapper.close()
+        os.sync()
 
 
 def kill_all() -> None:
@@ -46,74 +45,27 @@ def kill_all() -> None:
             time.sleep(0.01)
 
 
-def _unmount_disks() -> None:
-    """Unmount whatever lies on a block device, last mounted first, as a shutdown does."""
-    try:
-        with open("/proc/mounts", "rb") as lines:
-            mounts = [line.split() for line in lines]
-    except OSError:
-        return
-    for source, target, *_ in reversed(mounts):
-        if source.startswith(b"/dev/") and source != b"/dev/root":
-            name = os.fsdecode(target.decode("unicode_escape").encode("latin-1"))
-            try:
-                linux.unmount(name)
-            except OSError:
-                continue
-
-
-def _dm_call(control: int, number: int, name: bytes = b"", flags: int = 0) -> bytes:
-    """One device-mapper ioctl: the reply buffer. Raises OSError."""
-    buffer = bytearray(_DM_BUFFER)
-    _DM.pack_into(buffer, 0, *_DM_VERSION, len(buffer), _DM.size, 0, 0, flags, 0, 0, 0, name, b"")
-    fcntl.ioctl(control, (3 << 30) | (_DM.size << 16) | (0xFD << 8) | number, buffer)
-    return bytes(buffer)
-
-
-def _dm_names(control: int) -> list[bytes]:
-    reply = _dm_call(control, _DM_LIST_DEVICES)
-    size, start = struct.unpack_from("=II", reply, 12)
-    names: list[bytes] = []
-    while start + 12 < size:
-        device, following = struct.unpack_from("=QI", reply, start)
-        if device == 0:
-            break
-        end = reply.index(0, start + 12)
-        names.append(reply[start + 12 : end])
-        if following == 0:
-            break
-        start += following
-    return names
-
-
-def _wake_suspended() -> None:
+def _wake(mapper: Mapper) -> None:
     """Resume suspended devices on their live tables, or flushing what waits for them never ends."""
     try:
-        control = os.open("/dev/mapper/control", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        for name in _dm_names(control):
-            reply = _dm_call(control, _DM_DEV_STATUS, name)
-            (flags,) = struct.unpack_from("=I", reply, 28)
-            if flags & _DM_SUSPEND_FLAG:
-                _dm_call(control, _DM_TABLE_CLEAR, name)
-                _dm_call(control, _DM_DEV_SUSPEND, name)
+        for name in mapper.names():
+            if mapper.is_suspended(name):
+                mapper.wake(name)
     except OSError:
         pass
-    finally:
-        os.close(control)
 
 
-def _remove_mapped() -> None:
-    """Remove all device-mapper devices, which makes caches and thin pools write what they hold."""
-    try:
-        control = os.open("/dev/mapper/control", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        _dm_call(control, _DM_REMOVE_ALL)
-    except OSError:
-        pass
-    finally:
-        os.close(control)
+def unmount_disks() -> list[str]:
+    """Unmount what lies on block devices, last mounted first; returns what would not go."""
+    with open("/proc/mounts", "rb") as lines:
+        mounts = [line.split() for line in lines]
+    kept = []
+    for source, target, *_ in reversed(mounts):
+        if source.startswith(b"/dev/") and source != b"/dev/root":
+            # /proc/mounts writes blanks and their like as \040.
+            path = os.fsdecode(target.decode("unicode_escape").encode("latin-1"))
+            try:
+                linux.unmount(path)
+            except OSError:
+                kept.append(path)
+    return kept

@@ -12,6 +12,7 @@ import stat
 from typing import Any
 
 from vmgr.lab.guest import linux
+from vmgr.lab.guest.modules import Modules
 
 PRIVATE = "/run/.lab"
 """Where the upper halves of the overlays lie."""
@@ -22,8 +23,8 @@ SCRATCH = ("/etc", "/media", "/mnt", "/srv", "/tmp", "/var")
 EMPTY = ("/etc/lvm/archive", "/etc/lvm/backup", "/etc/lvm/cache", "/etc/lvm/devices", "/var/tmp")
 """Directories that start empty: the host's groups and device list mean nothing to the guest."""
 
-MODULES = ("dm-mod", "loop")
-"""Loaded at the start, so that /dev/mapper/control and /dev/loop-control are there."""
+AT_START = ("dm-mod", "loop")
+"""Modules loaded at the start, so that /dev/mapper/control and /dev/loop-control are there."""
 
 
 class SetUpFailed(Exception):
@@ -35,14 +36,16 @@ def set_up(config: dict[str, Any]) -> None:
     _kernel_file_systems()
     linux.add_entropy(bytes.fromhex(config["seed"]))
     cwd = _hold(config["cwd"])
-    _modules_and_overlays()
+    modules = Modules()
+    modules.load("overlay")
+    _overlays(modules.directory)
     _devices()
     _share(config)
     _protect_cwd(config, cwd)
     linux.sethostname(config["hostname"])
     linux.loopback_up()
-    for name in MODULES:
-        load(name)
+    for name in AT_START:
+        modules.load(name)
     if config["udev"]:
         _start_udev()
 
@@ -67,42 +70,6 @@ def _hold(cwd: str) -> int | None:
         return None
 
 
-# -- modules --------------------------------------------------------------------------------------
-
-
-def _package_modules() -> str:
-    release = os.uname().release
-    for base in ("/usr/lib/uml/modules", "/lib/modules", "/usr/lib/modules"):
-        path = f"{base}/{release}"
-        if os.path.exists(f"{path}/modules.dep"):
-            return path
-    raise SetUpFailed(f"the modules of the lab's kernel {release} are not in /usr/lib/uml/modules")
-
-
-_dependencies: dict[str, list[str]] = {}
-_module_dir = ""
-
-
-def load(name: str) -> None:
-    """Load the module ``name`` (as in its file name) and what it depends on, without a process.
-
-    A name that modules.dep does not have is taken to be built into the kernel.
-    """
-    global _module_dir
-    if not _module_dir:
-        _module_dir = _package_modules()
-        with open(f"{_module_dir}/modules.dep") as lines:
-            for line in lines:
-                path, _, needs = line.partition(":")
-                _dependencies[path.rsplit("/", 1)[-1].split(".", 1)[0]] = [path, *needs.split()]
-    paths = _dependencies.get(name, ())
-    if any(not path.endswith(".ko") for path in paths):
-        _run(["/sbin/modprobe", "-d", _module_dir.split("/modules/")[0], name])
-        return
-    for path in reversed(paths):
-        linux.load_module(f"{_module_dir}/{path}")
-
-
 # -- the tree -------------------------------------------------------------------------------------
 
 
@@ -116,8 +83,7 @@ def _overlay(path: str, name: str) -> str:
     return upper
 
 
-def _modules_and_overlays() -> None:
-    load("overlay")
+def _overlays(modules: str) -> None:
     for path in SCRATCH:
         if os.path.isdir(path) and not os.path.islink(path):
             _overlay(path, path.strip("/"))
@@ -128,8 +94,8 @@ def _modules_and_overlays() -> None:
         os.makedirs(f"{PRIVATE}/lib/modules")
         _overlay(os.path.realpath("/lib"), "lib")
     link = f"/lib/modules/{os.uname().release}"
-    if _module_dir != link:
-        os.symlink(_module_dir, link)
+    if modules != link:
+        os.symlink(modules, link)
     for path in EMPTY:
         if path.startswith("/etc/lvm") or os.path.isdir(path):
             os.makedirs(path, exist_ok=True)
