@@ -1,0 +1,284 @@
+"""Orders: what a user asks of vmgr, as frozen values in which names are still text.
+
+The command line makes them from arguments, a Python program makes them directly, and
+:mod:`vmgr.cli.application` says who takes them. Sizes, tags and numbers are checked here; whether
+a name exists is found out under the group's lock, where an order becomes a request of :mod:`vmgr.core.requests`.
+Nothing in here looks at a machine.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from vmgr.core.units import Extents, Sectors
+
+if TYPE_CHECKING:
+    from vmgr.core.errors import VmgrError
+    from vmgr.core.ids import Tag, Uuid
+    from vmgr.core.plan import Plan
+    from vmgr.core.requests import Options, SizeSpec
+
+READ_AHEAD_AUTO = -1
+"""A read-ahead that the kernel chooses (``--readahead auto``); 0 is none, other numbers are sectors."""
+
+
+@frozen
+class RunOptions:
+    """How a command is to be run: LVM2's options common to all commands, and vmgr's defaults for them.
+
+    ``config`` are texts of ``--config``, a later one stronger. ``devices`` limits vmgr to these paths, None does
+    not. ``devices_file`` is ``--devicesfile``: None for the configured one, empty for none at all.
+    ``test`` plans and changes nothing. ``yes`` answers questions. ``autobackup`` None follows lvm.conf.
+    ``locking`` off takes no lock; ``ignore_lock_failure`` goes on without one that cannot be had (reading only).
+    ``read_only`` reads without locks and never looks at the kernel. ``use_kernel`` off means that no
+    device mapper is asked (``--driverloaded n``). ``udev_sync`` off does not wait for udev.
+    """
+
+    config: tuple[str, ...] = ()
+    command_profile: str = ""
+    metadata_profile: str = ""
+    devices: tuple[str, ...] | None = None
+    devices_file: str | None = None
+    test: bool = False
+    yes: bool = False
+    autobackup: bool | None = None
+    locking: bool = True
+    ignore_lock_failure: bool = False
+    read_only: bool = False
+    use_kernel: bool = True
+    udev_sync: bool = True
+
+
+@frozen
+class Subject:
+    """What a command is applied to: a group (``vg``), a volume (``vg`` and ``lv``), or all that carry ``tag``."""
+
+    vg: str = ""
+    lv: str = ""
+    tag: str = ""
+
+    def __str__(self) -> str:
+        return f"@{self.tag}" if self.tag else f"{self.vg}/{self.lv}" if self.lv else self.vg
+
+
+@frozen
+class PvChoice:
+    """A physical volume to allocate from: its device's path, or all with ``tag``.
+
+    ``ranges`` limits it to extents (first, last); None as last means "to the end".
+    """
+
+    device: str = ""
+    ranges: tuple[tuple[Extents, Extents | None], ...] = ()
+    tag: str = ""
+
+
+@frozen
+class LabelOrder:
+    """How a physical volume is to be laid out (``pvcreate``). None leaves a choice to vmgr and lvm.conf.
+
+    ``size`` overrides the device's size. ``restore_file`` is a metadata backup that tells the layout for ``uuid``.
+    ``zero`` clears the first four sectors. ``force`` is how often ``-f`` was given: 2 takes
+    devices of existing groups.
+    """
+
+    metadata_copies: int | None = None
+    metadata_size: Sectors | None = None
+    metadata_ignore: bool = False
+    data_alignment: Sectors | None = None
+    data_alignment_offset: Sectors | None = None
+    bootloader_size: Sectors | None = None
+    label_sector: int = 1
+    size: Sectors | None = None
+    uuid: Uuid | None = None
+    restore_file: str = ""
+    zero: bool | None = None
+    force: int = 0
+
+
+STANDARD_LABEL = LabelOrder()
+
+
+@frozen
+class GroupOrder:
+    """A new group's properties (``vgcreate``). ``max_lv`` and ``max_pv``: 0 is no limit.
+
+    ``metadata_copies``: 0 keeps all areas in use. ``system_id`` None is this host's.
+    """
+
+    extent_size: Sectors | None = None
+    max_lv: int = 0
+    max_pv: int = 0
+    alloc: str = "normal"
+    tags: tuple[Tag, ...] = ()
+    metadata_copies: int | None = None
+    system_id: str | None = None
+    autoactivate: bool = True
+    profile: str = ""
+
+
+STANDARD_GROUP = GroupOrder()
+
+
+@frozen
+class GroupChange:
+    """Changes of a group's properties (``vgchange``); None leaves each as it is."""
+
+    extent_size: Sectors | None = None
+    max_lv: int | None = None
+    max_pv: int | None = None
+    alloc: str | None = None
+    resizeable: bool | None = None
+    add_tags: tuple[Tag, ...] = ()
+    del_tags: tuple[Tag, ...] = ()
+    metadata_copies: int | None = None
+    system_id: str | None = None
+    autoactivate: bool | None = None
+    new_uuid: bool = False
+    profile: str | None = None
+
+
+@frozen
+class PvChange:
+    """Changes of a physical volume's properties (``pvchange``); None leaves each as it is."""
+
+    allocatable: bool | None = None
+    add_tags: tuple[Tag, ...] = ()
+    del_tags: tuple[Tag, ...] = ()
+    metadata_ignore: bool | None = None
+    new_uuid: bool = False
+
+
+@frozen
+class VolumeOrder:
+    """A new volume (``lvcreate``).
+
+    ``origin`` names the volume that it is made from. ``options`` are those that target plugins declared.
+    ``activate`` is ``y``, ``n`` or ``ay`` (only if the configuration lets it be activated by itself).
+    ``zero`` and ``wipe`` None follow lvm.conf. ``read_ahead`` is in sectors, :data:`READ_AHEAD_AUTO`, or 0.
+    ``minor`` asks for persistent numbers.
+    """
+
+    size: SizeSpec | None = None
+    name: str | None = None
+    type: str | None = None
+    origin: str | None = None
+    options: Options = ()
+    pvs: tuple[PvChoice, ...] = ()
+    alloc: str = "inherit"
+    tags: tuple[Tag, ...] = ()
+    read_only: bool = False
+    activate: str = "y"
+    zero: bool | None = None
+    wipe: bool | None = None
+    skip_activation: bool | None = None
+    ignore_skip: bool = False
+    autoactivate: bool = True
+    read_ahead: int = READ_AHEAD_AUTO
+    major: int = -1
+    minor: int | None = None
+
+
+@frozen
+class ResizeOrder:
+    """Another size for a volume. Without ``size`` it takes all that is free on ``pvs``.
+
+    ``resize_fs`` resizes the file system with it; ``check_fs`` off skips its check before that.
+    """
+
+    size: SizeSpec | None = None
+    type: str | None = None
+    options: Options = ()
+    pvs: tuple[PvChoice, ...] = ()
+    alloc: str | None = None
+    resize_fs: bool = False
+    check_fs: bool = True
+    force: bool = False
+
+
+@frozen
+class VolumeChange:
+    """Changes of volumes' properties (``lvchange``); None leaves each as it is.
+
+    ``persistent`` sets or drops persistent numbers ``major`` (-1: any) and ``minor``.
+    """
+
+    read_only: bool | None = None
+    alloc: str | None = None
+    add_tags: tuple[Tag, ...] = ()
+    del_tags: tuple[Tag, ...] = ()
+    read_ahead: int | None = None
+    persistent: bool | None = None
+    major: int = -1
+    minor: int | None = None
+    autoactivate: bool | None = None
+    skip_activation: bool | None = None
+
+
+@frozen
+class ActivationOrder:
+    """Bring volumes up or down, or load their tables anew.
+
+    ``mode``: ``y``, ``n``, ``ay`` or ``refresh``. ``completeness`` is ``partial``, ``degraded`` or ``complete``:
+    what to do about missing physical volumes; None follows lvm.conf. ``ignore_skip`` also takes volumes that are
+    marked to be left out. ``sysinit`` is for scripts that run while the system boots.
+    """
+
+    mode: str
+    completeness: str | None = None
+    ignore_skip: bool = False
+    sysinit: bool = False
+    force: bool = False
+
+
+@frozen
+class ConversionOrder:
+    """Turn a volume into something else (``lvconvert``), as the plugin that declared ``options`` says.
+
+    ``background`` returns as soon as it has begun; else progress is told every ``interval`` seconds.
+    """
+
+    options: Options
+    type: str | None = None
+    pvs: tuple[PvChoice, ...] = ()
+    alloc: str | None = None
+    background: bool = False
+    interval: int | None = None
+    force: bool = False
+
+
+@frozen
+class ArchiveView:
+    """A metadata archive or backup file, as ``vgcfgrestore --list`` shows it. ``time`` is seconds since 1970."""
+
+    file: str
+    vg: str
+    description: str
+    time: int
+    backup: bool = False
+
+
+@frozen
+class Outcome:
+    """What came of an order.
+
+    ``done`` says in LVM2's manner what was done, ``notes`` what the user should know besides. ``plans`` are the
+    plans that were run, or that would be with ``RunOptions.test``. ``errors`` are those of the subjects for which
+    the order failed while it was carried out for others.
+    """
+
+    done: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    plans: tuple[Plan, ...] = ()
+    errors: tuple[VmgrError, ...] = ()
+
+    def __add__(self, other: Outcome) -> Outcome:
+        """Both, one after the other."""
+        return Outcome(
+            self.done + other.done,
+            self.notes + other.notes,
+            self.plans + other.plans,
+            self.errors + other.errors,
+        )
