@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
@@ -35,7 +36,7 @@ def uuid(n: int) -> str:
         value, digit = divmod(value, 62) if value else (n + len(digits) * 7, len(digits) % 62)
         digits += ALPHABET[digit]
     cuts = (0, 6, 10, 14, 18, 22, 26, 32)
-    return "-".join(digits[a:b] for a, b in zip(cuts, cuts[1:], strict=False))
+    return "-".join(digits[a:b] for a, b in pairwise(cuts))
 
 
 def metadata(vg: str, pv_uuid: str, dev_size: int, pe_start: int, volumes: int) -> str:
@@ -107,16 +108,17 @@ def group(volumes: int) -> Iterator[dict[str, str]]:
             )
             env = {**os.environ, "LVM_SYSTEM_DIR": str(directory), "LC_ALL": "C"}
             env.pop("PYTHONDONTWRITEBYTECODE", None)
-            quiet = {"env": env, "check": True, "capture_output": True}
+
+            def lvm(*words: str | Path) -> None:
+                subprocess.run(["lvm", *words], env=env, check=True, capture_output=True)
+
             pv = uuid(5)
             text = directory / "text"
             text.write_text(metadata("bench", pv, (256 << 20) // 512, 102400, volumes))
-            subprocess.run(
-                ["lvm", "pvcreate", "-qq", "-y", "--metadatasize", "48m", "--dataalignment", "50m"]
-                + ["--uuid", pv, "--restorefile", text, device],
-                **quiet,
-            )
-            subprocess.run(["lvm", "vgcfgrestore", "-f", text, "bench", "--driverloaded", "n"], **quiet)
+            sizes = ["--metadatasize", "48m", "--dataalignment", "50m"]
+            lvm("pvcreate", "-qq", "-y", *sizes, "--uuid", pv, "--restorefile", text, device)
+            lvm("vgcfgrestore", "-f", text, "bench", "--driverloaded", "n")
+            lvm("vgcfgbackup", "--driverloaded", "n")  # as on any real machine
             yield env
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -181,7 +183,11 @@ def main() -> int:
         print("bench needs root, loop devices and the lvm command (Debian: lvm2)", file=sys.stderr)
         return 1
     vmgr = str(BIN / "vmgr")
-    version = subprocess.run(["lvm", "version"], capture_output=True, text=True).stdout.split("\n")[0].strip()
+    version = (
+        subprocess.run(["lvm", "version"], check=False, capture_output=True, text=True)
+        .stdout.split("\n")[0]
+        .strip()
+    )
     print(f"vmgr on Python {sys.version.split()[0]} against lvm2, {version}; medians of {options.runs} pairs")
     print(
         f"{'':32} {'CPU ms':>9} {'':>9} {'':>7} {'wall ms':>9} {'':>9} {'':>7} {'MiB':>7} {'':>7} {'':>7}\n"
