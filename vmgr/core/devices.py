@@ -9,9 +9,11 @@ from vmgr.core.errors import InvalidGroup
 from vmgr.core.model import LvArea
 from vmgr.core.naming import dm_name, dm_uuid
 from vmgr.core.table import DevRef, DmDevice, TargetLine
+from vmgr.core.targets import NOTHING_LIVE
 from vmgr.core.units import Sectors
 
 if TYPE_CHECKING:
+    from vmgr.core.hooks import Live
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.targets import Targets
@@ -38,10 +40,12 @@ def base_device(group: VolumeGroup, volume: LogicalVolume, targets: Targets) -> 
     )
 
 
-def volume_devices(group: VolumeGroup, volume: LogicalVolume, targets: Targets) -> tuple[DmDevice, ...]:
+def volume_devices(
+    group: VolumeGroup, volume: LogicalVolume, targets: Targets, live: Live = NOTHING_LIVE
+) -> tuple[DmDevice, ...]:
     """The devices that ``volume`` itself becomes, lowest first; those that it needs are not among them."""
     base = base_device(group, volume, targets)
-    return () if base is None else targets.layers(group, volume, base)
+    return () if base is None else targets.layers(group, volume, base, live)
 
 
 def together(group: VolumeGroup, volumes: Iterable[Uuid], targets: Targets) -> tuple[Uuid, ...]:
@@ -58,16 +62,21 @@ def together(group: VolumeGroup, volumes: Iterable[Uuid], targets: Targets) -> t
     return tuple(lv.id for lv in group.lvs if lv.id in found)
 
 
-def stack(group: VolumeGroup, volumes: Iterable[Uuid], targets: Targets) -> tuple[DmDevice, ...]:
+def stack(
+    group: VolumeGroup, volumes: Iterable[Uuid], targets: Targets, live: Live = NOTHING_LIVE
+) -> tuple[DmDevice, ...]:
     """All devices that must exist for ``volumes`` to be active: each after those that it refers to.
 
-    Companions and the volumes that segments lie on are included. Raises :class:`InvalidGroup` for tables
+    Companions are included with all their devices; the volumes that segments lie on or refer to only with
+    those that are needed (of a thin pool, not the device that stands for the pool itself). ``live`` has the
+    group's devices in the kernel, with tables. Raises :class:`InvalidGroup` for tables
     that refer to each other in a circle or to a device that no volume has.
     """
     by_id = group.lv_by_id
     wanted = list(together(group, volumes, targets))
+    active = set(wanted)
     devices: dict[str, DmDevice] = {}
-    owner: dict[str, Uuid] = {}
+    roots: list[str] = []
     done: set[Uuid] = set()
     while wanted:
         lv_id = wanted.pop(0)
@@ -75,9 +84,10 @@ def stack(group: VolumeGroup, volumes: Iterable[Uuid], targets: Targets) -> tupl
             continue
         done.add(lv_id)
         volume = by_id[lv_id]
-        for device in volume_devices(group, volume, targets):
+        for device in volume_devices(group, volume, targets, live):
             devices[device.uuid] = device
-            owner[device.uuid] = lv_id
+            if lv_id in active:
+                roots.append(device.uuid)
         below = {a.lv for a in volume.areas() if isinstance(a, LvArea)}
         below.update(r.lv for r in volume.references())
         wanted.extend(lv for lv in below if lv in by_id)
@@ -98,7 +108,7 @@ def stack(group: VolumeGroup, volumes: Iterable[Uuid], targets: Targets) -> tupl
         visiting.pop()
         ordered[uuid] = devices[uuid]
 
-    for uuid in devices:
+    for uuid in roots:
         visit(uuid)
     return tuple(ordered.values())
 

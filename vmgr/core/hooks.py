@@ -34,8 +34,8 @@ from vmgr.core.model import (
 from vmgr.core.units import Extents, Sectors
 
 if TYPE_CHECKING:
-    from vmgr.core.requests import ConvertVolume, CreateVolume, ExtendVolume, Stamp
-    from vmgr.core.table import DmDevice, TargetLine
+    from vmgr.core.requests import ConvertVolume, CreateVolume, ExtendVolume, Request, Stamp
+    from vmgr.core.table import DmDevice, LiveDevice, TargetLine
 
 API_VERSION = 1
 """The version of this contract. A plugin made for another one is refused when it is loaded."""
@@ -61,7 +61,9 @@ class OptionSpec:
     """An option that a plugin adds to commands.
 
     ``kind``: ``flag``, ``number``, ``size`` (sectors; a bare number is in ``default_unit``), ``yesno``,
-    ``word``. ``commands`` names the commands that take it. ``choices`` limits a word.
+    ``word``. ``commands`` names the commands that take it. ``choices`` limits a word. Plugins may share
+    an option by declaring it with the same kind and letter; a request is offered only to plugins that
+    declare, for its command, all the options that it carries.
     """
 
     name: str
@@ -125,6 +127,10 @@ class Claim:
 # -- values that hooks exchange -------------------------------------------------------------------
 
 
+Live = Mapping[str, "LiveDevice"]
+"""What the kernel has now, by device-mapper UUID, live tables included; empty where nothing is known."""
+
+
 class Names(Protocol):
     """Turns names of the metadata text into identities and back, while a group is read or written."""
 
@@ -139,6 +145,36 @@ class Names(Protocol):
 
     def lv_name(self, lv: Uuid) -> str:
         """What a volume is called in the text."""
+
+
+class Makers(Protocol):
+    """Makes volumes of whatever kind, so that a target can lie on others without knowing them.
+
+    A target whose helper volumes are plain space (a snapshot's COW volume, a RAID image, a pool's data)
+    hands on a request of its own with ``type`` None: the plugin for plain volumes takes it.
+    """
+
+    def space_needed(
+        self, group: VolumeGroup, request: CreateVolume | ExtendVolume, extents: Extents
+    ) -> SpaceNeeds:
+        """What space ``request`` needs."""
+
+    def build_volumes(
+        self,
+        group: VolumeGroup,
+        request: CreateVolume | ExtendVolume,
+        blank: LogicalVolume,
+        grant: Grant,
+        stamp: Stamp,
+    ) -> Built:
+        """The volumes that ``request`` makes of ``grant``."""
+
+    def cut(self, group: VolumeGroup, segment: Segment, start: Extents, length: Extents) -> SegmentBody:
+        """The body of a part of a segment."""
+
+
+PLAIN_ROLE = "data"
+"""The role in which plain volumes ask for their space, and in which a grant for one must hold its runs."""
 
 
 @frozen
@@ -209,6 +245,8 @@ class Built:
     ``removed`` are volumes that go. ``zero`` is done before the commit: use it for headers that
     the kernel will read (they lie in space that was free until now, so nothing is lost if
     the commit never comes). ``wipe`` tells whether the main volume shall be wiped once it is active.
+    ``activate`` False: the main volume is not activated on its own account, because it is active exactly when
+    a companion is.
     """
 
     volumes: tuple[LogicalVolume, ...]
@@ -216,7 +254,21 @@ class Built:
     removed: tuple[Uuid, ...] = ()
     zero: tuple[ZeroRange, ...] = ()
     wipe: bool = True
+    activate: bool = True
     notes: tuple[str, ...] = ()
+
+
+@frozen
+class TargetMessage:
+    """``text`` for the target at sector 0 of the device whose device-mapper UUID is ``device``.
+
+    It is sent once the device's table is live, before anything that lies on the device is loaded, and while the
+    devices ``suspended`` are.
+    """
+
+    device: str
+    text: str
+    suspended: tuple[str, ...] = ()
 
 
 @frozen
@@ -239,15 +291,18 @@ class TargetStatus:
 class VolumeFacts:
     """What reports say of a volume or segment beyond what the core knows.
 
-    ``kind`` and ``target`` are the 1st and 7th letters of ``lv_attr``, ``""`` for LVM2's default; ``invalid``
-    puts ``I`` or ``S``-like state into the 5th letter (``state`` letter, ``""`` for the core's own). ``segtype``
-    is the word shown for the segment. ``values`` are columns that the plugin declared.
+    ``kind``, ``target``, ``zero`` and ``health`` are the 1st, 7th, 8th and 9th letters of ``lv_attr``, ``""`` for
+    LVM2's default. ``state`` replaces the 5th letter of a volume with a live table: two letters, for one that runs
+    and one that is suspended (``IS`` for an invalid snapshot), ``""`` for the core's own. ``segtype`` is the word
+    shown for the segment. ``values`` are columns that the plugin declared.
     """
 
     segtype: str
     kind: str = ""
     target: str = ""
     state: str = ""
+    zero: str = ""
+    health: str = ""
     values: tuple[tuple[str, object], ...] = ()
 
 
@@ -298,7 +353,30 @@ class TargetSpec:
         """Give the type word and the fields of a body, in LVM2's order. Required."""
         raise NotImplementedError
 
+    @hookspec
+    def group_read(self, group: VolumeGroup) -> VolumeGroup:
+        """Correct what the metadata text says in another sense than the model. Default: nothing.
+
+        Called after a whole group has been decoded. LVM2's text calls an old-style snapshot's COW volume hidden and
+        its bookkeeping volume visible; in the model ``VISIBLE`` means what it says.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def group_written(self, group: VolumeGroup) -> VolumeGroup:
+        """Undo :meth:`group_read` before a group is encoded. Default: nothing."""
+        raise NotImplementedError
+
     # making and changing volumes
+
+    @hookspec
+    def check_request(self, group: VolumeGroup, volume: LogicalVolume, request: Request, live: Live) -> None:
+        """Raise :class:`vmgr.core.errors.VmgrError` if ``request`` may not be made of ``volume``. Default: it may.
+
+        Called before any operation, for the plugins of the volume's segments and for those whose segments refer
+        to it or lie on it. ``volume`` is the one that the request names (the origin, for a creation).
+        """
+        raise NotImplementedError
 
     @hookspec
     def claim_request(self, group: VolumeGroup, request: CreateVolume | ExtendVolume) -> int:
@@ -306,10 +384,22 @@ class TargetSpec:
         raise NotImplementedError
 
     @hookspec
+    def size_limit(self, group: VolumeGroup, volume: LogicalVolume) -> tuple[Extents, str] | None:
+        """How long ``volume`` may sensibly become, and what to tell a user who asked for more. Default: None.
+
+        Called like :meth:`check_request`. An extension beyond it is cut to it.
+        """
+        raise NotImplementedError
+
+    @hookspec
     def space_needed(
-        self, group: VolumeGroup, request: CreateVolume | ExtendVolume, extents: Extents
+        self, group: VolumeGroup, request: CreateVolume | ExtendVolume, extents: Extents, makers: Makers
     ) -> SpaceNeeds:
-        """Say what space a gain of ``extents`` needs. Default: the request is refused."""
+        """Say what space a gain of ``extents`` needs. Default: the request is refused.
+
+        ``extents`` is the size of the request, 0 where it has none, not yet rounded; a percentage of the origin is
+        of the origin's extents alone, and the plugin may add what it needs beyond them.
+        """
         raise NotImplementedError
 
     @hookspec
@@ -320,11 +410,12 @@ class TargetSpec:
         blank: LogicalVolume,
         grant: Grant,
         stamp: Stamp,
+        makers: Makers,
     ) -> Built:
         """Make the visible and helper volumes from granted space. Default: refused.
 
         ``blank`` is the volume to fill: for a creation new and without segments (name, tags, status,
-        times set), for an extension the volume as it is.
+        times set), for an extension the volume as it is. Helpers take their UUIDs from ``stamp.uuid(1)`` on.
         """
         raise NotImplementedError
 
@@ -339,7 +430,30 @@ class TargetSpec:
         raise NotImplementedError
 
     @hookspec
-    def convert(self, group: VolumeGroup, request: ConvertVolume, stamp: Stamp) -> Built:
+    def reduce_volume(
+        self, group: VolumeGroup, volume: LogicalVolume, extents: Extents, makers: Makers
+    ) -> Built | None:
+        """Make ``volume`` only ``extents`` long, its helpers too. Default: None, its segments are cut.
+
+        Called for the plugin of the volume's last segment.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def convert_needs(self, group: VolumeGroup, request: ConvertVolume, makers: Makers) -> SpaceNeeds:
+        """Say what space a conversion needs. Default: none."""
+        raise NotImplementedError
+
+    @hookspec
+    def convert(
+        self,
+        group: VolumeGroup,
+        request: ConvertVolume,
+        grant: Grant,
+        live: Live,
+        stamp: Stamp,
+        makers: Makers,
+    ) -> Built:
         """Carry out options that this plugin declared for ``lvconvert``. Default: refused."""
         raise NotImplementedError
 
@@ -369,11 +483,12 @@ class TargetSpec:
         raise NotImplementedError
 
     @hookspec
-    def layers(self, group: VolumeGroup, volume: LogicalVolume, base: DmDevice) -> tuple[DmDevice, ...]:
+    def layers(self, group: VolumeGroup, volume: LogicalVolume, base: DmDevice, live: Live) -> tuple[DmDevice, ...]:
         """The devices that ``volume`` becomes, from the one of its own lines; lowest first.
 
         Called for the plugins of its segments and for those whose segments refer to it or lie
-        on it. The device that users see has :attr:`DmDevice.link`. Default: ``(base,)``.
+        on it. The device that users see has :attr:`DmDevice.link`. Default: ``(base,)``. ``live`` is for
+        what must not change under a user's hands: a plugin may keep what runs as it is.
         """
         raise NotImplementedError
 
@@ -382,6 +497,25 @@ class TargetSpec:
         """Volumes that must be active whenever ``volume`` is, beyond those its devices need. Default: none.
 
         Called for the plugins of its segments and for those whose segments refer to it.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def messages(
+        self, group: VolumeGroup, volume: LogicalVolume, status: TargetStatus | None
+    ) -> tuple[TargetMessage, ...]:
+        """Messages that devices of ``volume`` shall get once their tables are live. Default: none.
+
+        ``status`` is the volume's own before the change, None if it was not active: a plugin tells by it what has
+        been sent already. That the metadata no longer ask for them is then for :meth:`finish`.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def status_device(self, group: VolumeGroup, volume: LogicalVolume, live: Live) -> str | None:
+        """The device-mapper UUID of the device whose status is the volume's. Default: None, its own device.
+
+        Called for the plugins of its segments and for those whose segments refer to it or lie on it.
         """
         raise NotImplementedError
 
@@ -399,7 +533,7 @@ class TargetSpec:
         """What reports say of a segment. Default: the type word and nothing else.
 
         Called for the plugins of its segments and, with their own segment, for those that refer to
-        ``volume``; the latter may only set ``kind``, ``target``, ``state`` and values.
+        ``volume``; the latter may only set letters and values.
         ``status`` is None when the volume is not active or its status is not known.
         """
         raise NotImplementedError

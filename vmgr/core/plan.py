@@ -373,14 +373,16 @@ class _DevicePlan:
         self._live = live
         before, after = change.before, change.after
         was_active = active_volumes(before, live)
-        old = {d.uuid: d for d in stack(before, was_active, targets)} if before and was_active else {}
+        old = {d.uuid: d for d in stack(before, was_active, targets, live)} if before and was_active else {}
         goes = set(together(before, change.deactivate, targets)) if before and change.deactivate else set()
         wanted: tuple[Uuid, ...] = ()
         if after is not None:
             ids = after.lv_by_id
             wanted = tuple(lv for lv in (*was_active, *change.activate) if lv in ids and lv not in goes)
-        new = {d.uuid: d for d in stack(after, wanted, targets)} if after and wanted else {}
-        refreshed = {d.uuid for d in stack(after, change.refresh, targets)} if after and change.refresh else set()
+        new = {d.uuid: d for d in stack(after, wanted, targets, live)} if after and wanted else {}
+        refreshed = (
+            {d.uuid for d in stack(after, change.refresh, targets, live)} if after and change.refresh else set()
+        )
 
         fresh = {u for u in new if u not in live}
         reload = {

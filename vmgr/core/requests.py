@@ -128,10 +128,13 @@ class ChangeVolume:
 
 @frozen
 class ConvertVolume:
-    """Ask the plugin that declared the given ``options`` to turn a volume into something else."""
+    """Ask the plugin that declared the given ``options`` or ``type`` to turn a volume into something else."""
 
     lv: Uuid
     options: Options
+    type: str | None = None
+    pvs: tuple[PvRange, ...] = ()
+    alloc: str | None = None
 
 
 Request = CreateVolume | ExtendVolume | ReduceVolume | RemoveVolume | RenameVolume | ChangeVolume | ConvertVolume

@@ -18,25 +18,33 @@ from vmgr.core.hooks import (
     PROJECT,
     Built,
     Claim,
+    ColumnSpec,
     Grant,
+    Live,
     MappedRange,
     Names,
+    OptionSpec,
     SpaceNeeds,
     TargetInfo,
+    TargetMessage,
     TargetSpec,
     TargetStatus,
     VolumeFacts,
 )
 from vmgr.core.model import Fields, FieldValue, LogicalVolume, Segment, SegmentBody, UnknownBody, VolumeGroup
+from vmgr.core.naming import dm_uuid
 
 if TYPE_CHECKING:
     from vmgr.core.hooks import Violation
     from vmgr.core.ids import Uuid
-    from vmgr.core.requests import ConvertVolume, CreateVolume, ExtendVolume, Stamp
+    from vmgr.core.requests import ConvertVolume, CreateVolume, ExtendVolume, Request, Stamp
     from vmgr.core.table import DmDevice, TargetLine
     from vmgr.core.units import Extents, Sectors
 
 REQUIRED = ("target_info", "decode_segment", "encode_segment", "segment_lines")
+
+NOTHING_LIVE: Live = {}
+"""For a caller that knows nothing of the kernel: every volume counts as inactive."""
 
 
 class _Plugin:
@@ -67,6 +75,13 @@ def _all_arguments(impl: Any, names: tuple[str, ...]) -> Callable[..., Any]:
         return function(*(args[i] for i in wanted))
 
     return call
+
+
+def _command(request: CreateVolume | ExtendVolume) -> frozenset[str]:
+    """The commands that make such a request."""
+    from vmgr.core.requests import CreateVolume
+
+    return frozenset({"lvcreate"}) if isinstance(request, CreateVolume) else frozenset({"lvextend", "lvresize"})
 
 
 class Targets:
@@ -134,6 +149,45 @@ class Targets:
         """The declarations of all plugins, in the order of registration."""
         return tuple(p.info for p in self._plugins)
 
+    def options(self, command: str) -> tuple[OptionSpec, ...]:
+        """The options that plugins add to ``command``, each once.
+
+        Raises :class:`PluginError` where two plugins mean different things by one name or letter.
+        """
+        found: dict[str, tuple[_Plugin, OptionSpec]] = {}
+        letters: dict[str, tuple[_Plugin, OptionSpec]] = {}
+        for plugin in self._plugins:
+            for option in plugin.info.options:
+                if command not in option.commands:
+                    continue
+                other, known = found.setdefault(option.name, (plugin, option))
+                alike = (known.kind, known.short, known.default_unit) == (
+                    option.kind,
+                    option.short,
+                    option.default_unit,
+                )
+                if alike and option.short:
+                    other, known = letters.setdefault(option.short, (plugin, option))
+                    alike = known.name == option.name
+                if not alike:
+                    raise PluginError(
+                        f"plugins {other.name!r} and {plugin.name!r} mean different things by"
+                        f" {command} --{option.name}"
+                    )
+        return tuple(option for _, option in found.values())
+
+    def columns(self) -> tuple[ColumnSpec, ...]:
+        """The columns that plugins add to ``lvs``, each once. Raises :class:`PluginError` for two unlike ones."""
+        found: dict[str, tuple[_Plugin, ColumnSpec]] = {}
+        for plugin in self._plugins:
+            for column in plugin.info.columns:
+                first, known = found.setdefault(column.name, (plugin, column))
+                if (known.kind, known.per_segment) != (column.kind, column.per_segment):
+                    raise PluginError(
+                        f"plugins {first.name!r} and {plugin.name!r} declare column {column.name!r} differently"
+                    )
+        return tuple(column for _, column in found.values())
+
     def owner(self, body: SegmentBody) -> TargetInfo | None:
         """The declaration of the plugin that ``body`` belongs to; None for an unknown type."""
         plugin = self._by_body.get(type(body))
@@ -193,7 +247,42 @@ class Targets:
         word, fields = self._of(body)._hooks["encode_segment"](body, names)
         return word, fields
 
+    def group_read(self, group: VolumeGroup) -> VolumeGroup:
+        """The group as it is meant, from one as its text says it."""
+        for plugin in self._plugins:
+            hook = plugin.hook("group_read")
+            if hook is not None:
+                group = hook(group)
+        return group
+
+    def group_written(self, group: VolumeGroup) -> VolumeGroup:
+        """The group as its text says it: the inverse of :meth:`group_read`."""
+        for plugin in self._plugins:
+            hook = plugin.hook("group_written")
+            if hook is not None:
+                group = hook(group)
+        return group
+
     # -- making and changing ----------------------------------------------------------------------
+
+    def check_request(
+        self, group: VolumeGroup, volume: LogicalVolume, request: Request, live: Live = NOTHING_LIVE
+    ) -> None:
+        """Raise what a plugin has against ``request`` being made of ``volume``."""
+        for plugin in self._around(group, volume):
+            hook = plugin.hook("check_request")
+            if hook is not None:
+                hook(group, volume, request, live)
+
+    def size_limit(self, group: VolumeGroup, volume: LogicalVolume) -> tuple[Extents, str] | None:
+        """How long ``volume`` may become, with a note for who asked for more; None: as long as there is space."""
+        found: tuple[Extents, str] | None = None
+        for plugin in self._around(group, volume):
+            hook = plugin.hook("size_limit")
+            limit = hook(group, volume) if hook else None
+            if limit is not None and (found is None or limit[0] < found[0]):
+                found = limit
+        return found
 
     def choose(self, group: VolumeGroup, request: CreateVolume | ExtendVolume) -> TargetInfo:
         """The plugin that ``request`` is for."""
@@ -205,7 +294,11 @@ class Targets:
             raise UsageError(f"unknown segment type {request.type!r}", hint=f"known types: {', '.join(known)}")
         strong: list[_Plugin] = []
         weak: list[_Plugin] = []
+        given = {name for name, _ in request.options}
+        command = _command(request)
         for plugin in self._plugins:
+            if not given <= {o.name for o in plugin.info.options if not command.isdisjoint(o.commands)}:
+                continue
             hook = plugin.hook("claim_request")
             if hook is not None:
                 claim = hook(group, request)
@@ -230,7 +323,7 @@ class Targets:
         hook = plugin.hook("space_needed")
         if hook is None or not plugin.has("build_volumes"):
             raise Refused(f"target {plugin.info.name} cannot make or extend volumes")
-        needs = hook(group, request, extents)
+        needs = hook(group, request, extents, self)
         assert isinstance(needs, SpaceNeeds)
         return needs
 
@@ -245,7 +338,7 @@ class Targets:
         """The volumes made from granted space."""
         hook = self._chosen(group, request).hook("build_volumes")
         assert hook is not None
-        built = hook(group, request, blank, grant, stamp)
+        built = hook(group, request, blank, grant, stamp, self)
         assert isinstance(built, Built)
         return built
 
@@ -266,17 +359,39 @@ class Targets:
         body: SegmentBody = hook(group, segment, start, length)
         return body
 
-    def convert(self, group: VolumeGroup, request: ConvertVolume, stamp: Stamp) -> Built:
-        """Carry out a conversion by the plugin that declared the given options."""
+    def reduce_volume(self, group: VolumeGroup, volume: LogicalVolume, extents: Extents) -> Built | None:
+        """``volume`` made ``extents`` long by its plugin, or None: cut its segments."""
+        hook = self._of(volume.segments[-1].body).hook("reduce_volume")
+        built: Built | None = hook(group, volume, extents, self) if hook else None
+        return built
+
+    def _converter(self, request: ConvertVolume) -> _Plugin:
         given = {name for name, _ in request.options}
         for plugin in self._plugins:
+            if not plugin.has("convert") or (request.type is not None and request.type not in plugin.info.types):
+                continue
             declared = {o.name for o in plugin.info.options if "lvconvert" in o.commands}
-            hook = plugin.hook("convert")
-            if hook is not None and given and given <= declared:
-                built = hook(group, request, stamp)
-                assert isinstance(built, Built)
-                return built
+            if given <= declared and (given or request.type is not None):
+                return plugin
         raise UsageError("no target offers this conversion", hint="see lvconvert(8) for the options")
+
+    def convert_needs(self, group: VolumeGroup, request: ConvertVolume) -> SpaceNeeds:
+        """What space a conversion needs."""
+        from vmgr.core.units import Extents
+
+        hook = self._converter(request).hook("convert_needs")
+        needs: SpaceNeeds = hook(group, request, self) if hook else SpaceNeeds(Extents(0), ())
+        return needs
+
+    def convert(
+        self, group: VolumeGroup, request: ConvertVolume, grant: Grant, stamp: Stamp, live: Live = NOTHING_LIVE
+    ) -> Built:
+        """Carry out a conversion by the plugin that declared the given options or the type."""
+        hook = self._converter(request).hook("convert")
+        assert hook is not None
+        built = hook(group, request, grant, live, stamp, self)
+        assert isinstance(built, Built)
+        return built
 
     def finish(self, group: VolumeGroup, volume: LogicalVolume, status: TargetStatus, stamp: Stamp) -> Built | None:
         """The metadata change that is due after a kernel process on ``volume`` is done, if any."""
@@ -327,7 +442,9 @@ class Targets:
         lines: tuple[TargetLine, ...] = self._of(segment.body)._hooks["segment_lines"](group, volume, segment)
         return lines
 
-    def layers(self, group: VolumeGroup, volume: LogicalVolume, base: DmDevice) -> tuple[DmDevice, ...]:
+    def layers(
+        self, group: VolumeGroup, volume: LogicalVolume, base: DmDevice, live: Live = NOTHING_LIVE
+    ) -> tuple[DmDevice, ...]:
         """The devices that ``volume`` becomes, lowest first.
 
         At most one plugin may put layers on a volume; two raise :class:`UnclaimedSegment`.
@@ -336,7 +453,7 @@ class Targets:
         by = ""
         for plugin in self._around(group, volume):
             hook = plugin.hook("layers")
-            devices = hook(group, volume, base) if hook else (base,)
+            devices = hook(group, volume, base, live) if hook else (base,)
             if devices != (base,):
                 if by:
                     raise UnclaimedSegment(f"plugins {by} and {plugin.name} both put layers on {volume.name}")
@@ -351,6 +468,26 @@ class Targets:
             for lv in hook(group, volume) if hook else ():
                 found.setdefault(lv)
         return tuple(found)
+
+    def messages(
+        self, group: VolumeGroup, volume: LogicalVolume, status: TargetStatus | None
+    ) -> tuple[TargetMessage, ...]:
+        """Messages that devices of ``volume`` shall get once their tables are live."""
+        found: list[TargetMessage] = []
+        for plugin in self._around(group, volume):
+            hook = plugin.hook("messages")
+            if hook is not None:
+                found.extend(hook(group, volume, status))
+        return tuple(found)
+
+    def status_device(self, group: VolumeGroup, volume: LogicalVolume, live: Live = NOTHING_LIVE) -> str:
+        """The device-mapper UUID of the device whose status is the volume's."""
+        for plugin in self._around(group, volume):
+            hook = plugin.hook("status_device")
+            uuid: str | None = hook(group, volume, live) if hook else None
+            if uuid is not None:
+                return uuid
+        return dm_uuid(group.id, volume.id)
 
     def parse_status(self, target: str, params: str) -> TargetStatus:
         """Read a status line of kernel target ``target``."""
@@ -384,6 +521,8 @@ class Targets:
                     kind=more.kind or facts.kind,
                     target=more.target or facts.target,
                     state=more.state or facts.state,
+                    zero=more.zero or facts.zero,
+                    health=more.health or facts.health,
                     values=facts.values + more.values,
                 )
         return facts
