@@ -10,7 +10,8 @@ There are two ways to find devices, and one rule for which is taken:
   a whole ``lvs`` of LVM2, and the database lags behind the kernel. So it is used where its knowledge is needed:
   ``devices/obtain_device_list_from_udev=1`` or ``devices/external_device_info_source="udev"`` in lvm.conf, and
   commands that are about to take a device that is not a physical volume yet (``detail=True``: pvcreate,
-  vgcreate, vgextend), which ask what else claims the device. Where udev does not run, the kernel's list is all there is.
+  vgcreate, vgextend), which ask what else claims the device. Where udev does not run, the kernel's list is
+  all there is.
 
 Links (``/dev/disk/by-id/...``) matter for filters and preferred names: with a filter set, the device directory is
 walked, as LVM2 does. A path on a command line needs none of this: it is resolved by its device number.
@@ -40,9 +41,9 @@ SYSFS = "/sys"
 class Device:
     """A block device, or a regular file that stands for one (``major`` is -1 then, ``minor`` its place in a list).
 
-    ``path`` is the preferred one of ``aliases``. ``name`` is the kernel's name (``sda1``, ``dm-3``). ``dm_name`` and
-    ``dm_uuid`` are set for device-mapper devices. ``udev`` has udev's properties, None where udev was not asked.
-    ``size`` is 0 where it is not known yet.
+    ``path`` is the preferred one of ``aliases``. ``name`` is the kernel's name (``sda1``, ``dm-3``).
+    ``dm_name`` and ``dm_uuid`` are set for device-mapper devices. ``udev`` has udev's properties, None where udev
+    was not asked. ``size`` is 0 where it is not known yet.
     """
 
     __slots__ = ("aliases", "dm_name", "dm_uuid", "major", "minor", "name", "path", "size", "udev")
