@@ -1,0 +1,140 @@
+"""Metadata text to a core group and back: what other packages call.
+
+The rules that reading and writing share are here too. :mod:`vmgr.ondisk.decode` reads any text,
+:mod:`vmgr.ondisk.fast` LVM2's own layout in a fraction of the time, :mod:`vmgr.ondisk.encode` writes it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Protocol
+
+    from vmgr.core.hooks import Names
+    from vmgr.core.model import Fields, FieldValue, SegmentBody, VolumeGroup
+    from vmgr.core.units import Extents
+
+    class Decoder(Protocol):
+        """The part of :class:`vmgr.core.targets.Targets` that reads segments."""
+
+        def decode(
+            self, type_word: str, length: Extents, fields: Mapping[str, FieldValue], names: Names
+        ) -> tuple[SegmentBody, Fields]:
+            """Turn a section into a body and the fields that its plugin does not know."""
+
+    class Encoder(Protocol):
+        """The part of :class:`vmgr.core.targets.Targets` that writes segments."""
+
+        def encode(self, body: SegmentBody, names: Names) -> tuple[str, Fields]:
+            """Give the type word and the fields of a body."""
+
+
+CONTENTS = "Text Format Volume Group"
+VERSION = 1
+FORMAT = "lvm2"
+WRITE_LOCKED = "WRITE_LOCKED"
+_BEFORE_WRITE = frozenset(("EXPORTED", "RESIZEABLE", "PVMOVE", "READ"))
+
+
+@frozen
+class DecodedGroup:
+    """A group, and what its text says about how it was written.
+
+    ``description`` tells by what command; ``creation_time`` is in seconds since 1970.
+    """
+
+    group: VolumeGroup
+    description: str = ""
+    creation_host: str = ""
+    creation_time: int = 0
+
+
+@frozen
+class TextHeader:
+    """What the top of a text says. All of it comes from outside, as this package asks for no clock or host.
+
+    ``time`` is in seconds since 1970 and ``date`` the same as ``ctime(3)`` prints it, without newline;
+    ``system`` is "sysname nodename release version machine" as ``uname(2)`` gives them; ``program``
+    is the writer's name and version; ``system_id`` the host's system ID, if it has one.
+    """
+
+    description: str
+    host: str
+    time: int
+    date: str
+    system: str
+    program: str
+    system_id: str = ""
+
+
+def decode_group(text: str | bytes, targets: Decoder) -> DecodedGroup:
+    """Read a metadata text, from a disk or a backup file. Raises :class:`~vmgr.core.errors.DamagedMetadata`.
+
+    Bytes are taken as UTF-8; what is not UTF-8 survives the way back through :func:`to_bytes`.
+    """
+    from vmgr.ondisk.fast import decode_canonical
+
+    if isinstance(text, bytes):
+        text = text.rstrip(b"\0").decode("utf-8", "surrogateescape")
+    decoded = decode_canonical(text, targets)
+    if decoded is None:
+        from vmgr.ondisk.decode import decode_any
+
+        decoded = decode_any(text, targets)
+    return decoded
+
+
+def encode_group(
+    group: VolumeGroup,
+    targets: Encoder,
+    header: TextHeader,
+    *,
+    backup: bool = False,
+    date: Callable[[int], str] | None = None,
+) -> str:
+    """Write a group as LVM2 writes it to a metadata area, or with ``backup`` to a backup file.
+
+    A backup is indented and has comments. ``date`` turns seconds since 1970 into ``2024-12-31 23:59:59 +0000``
+    for the comments; without it these are left out. Raises :class:`~vmgr.core.errors.Refused` for
+    strings that the format cannot hold.
+    """
+    from vmgr.ondisk.encode import backup_text, disk_text
+
+    return backup_text(group, targets, header, date) if backup else disk_text(group, targets, header)
+
+
+def to_bytes(text: str) -> bytes:
+    """A text as it goes to a disk or file."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+# -- rules that reading and writing share ---------------------------------------------------------
+
+
+def write_locked(group: VolumeGroup) -> bool:
+    """Whether LVM2 hides ``WRITE`` of a group and its volumes from programs too old to know owners and locks.
+
+    In the text ``WRITE`` then stands as ``WRITE_LOCKED`` among the flags (``vg_flag_write_locked``).
+    """
+    return bool(group.system_id) or group.lock_type not in ("", "none")
+
+
+def show_write(status: tuple[str, ...], flags: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Status and flags of a text as the model has them: ``WRITE`` in its usual place."""
+    if WRITE_LOCKED not in flags:
+        return status, flags
+    if "WRITE" not in status:
+        at = sum(1 for word in status if word in _BEFORE_WRITE)
+        status = (*status[:at], "WRITE", *status[at:])
+    return status, tuple([flag for flag in flags if flag != WRITE_LOCKED])
+
+
+def hide_write(status: tuple[str, ...], flags: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The reverse of :func:`show_write`, for a group that :func:`write_locked` is true of."""
+    if "WRITE" not in status:
+        return status, flags
+    return tuple([word for word in status if word != "WRITE"]), (WRITE_LOCKED, *flags)
