@@ -1,0 +1,191 @@
+"""The kernel's device-mapper interface, version 4: layouts, flags, and one row for each ioctl.
+
+Only numbers live here; :mod:`vmgr.dm.wire` turns them into bytes and back. Source of every fact:
+``linux/dm-ioctl.h`` and ``drivers/md/dm-ioctl.c`` of the kernel; the versions in which a flag
+came are those of libdevmapper's own checks (``libdm/ioctl/libdm-iface.c``).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+Version = tuple[int, int, int]
+
+# -- layouts (native byte order, no implied padding) -------------------------------------------------
+
+HEADER = struct.Struct("=3I I I I i I I 4x Q 128s 129s 7x")
+"""``struct dm_ioctl``: version[3], data_size, data_start, target_count, open_count, flags, event_nr,
+(padding), dev, name, uuid, (7 bytes of data)."""
+
+TARGET = struct.Struct("=Q Q i I 16s")
+"""``struct dm_target_spec``: sector_start, length, status, next, target_type; parameters follow."""
+
+NAME_ENTRY = struct.Struct("=Q I")
+"""Start of ``struct dm_name_list``: dev, next; the name follows."""
+
+NAME_TAIL = struct.Struct("=I I")
+"""After a name, on the next multiple of 8: event_nr (since 4.38), flags (since 4.45); the UUID follows."""
+
+TARGET_VERSION = struct.Struct("=I 3I")
+"""``struct dm_target_versions``: next, version[3]; the name follows."""
+
+DEPS = struct.Struct("=I 4x")
+"""``struct dm_target_deps``: count, (padding); 64-bit device numbers follow."""
+
+MESSAGE = struct.Struct("=Q")
+"""``struct dm_target_msg``: sector; the text follows."""
+
+HEADER_SIZE = 312
+DATA_START = HEADER_SIZE
+ALIGNMENT = 8
+TARGET_NAME_MAX = 15
+"""Longest target name in bytes (``DM_MAX_TYPE_NAME`` is 16 with the final NUL)."""
+
+# -- flags ------------------------------------------------------------------------------------------
+
+READONLY = 1 << 0
+SUSPEND = 1 << 1
+EXISTS = 1 << 2
+PERSISTENT_DEV = 1 << 3
+STATUS_TABLE = 1 << 4
+ACTIVE_PRESENT = 1 << 5
+INACTIVE_PRESENT = 1 << 6
+BUFFER_FULL = 1 << 8
+SKIP_BDGET = 1 << 9
+SKIP_LOCKFS = 1 << 10
+NOFLUSH = 1 << 11
+QUERY_INACTIVE_TABLE = 1 << 12
+UEVENT_GENERATED = 1 << 13
+UUID = 1 << 14
+SECURE_DATA = 1 << 15
+DATA_OUT = 1 << 16
+DEFERRED_REMOVE = 1 << 17
+INTERNAL_SUSPEND = 1 << 18
+IMA_MEASUREMENT = 1 << 19
+
+NAME_LIST_HAS_UUID = 1
+NAME_LIST_HAS_NO_UUID = 2
+
+
+class Flag(NamedTuple):
+    """One bit of ``dm_ioctl.flags``: ``goes_in`` and ``comes_out`` say in which direction it means something."""
+
+    name: str
+    bit: int
+    since: Version
+    goes_in: bool
+    comes_out: bool
+
+
+FLAGS = (
+    Flag("readonly", READONLY, (4, 0, 0), True, True),
+    Flag("suspend", SUSPEND, (4, 0, 0), True, True),
+    Flag("persistent-dev", PERSISTENT_DEV, (4, 0, 0), True, False),
+    Flag("status-table", STATUS_TABLE, (4, 0, 0), True, False),
+    Flag("active-present", ACTIVE_PRESENT, (4, 0, 0), False, True),
+    Flag("inactive-present", INACTIVE_PRESENT, (4, 0, 0), False, True),
+    Flag("buffer-full", BUFFER_FULL, (4, 0, 0), False, True),
+    Flag("skip-bdget", SKIP_BDGET, (4, 0, 0), True, False),
+    Flag("skip-lockfs", SKIP_LOCKFS, (4, 5, 0), True, False),
+    Flag("noflush", NOFLUSH, (4, 12, 0), True, False),
+    Flag("query-inactive-table", QUERY_INACTIVE_TABLE, (4, 16, 0), True, False),
+    Flag("uevent-generated", UEVENT_GENERATED, (4, 17, 0), False, True),
+    Flag("uuid", UUID, (4, 19, 0), True, False),
+    Flag("secure-data", SECURE_DATA, (4, 20, 0), True, False),
+    Flag("data-out", DATA_OUT, (4, 24, 0), False, True),
+    Flag("deferred-remove", DEFERRED_REMOVE, (4, 27, 0), True, True),
+    Flag("internal-suspend", INTERNAL_SUSPEND, (4, 28, 0), False, True),
+    Flag("ima-measurement", IMA_MEASUREMENT, (4, 45, 0), True, False),
+)
+
+OLD_FLAGS = READONLY | SUSPEND | PERSISTENT_DEV | STATUS_TABLE | SKIP_BDGET
+"""Input flags that every interface of version 4 knows: no version check is needed for them."""
+
+COOKIE_SINCE: Version = (4, 15, 0)
+UEVENT_FLAG_SINCE: Version = (4, 17, 0)
+NAME_LIST_EVENT_SINCE: Version = (4, 38, 0)
+NAME_LIST_UUID_SINCE: Version = (4, 45, 0)
+
+
+def flag_names(flags: int) -> tuple[str, ...]:
+    """The words for the bits set in ``flags``; bits without a word are given in hexadecimal."""
+    names = [flag.name for flag in FLAGS if flags & flag.bit]
+    rest = flags & ~EXISTS
+    for flag in FLAGS:
+        rest &= ~flag.bit
+    if rest:
+        names.append(hex(rest))
+    return tuple(names)
+
+
+# -- the ioctls -------------------------------------------------------------------------------------
+
+
+class Command(NamedTuple):
+    """One ioctl of ``/dev/mapper/control``.
+
+    ``flags`` are the input flags that it heeds. ``payload`` tells that bytes after the header go in;
+    ``reply`` that bytes come back, in a buffer that may have to grow. ``uevent`` tells that
+    the kernel may send one, with the event number given as its cookie.
+    """
+
+    name: str
+    nr: int
+    since: Version
+    flags: int = 0
+    payload: bool = False
+    reply: bool = False
+    uevent: bool = False
+
+    @property
+    def code(self) -> int:
+        """The request number for ``ioctl(2)``: ``_IOWR(0xfd, nr, struct dm_ioctl)``.
+
+        The direction bits differ between architectures, but "both" is the same on all that Linux runs on.
+        """
+        return 0xC000_0000 | HEADER_SIZE << 16 | 0xFD << 8 | self.nr
+
+
+_ANY = SKIP_BDGET | SECURE_DATA
+_QUERY = _ANY | QUERY_INACTIVE_TABLE
+
+VERSION = Command("version", 0, (4, 0, 0))
+REMOVE_ALL = Command("remove_all", 1, (4, 0, 0), _ANY | DEFERRED_REMOVE)
+LIST_DEVICES = Command("list", 2, (4, 0, 0), _ANY, reply=True)
+DEV_CREATE = Command("create", 3, (4, 0, 0), _ANY | PERSISTENT_DEV)
+DEV_REMOVE = Command("remove", 4, (4, 0, 0), _ANY | DEFERRED_REMOVE | IMA_MEASUREMENT, uevent=True)
+DEV_RENAME = Command("rename", 5, (4, 0, 0), _ANY | UUID | IMA_MEASUREMENT, payload=True, uevent=True)
+DEV_SUSPEND = Command(
+    "suspend", 6, (4, 0, 0), _ANY | SUSPEND | SKIP_LOCKFS | NOFLUSH | IMA_MEASUREMENT, uevent=True
+)
+DEV_STATUS = Command("info", 7, (4, 0, 0), _QUERY)
+DEV_WAIT = Command("wait", 8, (4, 0, 0), _QUERY | STATUS_TABLE | NOFLUSH, reply=True)
+TABLE_LOAD = Command("load", 9, (4, 0, 0), _ANY | READONLY | IMA_MEASUREMENT, payload=True)
+TABLE_CLEAR = Command("clear", 10, (4, 0, 0), _ANY | IMA_MEASUREMENT)
+TABLE_DEPS = Command("deps", 11, (4, 0, 0), _QUERY, reply=True)
+TABLE_STATUS = Command("status", 12, (4, 0, 0), _QUERY | STATUS_TABLE | NOFLUSH | IMA_MEASUREMENT, reply=True)
+LIST_VERSIONS = Command("targets", 13, (4, 1, 0), _ANY, reply=True)
+TARGET_MSG = Command("message", 14, (4, 2, 0), _ANY, payload=True, reply=True)
+DEV_SET_GEOMETRY = Command("setgeometry", 15, (4, 6, 0), _ANY, payload=True)
+DEV_ARM_POLL = Command("armpoll", 16, (4, 36, 0), _ANY)
+GET_TARGET_VERSION = Command("target-version", 17, (4, 41, 0), _ANY, reply=True)
+
+COMMANDS = (
+    VERSION, REMOVE_ALL, LIST_DEVICES, DEV_CREATE, DEV_REMOVE, DEV_RENAME, DEV_SUSPEND, DEV_STATUS, DEV_WAIT,
+    TABLE_LOAD, TABLE_CLEAR, TABLE_DEPS, TABLE_STATUS, LIST_VERSIONS, TARGET_MSG, DEV_SET_GEOMETRY, DEV_ARM_POLL,
+    GET_TARGET_VERSION,
+)  # fmt: skip
+"""Every ioctl, at the index of its number."""
+
+# -- device numbers ---------------------------------------------------------------------------------
+
+
+def dev_number(major: int, minor: int) -> int:
+    """``huge_encode_dev``: what ``dm_ioctl.dev`` holds for ``major:minor`` (minors of 20 bits)."""
+    return (minor & 0xFF) | (major << 8) | ((minor & ~0xFF) << 12)
+
+
+def major_minor(dev: int) -> tuple[int, int]:
+    """The (major, minor) in a ``dm_ioctl.dev``."""
+    return (dev & 0xFFF00) >> 8, (dev & 0xFF) | ((dev >> 12) & 0xFFF00)

@@ -1,0 +1,550 @@
+"""Typed commands to the device mapper: what programs import.
+
+::
+
+    from vmgr.dm.client import DmClient
+
+    dm = DmClient.open()
+    with dm.transaction():
+        dm.create("scratch", "EXAMPLE-1")
+        dm.load(by_uuid("EXAMPLE-1"), [KernelLine(Sectors(0), Sectors(2048), "zero", "")])
+        dm.resume(by_uuid("EXAMPLE-1"))
+
+Device nodes: where udev keeps the directory, each resume, rename and remove carries a cookie and the
+client waits for it, with a bound; then it looks, and makes what is missing. Where udev does not, the client
+makes the nodes. Either way they are dealt with only when nothing that this client suspended
+is still suspended, because opening a device may otherwise wait for ever.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from typing import TYPE_CHECKING
+
+from vmgr.core.errors import AmbiguousName, InvalidName, KernelError
+from vmgr.core.table import LiveDevice
+from vmgr.dm import abi, wire
+from vmgr.dm.address import Dev, DevId, by_name, by_number, by_uuid
+from vmgr.dm.failure import DmError, DmInUse
+from vmgr.dm.kernel import IoctlKernel
+from vmgr.dm.upkeep import Upkeep
+from vmgr.dm.wire import Reply, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    from vmgr.core.table import KernelLine
+    from vmgr.dm.abi import Command, Version
+    from vmgr.dm.kernel import Kernel
+    from vmgr.dm.nodes import Nodes
+    from vmgr.dm.udev import Udev
+
+__all__ = ["Dev", "DevId", "DmClient", "Transaction", "by_name", "by_number", "by_uuid"]
+
+RETRY_PAUSE = 0.2
+"""Seconds between attempts to remove a busy device, libdevmapper's ``DM_RETRY_USLEEP_DELAY``."""
+
+_GONE = errno.ENXIO
+_HIDDEN = 0x0E  # vmgr.dm.udev.HIDDEN, without importing it for a listing
+_NOSCAN = 0x0100
+
+
+class DmClient:
+    """Commands to one kernel, nodes in one device directory.
+
+    ``udev`` None: the client makes the nodes itself and tells udev's rules, if any run, to keep out.
+    ``nodes`` None: they are made below ``dev_dir``. ``warn`` is given one sentence when something
+    was done that the caller did not ask for, such as making up for udev.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        *,
+        dev_dir: str = "/dev",
+        udev: Udev | None = None,
+        nodes: Nodes | None = None,
+        warn: Callable[[str], None] | None = None,
+    ) -> None:
+        self.kernel = kernel
+        self.dev_dir = dev_dir
+        self.warnings: list[str] = []
+        """What was said to ``warn``, all of it."""
+        self._warn = warn
+        self._suspended: set[int] = set()
+        self._depth = 0
+        self._upkeep = Upkeep(self, udev, nodes)
+
+    @classmethod
+    def open(
+        cls, *, dev_dir: str = "/dev", use_udev: bool | None = None, warn: Callable[[str], None] | None = None
+    ) -> DmClient:
+        """A client of the running kernel. The control node is opened by the first command, not here.
+
+        ``use_udev`` None: find out, when it first matters, whether udev keeps ``dev_dir`` (not so
+        with ``DM_DISABLE_UDEV`` in the environment).
+        """
+        client = cls(IoctlKernel(dev_dir), dev_dir=dev_dir, warn=warn)
+        client._upkeep.choose_udev(use_udev)
+        return client
+
+    def __enter__(self) -> DmClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Finish what is pending and close the control node."""
+        try:
+            self._upkeep.finish()
+        finally:
+            close = getattr(self.kernel, "close", None)
+            if close is not None:
+                close()
+
+    # -- asking --------------------------------------------------------------------------------------
+
+    def version(self) -> Version:
+        """The version of the kernel's interface. Raises :class:`vmgr.dm.failure.NoDeviceMapper`."""
+        return self.kernel.version
+
+    def targets(self) -> dict[str, Version]:
+        """The targets that the kernel has loaded, with their versions."""
+        return dict(wire.unpack_versions(self.kernel.call(Request(abi.LIST_VERSIONS)).data))
+
+    def target_version(self, target: str) -> Version | None:
+        """The version of one target, its module loaded if need be; None when the kernel has none of that name."""
+        if self.kernel.version < abi.GET_TARGET_VERSION.since:
+            return self.targets().get(target)
+        try:
+            reply = self.kernel.call(Request(abi.GET_TARGET_VERSION, name=target))
+        except DmError as e:
+            if e.errno in (errno.EINVAL, errno.ENXIO, errno.ENOENT):
+                return None
+            raise
+        found = wire.unpack_versions(reply.data)
+        return found[0][1] if found else None
+
+    def names(self) -> tuple[wire.NameEntry, ...]:
+        """Every device in the kernel's list, in its order, with no more than the list tells."""
+        kernel = self.kernel
+        return wire.unpack_names(kernel.call(Request(abi.LIST_DEVICES)).data, kernel.version)
+
+    def devices(self, *, prefix: str = "", tables: bool = False, status: bool = False) -> tuple[LiveDevice, ...]:
+        """Every device whose UUID starts with ``prefix``, in the kernel's order.
+
+        A device that goes away meanwhile is left out.
+        """
+        devices = []
+        for _, name, _, uuid in self.names():
+            if prefix and uuid is not None and not uuid.startswith(prefix):
+                continue
+            device = self._look("" if uuid else name, uuid or "", 0, tables, status)
+            if device is not None and device.uuid.startswith(prefix):
+                devices.append(device)
+        return tuple(devices)
+
+    def info(
+        self,
+        *,
+        name: str = "",
+        uuid: str = "",
+        major_minor: tuple[int, int] | None = None,
+        table: bool = False,
+        status: bool = False,
+    ) -> LiveDevice | None:
+        """One device, asked for by one of its names; None when there is none such."""
+        if sum((bool(name), bool(uuid), major_minor is not None)) != 1:
+            raise ValueError("give one of name, uuid and major_minor")
+        dev = abi.dev_number(*major_minor) if major_minor is not None else 0
+        return self._look(name, uuid, dev, table, status)
+
+    def table(self, dev: Dev, *, inactive: bool = False) -> tuple[KernelLine, ...]:
+        """The live table, or the one that waits for a resume; empty when there is none."""
+        reply = self._query(dev, abi.TABLE_STATUS, abi.STATUS_TABLE, inactive)
+        return wire.unpack_status(reply.data, reply.target_count) if reply.data else ()
+
+    def status(self, dev: Dev, *, flush: bool = False) -> tuple[KernelLine, ...]:
+        """The status lines of the live table. ``flush`` lets a target commit first (thin pools), which can wait."""
+        reply = self._query(dev, abi.TABLE_STATUS, 0 if flush else self._noflush())
+        return wire.unpack_status(reply.data, reply.target_count) if reply.data else ()
+
+    def deps(self, dev: Dev, *, inactive: bool = False) -> tuple[tuple[int, int], ...]:
+        """The (major, minor) of what the live (or the waiting) table refers to, in the kernel's order."""
+        reply = self._query(dev, abi.TABLE_DEPS, 0, inactive)
+        return tuple(abi.major_minor(number) for number in wire.unpack_deps(reply.data))
+
+    # -- changing ------------------------------------------------------------------------------------
+
+    def create(self, name: str, uuid: str = "", *, numbers: tuple[int, int] | None = None) -> LiveDevice:
+        """Make a device without a table; it has no node yet. Raises :class:`vmgr.dm.failure.DmExists`.
+
+        ``numbers`` is a persistent (major, minor); the kernel has one major for all, so only the minor counts.
+        """
+        _check_name(name)
+        flags, dev = 0, 0
+        if numbers is not None:
+            flags, dev = abi.PERSISTENT_DEV, abi.dev_number(*numbers)
+        return _live(self.kernel.call(Request(abi.DEV_CREATE, name=name, uuid=uuid, dev=dev, flags=flags)))
+
+    def load(self, dev: Dev, lines: Sequence[KernelLine], *, read_only: bool = False) -> None:
+        """Load a table into the inactive slot, where it replaces any that waits there; a resume makes it live."""
+        flags = abi.READONLY if read_only else 0
+        self._command(dev, abi.TABLE_LOAD, flags, target_count=len(lines), data=wire.pack_table(lines))
+
+    def clear(self, dev: Dev) -> None:
+        """Drop the table in the inactive slot, if there is one."""
+        self._command(dev, abi.TABLE_CLEAR)
+
+    def suspend(self, dev: Dev, *, flush: bool = True, freeze: bool = True) -> LiveDevice:
+        """Hold back input and output until a resume.
+
+        ``freeze``: bring a file system on it into a consistent state first. ``flush`` False: do not wait
+        for what is queued. No import or file access happens from here to the resume.
+        """
+        self._upkeep.prepare()
+        flags = abi.SUSPEND | (0 if flush else self._noflush()) | (0 if freeze else abi.SKIP_LOCKFS)
+        reply = self._command(dev, abi.DEV_SUSPEND, flags)
+        self._suspended.add(reply.dev)
+        return _live(reply)
+
+    def resume(
+        self,
+        dev: Dev,
+        *,
+        hidden: bool = False,
+        link: tuple[str, str] | None = None,
+        noscan: bool = False,
+        read_ahead: int | None = None,
+        read_ahead_at_least: bool = False,
+        udev_flags: int = 0,
+        flush: bool = True,
+        freeze: bool = True,
+    ) -> LiveDevice:
+        """Make a waiting table live and let input and output flow; then see to the node and the link.
+
+        ``hidden``: udev's rules make the node and nothing else. ``noscan``: LVM's rules do not look for
+        signatures on it yet. ``link``: (group, volume) for ``DEV_DIR/GROUP/VOLUME``. ``read_ahead`` in
+        sectors, None for the kernel's choice; ``read_ahead_at_least``: only raise it. ``flush`` and ``freeze``
+        are for the suspend that the kernel does by itself to swap tables under a running device.
+        """
+        udev_flags |= (_HIDDEN if hidden else 0) | (_NOSCAN if noscan else 0)
+        flags = (0 if flush else self._noflush()) | (0 if freeze else abi.SKIP_LOCKFS)
+        reply = self._eventful(dev, abi.DEV_SUSPEND, udev_flags, flags)
+        self._suspended.discard(reply.dev)
+        if reply.flags & abi.ACTIVE_PRESENT:
+            # Without a table there is nothing to open: no node, as with udev.
+            self._upkeep.touch(reply.name)
+            if link is not None:
+                self._upkeep.want_link(link, reply.name)
+            if read_ahead is not None:
+                self._upkeep.want_read_ahead(abi.major_minor(reply.dev), read_ahead, read_ahead_at_least)
+        self._settle()
+        return _live(reply)
+
+    def rename(
+        self,
+        dev: Dev,
+        new_name: str,
+        *,
+        old_link: tuple[str, str] | None = None,
+        new_link: tuple[str, str] | None = None,
+        hidden: bool | None = None,
+        udev_flags: int = 0,
+    ) -> LiveDevice:
+        """Give a device another name, and its node and link too.
+
+        ``hidden`` as in :meth:`resume`; None: an LVM device without a link is hidden, any other is not.
+        """
+        _check_name(new_name)
+        old = self._command(dev, abi.DEV_STATUS)
+        if hidden is None:
+            hidden = old.uuid.startswith("LVM-") and old_link is None and new_link is None
+        # The kernel looks for the old name only, whatever else it is given.
+        reply = self._eventful(
+            by_name(old.name),
+            abi.DEV_RENAME,
+            udev_flags | (_HIDDEN if hidden else 0),
+            data=wire.pack_text(new_name),
+        )
+        self._upkeep.touch(old.name)
+        if old.flags & abi.ACTIVE_PRESENT:
+            self._upkeep.touch(new_name)
+        if old_link is not None and old_link != new_link:
+            self._upkeep.drop_link(old_link, old.name, reply.dev)
+        if new_link is not None:
+            self._upkeep.want_link(new_link, new_name)
+        self._settle()
+        return _live(reply._replace(name=new_name))
+
+    def set_uuid(self, dev: Dev, uuid: str) -> None:
+        """Give a UUID to a device that has none; one that is there cannot be changed."""
+        old = self._command(dev, abi.DEV_STATUS)
+        self._eventful(by_name(old.name), abi.DEV_RENAME, 0, abi.UUID, data=wire.pack_text(uuid))
+        self._settle()
+
+    def remove(
+        self, dev: Dev, *, link: tuple[str, str] | None = None, deferred: bool = False, retry: float = 0
+    ) -> bool:
+        """Remove a device, its node and its link. True when it is gone, False when it goes once it is closed.
+
+        ``deferred``: rather than fail because it is open, go when it is closed. ``retry``: for that many
+        seconds try again while it is open, because scanners open devices for a moment. Raises
+        :class:`vmgr.dm.failure.DmInUse`, whose details say who holds it.
+        """
+        flags = abi.DEFERRED_REMOVE if deferred else 0
+        address = self._address(dev)
+        deadline = time.monotonic() + retry
+        while True:
+            try:
+                reply = self._eventful(address, abi.DEV_REMOVE, 0, flags)
+                break
+            except DmInUse as e:
+                if time.monotonic() >= deadline:
+                    self._say_who(e)
+                    raise
+            time.sleep(min(RETRY_PAUSE, max(0.0, deadline - time.monotonic())))
+        gone = not reply.flags & abi.DEFERRED_REMOVE
+        if gone:
+            self._suspended.discard(reply.dev)
+            self._upkeep.touch(reply.name)
+            if link is not None:
+                self._upkeep.drop_link(link, reply.name, reply.dev)
+        self._settle()
+        return gone
+
+    def message(self, dev: Dev, sector: int, text: str) -> str:
+        """Send ``text`` to the target at ``sector``; its answer, or ``""``."""
+        reply = self._command(dev, abi.TARGET_MSG, data=wire.pack_message(sector, text))
+        return wire.unpack_text(reply.data) if reply.flags & abi.DATA_OUT else ""
+
+    def wait(self, dev: Dev, event_nr: int, *, timeout: float | None = None) -> LiveDevice | None:
+        """Wait until a device's event number is no longer ``event_nr``; the device as it is then.
+
+        With a ``timeout`` in seconds, None when it passes. Raises :class:`vmgr.dm.failure.DmNotFound` when
+        the device is removed.
+        """
+        address = self._address(dev)
+        if timeout is None:
+            self._command(address, abi.DEV_WAIT, self._noflush(), event_nr=event_nr)
+            return _live(self._command(address, abi.DEV_STATUS))
+        deadline = time.monotonic() + timeout
+        while True:
+            # Armed before it is looked at, so that an event in between ends the poll at once.
+            self.kernel.call(Request(abi.DEV_ARM_POLL))
+            device = _live(self._command(address, abi.DEV_STATUS))
+            if device.event_nr != event_nr:
+                return device
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return None
+            self.kernel.poll(remaining)
+
+    # -- grouping ------------------------------------------------------------------------------------
+
+    def transaction(self) -> Transaction:
+        """``with client.transaction():`` waits for udev once, at the end, for all that is done inside."""
+        return Transaction(self)
+
+    def sync(self) -> None:
+        """Wait for udev and see to nodes and links now, unless something is suspended: then at its resume."""
+        if not self._suspended:
+            self._upkeep.finish()
+
+    def suspended(self) -> bool:
+        """Whether a device that this client suspended is still suspended."""
+        return bool(self._suspended)
+
+    def look(self, name: str) -> Reply | None:
+        """The header that the kernel returns for the device ``name``; None when there is none."""
+        return self._ask(Request(abi.DEV_STATUS, name))
+
+    def warn(self, text: str) -> None:
+        """Say something that the caller did not ask for."""
+        self.warnings.append(text)
+        if self._warn is not None:
+            self._warn(text)
+
+    # -- inside --------------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        if not self._depth and not self._suspended:
+            self._upkeep.finish()
+
+    def _leave(self, failed: bool) -> None:
+        self._depth -= 1
+        if self._depth:
+            return
+        # What is suspended now was left so by a failure; a semaphore must not be left as well.
+        try:
+            self._upkeep.finish()
+        except KernelError as e:
+            if not failed:
+                raise
+            self.warn(e.message)
+
+    def _noflush(self) -> int:
+        return abi.NOFLUSH if self.kernel.version >= (4, 12, 0) else 0
+
+    def _address(self, dev: Dev) -> DevId:
+        if isinstance(dev, DevId):
+            return dev
+        if isinstance(dev, LiveDevice):
+            return by_uuid(dev.uuid) if dev.uuid else by_name(dev.name)
+        return self._search(dev)
+
+    def _search(self, text: str) -> DevId:
+        """The device that a plain string means."""
+        raw = len(os.fsencode(text))
+        as_uuid = self._ask(Request(abi.DEV_STATUS, uuid=text)) if raw <= 128 else None
+        as_name = self._ask(Request(abi.DEV_STATUS, name=text)) if raw <= 127 else None
+        if as_uuid and as_name and as_uuid.dev != as_name.dev:
+            raise AmbiguousName(
+                f"{text!r} is the UUID of the device {as_uuid.name!r} and the name of another",
+                hint="say which is meant: by_uuid() or by_name()",
+            )
+        return by_uuid(text) if as_uuid or raw > 127 else by_name(text)
+
+    def _request(self, dev: Dev, command: Command, flags: int) -> Request:
+        uuid, name, numbers = self._address(dev)
+        number = abi.dev_number(*numbers) if numbers is not None else 0
+        if not (uuid or name or number):
+            raise InvalidName("no device was named")
+        return Request(command, name, uuid, number, flags)
+
+    def _command(
+        self,
+        dev: Dev,
+        command: Command,
+        flags: int = 0,
+        *,
+        event_nr: int = 0,
+        target_count: int = 0,
+        data: bytes = b"",
+    ) -> Reply:
+        request = self._request(dev, command, flags)
+        if event_nr or target_count or data:
+            request = request._replace(event_nr=event_nr, target_count=target_count, data=data)
+        return self.kernel.call(request)
+
+    def _query(self, dev: Dev, command: Command, flags: int, inactive: bool = False) -> Reply:
+        return self._command(dev, command, flags | (abi.QUERY_INACTIVE_TABLE if inactive else 0))
+
+    def _eventful(self, dev: Dev, command: Command, udev_flags: int, flags: int = 0, data: bytes = b"") -> Reply:
+        """A command that makes udev act: announced before, and taken back if no event came of it."""
+        request = self._request(dev, command, flags)
+        if self.kernel.version < abi.COOKIE_SINCE:
+            return self.kernel.call(request._replace(data=data) if data else request)
+        event_nr, cookie = self._upkeep.announce(udev_flags)
+        try:
+            reply = self.kernel.call(request._replace(event_nr=event_nr, data=data))
+        except BaseException:
+            if cookie is not None:
+                cookie.retract()
+            raise
+        if (
+            cookie is not None
+            and not reply.flags & abi.UEVENT_GENERATED
+            and self.kernel.version >= abi.UEVENT_FLAG_SINCE
+        ):
+            cookie.retract()
+        return reply
+
+    def _ask(self, request: Request) -> Reply | None:
+        """The reply, or None when there is no such device."""
+        try:
+            return self.kernel.call(request)
+        except DmError as e:
+            if e.errno == _GONE:
+                return None
+            raise
+
+    def _look(self, name: str, uuid: str, dev: int, table: bool, status: bool) -> LiveDevice | None:
+        if not (table or status):
+            reply = self._ask(Request(abi.DEV_STATUS, name, uuid, dev))
+            return None if reply is None else _live(reply)
+        table_lines = status_lines = None
+        reply = None
+        if status:
+            reply = self._ask(Request(abi.TABLE_STATUS, name, uuid, dev, self._noflush()))
+            if reply is None:
+                return None
+            status_lines = _lines(reply)
+        if table:
+            reply = self._ask(Request(abi.TABLE_STATUS, name, uuid, dev, abi.STATUS_TABLE))
+            if reply is None:
+                return None
+            table_lines = _lines(reply)
+        assert reply is not None
+        return _live(reply, table_lines, status_lines)
+
+    def _say_who(self, error: DmInUse) -> None:
+        """Add to an error who keeps the device busy."""
+        from vmgr.dm.holders import in_words
+
+        request = error.request
+        reply = self._ask(Request(abi.DEV_STATUS, request.name, request.uuid, request.dev))
+        if reply is None or not isinstance(self.kernel, IoctlKernel):
+            return
+        error.details = in_words(*abi.major_minor(reply.dev))
+        if error.details:
+            error.message = f"{error.message}: {error.details[0]}"
+            error.args = (error.message,)
+
+
+class Transaction:
+    """Groups commands under one cookie; see :meth:`DmClient.transaction`. They nest; the outermost waits."""
+
+    __slots__ = ("_client",)
+
+    def __init__(self, client: DmClient) -> None:
+        self._client = client
+
+    def __enter__(self) -> Transaction:
+        self._client._depth += 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client._leave(kind is not None)
+
+    def sync(self) -> None:
+        """Wait now for what has been done so far; see :meth:`DmClient.sync`."""
+        self._client.sync()
+
+
+def _check_name(name: str) -> None:
+    if not name or "/" in name:
+        raise InvalidName(f"invalid device name {name!r}", hint="a device-mapper name is not empty and has no '/'")
+
+
+def _lines(reply: Reply) -> tuple[KernelLine, ...]:
+    return wire.unpack_status(reply.data, reply.target_count) if reply.data else ()
+
+
+def _live(
+    reply: Reply,
+    table: tuple[KernelLine, ...] | None = None,
+    status: tuple[KernelLine, ...] | None = None,
+) -> LiveDevice:
+    flags = reply.flags
+    major, minor = abi.major_minor(reply.dev)
+    return LiveDevice(
+        reply.name,
+        reply.uuid,
+        major,
+        minor,
+        reply.open_count,
+        bool(flags & abi.SUSPEND),
+        bool(flags & abi.READONLY),
+        bool(flags & abi.ACTIVE_PRESENT),
+        bool(flags & abi.INACTIVE_PRESENT),
+        reply.event_nr,
+        table,
+        status,
+    )

@@ -1,0 +1,145 @@
+"""The control node ``DEV_DIR/mapper/control``, the device mapper's numbers, and loading its module.
+
+The node's numbers come from ``/proc/devices`` (the major of ``misc``) and ``/proc/misc`` (the minor of
+``device-mapper``), as the device mapper's installation guide has told administrators since 2003. Since
+Linux 2.6.36 the minor is 236 and opening the node loads the module (``linux/miscdevice.h``).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from vmgr.core.errors import KernelError, NotPermitted
+from vmgr.dm.failure import NoDeviceMapper
+
+MISC_MAJOR = 10
+CONTROL_MINOR = 236
+NAME = "device-mapper"
+
+_ABSENT = errno.ENODEV, errno.ENXIO
+
+
+def control_path(dev_dir: str) -> str:
+    """Where the control node belongs."""
+    return os.path.join(dev_dir, "mapper", "control")
+
+
+def proc_number(path: str, name: str, section: str = "") -> int | None:
+    """The number before ``name`` in a table of ``/proc``, below the heading ``section`` if there is one."""
+    try:
+        with open(path, "rb") as f:
+            text = f.read().decode("ascii", "replace")
+    except OSError:
+        return None
+    active = not section
+    for line in text.splitlines():
+        if section and line.endswith("devices:"):
+            active = line == section
+            continue
+        number, _, word = line.strip().partition(" ")
+        if active and word.strip() == name and number.isdigit():
+            return int(number)
+    return None
+
+
+def control_numbers(proc: str = "/proc") -> tuple[int, int]:
+    """The (major, minor) that the control node must have, the well-known ones where ``/proc`` does not tell."""
+    major = proc_number(f"{proc}/devices", "misc", "Character devices:")
+    minor = proc_number(f"{proc}/misc", NAME)
+    return MISC_MAJOR if major is None else major, CONTROL_MINOR if minor is None else minor
+
+
+def block_major(proc: str = "/proc") -> int:
+    """The major number of device-mapper devices. Raises :class:`NoDeviceMapper` when none is registered."""
+    major = proc_number(f"{proc}/devices", NAME, "Block devices:")
+    if major is None:
+        raise no_device_mapper()
+    return major
+
+
+def no_device_mapper() -> NoDeviceMapper:
+    """The error for a kernel without a device mapper."""
+    return NoDeviceMapper(
+        "the kernel has no device mapper",
+        hint="load it with `modprobe dm-mod`, or work in `vmgr lab`, which brings its own kernel",
+    )
+
+
+def open_control(dev_dir: str = "/dev", proc: str = "/proc") -> int:
+    """Open the control node, making or mending it and loading the module where needed; a file descriptor.
+
+    Raises :class:`NoDeviceMapper`, :class:`NotPermitted`, or :class:`KernelError` for a node that cannot be made.
+    """
+    path = control_path(dev_dir)
+    _make_right(path, control_numbers(proc))
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as e:
+        if e.errno not in _ABSENT:
+            raise _cannot(f"cannot open {path}", e) from None
+    if not _load_module():
+        raise no_device_mapper()
+    _make_right(path, control_numbers(proc))  # a kernel before 2.6.36 may have given another minor
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as e:
+        if e.errno in _ABSENT:
+            raise no_device_mapper() from None
+        raise _cannot(f"cannot open {path}", e) from None
+
+
+def _make_right(path: str, numbers: tuple[int, int]) -> None:
+    """See to it that ``path`` is the control node."""
+    wanted = os.makedev(*numbers)
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        pass
+    except OSError as e:
+        raise _cannot(f"cannot examine {path}", e) from None
+    else:
+        if stat.S_ISCHR(found.st_mode) and found.st_rdev == wanted:
+            return
+        if stat.S_ISDIR(found.st_mode):
+            raise KernelError(f"{path} is a directory", hint="move it away: the device mapper's node belongs there")
+        try:
+            os.unlink(path)
+        except OSError as e:
+            raise _cannot(f"{path} is not the device mapper's control node and cannot be replaced", e) from None
+    try:
+        directory = os.path.dirname(path)
+        if not os.path.isdir(directory):
+            os.makedirs(directory, 0o755, exist_ok=True)
+        # Made under another name and moved into place: nobody ever opens a half-made node.
+        temporary = f"{path}.{os.getpid()}"
+        os.mknod(temporary, stat.S_IFCHR | 0o600, wanted)
+        try:
+            os.rename(temporary, path)
+        except OSError:
+            os.unlink(temporary)
+            raise
+    except OSError as e:
+        raise _cannot(f"cannot make {path}", e) from None
+
+
+def _cannot(what: str, e: OSError) -> KernelError | NotPermitted:
+    if e.errno in (errno.EACCES, errno.EPERM):
+        return NotPermitted(f"{what}: permission denied", hint="run as root, or work in `vmgr lab`")
+    return KernelError(f"{what}: {e.strerror}")
+
+
+def _load_module() -> bool:
+    """Ask modprobe for the module; False when there are no modules for this kernel or it cannot be had."""
+    if os.geteuid() != 0 or not os.path.isdir(f"/lib/modules/{os.uname().release}"):
+        return False
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            ["modprobe", "-q", "dm-mod"], stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0

@@ -1,0 +1,176 @@
+"""The one door to the kernel's device mapper: the ``Kernel`` protocol, and the ioctl behind it.
+
+:class:`IoctlKernel` is the only caller of ``ioctl`` on the control node. Whatever takes a
+:class:`Kernel` also runs on :class:`vmgr.dm.fake.FakeKernel`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING, Protocol
+
+from vmgr.core.errors import KernelError
+from vmgr.dm import abi, control
+from vmgr.dm.failure import NoDeviceMapper, Unsupported, command_name, explain
+from vmgr.dm.wire import Reply, Request, pack_request, request_size, unpack_reply
+
+if TYPE_CHECKING:
+    from vmgr.dm.abi import Version
+
+SMALL = 1024
+"""``fcntl.ioctl`` copies a buffer of up to this size and then lets other threads run during the call, so
+commands that can block (suspend, resume, remove, wait) use no more."""
+
+ROOM = 16 * 1024
+LARGEST = 256 * 1024 * 1024
+
+
+class Kernel(Protocol):
+    """What a client needs of a device mapper."""
+
+    @property
+    def version(self) -> Version:
+        """The interface's version."""
+
+    def call(self, request: Request) -> Reply:
+        """Run one command. Raises :class:`vmgr.dm.failure.DmError` when it is refused.
+
+        A command or flag that this kernel's version lacks is refused by name (``Unsupported``) before the call.
+        """
+
+    def poll(self, timeout: float | None) -> bool:
+        """Wait until a device has had an event since the last ``DEV_ARM_POLL``; False after ``timeout`` seconds."""
+
+    def block_major(self) -> int:
+        """The major number of device-mapper devices."""
+
+
+def check(request: Request, version: Version) -> None:
+    """Refuse what a kernel of interface ``version`` lacks, and flags that the command never heeds.
+
+    The second is a programming error, hence ``ValueError``: a flag that is silently ignored is worse.
+    """
+    command, flags = request.command, request.flags
+    if flags & ~command.flags:
+        stray = ", ".join(abi.flag_names(flags & ~command.flags))
+        raise ValueError(f"{command.name} does not take the flag {stray}")
+    if version < command.since:
+        raise _too_old(f"command {command_name(request)}", command.since, version)
+    if flags & ~abi.OLD_FLAGS:
+        for flag in abi.FLAGS:
+            if flags & flag.bit and version < flag.since:
+                raise _too_old(f"flag {flag.name} of {command_name(request)}", flag.since, version)
+
+
+def _too_old(what: str, since: Version, version: Version) -> Unsupported:
+    needs, has = ".".join(map(str, since)), ".".join(map(str, version))
+    return Unsupported(
+        f"the kernel's device mapper has no {what}: it came with interface {needs}, this is {has}",
+        hint="a newer kernel is needed",
+    )
+
+
+class IoctlKernel:
+    """The running kernel, through ``DEV_DIR/mapper/control``, which is opened when first needed."""
+
+    def __init__(self, dev_dir: str = "/dev") -> None:
+        self._dev_dir = dev_dir
+        self._fd = -1
+        self._version: Version | None = None
+        self._major: int | None = None
+        # Buffers are kept, so that a call between suspend and resume needs no new memory. A list's
+        # pop and append are atomic: two threads never share one.
+        self._small = [bytearray(SMALL)]
+        self._large = [bytearray(abi.DATA_START + ROOM)]
+
+    def __enter__(self) -> IoctlKernel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the control node. The next call opens it again."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def fileno(self) -> int:
+        """The descriptor of the control node, for ``poll``."""
+        if self._fd < 0:
+            self._fd = control.open_control(self._dev_dir)
+        return self._fd
+
+    @property
+    def version(self) -> Version:
+        """The interface's version, asked once. Raises :class:`NoDeviceMapper` unless it is of generation 4."""
+        if self._version is None:
+            version = self._ioctl(Request(abi.VERSION)).version
+            if version[0] != 4:
+                raise NoDeviceMapper(
+                    f"the kernel's device mapper has interface {'.'.join(map(str, version))}; vmgr speaks 4"
+                )
+            self._version = version
+        return self._version
+
+    def block_major(self) -> int:
+        """The major number of device-mapper devices, from ``/proc/devices``."""
+        if self._major is None:
+            self.fileno()  # loads the module
+            self._major = control.block_major()
+        return self._major
+
+    def call(self, request: Request) -> Reply:
+        """Run one command; see :meth:`Kernel.call`."""
+        check(request, self._version or self.version)
+        return self._ioctl(request)
+
+    def poll(self, timeout: float | None) -> bool:
+        """Wait for the event that ``DEV_ARM_POLL`` armed; see :meth:`Kernel.poll`."""
+        import select
+
+        poller = select.poll()
+        poller.register(self.fileno(), select.POLLIN)
+        return bool(poller.poll(None if timeout is None else timeout * 1000))
+
+    def _ioctl(self, request: Request) -> Reply:
+        command = request.command
+        fd = self._fd if self._fd >= 0 else self.fileno()
+        secret = bool(request.flags & abi.SECURE_DATA)
+        # A wait's reply is cut short rather than that the interpreter stands still with it.
+        wants_room = command.reply and command is not abi.DEV_WAIT
+        room = ROOM if wants_room else 0
+        while True:
+            size = request_size(request, room)
+            buffers = self._small if size <= SMALL else self._large
+            buffer = self._take(buffers, size)
+            try:
+                pack_request(buffer, request)
+                while True:
+                    try:
+                        fcntl.ioctl(fd, command.code, buffer, True)
+                        break
+                    except InterruptedError:
+                        continue  # the handler has run; one that raises does not come here
+                    except OSError as e:
+                        raise explain(request, e.errno or 0) from None
+                reply = unpack_reply(buffer)
+            finally:
+                if secret:
+                    buffer[:] = bytes(len(buffer))
+                if not buffers and len(buffer) <= abi.DATA_START + 16 * ROOM:
+                    buffers.append(buffer)
+            if not (reply.flags & abi.BUFFER_FULL and wants_room):
+                return reply
+            if room >= LARGEST:
+                raise KernelError(f"device mapper: {command.name}: the reply is longer than {LARGEST} bytes")
+            room *= 2
+
+    @staticmethod
+    def _take(buffers: list[bytearray], size: int) -> bytearray:
+        try:
+            buffer = buffers.pop()
+        except IndexError:
+            return bytearray(max(size, SMALL))
+        return buffer if len(buffer) >= size else bytearray(size)

@@ -1,0 +1,122 @@
+"""The critical section: nothing in it may wait for a disk that is suspended.
+
+Between suspend and resume a page fault that reads a program file, an import, or a swapped-out page can
+wait for the very device that is suspended, for ever. So everything is fetched and locked
+first, and the process runs at a raised priority, as LVM2 does (``lib/mm/memlock.c``).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_MCL_CURRENT, _MCL_FUTURE = 1, 2
+
+PRIORITY = -18
+"""LVM2's default for ``activation/process_priority``."""
+
+RESERVE = 8 * 1024 * 1024
+"""Bytes of heap touched beforehand (LVM2's ``activation/reserved_memory`` is 8 MiB)."""
+
+_CHUNK = 64 * 1024
+"""Below malloc's threshold for ``mmap``: larger blocks go straight back to the system when freed."""
+
+
+class _Process:
+    """What is held for this process, whatever the number of sections that are open."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.locked = False
+        self._libc: Any = None
+        self._old_priority: int | None = None
+        self._cap: bytearray | None = None
+
+    def lock(self, priority: int | None, reserve: int) -> None:
+        import ctypes
+        import gc
+
+        preload()
+        if self._libc is None:
+            self._libc = ctypes.CDLL(None, use_errno=True)
+            self._libc.munlockall  # noqa: B018 - looked up now, so that the loader has nothing to do later
+        gc.collect()
+        self._reserve(reserve)
+        self.locked = self._libc.mlockall(_MCL_CURRENT | _MCL_FUTURE) == 0
+        if priority is not None:
+            try:
+                old = os.getpriority(os.PRIO_PROCESS, 0)
+                if priority < old:
+                    os.setpriority(os.PRIO_PROCESS, 0, priority)
+                    self._old_priority = old
+            except OSError:
+                pass  # no privilege: slower, not wrong
+
+    def _reserve(self, size: int) -> None:
+        """Make the allocator hold ``size`` bytes of touched memory.
+
+        The last block is kept: it caps the heap, so that the free ones below it are not given back.
+        """
+        blocks = [bytearray(_CHUNK) for _ in range(size // _CHUNK)]
+        self._cap = blocks.pop() if blocks else None
+        del blocks
+
+    def unlock(self) -> None:
+        if self.locked:
+            self._libc.munlockall()
+            self.locked = False
+        self._cap = None
+        if self._old_priority is not None:
+            try:
+                os.setpriority(os.PRIO_PROCESS, 0, self._old_priority)
+            except OSError:
+                pass
+            self._old_priority = None
+
+
+_process = _Process()
+
+
+class critical_section:
+    """``with critical_section():`` around suspend to resume. Sections nest; only the outermost locks.
+
+    Locking memory may be refused (no privilege, a limit): the section runs all the same, and
+    :attr:`locked` tells. ``priority`` None leaves the priority alone.
+    """
+
+    def __init__(self, *, priority: int | None = PRIORITY, reserve: int = RESERVE) -> None:
+        self._priority, self._reserve = priority, reserve
+
+    @property
+    def locked(self) -> bool:
+        """Whether memory is locked now."""
+        return _process.locked
+
+    def __enter__(self) -> critical_section:
+        if not _process.depth:
+            _process.lock(self._priority, self._reserve)
+        _process.depth += 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _process.depth -= 1
+        if not _process.depth:
+            _process.unlock()
+
+
+def held() -> bool:
+    """Whether a critical section is open in this process."""
+    return _process.depth > 0
+
+
+def preload() -> None:
+    """Import what is used between suspend and resume, including when something fails there."""
+    import importlib
+
+    for name in ("traceback", "linecache", "vmgr.dm.client", "vmgr.dm.holders", "vmgr.dm.nodes", "vmgr.dm.udev"):
+        importlib.import_module(name)

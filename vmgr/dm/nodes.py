@@ -1,0 +1,196 @@
+"""Device nodes in ``DEV_DIR/mapper`` and links in ``DEV_DIR/GROUP``, where udev does not make them.
+
+As libdevmapper and LVM2 make them (``libdm/libdm-common.c``, ``lib/activate/fs.c``): block nodes,
+owner root, group disk, mode 0660; links to the absolute path of the node.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from vmgr.dm.failure import NodeError
+
+MODE = 0o660
+
+
+class Nodes:
+    """The nodes below one device directory (``DM_DEV_DIR``)."""
+
+    def __init__(self, dev_dir: str = "/dev", *, uid: int = 0, gid: int | None = None, mode: int = MODE) -> None:
+        self.dev_dir = dev_dir
+        self.mapper_dir = os.path.join(dev_dir, "mapper")
+        self._uid, self._gid, self._mode = uid, gid, mode
+
+    def prepare(self) -> None:
+        """Look up the owner: to be called before anything is suspended."""
+        if self._gid is None:
+            self._gid = _disk_group()
+
+    def path(self, name: str) -> str:
+        """The node of the device ``name``."""
+        return os.path.join(self.mapper_dir, name)
+
+    def link_path(self, group: str, volume: str) -> str:
+        """The link of a volume."""
+        return os.path.join(self.dev_dir, group, volume)
+
+    def right(self, name: str, major: int, minor: int) -> bool:
+        """Whether the node (or udev's link) leads to that block device."""
+        try:
+            found = os.stat(self.path(name))
+        except OSError:
+            return False
+        return stat.S_ISBLK(found.st_mode) and found.st_rdev == os.makedev(major, minor)
+
+    def add(self, name: str, major: int, minor: int) -> bool:
+        """See to it that the node is there and right; True when something had to be done.
+
+        Raises :class:`vmgr.dm.failure.NodeError` for a file in its place that is no block device.
+        """
+        if self.right(name, major, minor):
+            return False
+        self.prepare()
+        path = self.path(name)
+        self._refuse_foreign(path)
+        try:
+            os.makedirs(self.mapper_dir, 0o755, exist_ok=True)
+            temporary = f"{path}.{os.getpid()}~"
+            os.mknod(temporary, stat.S_IFBLK | 0o600, os.makedev(major, minor))
+            try:
+                assert self._gid is not None
+                os.chown(temporary, self._uid, self._gid)
+                os.chmod(temporary, self._mode)
+                os.rename(temporary, path)
+            except OSError:
+                os.unlink(temporary)
+                raise
+        except OSError as e:
+            raise _cannot(f"cannot make the node {path}", e) from None
+        return True
+
+    def remove(self, name: str) -> bool:
+        """Remove the node; True when there was one."""
+        path = self.path(name)
+        self._refuse_foreign(path)
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            return False
+        except OSError as e:
+            raise _cannot(f"cannot remove the node {path}", e) from None
+        return True
+
+    def link_right(self, group: str, volume: str, major: int, minor: int) -> bool:
+        """Whether the link leads to that block device."""
+        try:
+            found = os.stat(self.link_path(group, volume))
+        except OSError:
+            return False
+        return stat.S_ISBLK(found.st_mode) and found.st_rdev == os.makedev(major, minor)
+
+    def link(self, group: str, volume: str, name: str) -> bool:
+        """See to it that ``DEV_DIR/GROUP/VOLUME`` leads to the node ``name``; True when something had to be done.
+
+        Raises :class:`vmgr.dm.failure.NodeError` when something that is not a link is in its place.
+        """
+        path, target = self.link_path(group, volume), self.path(name)
+        try:
+            if os.path.realpath(path) == os.path.realpath(target) and os.path.islink(path):
+                return False
+            found = os.lstat(path)
+        except FileNotFoundError:
+            pass
+        except OSError as e:
+            raise _cannot(f"cannot examine {path}", e) from None
+        else:
+            if not stat.S_ISLNK(found.st_mode):
+                raise NodeError(
+                    f"cannot make the link {path}: a file of that name is in the way", hint="move it away"
+                )
+        try:
+            os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+            temporary = f"{path}.{os.getpid()}~"
+            os.symlink(target, temporary)
+            try:
+                os.rename(temporary, path)
+            except OSError:
+                os.unlink(temporary)
+                raise
+        except OSError as e:
+            raise _cannot(f"cannot make the link {path}", e) from None
+        return True
+
+    def unlink(self, group: str, volume: str, name: str, major: int, minor: int) -> bool:
+        """Remove the link to a device that is gone or was renamed; True when there was one.
+
+        ``name`` and ``major``, ``minor`` are what the link led to: one that leads to another device that is there
+        stays. The group's directory goes with its last link.
+        """
+        path = self.link_path(group, volume)
+        try:
+            target = os.readlink(path)
+        except OSError:
+            return False  # gone, or not a link
+        try:
+            found = os.stat(path)
+        except OSError:
+            found = None
+        ours = target == self.path(name) or found is None or found.st_rdev == os.makedev(major, minor)
+        if not ours:
+            return False
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            return False
+        except OSError as e:
+            raise _cannot(f"cannot remove the link {path}", e) from None
+        try:
+            os.rmdir(os.path.dirname(path))
+        except OSError:
+            pass  # others are in it
+        return True
+
+    def _refuse_foreign(self, path: str) -> None:
+        try:
+            found = os.lstat(path)
+        except OSError:
+            return
+        if not (stat.S_ISBLK(found.st_mode) or stat.S_ISLNK(found.st_mode)):
+            raise NodeError(
+                f"{path} is not a device node", hint="move it away: the device mapper's node belongs there"
+            )
+
+
+def _disk_group() -> int:
+    """The group that may use disks: ``disk``, else root."""
+    import grp
+
+    try:
+        return grp.getgrnam("disk").gr_gid
+    except KeyError:
+        return 0
+
+
+def _cannot(what: str, e: OSError) -> NodeError:
+    if e.errno in (errno.EACCES, errno.EPERM):
+        return NodeError(f"{what}: permission denied", hint="run as root")
+    return NodeError(f"{what}: {e.strerror}")
+
+
+# -- read-ahead -------------------------------------------------------------------------------------
+
+
+def set_read_ahead(major: int, minor: int, sectors: int, *, at_least: bool = False, sysfs: str = "/sys") -> None:
+    """Set a block device's read-ahead; with ``at_least`` only raise it. In 512-byte sectors, kept in KiB."""
+    path = f"{sysfs}/dev/block/{major}:{minor}/bdi/read_ahead_kb"
+    kib = (sectors + 1) // 2
+    try:
+        with open(path, "r+b", buffering=0) as f:
+            if at_least and int(f.read(24)) >= kib:
+                return
+            f.seek(0)
+            f.write(b"%d" % kib)
+    except OSError as e:
+        raise _cannot(f"cannot set the read-ahead of {major}:{minor}", e) from None

@@ -1,0 +1,179 @@
+"""Nodes, links and udev after the kernel's part is done: what is pending, and how it is settled.
+
+Nothing is replayed step by step. The client notes which names and links it touched; when it settles, the
+kernel is asked what each name is now, and the directory is made to say the same. So the order of
+commands inside a transaction, minors that were given to another device meanwhile, and work that udev
+has already done need no cases of their own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vmgr.core.errors import KernelError, UdevTimeout
+from vmgr.dm import abi
+from vmgr.dm.failure import NodeError
+
+if TYPE_CHECKING:
+    from vmgr.dm.client import DmClient
+    from vmgr.dm.nodes import Nodes
+    from vmgr.dm.udev import Cookie, Udev
+
+_STUCK = 1.0
+"""Bound in seconds for every later wait, once udev has failed to answer."""
+
+
+class Upkeep:
+    """What one client still has to do outside the kernel."""
+
+    def __init__(self, client: DmClient, udev: Udev | None, nodes: Nodes | None) -> None:
+        self._client = client
+        self._udev = udev
+        self._nodes = nodes
+        self._undecided = False
+        self._cookie: Cookie | None = None
+        self._stuck = False
+        # In the order in which they were touched; a dict, because a set has none.
+        self._names: dict[str, None] = {}
+        self._links: dict[tuple[str, str], tuple[str, int, bool]] = {}
+        self._read_ahead: dict[tuple[int, int], tuple[int, bool]] = {}
+
+    def choose_udev(self, use: bool | None) -> None:
+        """Use udev, or not, or (None) find out when it first matters."""
+        self._undecided = use is None
+        if use:
+            from vmgr.dm.udev import Udev
+
+            self._udev = Udev()
+
+    def prepare(self) -> None:
+        """Load whatever a resume needs, before anything is suspended."""
+        if self._undecided:
+            from vmgr.dm.udev import detect
+
+            self._udev = detect(self._client.dev_dir)
+            self._undecided = False
+        if self._udev is not None:
+            self._udev.prepare()
+        if self._nodes is None:
+            from vmgr.dm.nodes import Nodes
+
+            self._nodes = Nodes(self._client.dev_dir)
+        self._nodes.prepare()
+
+    # -- noting --------------------------------------------------------------------------------------
+
+    def announce(self, flags: int) -> tuple[int, Cookie | None]:
+        """The number that goes with a command as its ``event_nr``, and the cookie that was raised for it."""
+        from vmgr.dm import udev
+
+        self.prepare()
+        flags |= udev.PRIMARY_SOURCE
+        if self._udev is None:
+            # Should a udev run all the same, it must not take away what is made here.
+            flags |= udev.DISABLE_DM_RULES | udev.DISABLE_SUBSYSTEM_RULES
+            return flags << udev.FLAGS_SHIFT, None
+        try:
+            if self._cookie is None:
+                self._cookie = self._udev.new_cookie()
+            self._cookie.announce()
+        except KernelError as e:
+            # A resume must not fail for want of a semaphore: udev acts, and nobody waits for it.
+            self._client.warn(f"{e.message}; not waiting for udev")
+            return flags << udev.FLAGS_SHIFT, None
+        return flags << udev.FLAGS_SHIFT | self._cookie.base, self._cookie
+
+    def touch(self, name: str) -> None:
+        """The device ``name`` came, changed or went."""
+        self._names[name] = None
+
+    def want_link(self, link: tuple[str, str], name: str) -> None:
+        """``link`` shall lead to the device ``name``."""
+        self._links[link] = (name, 0, True)
+
+    def drop_link(self, link: tuple[str, str], name: str, dev: int) -> None:
+        """``link``, which led to the device ``name`` with the number ``dev``, shall go."""
+        self._links[link] = (name, dev, False)
+
+    def want_read_ahead(self, numbers: tuple[int, int], sectors: int, at_least: bool) -> None:
+        """The device shall have that read-ahead."""
+        self._read_ahead[numbers] = (sectors, at_least)
+
+    # -- settling ------------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Wait for udev, then make nodes, links and read-ahead what they shall be."""
+        waited = self._wait()
+        names, self._names = self._names, {}
+        links, self._links = self._links, {}
+        read_ahead, self._read_ahead = self._read_ahead, {}
+        if not (names or links or read_ahead):
+            return
+        self.prepare()
+        failures: list[NodeError] = []
+        mended: list[str] = []
+        for name in names:
+            try:
+                self._mend_node(name, mended)
+            except NodeError as e:
+                failures.append(e)
+        # Links that go come first: another may take the directory or the name.
+        for link, (name, dev, wanted) in sorted(links.items(), key=lambda item: item[1][2]):
+            try:
+                self._mend_link(link, name, dev, wanted, mended)
+            except NodeError as e:
+                failures.append(e)
+        if waited and mended:
+            self._client.warn(f"udev did not set up {', '.join(mended)}; done without it")
+        for numbers, (sectors, at_least) in read_ahead.items():
+            self._set_read_ahead(numbers, sectors, at_least)
+        if failures:
+            first = failures[0]
+            first.details = (*first.details, *(e.message for e in failures[1:]))
+            raise first
+
+    def _wait(self) -> bool:
+        """Wait for the cookie, if there is one; whether udev was there to do the work."""
+        cookie, self._cookie = self._cookie, None
+        if self._udev is None:
+            return False
+        if cookie is None:
+            return True
+        try:
+            cookie.wait(min(_STUCK, self._udev.timeout) if self._stuck else self._udev.timeout)
+        except UdevTimeout as e:
+            self._stuck = True
+            self._client.warn(f"{e.message}; making up for it ({e.hint})")
+        return True
+
+    def _mend_node(self, name: str, mended: list[str]) -> None:
+        nodes = self._nodes
+        assert nodes is not None
+        reply = self._client.look(name)
+        if reply is None:
+            changed = nodes.remove(name)
+        elif reply.flags & abi.ACTIVE_PRESENT:
+            changed = nodes.add(name, *abi.major_minor(reply.dev))
+        else:
+            return  # without a table there is nothing to open, and udev makes no node either
+        if changed:
+            mended.append(nodes.path(name))
+
+    def _mend_link(self, link: tuple[str, str], name: str, dev: int, wanted: bool, mended: list[str]) -> None:
+        nodes = self._nodes
+        assert nodes is not None
+        reply = self._client.look(name) if wanted else None
+        if reply is not None:
+            changed = not nodes.link_right(*link, *abi.major_minor(reply.dev)) and nodes.link(*link, name)
+        else:
+            changed = nodes.unlink(*link, name, *abi.major_minor(dev))
+        if changed:
+            mended.append(nodes.link_path(*link))
+
+    def _set_read_ahead(self, numbers: tuple[int, int], sectors: int, at_least: bool) -> None:
+        from vmgr.dm.nodes import set_read_ahead
+
+        try:
+            set_read_ahead(*numbers, sectors, at_least=at_least)
+        except NodeError as e:
+            self._client.warn(e.message)  # a matter of speed only
