@@ -100,7 +100,9 @@ class TargetInfo:
     ``segment_types``: type words of the metadata text that it may claim. ``fields``: every field of such a
     section that it reads or writes; others are kept for it. ``bodies``: its body classes. ``types``:
     values of ``--type`` that name it. ``summary`` is one line for ``vmgr plugins``; ``manual`` is
-    its section of the man page, plain paragraphs separated by empty lines.
+    its section of the man page, plain paragraphs separated by empty lines. ``quiet`` promises that ``describe`` sets
+    no letters for its own volumes and gives values only in columns that are ``per_segment``: a report of ten thousand
+    volumes then need not ask about each.
     """
 
     name: str
@@ -113,6 +115,7 @@ class TargetInfo:
     options: tuple[OptionSpec, ...] = ()
     columns: tuple[ColumnSpec, ...] = ()
     manual: str = ""
+    quiet: bool = False
     api_version: int = API_VERSION
 
 
