@@ -81,9 +81,11 @@ class OptionSpec:
 class ColumnSpec:
     """A column that a plugin adds to ``lvs``.
 
-    ``kind``: ``string``, ``number``, ``size`` (Sectors), ``percent`` (a float, 0 to 100).
-    ``per_segment`` columns list one row for each segment. Plugins may share a column
-    by declaring it alike.
+    ``kind``: ``string``, ``number``, ``size`` (Sectors), ``percent`` (a float, 0 to 100), ``binary`` (a bool, shown
+    as the heading's word or nothing), ``list`` (a tuple of words). A string that is the UUID of a volume of the
+    group is shown as that volume's name. ``per_segment`` columns list one row for each segment. Plugins may share a
+    column by declaring it alike. LVM2's own columns (``origin``, ``data_percent``...) are known to reports, with
+    their headings: declaring one says that the plugin has values for it.
     """
 
     name: str
@@ -100,9 +102,9 @@ class TargetInfo:
     ``segment_types``: type words of the metadata text that it may claim. ``fields``: every field of such a
     section that it reads or writes; others are kept for it. ``bodies``: its body classes. ``types``:
     values of ``--type`` that name it. ``summary`` is one line for ``vmgr plugins``; ``manual`` is
-    its section of the man page, plain paragraphs separated by empty lines. ``quiet`` promises that ``describe`` sets
-    no letters for its own volumes and gives values only in columns that are ``per_segment``: a report of ten thousand
-    volumes then need not ask about each.
+    its section of the man page, plain paragraphs separated by empty lines. ``quiet`` promises that ``describe``
+    sets no letters for its own volumes and gives values only in columns that are ``per_segment``: a report of
+    ten thousand volumes then need not ask about each.
     """
 
     name: str
