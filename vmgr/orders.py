@@ -8,17 +8,16 @@ Nothing in here looks at a machine.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
-
-from vmgr.core.units import Extents, Sectors
 
 if TYPE_CHECKING:
     from vmgr.core.errors import VmgrError
     from vmgr.core.ids import Tag, Uuid
     from vmgr.core.plan import Plan
     from vmgr.core.requests import Options, SizeSpec
+    from vmgr.core.units import Sectors
 
 READ_AHEAD_AUTO = -1
 """A read-ahead that the kernel chooses (``--readahead auto``); 0 is none, other numbers are sectors."""
@@ -51,6 +50,22 @@ class RunOptions:
     udev_sync: bool = True
 
 
+class Dialogue(Protocol):
+    """The person, or program, at the other end."""
+
+    def ask(self, question: str) -> bool:
+        """Ask a yes-or-no question, without ``[y/n]`` at its end. The answer is no unless it is clearly yes."""
+
+    def warn(self, message: str) -> None:
+        """Say at once what the user should know, whatever comes of the order (LVM2's ``WARNING:``)."""
+
+    def progress(self, message: str) -> None:
+        """Tell how far a long process is (a merge)."""
+
+    def detail(self, message: str, level: int = 1) -> None:
+        """Say what is being done: shown from ``-v`` (1) on, ``-vv`` (2), ..."""
+
+
 @frozen
 class Subject:
     """What a command is applied to: a group (``vg``), a volume (``vg`` and ``lv``), or all that carry ``tag``."""
@@ -67,11 +82,11 @@ class Subject:
 class PvChoice:
     """A physical volume to allocate from: its device's path, or all with ``tag``.
 
-    ``ranges`` limits it to extents (first, last); None as last means "to the end".
+    ``ranges`` limits it to extents, in the words of the command line: ``:0-99:200-:300+10``.
     """
 
     device: str = ""
-    ranges: tuple[tuple[Extents, Extents | None], ...] = ()
+    ranges: str = ""
     tag: str = ""
 
 
@@ -105,7 +120,7 @@ STANDARD_LABEL = LabelOrder()
 class GroupOrder:
     """A new group's properties (``vgcreate``). ``max_lv`` and ``max_pv``: 0 is no limit.
 
-    ``metadata_copies``: 0 keeps all areas in use. ``system_id`` None is this host's.
+    ``metadata_copies`` is what the metadata say: 0 leaves areas as they are, 2**32 - 1 uses all. ``system_id`` None is this host's.
     """
 
     extent_size: Sectors | None = None

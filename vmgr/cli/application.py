@@ -1,7 +1,7 @@
 """What commands need of the application: vmgr's public Python interface, as protocols.
 
 :func:`vmgr.app.open_application` makes an :class:`Application` from :class:`~vmgr.orders.RunOptions` and a
-:class:`Dialogue`. Every method raises :class:`~vmgr.core.errors.VmgrError` when nothing could
+:class:`~vmgr.orders.Dialogue`. Every method raises :class:`~vmgr.core.errors.VmgrError` when nothing could
 be done; a method that takes several subjects carries on with the others when it fails for one, and reports
 its error in :attr:`Outcome.errors <vmgr.orders.Outcome>`. With ``RunOptions.test`` the same checks
 are made, the same plans are returned, and nothing is changed::
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         ActivationOrder,
         ArchiveView,
         ConversionOrder,
+        Dialogue,
         GroupChange,
         GroupOrder,
         LabelOrder,
@@ -44,22 +45,6 @@ if TYPE_CHECKING:
         VolumeOrder,
     )
     from vmgr.system.config import Config
-
-
-class Dialogue(Protocol):
-    """The person, or program, at the other end."""
-
-    def ask(self, question: str) -> bool:
-        """Ask a yes-or-no question, without ``[y/n]`` at its end. The answer is no unless it is clearly yes."""
-
-    def warn(self, message: str) -> None:
-        """Say at once what the user should know, whatever comes of the order (LVM2's ``WARNING:``)."""
-
-    def progress(self, message: str) -> None:
-        """Tell how far a long process is (a merge)."""
-
-    def detail(self, message: str, level: int = 1) -> None:
-        """Say what is being done: shown from ``-v`` (1) on, ``-vv`` (2), ..."""
 
 
 class Application(Protocol):
@@ -205,5 +190,10 @@ class Application(Protocol):
 class OpenApplication(Protocol):
     """The signature of ``vmgr.app.open_application``."""
 
-    def __call__(self, options: RunOptions = ..., dialogue: Dialogue | None = None) -> Application:
-        """Open a session. Without a dialogue, questions are answered by ``options.yes`` and nothing is printed."""
+    def __call__(
+        self, options: RunOptions = ..., dialogue: Dialogue | None = None, targets: Targets | None = None
+    ) -> Application:
+        """Open a session. Without a dialogue, questions are answered by ``options.yes`` and nothing is printed.
+
+        ``targets`` are the plugins, where the caller has loaded them already.
+        """

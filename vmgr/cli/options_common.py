@@ -1,0 +1,109 @@
+"""Options that every command takes, and how they become :class:`~vmgr.orders.RunOptions`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vmgr.cli.declare import Option
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vmgr.orders import RunOptions
+
+COMMON = (
+    Option(
+        "commandprofile",
+        "text",
+        "Read settings from the command profile of this name; see lvm.conf(5).",
+    ),
+    Option(
+        "config",
+        "text",
+        "Settings that override lvm.conf, in its own syntax or as section/field=value.",
+    ),
+    Option(
+        "debug",
+        "count",
+        "Tell in detail what is done; more with each repetition. Also shows the traceback of an internal error.",
+        short="d",
+    ),
+    Option(
+        "devices",
+        "text",
+        "Use only these devices; others appear to be missing. May be repeated, or a list with commas.",
+        metavar="Device",
+        many=True,
+    ),
+    Option(
+        "devicesfile",
+        "text",
+        "Use this devices file in place of the configured one; an empty name means no devices file.",
+        metavar="File",
+    ),
+    Option(
+        "driverloaded", "yesno", "With n, do not ask the kernel's device mapper: no volume is taken to be active."
+    ),
+    Option("help", "flag", "Show help and exit.", short="h"),
+    Option("journal", "text", "Accepted for LVM2's sake; vmgr writes nothing to the journal."),
+    Option("lockopt", "text", "Accepted for LVM2's sake; vmgr does not use lvmlockd."),
+    Option("longhelp", "flag", "Show help with everything there is to say, and exit."),
+    Option("nohints", "flag", "Accepted for LVM2's sake; vmgr does not read the hints file."),
+    Option("nolocking", "flag", "Take no locks. Other commands that run at the same time may ruin the metadata."),
+    Option(
+        "profile",
+        "text",
+        "An alias of --commandprofile, or the metadata profile where a command makes or changes something.",
+    ),
+    Option("quiet", "count", "Print less; given twice, also answer every question with no.", short="q"),
+    Option(
+        "test",
+        "flag",
+        "Print the plan (changes of metadata, tables, steps in order) and change nothing.",
+        short="t",
+    ),
+    Option("verbose", "count", "Tell what is done; more with each repetition.", short="v"),
+    Option("version", "flag", "Show the version and exit."),
+    Option("yes", "flag", "Answer every question with yes.", short="y"),
+)
+"""In LVM2's command definitions: ``OO_ALL``."""
+
+
+def run_options(values: Mapping[str, object], *, changes: bool, environ: Mapping[str, str]) -> RunOptions:
+    """What the common options, and those of the same meaning in several commands, say about how to run.
+
+    ``changes`` tells whether ``--profile`` is a metadata profile.
+    """
+    from vmgr.orders import RunOptions
+
+    def text(name: str) -> str:
+        value = values.get(name, "")
+        assert isinstance(value, str)
+        return value
+
+    def flag(name: str) -> bool:
+        return bool(values.get(name, False))
+
+    devices = values.get("devices")
+    assert devices is None or isinstance(devices, tuple)
+    autobackup = values.get("autobackup")
+    config = text("config")
+    profile = text("profile")
+    sysinit = flag("sysinit")
+    return RunOptions(
+        config=(config,) if config else (),
+        command_profile=text("commandprofile")
+        or (profile if not changes else "")
+        or environ.get("LVM_COMMAND_PROFILE", ""),
+        metadata_profile=text("metadataprofile") or (profile if changes else ""),
+        devices=None if devices is None else tuple(d for value in devices for d in value.split(",") if d),
+        devices_file=text("devicesfile") if "devicesfile" in values else None,
+        test=flag("test"),
+        yes=flag("yes"),
+        autobackup=None if autobackup is None else bool(autobackup),
+        locking=not flag("nolocking"),
+        ignore_lock_failure=flag("ignorelockingfailure") or sysinit,
+        read_only=flag("readonly"),
+        use_kernel=bool(values.get("driverloaded", True)),
+        udev_sync=not flag("noudevsync"),
+    )
