@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,11 +26,17 @@ if TYPE_CHECKING:
         ) -> tuple[SegmentBody, Fields]:
             """Turn a section into a body and the fields that its plugin does not know."""
 
+        def group_read(self, group: VolumeGroup) -> VolumeGroup:
+            """The group as it is meant, from one as its text says it."""
+
     class Encoder(Protocol):
         """The part of :class:`vmgr.core.targets.Targets` that writes segments."""
 
         def encode(self, body: SegmentBody, names: Names) -> tuple[str, Fields]:
             """Give the type word and the fields of a body."""
+
+        def group_written(self, group: VolumeGroup) -> VolumeGroup:
+            """The group as its text says it."""
 
 
 CONTENTS = "Text Format Volume Group"
@@ -85,7 +91,8 @@ def decode_group(text: str | bytes, targets: Decoder) -> DecodedGroup:
         from vmgr.ondisk.decode import decode_any
 
         decoded = decode_any(text, targets)
-    return decoded
+    group = targets.group_read(decoded.group)
+    return decoded if group is decoded.group else evolve(decoded, group=group)
 
 
 def encode_group(
@@ -104,6 +111,7 @@ def encode_group(
     """
     from vmgr.ondisk.encode import backup_text, disk_text
 
+    group = targets.group_written(group)
     return backup_text(group, targets, header, date) if backup else disk_text(group, targets, header)
 
 
