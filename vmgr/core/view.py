@@ -75,7 +75,7 @@ class GroupView:
     ``pvs`` has those that are there, by UUID. ``text`` is the metadata text that was chosen. ``foreign`` tells
     that another host owns the group. ``problems`` are sentences. ``outdated`` are PVs with an older text than the
     chosen one, to be written anew with the next change; ``damaged`` are PVs with an area that cannot be
-    read.
+    read. ``unchangeable`` says why the group must not be changed, beyond what its own metadata says; mostly empty.
     """
 
     group: VolumeGroup
@@ -85,6 +85,7 @@ class GroupView:
     problems: tuple[str, ...] = ()
     outdated: tuple[Uuid, ...] = ()
     damaged: tuple[Uuid, ...] = ()
+    unchangeable: str = ""
 
     @property
     def missing(self) -> tuple[PhysicalVolume, ...]:
@@ -117,6 +118,11 @@ class GroupView:
         """
         self.check_readable()
         group = self.group
+        if self.unchangeable:
+            raise GroupUnusable(
+                self.unchangeable,
+                hint="hide the devices that are not wanted: devices/filter in lvm.conf(5), or vgimportclone(8)",
+            )
         if group.exported and not exported:
             raise GroupUnusable(
                 f"volume group {group.name} is exported", hint=f"bring it back: vgimport {group.name}"
