@@ -282,7 +282,7 @@ def is_areas(value: FieldValue) -> bool:
         and bool(value)
         and len(value) % 2 == 0
         and all(isinstance(name, str) for name in value[::2])
-        and all(type(number) is int for number in value[1::2])
+        and all(isinstance(number, int) for number in value[1::2])
     )
 
 

@@ -240,7 +240,7 @@ def _fields(fields: Iterable[tuple[str, FieldValue]], names: WriteNames) -> str:
 
 def _areas(key: str, values: tuple[Scalar, ...], names: WriteNames) -> str:
     words = [quote(names.pv_name(v)) if type(v) is Uuid else write_scalar(v) for v in values]
-    if len(words) % 2 == 0 and type(values[1]) is int:
+    if len(words) % 2 == 0 and isinstance(values[1], int):
         words = [f"{name}, {start}" for name, start in zip(words[::2], words[1::2], strict=True)]
     return f"\n{key} = [\n{f',{chr(10)}'.join(words)}\n]\n"
 
