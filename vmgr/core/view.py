@@ -33,12 +33,14 @@ class MdaView:
     """A metadata area of a physical volume as it was found.
 
     ``seqno`` is the sequence number of its committed text, None without one; ``text_size`` that text's length
-    in bytes; ``free`` how much longer a text could be. ``problem`` is a sentence, empty when all is well.
+    in bytes, its final NUL included, and ``checksum`` its checksum; ``free`` how much longer a text could be.
+    ``problem`` is a sentence, empty when all is well.
     """
 
     area: MdaArea
     seqno: int | None = None
     text_size: Bytes = Bytes(0)
+    checksum: int = 0
     free: Bytes = Bytes(0)
     problem: str = ""
 

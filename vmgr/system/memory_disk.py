@@ -13,7 +13,11 @@ from vmgr.core.errors import DeviceError
 from vmgr.core.units import SECTOR_SIZE, Bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Self
+
+    from vmgr.core.errors import VmgrError
+    from vmgr.system.devices import Device
 
 FLUSH = None
 """In :attr:`MemoryDisk.log`: a flush, between the writes ``(offset, data)``."""
@@ -30,6 +34,9 @@ class Journal:
 
 class MemoryDisk:
     """A disk in memory. ``fail_writes`` and ``fail_reads`` make it a broken one."""
+
+    number = 0
+    logical_block = 512
 
     def __init__(
         self, size: Bytes, *, path: str = "memory", content: bytes = b"", journal: Journal | None = None
@@ -81,10 +88,41 @@ class MemoryDisk:
     def close(self) -> None:
         """Nothing to do: the content stays."""
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def _record(self, entry: Entry) -> None:
         self.log.append(entry)
         if self.journal is not None:
             self.journal.events.append((self, entry))
+
+
+class MemoryReader:
+    """A :class:`vmgr.system.reader.Reader` of memory disks, by path."""
+
+    def __init__(self, disks: Mapping[str, MemoryDisk]) -> None:
+        self.disks = disks
+        self.reads: list[tuple[str, int, int]] = []
+
+    def read_many(self, wants: Sequence[tuple[Device, int, int]]) -> list[bytes | VmgrError]:
+        """As :meth:`vmgr.system.reader.Reader.read_many`."""
+        results: list[bytes | VmgrError] = []
+        for device, offset, length in wants:
+            self.reads.append((device.path, offset, length))
+            disk = self.disks[device.path]
+            device.size = disk.size
+            try:
+                there = min(length, max(int(disk.size) - offset, 0))
+                results.append(disk.read(Bytes(offset), Bytes(there)))
+            except DeviceError as error:
+                results.append(error)
+        return results
+
+    def close(self) -> None:
+        """Nothing to do."""
 
 
 def after_cut(before: bytes, log: Sequence[Entry], kept: Sequence[int]) -> bytes:

@@ -524,6 +524,7 @@ class Scan:
                     area.area,
                     seqno=None if text is None else text.seqno,
                     text_size=Bytes(0) if header is None else header.committed.size,
+                    checksum=0 if header is None else header.committed.checksum,
                     free=Bytes(0) if header is None else header.free,
                     problem=area.problem,
                 )

@@ -1,0 +1,235 @@
+"""Backup files and archives of metadata, where and as LVM2 keeps them.
+
+``backup_dir/GROUP`` is the group as it is now; ``archive_dir/GROUP_NNNNN-RANDOM.vg`` are earlier states, numbered
+upwards. A file appears under its name only when it is whole and on disk: it is written under a temporary name
+first. Old archives go when there are more than ``retain_min`` and they are older than ``retain_days``.
+``lib/format_text/archive.c`` of LVM2 is the source of names and rules.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from vmgr.core.errors import NotFound, NotPermitted, VmgrError
+
+if TYPE_CHECKING:
+    from vmgr.system.config import Config
+
+_NUMBER = re.compile(r"(\d+)")
+
+
+@frozen
+class ArchiveFile:
+    """An archive file in the directory: its path, its number, and when it was written (seconds since 1970)."""
+
+    path: str
+    index: int
+    written: float
+
+
+class Archives:
+    """The two directories. ``umask`` takes bits from the permissions of what is made there."""
+
+    def __init__(
+        self,
+        archive_dir: str,
+        backup_dir: str,
+        *,
+        archive: bool = True,
+        backup: bool = True,
+        retain_min: int = 10,
+        retain_days: int = 30,
+        umask: int = 0o077,
+    ) -> None:
+        self.archive_dir = archive_dir
+        self.backup_dir = backup_dir
+        self.archive_enabled = archive and bool(archive_dir)
+        self.backup_enabled = backup and bool(backup_dir)
+        self.retain_min = retain_min
+        self.retain_days = retain_days
+        self.umask = umask
+
+    @classmethod
+    def from_config(cls, config: Config, *, autobackup: bool | None = None) -> Archives:
+        """As the ``backup`` section of lvm.conf says; ``autobackup`` (``-A``) overrules whether to write."""
+        # Without a system directory (LVM_SYSTEM_DIR="") there is no place for files.
+        somewhere = bool(config.system_dir)
+        return cls(
+            config.text("backup/archive_dir"),
+            config.text("backup/backup_dir"),
+            archive=somewhere and (config.flag("backup/archive") if autobackup is None else autobackup),
+            backup=somewhere and (config.flag("backup/backup") if autobackup is None else autobackup),
+            retain_min=config.number("backup/retain_min"),
+            retain_days=config.number("backup/retain_days"),
+            umask=config.number("global/umask"),
+        )
+
+    # -- writing ----------------------------------------------------------------------------------
+
+    def write_archive(self, name: str, text: bytes, *, now: float) -> str:
+        """Keep ``text`` as the next archive of group ``name``; returns its path, empty when archiving is off.
+
+        ``now`` is in seconds since 1970. Raises :class:`VmgrError` or :class:`NotPermitted`; nothing is left behind
+        then, and no old archive is gone.
+        """
+        if not self.archive_enabled:
+            return ""
+        directory = self.archive_dir
+        temporary = self._write_temporary(directory, text)
+        try:
+            known = self.list(name)
+            index = known[-1].index + 1 if known else 0
+            number = int.from_bytes(os.urandom(4), "little") & 0x7FFFFFFF
+            for attempt in range(index, index + 10):
+                path = f"{directory}/{name}_{attempt:05}-{number}.vg"
+                try:
+                    os.link(temporary, path)  # unlike a rename, never replaces another file
+                    break
+                except FileExistsError:
+                    continue
+                except OSError as error:
+                    raise _error(path, error, self._hint) from None
+            else:
+                raise VmgrError(f"no free name for an archive of {name} in {directory}")
+        finally:
+            os.unlink(temporary)
+        _sync_directory(directory)
+        self._expire([*known, ArchiveFile(path, attempt, now)], now)
+        return path
+
+    def write_backup(self, name: str, text: bytes) -> str:
+        """Replace the backup of group ``name``; returns its path, empty when backups are off.
+
+        Raises :class:`VmgrError` or :class:`NotPermitted`; the old backup is still there then.
+        """
+        if not self.backup_enabled:
+            return ""
+        path = f"{self.backup_dir}/{name}"
+        self.write_file(path, text)
+        return path
+
+    def write_file(self, path: str, text: bytes) -> None:
+        """Write ``text`` to any path (``vgcfgbackup --file``), whole or not at all."""
+        directory = os.path.dirname(path) or "."
+        temporary = self._write_temporary(directory, text)
+        try:
+            os.rename(temporary, path)
+        except OSError as error:
+            os.unlink(temporary)
+            raise _error(path, error, self._hint) from None
+        _sync_directory(directory)
+
+    def remove_backup(self, name: str) -> None:
+        """Remove the backup of a group that is gone; its archives stay. A missing file is fine."""
+        if not self.backup_enabled:
+            return
+        try:
+            os.unlink(f"{self.backup_dir}/{name}")
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _error(f"{self.backup_dir}/{name}", error, self._hint) from None
+
+    _hint = "free some space or correct the backup section of lvm.conf; -An goes on without a backup"
+
+    def _write_temporary(self, directory: str, text: bytes) -> str:
+        """Write a file with a name of its own into ``directory``, made if need be, and make it durable."""
+        host = os.uname().nodename.replace("/", "?")
+        number = int.from_bytes(os.urandom(4), "little") & 0x7FFFFFFF
+        path = f"{directory}/.lvm_{host}_{os.getpid()}_{number}"
+        try:
+            if not os.path.isdir(directory):
+                os.makedirs(directory, 0o777 & ~self.umask)
+            fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666 & ~self.umask)
+        except OSError as error:
+            raise _error(directory, error, self._hint) from None
+        try:
+            try:
+                rest = memoryview(text)
+                while rest:
+                    rest = rest[os.write(fd, rest) :]
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        except BaseException as error:
+            os.unlink(path)
+            if isinstance(error, OSError):
+                raise _error(directory, error, self._hint) from None
+            raise
+        return path
+
+    def _expire(self, files: list[ArchiveFile], now: float) -> None:
+        """Remove archives that are too old, oldest number first, as long as enough are left."""
+        left = len(files)
+        for file in files:
+            if left <= self.retain_min:
+                return
+            if file.written > now - self.retain_days * 86400:
+                continue
+            try:
+                os.unlink(file.path)
+            except OSError:
+                continue  # it is tried again next time
+            left -= 1
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def list(self, name: str) -> list[ArchiveFile]:
+        """The archives of group ``name``, oldest number first."""
+        found = []
+        try:
+            with os.scandir(self.archive_dir) as entries:
+                for entry in entries:
+                    group, _, rest = entry.name.rpartition("_")
+                    number = _NUMBER.match(rest)
+                    if group == name and number and entry.name.endswith(".vg"):
+                        found.append(ArchiveFile(entry.path, int(number[1]), entry.stat().st_mtime))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise _error(self.archive_dir, error, "correct backup/archive_dir in lvm.conf") from None
+        return sorted(found, key=lambda file: (file.index, file.path))
+
+    def read(self, path: str) -> bytes:
+        """The text of a backup or archive file.
+
+        Raises :class:`NotFound`, :class:`NotPermitted` or :class:`VmgrError`.
+        """
+        try:
+            with open(path, "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            raise NotFound(
+                f"there is no backup file {path}", hint="vgcfgrestore --list GROUP lists what can be restored"
+            ) from None
+        except OSError as error:
+            raise _error(path, error, "") from None
+
+    def backup_path(self, name: str) -> str:
+        """Where the backup of group ``name`` is, or would be."""
+        return f"{self.backup_dir}/{name}"
+
+
+def _error(path: str, error: OSError, hint: str) -> VmgrError:
+    message = f"{path}: {error.strerror}"
+    if isinstance(error, PermissionError):
+        return NotPermitted(message, hint="run the command as root")
+    return VmgrError(message, hint=hint)
+
+
+def _sync_directory(directory: str) -> None:
+    """Make a new name durable; a file system that cannot is left to itself."""
+    try:
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.fsync(fd)
+    except OSError:
+        pass
+    finally:
+        os.close(fd)
