@@ -34,17 +34,16 @@ class ReportRequest(NamedTuple):
     """What a reporting command was asked for. (A named tuple: an attrs class would cost half a millisecond.)
 
     ``kind``: ``lvs``, ``vgs`` or ``pvs``. ``columns`` are the arguments of each ``-o`` as given (``lv_name,size``,
-    ``+devices``, ``-lv_attr``, ``#...``), in order. ``sort`` is that of ``-O``, None for the default order. ``select``
-    is the text of ``-S``. ``only`` limits the report to these UUIDs: of volumes for ``lvs`` (hidden ones that are
-    listed in it are shown without ``all``), of groups for ``vgs``, of PVs for ``pvs``; None means everything.
-    ``units`` is the argument of ``--units`` (``r`` unless told otherwise), ``suffix`` whether unit letters are shown.
-    ``format``: ``basic``, ``json`` or ``json_std``. ``separator`` None means LVM2's space; a given one turns alignment
-    off unless ``aligned`` says otherwise. ``headings``: 0 none, 1 abbreviated, 2 full field names. ``settings`` are those
-    of lvm.conf's ``report`` section that are not the default, by their name in it (``lvs_cols``,
-    ``pvs_sort``, ``list_item_separator``, ``compact_output``, ``time_format``, ``mark_hidden_devices``...).
-    ``dev_dir`` is where paths begin (``DM_DEV_DIR``). ``local_time`` turns seconds since 1970 into broken-down local
-    time, and ``now`` is the present, for selections such as ``lv_time since yesterday``; without it they
-    are refused.
+    ``+devices``, ``-lv_attr``, ``#...``), in order. ``sort`` is that of ``-O``, None for the default order.
+    ``select`` is the text of ``-S``. ``only`` limits the report to these UUIDs: of volumes for ``lvs`` (hidden ones
+    that are in it are shown without ``all``), of groups for ``vgs``, of PVs for ``pvs``; None means everything.
+    ``units`` is the argument of ``--units``, ``suffix`` whether unit letters are shown. ``format``: ``basic``,
+    ``json`` or ``json_std``. A ``separator`` turns alignment off unless ``aligned`` says otherwise. ``buffered`` False
+    prints each row by itself, unsorted. ``headings``: 0 none, 1 abbreviated, 2 full column names. ``settings`` are those
+    of lvm.conf's ``report`` section that are not the default, by their name in it (``lvs_cols``, ``pvs_sort``,
+    ``list_item_separator``, ``compact_output``, ``time_format``, ``mark_hidden_devices``...). ``dev_dir`` is where paths
+    begin (``DM_DEV_DIR``). ``now`` is the present, in seconds since 1970, for selections such as
+    ``lv_time since yesterday``; without it they are refused.
     """
 
     kind: str
@@ -60,6 +59,7 @@ class ReportRequest(NamedTuple):
     format: str = "basic"
     separator: str | None = None
     aligned: bool | None = None
+    buffered: bool = True
     headings: int = 1
     nameprefixes: bool = False
     quoted: bool = True
@@ -73,9 +73,8 @@ class ReportRequest(NamedTuple):
 class DisplayRequest(NamedTuple):
     """What ``pvdisplay``, ``vgdisplay`` or ``lvdisplay`` was asked for.
 
-    ``kind``: ``pv``, ``vg`` or ``lv``. ``style``: ``long``, ``colon`` (``-c``) or ``short`` (``-s``). ``maps`` is ``-m``.
-    ``only``, ``all``, ``units``, ``suffix``, ``select``, ``verbose`` and ``dev_dir`` are as in :class:`ReportRequest`.
-    (``-C`` is the report of the same kind.)
+    ``kind``: ``pv``, ``vg`` or ``lv``. ``style``: ``long``, ``colon`` (``-c``) or ``short`` (``-s``). ``maps`` is
+    ``-m``. The others are as in :class:`ReportRequest`. (``-C`` is the report of the same kind.)
     """
 
     kind: str
@@ -96,8 +95,8 @@ def prepare(request: ReportRequest, targets: Targets) -> Report:
 
     The result has ``needs_live`` (whether device-mapper devices are shown at all), ``wants_status(system)`` (whether
     their status lines are, for volumes that have any), ``help`` (text of ``-o help`` or ``-S help``, which is then
-    all there is to print; empty otherwise) and ``text(system, live)``: the report, with a final line feed
-    unless it is empty. Raises :class:`vmgr.core.errors.UsageError` for an unknown column, sort key, format or unit, and for a
+    all there is to print; empty otherwise) and ``text(system, live)``: the report, with a final line feed unless it is
+    empty. Raises :class:`vmgr.core.errors.UsageError` for an unknown column, sort key, format or unit, and for a
     selection that cannot be parsed.
     """
     from vmgr.report.engine import Report
