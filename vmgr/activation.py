@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from vmgr.core.errors import KernelError, NotFound, VmgrError
 from vmgr.core.table import DevRef, KernelLine, PvRef
 from vmgr.core.units import Bytes
+from vmgr.dm.address import by_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,21 +109,21 @@ class KernelDevices:
 
     def load(self, device: DmDevice) -> None:
         """Load the device's table into its inactive slot."""
-        self._client.load(device.uuid, self.kernel_lines(device), read_only=device.read_only)
+        self._client.load(by_uuid(device.uuid), self.kernel_lines(device), read_only=device.read_only)
 
     def clear(self, device: DmDevice) -> None:
         """Drop the inactive table."""
-        self._client.clear(device.uuid)
+        self._client.clear(by_uuid(device.uuid))
 
     def suspend(self, device: DmDevice) -> None:
         """Suspend the device, with its file system frozen."""
-        self._client.suspend(device.uuid)
+        self._client.suspend(by_uuid(device.uuid))
 
     def resume(self, device: DmDevice, *, fresh: bool, quiet: bool) -> None:
         """Resume the device; ``quiet`` keeps udev's rules, and thereby everybody, from looking into it."""
         self._batch()
         self._client.resume(
-            device.uuid,
+            by_uuid(device.uuid),
             hidden=device.link is None,
             link=None if quiet else device.link,
             noscan=quiet,
@@ -132,12 +133,12 @@ class KernelDevices:
     def rename(self, step: RenameDevice) -> None:
         """Rename a live device and its link."""
         self._batch()
-        self._client.rename(step.uuid, step.device.name, old_link=step.old_link, new_link=step.device.link)
+        self._client.rename(by_uuid(step.uuid), step.device.name, old_link=step.old_link, new_link=step.device.link)
 
     def remove(self, uuid: str, name: str, link: tuple[str, str] | None) -> None:
         """Remove a device; one that udev's own look at it keeps busy for a moment is tried again."""
         self._batch()
-        self._client.remove(uuid, link=link, retry=self._remove_retry)
+        self._client.remove(by_uuid(uuid), link=link, retry=self._remove_retry)
 
     def wipe(self, device: DmDevice, wipe: Wipe) -> None:
         """Wipe the start of a new volume and old signatures in it, then show the volume."""
@@ -147,7 +148,7 @@ class KernelDevices:
             if not device.read_only:
                 self._wipe_path(path, device, wipe)
         finally:
-            self._client.show(device.uuid, link=device.link)
+            self._client.show(by_uuid(device.uuid), link=device.link)
 
     def _wipe_path(self, path: str, device: DmDevice, wipe: Wipe) -> None:
         from vmgr.system.disk import Disk

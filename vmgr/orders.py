@@ -27,7 +27,7 @@ READ_AHEAD_AUTO = -1
 class RunOptions:
     """How a command is to be run: LVM2's options common to all commands, and vmgr's defaults for them.
 
-    ``config`` are texts of ``--config``, a later one stronger. ``devices`` limits vmgr to these paths, None does
+    ``command`` is the command line, for descriptions in the metadata. ``config`` are texts of ``--config``, a later one stronger. ``devices`` limits vmgr to these paths, None does
     not. ``devices_file`` is ``--devicesfile``: None for the configured one, empty for none at all.
     ``test`` plans and changes nothing. ``yes`` answers questions. ``autobackup`` None follows lvm.conf.
     ``locking`` off takes no lock; ``ignore_lock_failure`` goes on without one that cannot be had (reading only).
@@ -35,6 +35,7 @@ class RunOptions:
     device mapper is asked (``--driverloaded n``). ``udev_sync`` off does not wait for udev.
     """
 
+    command: str = "vmgr"
     config: tuple[str, ...] = ()
     command_profile: str = ""
     metadata_profile: str = ""
@@ -120,7 +121,8 @@ STANDARD_LABEL = LabelOrder()
 class GroupOrder:
     """A new group's properties (``vgcreate``). ``max_lv`` and ``max_pv``: 0 is no limit.
 
-    ``metadata_copies`` is what the metadata say: 0 leaves areas as they are, 2**32 - 1 uses all. ``system_id`` None is this host's.
+    ``metadata_copies`` is what the metadata say: 0 leaves areas as they are, 2**32 - 1 uses all. ``system_id``
+    None is this host's.
     """
 
     extent_size: Sectors | None = None

@@ -1,0 +1,316 @@
+"""One command's dealings with the machine: configuration, locks, scan, kernel, and carrying out a change.
+
+The services (:mod:`vmgr.services`) say what to do; this says how a change gets from a value to the disks, always
+the same way: under the lock, freshly read, checked, planned, and then run by the committer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+
+from vmgr.core.errors import GroupUnusable, KernelError, NotPermitted, VmgrError
+from vmgr.orders import Outcome, RunOptions
+
+if TYPE_CHECKING:
+    from vmgr.activation import KernelDevices, NoDevices
+    from vmgr.core.change import Change
+    from vmgr.core.ids import Uuid
+    from vmgr.core.model import VolumeGroup
+    from vmgr.core.plan import Step
+    from vmgr.core.requests import Stamp
+    from vmgr.core.table import LiveDevice
+    from vmgr.core.targets import Targets
+    from vmgr.core.view import GroupView, PvView, SystemView
+    from vmgr.dm.client import DmClient
+    from vmgr.orders import Dialogue
+    from vmgr.system.config import Config
+    from vmgr.system.locks import Locks
+    from vmgr.system.metadata import MetadataStore
+    from vmgr.system.scan import Scan
+
+
+class Silence:
+    """A dialogue with nobody: questions get one fixed answer, messages go nowhere."""
+
+    def __init__(self, yes: bool) -> None:
+        self._yes = yes
+
+    def ask(self, question: str) -> bool:
+        """The fixed answer."""
+        return self._yes
+
+    def warn(self, message: str) -> None:
+        """Nobody listens."""
+
+    def progress(self, message: str) -> None:
+        """Nobody watches."""
+
+    def detail(self, message: str, level: int = 1) -> None:
+        """Nobody asks."""
+
+
+class Session:
+    """The machine as one command sees it. Everything is opened when it is first needed."""
+
+    def __init__(self, options: RunOptions, dialogue: Dialogue | None = None) -> None:
+        self.options = options
+        self.dialogue: Dialogue = dialogue or Silence(options.yes)
+        self._config: Config | None = None
+        self._targets: Targets | None = None
+        self._locks: Locks | None = None
+        self._scan: Scan | None = None
+        self._detail = False
+        self._said: set[str] = set()
+        self._client: DmClient | None = None
+        self._no_client: VmgrError | None = None
+
+    def close(self) -> None:
+        """Let go of locks, disks and the device mapper."""
+        self.forget()
+        if self._locks is not None:
+            self._locks.release_all()
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    # -- what there is ----------------------------------------------------------------------------
+
+    @property
+    def config(self) -> Config:
+        """The configuration of this machine, with the command's own on top."""
+        if self._config is None:
+            from vmgr.system import config
+
+            self._config = config.load(
+                self.options.config,
+                command_profile=self.options.command_profile,
+                metadata_profile=self.options.metadata_profile,
+            )
+            for warning in self._config.warnings:
+                self.dialogue.warn(f"WARNING: {warning}")
+        return self._config
+
+    @property
+    def targets(self) -> Targets:
+        """The installed target plugins."""
+        if self._targets is None:
+            from vmgr.registry import load_targets
+
+            self._targets = load_targets()
+        return self._targets
+
+    @property
+    def locks(self) -> Locks:
+        """LVM2's lock files, as the options and lvm.conf want them used."""
+        if self._locks is None:
+            from vmgr.system import locks
+
+            options = self.options
+            mode = locks.NORMAL
+            if not options.locking:
+                mode = locks.NO_LOCKING
+            elif options.read_only:
+                mode = locks.READ_ONLY
+            elif options.ignore_lock_failure:
+                mode = locks.IGNORE_FAILURE
+            self._locks = locks.Locks.from_config(self.config, mode=mode, on_wait=self._waiting)
+        return self._locks
+
+    def _waiting(self, path: str, holder: str) -> None:
+        self.dialogue.detail(f"Waiting for {path}" + (f", held by {holder}" if holder else ""))
+
+    def stamp(self) -> Stamp:
+        """The time, this host's name and fresh randomness, for operations."""
+        from vmgr.system.identity import make_stamp
+
+        return make_stamp()
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def look(self, *, detail: bool = False) -> Scan:
+        """A scan of the devices, kept for the rest of the command; what it says of a group is true under its lock.
+
+        ``detail`` finds out about devices all that matters before they become physical volumes.
+        """
+        if self._scan is None or (detail and not self._detail):
+            from vmgr.system.scan import Scan
+
+            self.forget()
+            self._detail = detail
+            self._scan = Scan(self.config, self.targets, detail=detail, **self._listed())
+        return self._scan
+
+    def forget(self) -> None:
+        """The devices have changed: the next look reads them again."""
+        if self._scan is not None:
+            self._scan.close()
+            self._scan = None
+
+    def _listed(self) -> dict[str, Any]:
+        """The devices that ``--devices`` or the devices file allow."""
+        return {}
+
+    def view(
+        self, only: Collection[str] | None = None, *, foreign: bool = False, detail: bool = False
+    ) -> SystemView:
+        """What is on the devices, with the groups ``only`` (default: all) decoded. Problems become warnings."""
+        from vmgr.system.identity import local_system_ids
+
+        scan = self.look(detail=detail)
+        view = scan.view(only, system_ids=local_system_ids(self.config))
+        for problem in view.problems:
+            if problem not in self._said:
+                self._said.add(problem)
+                self.dialogue.warn(f"WARNING: {problem}")
+        return view
+
+    # -- the kernel -------------------------------------------------------------------------------
+
+    def client(self) -> DmClient | None:
+        """The device mapper, or None where there is none; :meth:`need_client` says why."""
+        if self._client is None and self._no_client is None:
+            if not self.options.use_kernel or not self.config.flag("global/activation"):
+                self._no_client = KernelError(
+                    "the device mapper is not to be used (--driverloaded n, or activation = 0 in lvm.conf)",
+                    hint="leave that option out, or do not activate: -an",
+                )
+                return None
+            from vmgr.dm.client import DmClient
+
+            try:
+                client = DmClient.open(
+                    dev_dir=self.config.dev_dir,
+                    use_udev=None if self.options.udev_sync and self.config.flag("activation/udev_sync") else False,
+                )
+                client.version()
+                self._client = client
+            except (KernelError, NotPermitted) as error:
+                self._no_client = error
+        return self._client
+
+    def need_client(self) -> DmClient:
+        """The device mapper. Raises what keeps it away where there is none."""
+        client = self.client()
+        if client is None:
+            assert self._no_client is not None
+            raise self._no_client
+        return client
+
+    def live(self, *, status: bool = False, table: bool = False, prefix: str = "LVM-") -> Mapping[str, LiveDevice]:
+        """What the kernel has, by device-mapper UUID; empty where there is no device mapper."""
+        if self.options.read_only:
+            return {}
+        client = self.client()
+        if client is None:
+            return {}
+        return {d.uuid: d for d in client.devices(prefix=prefix, status=status, tables=table)}
+
+    def locked_group(self, name: str) -> GroupView:
+        """The group called ``name``, whose lock is held, as it is on the disks now."""
+        if self._scan is not None:
+            self._scan.refresh(name)
+        return self.view((name,)).group(name)
+
+    # -- changing ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def changing(
+        self, name: str, *, whole_namespace: bool = False, activating: bool = False, **allow: bool
+    ) -> Iterator[GroupView]:
+        """The group called ``name``, locked and freshly read, for a change of its metadata or its activation.
+
+        ``whole_namespace`` also locks group names and devices (for what adds or removes those).
+        ``activating`` is for what changes no metadata. ``allow`` names states that are no hindrance:
+        ``missing``, ``exported``.
+        """
+        if whole_namespace:
+            self.locks.all_groups(exclusive=True)
+        with self.locks.group(name, exclusive=True, activating=activating):
+            view = self.locked_group(name)
+            if activating:
+                view.check_readable()
+                if view.group.exported and not allow.get("exported"):
+                    raise GroupUnusable(f"volume group {name} is exported", hint=f"bring it back: vgimport {name}")
+            else:
+                view.check_changeable(**allow)
+                if view.group.has_unknown:
+                    words = sorted(set(_unknown_words(view.group)))
+                    raise GroupUnusable(
+                        f"cannot change volume group {name}: no installed plugin knows"
+                        f" segment type {', '.join(map(repr, words))}",
+                        hint="use LVM2's tools for this group, or install a plugin for the type (vmgr plugins)",
+                    )
+            yield view
+
+    def carry_out(
+        self, change: Change, view: GroupView | None, *, new_pvs: Mapping[Uuid, PvView] | None = None
+    ) -> Outcome:
+        """Plan a change of a locked group and, unless this is a test, run the plan.
+
+        ``view`` is the group as it was read, None for a new one; ``new_pvs`` are PVs that join it.
+        """
+        from vmgr.commit import Committer
+        from vmgr.core.plan import plan_change
+
+        if change.after is not None and change.changes_metadata:
+            seqno = change.before.seqno if change.before is not None else 0
+            change = evolve(change, after=evolve(change.after, seqno=seqno + 1))
+        plan = plan_change(change, self.live(), self.targets)
+        outcome = Outcome(done=change.done, notes=change.notes, plans=(plan,))
+        if self.options.test or not plan.steps:
+            return outcome
+        pvs: dict[Uuid, PvView] = dict(view.pvs) if view is not None else {}
+        pvs.update(new_pvs or {})
+        store = self._store(pvs)
+        try:
+            Committer(store, self._devices(pvs), progress=self._progress).run(plan)
+        finally:
+            store.close()
+            self.forget()
+            for warning in store.warnings:
+                self.dialogue.warn(f"WARNING: {warning}")
+        return outcome
+
+    def _progress(self, step: Step) -> None:
+        self.dialogue.detail(str(step))
+
+    def _store(self, pvs: Mapping[Uuid, PvView]) -> MetadataStore:
+        from vmgr.system.archive import Archives
+        from vmgr.system.identity import text_header
+        from vmgr.system.metadata import MetadataStore
+
+        return MetadataStore(
+            pvs.values(),
+            self.targets,
+            lambda description: text_header(description, self.config),
+            Archives.from_config(self.config, autobackup=self.options.autobackup),
+            command=self.options.command,
+        )
+
+    def _devices(self, pvs: Mapping[Uuid, PvView]) -> KernelDevices | NoDevices:
+        from vmgr.activation import KernelDevices, NoDevices
+
+        client = self.client()
+        if client is None:
+            assert self._no_client is not None
+            return NoDevices(self._no_client)
+        return KernelDevices(
+            client,
+            {uuid: pv.number for uuid, pv in pvs.items()},
+            ask=self.dialogue.ask,
+            say=self.dialogue.warn,
+            dev_dir=self.config.dev_dir,
+        )
+
+
+def _unknown_words(group: VolumeGroup) -> Iterator[str]:
+    from vmgr.core.model import UnknownBody
+
+    for lv in group.lvs:
+        for segment in lv.segments:
+            if isinstance(segment.body, UnknownBody):
+                yield segment.body.type_word
