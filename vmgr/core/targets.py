@@ -296,7 +296,7 @@ class Targets:
         weak: list[_Plugin] = []
         given = {name for name, _ in request.options}
         command = _command(request)
-        for plugin in self._plugins:
+        for plugin in self._extenders(group, request):
             if not given <= {o.name for o in plugin.info.options if not command.isdisjoint(o.commands)}:
                 continue
             hook = plugin.hook("claim_request")
@@ -314,6 +314,24 @@ class Targets:
         if not claims:
             raise UsageError("these options do not fit together", hint="give --type to say what to make")
         raise UnclaimedSegment(f"plugins {' and '.join(p.name for p in claims)} both claim this request")
+
+    def _extenders(self, group: VolumeGroup, request: CreateVolume | ExtendVolume) -> tuple[_Plugin, ...]:
+        """The plugins that may be asked: all, or for an extension those that may follow the last segment."""
+        from vmgr.core.requests import ExtendVolume
+
+        if not isinstance(request, ExtendVolume):
+            return self._plugins
+        segments = group.lv_by_id[request.lv].segments
+        if not segments:
+            return self._plugins
+        last = self._of(segments[-1].body)
+        found = tuple(p for p in self._plugins if p is last or (last.info.plain and p.info.plain))
+        if request.type is not None and not any(request.type in p.info.types for p in found):
+            raise Refused(
+                f"volume {group.lv_by_id[request.lv].name} is of type {last.info.name}"
+                f" and cannot go on as {request.type}"
+            )
+        return found
 
     def space_needed(
         self, group: VolumeGroup, request: CreateVolume | ExtendVolume, extents: Extents
@@ -488,6 +506,11 @@ class Targets:
             if uuid is not None:
                 return uuid
         return dm_uuid(group.id, volume.id)
+
+    def has_status(self, body: SegmentBody) -> bool:
+        """Whether the plugin of ``body`` reads status lines of the kernel: asking for them costs a call a device."""
+        plugin = self._by_body.get(type(body))
+        return plugin is not None and plugin.has("parse_status")
 
     def parse_status(self, target: str, params: str) -> TargetStatus:
         """Read a status line of kernel target ``target``."""
