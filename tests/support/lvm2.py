@@ -33,7 +33,9 @@ requires_lvm2 = pytest.mark.skipif(
 class Lvm2:
     """Run ``lvm`` commands on disk images; a context manager that takes its loop devices down again."""
 
-    def __init__(self, directory: Path, *, devices: str = "", global_: str = "", wrapper: Sequence[str] = ()) -> None:
+    def __init__(
+        self, directory: Path, *, devices: str = "", global_: str = "", wrapper: Sequence[str] = ()
+    ) -> None:
         self.dir = directory
         self.devices: list[str] = []
         self._more = {"devices": devices, "global": global_}
@@ -72,7 +74,9 @@ class Lvm2:
             env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode != status:
-            raise AssertionError(f"lvm {' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+            raise AssertionError(
+                f"lvm {' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}"
+            )
         return done.stdout
 
     def create(self, vg: str, *options: str) -> None:

@@ -90,12 +90,16 @@ HEADER = TextHeader(
 U32 = st.integers(0, 2**32 - 1)
 _ALNUM = "ABCXYZabcxyz0189"
 uuids = st.text(_ALNUM + "!#", min_size=32, max_size=32).map(Uuid)
-_names = st.from_regex(r"[A-Za-z0-9._+][A-Za-z0-9._+-]{0,10}", fullmatch=True).filter(lambda s: s not in (".", ".."))
+_names = st.from_regex(r"[A-Za-z0-9._+][A-Za-z0-9._+-]{0,10}", fullmatch=True).filter(
+    lambda s: s not in (".", "..")
+)
 tags = st.lists(
     st.from_regex(r"[A-Za-z0-9._+/=!:#&][A-Za-z0-9._+/=!:#&-]{0,8}", fullmatch=True).map(Tag), max_size=2
 ).map(tuple)
 _text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
-raw_strings = st.one_of(_text, st.sampled_from(['"', "\\", '\\"', "#", "{ # }", "a\nb", "}\n}\n", "\udcff", "'", "="]))
+raw_strings = st.one_of(
+    _text, st.sampled_from(['"', "\\", '\\"', "#", "{ # }", "a\nb", "}\n}\n", "\udcff", "'", "="])
+)
 _scalars = st.one_of(
     st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False, width=32), raw_strings
 )
@@ -232,9 +236,7 @@ def groups(draw: st.DrawFn) -> VolumeGroup:
         lock_type=draw(st.sampled_from(("", "none", "sanlock"))),
         profile=draw(st.sampled_from(("", "thin"))),
         pvs=tuple(draw(pvs(uuid)) for uuid in pv_ids),
-        lvs=tuple(
-            draw(_volumes(name, uuid, pv_ids, lv_ids)) for name, uuid in zip(lv_names, lv_ids, strict=True)
-        ),
+        lvs=tuple(draw(_volumes(name, uuid, pv_ids, lv_ids)) for name, uuid in zip(lv_names, lv_ids, strict=True)),
         extra=draw(_extras(("lock_args",))),
     )
 

@@ -218,10 +218,11 @@ def write_scalar(value: Scalar) -> str:
         return quote(value)
     if not isinstance(value, float):
         return int.__repr__(value)
-    for places in range(6, 1100):
-        shown = f"{value:.{places}f}"
-        if float(shown) == value:
-            return shown
+    if value - value == 0:  # neither infinite nor "not a number"
+        for places in range(6, 1100):
+            shown = f"{value:.{places}f}"
+            if float(shown) == value:
+                return shown
     raise Refused(f"{value} cannot be written in metadata")
 
 
