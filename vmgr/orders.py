@@ -27,8 +27,9 @@ READ_AHEAD_AUTO = -1
 class RunOptions:
     """How a command is to be run: LVM2's options common to all commands, and vmgr's defaults for them.
 
-    ``command`` is the command line, for descriptions in the metadata. ``config`` are texts of ``--config``, a later one stronger. ``devices`` limits vmgr to these paths, None does
-    not. ``devices_file`` is ``--devicesfile``: None for the configured one, empty for none at all.
+    ``command`` is the command line, for descriptions in the metadata. ``config`` are texts of ``--config``,
+    a later one stronger. ``devices`` limits vmgr to these paths, None does not. ``devices_file`` is
+    ``--devicesfile``: None for the configured one, empty for none at all.
     ``test`` plans and changes nothing. ``yes`` answers questions. ``autobackup`` None follows lvm.conf.
     ``locking`` off takes no lock; ``ignore_lock_failure`` goes on without one that cannot be had (reading only).
     ``read_only`` reads without locks and never looks at the kernel. ``use_kernel`` off means that no
