@@ -238,8 +238,10 @@ def io_error(path: str, what: str, offset: int, length: int, error: OSError) -> 
 def open_error(path: str, error: OSError, *, write: bool) -> VmgrError:
     """The error for a failed open, by what the kernel said."""
     if error.errno == errno.EBUSY:
+        from vmgr.system.usage import users
+
         return InUse(
-            f"cannot open {path} exclusively: it is in use",
+            f"cannot open {path} exclusively: {', '.join(users(path)) or 'it is in use'}",
             hint="unmount it, or stop what uses it (lsblk shows mounts and devices on it)",
         )
     if error.errno in (errno.EACCES, errno.EPERM):
