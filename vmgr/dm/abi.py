@@ -25,7 +25,8 @@ NAME_ENTRY = struct.Struct("=Q I")
 """Start of ``struct dm_name_list``: dev, next; the name follows."""
 
 NAME_TAIL = struct.Struct("=I I")
-"""After a name, on the next multiple of 8: event_nr (since 4.38), flags (since 4.45); the UUID follows."""
+"""After a name, on the next multiple of 8: event_nr (since 4.38), flags (since 4.45); the UUID follows,
+when the request's flag UUID asked for it."""
 
 TARGET_VERSION = struct.Struct("=I 3I")
 """``struct dm_target_versions``: next, version[3]; the name follows."""
@@ -152,7 +153,7 @@ _QUERY = _ANY | QUERY_INACTIVE_TABLE
 
 VERSION = Command("version", 0, (4, 0, 0))
 REMOVE_ALL = Command("remove_all", 1, (4, 0, 0), _ANY | DEFERRED_REMOVE)
-LIST_DEVICES = Command("list", 2, (4, 0, 0), _ANY, reply=True)
+LIST_DEVICES = Command("list", 2, (4, 0, 0), _ANY | UUID, reply=True)
 DEV_CREATE = Command("create", 3, (4, 0, 0), _ANY | PERSISTENT_DEV)
 DEV_REMOVE = Command("remove", 4, (4, 0, 0), _ANY | DEFERRED_REMOVE | IMA_MEASUREMENT, uevent=True)
 DEV_RENAME = Command("rename", 5, (4, 0, 0), _ANY | UUID | IMA_MEASUREMENT, payload=True, uevent=True)

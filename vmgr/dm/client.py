@@ -27,7 +27,7 @@ from vmgr.core.errors import AmbiguousName, InvalidName, KernelError
 from vmgr.core.table import LiveDevice
 from vmgr.dm import abi, wire
 from vmgr.dm.address import Dev, DevId, by_name, by_number, by_uuid
-from vmgr.dm.failure import DmError, DmInUse
+from vmgr.dm.failure import DmError, DmInUse, explain
 from vmgr.dm.kernel import IoctlKernel
 from vmgr.dm.upkeep import Upkeep
 from vmgr.dm.wire import Reply, Request
@@ -131,8 +131,9 @@ class DmClient:
 
     def names(self) -> tuple[wire.NameEntry, ...]:
         """Every device in the kernel's list, in its order, with no more than the list tells."""
-        kernel = self.kernel
-        return wire.unpack_names(kernel.call(Request(abi.LIST_DEVICES)).data, kernel.version)
+        version = self.kernel.version
+        flags = abi.UUID if version >= abi.NAME_LIST_UUID_SINCE else 0
+        return wire.unpack_names(self.kernel.call(Request(abi.LIST_DEVICES, flags=flags)).data, version)
 
     def devices(self, *, prefix: str = "", tables: bool = False, status: bool = False) -> tuple[LiveDevice, ...]:
         """Every device whose UUID starts with ``prefix``, in the kernel's order.
@@ -194,7 +195,12 @@ class DmClient:
     def load(self, dev: Dev, lines: Sequence[KernelLine], *, read_only: bool = False) -> None:
         """Load a table into the inactive slot, where it replaces any that waits there; a resume makes it live."""
         flags = abi.READONLY if read_only else 0
-        self._command(dev, abi.TABLE_LOAD, flags, target_count=len(lines), data=wire.pack_table(lines))
+        reply = self._command(dev, abi.TABLE_LOAD, flags, target_count=len(lines), data=wire.pack_table(lines))
+        itself = "{}:{}".format(*abi.major_minor(reply.dev))
+        if any(itself in line.params.split() for line in lines):
+            # Linux before 6.4 takes such a table; the device would hold itself open for ever.
+            self._command(dev, abi.TABLE_CLEAR)
+            raise explain(self._request(dev, abi.TABLE_LOAD, flags), errno.ELOOP)
 
     def clear(self, dev: Dev) -> None:
         """Drop the table in the inactive slot, if there is one."""
@@ -246,6 +252,15 @@ class DmClient:
         self._settle()
         return _live(reply)
 
+    def show(self, dev: Dev, *, link: tuple[str, str] | None = None) -> None:
+        """End what ``noscan`` began: udev's rules may look into the device now, and ``link`` leads to it."""
+        reply = self._command(dev, abi.DEV_STATUS)
+        self._upkeep.touch(reply.name)
+        if link is not None:
+            self._upkeep.want_link(link, reply.name)
+        self._upkeep.want_scan(abi.major_minor(reply.dev))
+        self._settle()
+
     def rename(
         self,
         dev: Dev,
@@ -279,7 +294,9 @@ class DmClient:
         if new_link is not None:
             self._upkeep.want_link(new_link, new_name)
         self._settle()
-        return _live(reply._replace(name=new_name))
+        return _live(
+            reply._replace(name=new_name, uuid=old.uuid)
+        )  # the kernel's reply has the old name and no UUID
 
     def set_uuid(self, dev: Dev, uuid: str) -> None:
         """Give a UUID to a device that has none; one that is there cannot be changed."""
@@ -298,6 +315,8 @@ class DmClient:
         """
         flags = abi.DEFERRED_REMOVE if deferred else 0
         address = self._address(dev)
+        # Asked now, because the kernel's reply to a removal has no number.
+        old = self._command(address, abi.DEV_STATUS)
         deadline = time.monotonic() + retry
         while True:
             try:
@@ -305,15 +324,15 @@ class DmClient:
                 break
             except DmInUse as e:
                 if time.monotonic() >= deadline:
-                    self._say_who(e)
+                    self._say_who(e, old.dev)
                     raise
             time.sleep(min(RETRY_PAUSE, max(0.0, deadline - time.monotonic())))
         gone = not reply.flags & abi.DEFERRED_REMOVE
         if gone:
-            self._suspended.discard(reply.dev)
-            self._upkeep.touch(reply.name)
+            self._suspended.discard(old.dev)
+            self._upkeep.touch(old.name)
             if link is not None:
-                self._upkeep.drop_link(link, reply.name, reply.dev)
+                self._upkeep.drop_link(link, old.name, old.dev)
         self._settle()
         return gone
 
@@ -482,15 +501,13 @@ class DmClient:
         assert reply is not None
         return _live(reply, table_lines, status_lines)
 
-    def _say_who(self, error: DmInUse) -> None:
+    def _say_who(self, error: DmInUse, dev: int) -> None:
         """Add to an error who keeps the device busy."""
+        if not isinstance(self.kernel, IoctlKernel):
+            return
         from vmgr.dm.holders import in_words
 
-        request = error.request
-        reply = self._ask(Request(abi.DEV_STATUS, request.name, request.uuid, request.dev))
-        if reply is None or not isinstance(self.kernel, IoctlKernel):
-            return
-        error.details = in_words(*abi.major_minor(reply.dev))
+        error.details = in_words(*abi.major_minor(dev))
         if error.details:
             error.message = f"{error.message}: {error.details[0]}"
             error.args = (error.message,)

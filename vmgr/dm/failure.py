@@ -101,7 +101,7 @@ def device_words(request: Request) -> str:
 _LOG = "the kernel's log says why: dmesg | tail"
 _ROOT = "run as root (CAP_SYS_ADMIN is needed)"
 _CLOSE = "unmount it or close what uses it; see `lsof` and `dmsetup ls --tree`"
-_TAKEN = "a device of that name or UUID exists already, or the minor number is taken"
+_TAKEN = "a device of that name or UUID exists already"
 _NAME = "the kernel does not take that name"
 _TABLE_LACKS = "a device that its table refers to does not exist"
 _TABLE_READ_ONLY = "a device that its table refers to is read-only"
@@ -110,6 +110,7 @@ _Meaning = tuple[type[DmError], str, str]
 
 _MEANINGS: dict[tuple[str, int], _Meaning] = {
     ("create", _e.EBUSY): (DmExists, _TAKEN, "see `dmsetup info -c`"),
+    ("create", _e.ENXIO): (DmExists, "the minor number is taken", "see `dmsetup info -c`"),
     ("create", _e.EINVAL): (DmError, _NAME, "a name has no '/'"),
     ("create", _e.ENOMEM): (DmError, "the kernel has no memory for another device", ""),
     ("create", _e.EMFILE): (DmError, "no minor number is left", ""),
@@ -123,10 +124,12 @@ _MEANINGS: dict[tuple[str, int], _Meaning] = {
     ("load", _e.ENXIO): (DmNotFound, "the device, or one that its table refers to, does not exist", _LOG),
     ("load", _e.ENODEV): (DmNotFound, _TABLE_LACKS, _LOG),
     ("load", _e.ENOENT): (DmNotFound, _TABLE_LACKS, _LOG),
+    ("load", _e.ELOOP): (DmError, "its table refers to itself", ""),
     ("load", _e.ENOMEM): (DmError, "the kernel has no memory for that table", ""),
     ("load", _e.EROFS): (DmError, _TABLE_READ_ONLY, "load the table read-only"),
     ("resume", _e.EINVAL): (DmError, "it has no table that could become live", _LOG),
     ("message", _e.EINVAL): (DmError, "the target does not take it, or no target is at that sector", _LOG),
+    ("message", _e.ENODATA): (DmError, "it has no live table", "resume it first"),
     ("target-version", _e.EINVAL): (
         DmNotFound,
         "the kernel has no such target",

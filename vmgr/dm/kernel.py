@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from typing import TYPE_CHECKING, Protocol
@@ -149,12 +150,15 @@ class IoctlKernel:
                 pack_request(buffer, request)
                 while True:
                     try:
-                        fcntl.ioctl(fd, command.code, buffer, True)
+                        result = fcntl.ioctl(fd, command.code, buffer, True)
                         break
                     except InterruptedError:
                         continue  # the handler has run; one that raises does not come here
                     except OSError as e:
                         raise explain(request, e.errno or 0) from None
+                if result > 0:
+                    # A message to a device without a live table: neither delivered nor refused by the kernel.
+                    raise explain(request, errno.ENODATA)
                 reply = unpack_reply(buffer)
             finally:
                 if secret:

@@ -227,6 +227,14 @@ class Udev:
                 self._semaphores.add(semid, 1)
                 return Cookie(self._semaphores, base, semid)
 
+    def rescan(self, major: int, minor: int) -> None:
+        """Let the rules run for a block device again, as after a write to it. Nobody waits for them."""
+        try:
+            with open(f"/sys/dev/block/{major}:{minor}/uevent", "wb", buffering=0) as f:
+                f.write(b"change")
+        except OSError:
+            pass  # gone, or sysfs is read-only: then the next event does it
+
 
 def running(control: str = CONTROL_SOCKET) -> bool:
     """Whether udevd runs: its control socket is there (as libudev's ``udev_queue_get_udev_is_active``)."""

@@ -37,6 +37,7 @@ class Upkeep:
         self._names: dict[str, None] = {}
         self._links: dict[tuple[str, str], tuple[str, int, bool]] = {}
         self._read_ahead: dict[tuple[int, int], tuple[int, bool]] = {}
+        self._scans: dict[tuple[int, int], None] = {}
 
     def choose_udev(self, use: bool | None) -> None:
         """Use udev, or not, or (None) find out when it first matters."""
@@ -99,6 +100,10 @@ class Upkeep:
         """The device shall have that read-ahead."""
         self._read_ahead[numbers] = (sectors, at_least)
 
+    def want_scan(self, numbers: tuple[int, int]) -> None:
+        """udev shall look at the device (again)."""
+        self._scans[numbers] = None
+
     # -- settling ------------------------------------------------------------------------------------
 
     def finish(self) -> None:
@@ -107,7 +112,8 @@ class Upkeep:
         names, self._names = self._names, {}
         links, self._links = self._links, {}
         read_ahead, self._read_ahead = self._read_ahead, {}
-        if not (names or links or read_ahead):
+        scans, self._scans = self._scans, {}
+        if not (names or links or read_ahead or scans):
             return
         self.prepare()
         failures: list[NodeError] = []
@@ -127,6 +133,9 @@ class Upkeep:
             self._client.warn(f"udev did not set up {', '.join(mended)}; done without it")
         for numbers, (sectors, at_least) in read_ahead.items():
             self._set_read_ahead(numbers, sectors, at_least)
+        if self._udev is not None:
+            for numbers in scans:
+                self._udev.rescan(*numbers)
         if failures:
             first = failures[0]
             first.details = (*first.details, *(e.message for e in failures[1:]))

@@ -216,7 +216,9 @@ def pack_names(entries: Sequence[NameEntry], version: Version) -> bytes:
         body = encode(entry.name) + b"\0"
         body = body.ljust(_aligned(_name_entry.size + len(body)) - _name_entry.size, b"\0")
         if version >= abi.NAME_LIST_UUID_SINCE:
-            flags = abi.NAME_LIST_HAS_UUID if entry.uuid else abi.NAME_LIST_HAS_NO_UUID
+            flags = 0
+            if entry.uuid is not None:
+                flags = abi.NAME_LIST_HAS_UUID if entry.uuid else abi.NAME_LIST_HAS_NO_UUID
             body += _name_tail.pack(entry.event_nr or 0, flags)
             if entry.uuid:
                 body += encode(entry.uuid) + b"\0"
@@ -248,7 +250,7 @@ def unpack_names(data: bytes, version: Version) -> tuple[NameEntry, ...]:
             tail = _aligned(end + 1)
             event_nr, flags = _name_tail.unpack_from(data, tail)
             if has_uuid:
-                uuid = ""
+                uuid = "" if flags & abi.NAME_LIST_HAS_NO_UUID else None
                 if flags & abi.NAME_LIST_HAS_UUID:
                     tail += _name_tail.size
                     uuid = data[tail : data.index(b"\0", tail)].decode("utf-8", "surrogateescape")

@@ -1,0 +1,177 @@
+"""What the fake kernel knows of targets: what a line must look like, and what it prints back.
+
+Not a model of what targets do to data. Semantics: ``dm-linear.c``, ``dm-stripe.c``, ``dm-snap.c``,
+``dm-zero.c`` and ``dm-target.c`` of Linux 6.1, with that kernel's versions.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, NamedTuple
+
+from vmgr.core.table import KernelLine
+from vmgr.dm import abi
+
+if TYPE_CHECKING:
+    from vmgr.dm.abi import Version
+
+
+class Refusal(Exception):
+    """The fake kernel's negative return value."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(errno.errorcode.get(code, str(code)))
+        self.errno = code
+
+
+class Area(NamedTuple):
+    """A range of a device (an ``abi.dev_number``) that a line refers to; ``length`` 0: the whole device."""
+
+    dev: int
+    start: int = 0
+    length: int = 0
+
+
+class FakeTarget:
+    """A target that takes no parameters and refers to nothing.
+
+    ``alone`` tells that it must be the only line of its table.
+    """
+
+    alone = False
+
+    def __init__(self, name: str, version: Version) -> None:
+        self.name = name
+        self.version = version
+
+    def parse(self, line: KernelLine) -> tuple[KernelLine, tuple[Area, ...]]:
+        """The line as the kernel prints it, and what it refers to. Raises :class:`Refusal`."""
+        return _with(line, ""), ()
+
+    def status(self, line: KernelLine, given: str | None) -> KernelLine:
+        """The status line; ``given`` is what a test set."""
+        return _with(line, given or "")
+
+    def message(self, line: KernelLine, text: str) -> str | None:
+        """The answer to a message, None for none. Raises :class:`Refusal`."""
+        raise Refusal(errno.EINVAL)
+
+
+class AnyTarget(FakeTarget):
+    """A target whose parameters are not understood: every word that looks like a device refers to it."""
+
+    def parse(self, line: KernelLine) -> tuple[KernelLine, tuple[Area, ...]]:
+        """Keep the parameters as they are."""
+        areas = []
+        for word in line.params.split():
+            try:
+                areas.append(Area(_device(word)))
+            except Refusal:
+                continue
+        return _with(line, " ".join(line.params.split())), tuple(areas)
+
+
+class Linear(FakeTarget):
+    """``DEVICE START``."""
+
+    def parse(self, line: KernelLine) -> tuple[KernelLine, tuple[Area, ...]]:
+        """Exactly two words."""
+        words = line.params.split()
+        if len(words) != 2:
+            raise Refusal(errno.EINVAL)
+        start = _number(words[1])
+        dev = _device(words[0])
+        return _with(line, f"{_words(dev)} {start}"), (Area(dev, start, int(line.length)),)
+
+
+class Striped(FakeTarget):
+    """``STRIPES CHUNK [DEVICE START]...``."""
+
+    def parse(self, line: KernelLine) -> tuple[KernelLine, tuple[Area, ...]]:
+        """The length must be a multiple of stripes, each stripe's a multiple of the chunk."""
+        words = line.params.split()
+        if len(words) < 2:
+            raise Refusal(errno.EINVAL)
+        stripes, chunk = _number(words[0]), _number(words[1])
+        if not stripes or not chunk or len(words) < 2 + 2 * stripes:
+            raise Refusal(errno.EINVAL)
+        if line.length % stripes or (line.length // stripes) % chunk:
+            raise Refusal(errno.EINVAL)
+        areas = tuple(
+            Area(_device(words[2 + 2 * i]), _number(words[3 + 2 * i]), int(line.length) // stripes)
+            for i in range(stripes)
+        )
+        places = " ".join(f"{_words(area.dev)} {area.start}" for area in areas)
+        return _with(line, f"{stripes} {chunk} {places}"), areas
+
+    def status(self, line: KernelLine, given: str | None) -> KernelLine:
+        """The devices, and an A for each that is well."""
+        if given is not None:
+            return _with(line, given)
+        words = line.params.split()
+        stripes = int(words[0])
+        return _with(line, f"{stripes} {' '.join(words[2::2])} 1 {'A' * stripes}")
+
+
+class Origin(FakeTarget):
+    """``DEVICE``."""
+
+    def parse(self, line: KernelLine) -> tuple[KernelLine, tuple[Area, ...]]:
+        """Exactly one word."""
+        words = line.params.split()
+        if len(words) != 1:
+            raise Refusal(errno.EINVAL)
+        dev = _device(words[0])
+        return _with(line, _words(dev)), (Area(dev, 0, int(line.length)),)
+
+
+class Snapshot(FakeTarget):
+    """``ORIGIN COW P|N|PO CHUNK [N FEATURE...]``. A fresh store is what a zeroed one looks like."""
+
+    def parse(self, line: KernelLine) -> tuple[KernelLine, tuple[Area, ...]]:
+        """At least four words; the chunk a power of two."""
+        words = line.params.split()
+        if len(words) < 4:
+            raise Refusal(errno.EINVAL)
+        origin, store, kind, chunk = _device(words[0]), _device(words[1]), words[2], _number(words[3])
+        if kind not in ("P", "PO", "N") or origin == store or (chunk and chunk & (chunk - 1)):
+            raise Refusal(errno.EINVAL)
+        printed = " ".join((_words(origin), _words(store), kind, str(chunk), *words[4:]))
+        return _with(line, printed), (Area(origin), Area(store))
+
+    def status(self, line: KernelLine, given: str | None) -> KernelLine:
+        """Used and metadata sectors; a test gives the text that it wants."""
+        return _with(line, "Unknown" if given is None else given)
+
+
+def _with(line: KernelLine, params: str) -> KernelLine:
+    return KernelLine(line.start, line.length, line.target, params)
+
+
+def _number(word: str) -> int:
+    if not word.isascii() or not word.isdigit():
+        raise Refusal(errno.EINVAL)
+    return int(word)
+
+
+def _device(word: str) -> int:
+    major, colon, minor = word.partition(":")
+    if not (colon and major.isdigit() and minor.isdigit()):
+        raise Refusal(errno.ENODEV)
+    return abi.dev_number(int(major), int(minor))
+
+
+def _words(dev: int) -> str:
+    major, minor = abi.major_minor(dev)
+    return f"{major}:{minor}"
+
+
+TARGETS: tuple[FakeTarget, ...] = (
+    FakeTarget("error", (1, 5, 0)),
+    FakeTarget("zero", (1, 1, 0)),
+    Linear("linear", (1, 4, 0)),
+    Striped("striped", (1, 6, 0)),
+    Snapshot("snapshot", (1, 16, 0)),
+    Origin("snapshot-origin", (1, 9, 0)),
+    Snapshot("snapshot-merge", (1, 5, 0)),
+)
