@@ -37,6 +37,7 @@ def base_device(group: VolumeGroup, volume: LogicalVolume, targets: Targets) -> 
         link=(group.name, volume.name) if volume.visible else None,
         numbers=numbers,
         read_ahead=None if volume.read_ahead is None else Sectors(volume.read_ahead),
+        exclusive=targets.exclusive(volume),
     )
 
 
@@ -65,7 +66,7 @@ def together(group: VolumeGroup, volumes: Iterable[Uuid], targets: Targets) -> t
 def stack(
     group: VolumeGroup, volumes: Iterable[Uuid], targets: Targets, live: Live = NOTHING_LIVE
 ) -> tuple[DmDevice, ...]:
-    """All devices that must exist for ``volumes`` to be active: each after those that it refers to.
+    """All devices that must exist for ``volumes`` to be active: each after those that it refers to or must follow.
 
     Companions are included with all their devices; the volumes that segments lie on or refer to only with
     those that are needed (of a thin pool, not the device that stands for the pool itself). ``live`` has the
@@ -105,6 +106,9 @@ def stack(
         visiting.append(uuid)
         for need in devices[uuid].needs():
             visit(need)
+        for earlier in devices[uuid].after:
+            if earlier in roots:
+                visit(earlier)
         visiting.pop()
         ordered[uuid] = devices[uuid]
 

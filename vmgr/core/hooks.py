@@ -104,7 +104,11 @@ class TargetInfo:
     values of ``--type`` that name it. ``summary`` is one line for ``vmgr plugins``; ``manual`` is
     its section of the man page, plain paragraphs separated by empty lines. ``quiet`` promises that ``describe``
     sets no letters for its own volumes and gives values only in columns that are ``per_segment``: a report of
-    ten thousand volumes then need not ask about each.
+    ten thousand volumes then need not ask about each. ``plain`` says that its segments are no more than what their
+    lines say, so that in one volume segments of other plain targets may follow them: an extension of a
+    volume is offered to the plugin of its last segment and, if that is plain, to other plain ones.
+    ``over_plain`` says that its volumes lie on plain ones, and that it hands on their options. ``exclusive``: see
+    :class:`vmgr.core.table.DmDevice`.
     """
 
     name: str
@@ -118,6 +122,9 @@ class TargetInfo:
     columns: tuple[ColumnSpec, ...] = ()
     manual: str = ""
     quiet: bool = False
+    plain: bool = False
+    over_plain: bool = False
+    exclusive: bool = False
     api_version: int = API_VERSION
 
 

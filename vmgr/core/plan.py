@@ -414,7 +414,7 @@ class _DevicePlan:
             uuid = device.uuid
             if uuid in fresh and uuid in connected:
                 self.before_suspend += [CreateDevice(device), LoadTable(device, fresh=True)]
-                if uuid in needed:
+                if uuid in needed and not device.exclusive:
                     self.before_suspend.append(Resume(device, fresh=True))
                 else:
                     self.resumes.append(Resume(device, fresh=True))

@@ -77,7 +77,10 @@ class DmDevice:
     ``link`` is ``(group, volume)`` when ``/dev/GROUP/VOLUME`` shall lead to it: those are the
     devices shown to users; the others are helpers, which udev is told not to scan.
     ``numbers`` is a persistent ``(major, minor)``. ``read_ahead`` is in sectors, None for the
-    kernel's choice.
+    kernel's choice. ``after`` are device-mapper UUIDs of devices that must be running again before this one
+    is, although its table does not refer to them (an origin comes after its snapshots, or writes would pass them by).
+    ``exclusive``: its targets must not run twice at once, so when it takes over what a live device does, it is
+    resumed only while that one is suspended.
     """
 
     name: str
@@ -87,6 +90,8 @@ class DmDevice:
     link: tuple[str, str] | None = None
     numbers: tuple[int, int] | None = None
     read_ahead: Sectors | None = None
+    after: tuple[str, ...] = ()
+    exclusive: bool = False
 
     @property
     def size(self) -> Sectors:

@@ -297,7 +297,7 @@ class Targets:
         given = {name for name, _ in request.options}
         command = _command(request)
         for plugin in self._extenders(group, request):
-            if not given <= {o.name for o in plugin.info.options if not command.isdisjoint(o.commands)}:
+            if not given <= self._accepted(plugin, command):
                 continue
             hook = plugin.hook("claim_request")
             if hook is not None:
@@ -314,6 +314,13 @@ class Targets:
         if not claims:
             raise UsageError("these options do not fit together", hint="give --type to say what to make")
         raise UnclaimedSegment(f"plugins {' and '.join(p.name for p in claims)} both claim this request")
+
+    def _accepted(self, plugin: _Plugin, command: frozenset[str]) -> set[str]:
+        """The options of ``command`` that a request for ``plugin`` may carry."""
+        declaring = [plugin]
+        if plugin.info.over_plain:
+            declaring += [p for p in self._plugins if p.info.plain]
+        return {o.name for p in declaring for o in p.info.options if not command.isdisjoint(o.commands)}
 
     def _extenders(self, group: VolumeGroup, request: CreateVolume | ExtendVolume) -> tuple[_Plugin, ...]:
         """The plugins that may be asked: all, or for an extension those that may follow the last segment."""
@@ -383,9 +390,10 @@ class Targets:
         built: Built | None = hook(group, volume, extents, self) if hook else None
         return built
 
-    def _converter(self, request: ConvertVolume) -> _Plugin:
+    def _converter(self, group: VolumeGroup, request: ConvertVolume) -> _Plugin:
         given = {name for name, _ in request.options}
-        for plugin in self._plugins:
+        around = self._around(group, group.lv_by_id[request.lv])
+        for plugin in (*around, *self._plugins):
             if not plugin.has("convert") or (request.type is not None and request.type not in plugin.info.types):
                 continue
             declared = {o.name for o in plugin.info.options if "lvconvert" in o.commands}
@@ -397,7 +405,7 @@ class Targets:
         """What space a conversion needs."""
         from vmgr.core.units import Extents
 
-        hook = self._converter(request).hook("convert_needs")
+        hook = self._converter(group, request).hook("convert_needs")
         needs: SpaceNeeds = hook(group, request, self) if hook else SpaceNeeds(Extents(0), ())
         return needs
 
@@ -405,7 +413,7 @@ class Targets:
         self, group: VolumeGroup, request: ConvertVolume, grant: Grant, stamp: Stamp, live: Live = NOTHING_LIVE
     ) -> Built:
         """Carry out a conversion by the plugin that declared the given options or the type."""
-        hook = self._converter(request).hook("convert")
+        hook = self._converter(group, request).hook("convert")
         assert hook is not None
         built = hook(group, request, grant, live, stamp, self)
         assert isinstance(built, Built)
@@ -459,6 +467,14 @@ class Targets:
         """The table lines of one segment."""
         lines: tuple[TargetLine, ...] = self._of(segment.body)._hooks["segment_lines"](group, volume, segment)
         return lines
+
+    def exclusive(self, volume: LogicalVolume) -> bool:
+        """Whether a target of the volume must not run twice at once."""
+        for segment in volume.segments:
+            plugin = self._by_body.get(type(segment.body))
+            if plugin is not None and plugin.info.exclusive:
+                return True
+        return False
 
     def layers(
         self, group: VolumeGroup, volume: LogicalVolume, base: DmDevice, live: Live = NOTHING_LIVE
