@@ -1,0 +1,248 @@
+"""The target for volumes that lie on physical volumes as they are: one area after the other.
+
+There is no type "linear" in metadata: LVM2 stores such a segment as a stripe set of one stripe
+(``type = "striped"``, ``stripe_count = 1``; ``lib/striped/striped.c``). This plugin claims exactly those.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vmgr.core.errors import DamagedMetadata, Refused, UsageError
+from vmgr.core.hooks import (
+    PLAIN_ROLE,
+    Built,
+    Claim,
+    ColumnSpec,
+    KernelTarget,
+    MappedRange,
+    Need,
+    OptionSpec,
+    SpaceNeeds,
+    TargetInfo,
+    VolumeFacts,
+    hookimpl,
+)
+from vmgr.core.model import PvArea, Segment
+from vmgr.core.naming import dm_uuid
+from vmgr.core.table import Arg, DevRef, PvRef, TargetLine
+from vmgr.core.units import Sectors
+from vmgr.plugins.linear.body import LinearBody
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vmgr.core.hooks import Grant, Names
+    from vmgr.core.model import Fields, FieldValue, LogicalVolume, VolumeGroup
+    from vmgr.core.requests import CreateVolume, ExtendVolume
+    from vmgr.core.units import Extents
+
+STORED_AS = "striped"
+"""The type word of the metadata text."""
+
+MANUAL = """\
+A linear volume maps each of its extents to one extent of a physical volume. It is what lvcreate makes when
+nothing else is asked for, and the fastest and simplest kind of volume: what is written to it is
+written to one place.
+
+A linear volume can be extended by any number of extents, on any physical volume, while it is in use. LVM2
+stores it as a stripe set of one stripe.\
+"""
+
+_COMMANDS = ("lvcreate", "lvextend", "lvresize")
+
+
+@hookimpl
+def target_info() -> TargetInfo:
+    """Say what the plugin is."""
+    return TargetInfo(
+        name="linear",
+        summary="each extent lies on one extent of a physical volume",
+        segment_types=(STORED_AS,),
+        fields=frozenset(("stripe_count", "stripes")),
+        bodies=(LinearBody,),
+        kernel_targets=(KernelTarget("linear"),),
+        types=("linear",),
+        # With one stripe these are taken and mean nothing, as LVM2 takes them.
+        options=(
+            OptionSpec("stripes", "number", "Number of stripes: 1 for none.", _COMMANDS, "i", metavar="Number"),
+            OptionSpec(
+                "stripesize",
+                "size",
+                "Of no use with one stripe.",
+                _COMMANDS,
+                "I",
+                metavar="Size",
+                default_unit="k",
+            ),
+        ),
+        columns=(
+            ColumnSpec("stripes", "#Str", "number", "Number of stripes or mirror/raid1 legs.", per_segment=True),
+            ColumnSpec(
+                "data_stripes",
+                "#DStr",
+                "number",
+                "Number of data stripes or mirror/raid1 legs.",
+                per_segment=True,
+            ),
+            ColumnSpec(
+                "stripe_size",
+                "Stripe",
+                "size",
+                "For stripes, amount of data placed on one device before switching to the next.",
+                per_segment=True,
+            ),
+        ),
+        manual=MANUAL,
+        quiet=True,
+        plain=True,
+    )
+
+
+# -- on disk --------------------------------------------------------------------------------------
+
+
+@hookimpl
+def decode_segment(
+    type_word: str, length: Extents, fields: Mapping[str, FieldValue], names: Names
+) -> LinearBody | None:
+    """Claim a stripe set of one stripe."""
+    if fields.get("stripe_count") != 1:
+        return None
+    match fields.get("stripes"):
+        case (str(name), int(start)):
+            return LinearBody((names.area(name, start, length),))
+    raise DamagedMetadata("a segment of one stripe must have one area in 'stripes'")
+
+
+@hookimpl
+def encode_segment(body: LinearBody, names: Names) -> tuple[str, Fields]:
+    """Write a stripe set of one stripe."""
+    area = body.areas[0]
+    return STORED_AS, (("stripe_count", 1), ("stripes", (names.area_name(area), int(area.start))))
+
+
+# -- making and changing --------------------------------------------------------------------------
+
+
+def _stripes(request: CreateVolume | ExtendVolume) -> int | None:
+    from vmgr.core.requests import option
+
+    value = option(request.options, "stripes")
+    return None if value is None else int(value)
+
+
+@hookimpl
+def claim_request(group: VolumeGroup, request: CreateVolume | ExtendVolume) -> int:
+    """Claim what has one stripe, and what asks for nothing in particular."""
+    from vmgr.core.requests import CreateVolume
+
+    stripes = _stripes(request)
+    if request.type == "linear":
+        if stripes not in (None, 1):
+            raise UsageError("cannot use stripes with the linear type", hint="leave -i out, or use --type striped")
+        return Claim.YES
+    if request.type not in (None, STORED_AS) or stripes not in (None, 1):
+        return Claim.NO
+    if isinstance(request, CreateVolume):
+        if request.origin is not None:
+            return Claim.NO
+        return Claim.YES if request.type == STORED_AS or stripes == 1 else Claim.IF_NOBODY_ELSE
+    segments = group.lv_by_id[request.lv].segments
+    if not segments:
+        return Claim.IF_NOBODY_ELSE
+    last = segments[-1].body
+    if isinstance(last, LinearBody):
+        return Claim.YES
+    # One stripe after a stripe set is a linear segment.
+    return Claim.YES if stripes == 1 else Claim.NO
+
+
+@hookimpl
+def space_needed(group: VolumeGroup, request: CreateVolume | ExtendVolume, extents: Extents) -> SpaceNeeds:
+    """One area of the volume's gain."""
+    from vmgr.core.requests import CreateVolume, option
+
+    after: tuple[PvArea, ...] = ()
+    if not isinstance(request, CreateVolume):
+        segments = group.lv_by_id[request.lv].segments
+        if len({len(s.body.areas) for s in segments if s.body.areas}) > 1 and _stripes(request) is None:
+            raise Refused(
+                "the volume's segments have different numbers of stripes",
+                hint="say how to go on: -i1, or a number of stripes (-i) and a stripe size (-I)",
+            )
+        if segments:
+            last = segments[-1].body.areas
+            if len(last) == 1 and isinstance(last[0], PvArea):
+                after = (last[0],)
+    notes: tuple[str, ...] = ()
+    if option(request.options, "stripesize") is not None:
+        notes = ("Ignoring stripesize argument with single stripe.",)
+    return SpaceNeeds(extents, (Need(PLAIN_ROLE, 1, extents, after=after),), notes=notes)
+
+
+@hookimpl
+def build_volumes(blank: LogicalVolume, grant: Grant) -> Built:
+    """A segment for each run."""
+    from attrs import evolve
+
+    segments = list(blank.segments)
+    start = blank.size
+    for run in grant[PLAIN_ROLE]:
+        segments.append(Segment(start, run.extents, LinearBody(run.areas)))
+        start = start + run.extents
+    return Built((evolve(blank, segments=tuple(segments)),), blank.id)
+
+
+@hookimpl
+def join_segments(first: Segment, second: Segment) -> LinearBody | None:
+    """Join what lies on neighbouring extents of one physical volume, as LVM2 does."""
+    a, b = first.body.areas[0], second.body.areas[0]
+    if not (isinstance(a, PvArea) and isinstance(b, PvArea)) or a.pv != b.pv or a.end != b.start:
+        return None
+    if (first.tags, first.extra) != (second.tags, second.extra):
+        return None
+    return LinearBody((PvArea(a.pv, a.start, a.length + b.length),))
+
+
+@hookimpl
+def cut_segment(segment: Segment, start: Extents, length: Extents) -> LinearBody:
+    """Cut at any extent."""
+    assert isinstance(segment.body, LinearBody)
+    return segment.body.part(start, length)
+
+
+# -- in the kernel --------------------------------------------------------------------------------
+
+
+@hookimpl
+def segment_lines(group: VolumeGroup, segment: Segment) -> tuple[TargetLine, ...]:
+    """One line: ``linear DEVICE OFFSET`` (kernel documentation, ``device-mapper/linear.rst``)."""
+    size = group.extent_size
+    area = segment.body.areas[0]
+    where: Arg
+    offset = area.start.sectors(size)
+    if isinstance(area, PvArea):
+        where = PvRef(area.pv)
+        offset = group.pv_by_id[area.pv].pe_start + offset
+    else:
+        where = DevRef(dm_uuid(group.id, area.lv))
+    start = segment.start.sectors(size)
+    return (TargetLine(start, segment.length.sectors(size), "linear", (where, str(offset))),)
+
+
+# -- for people -----------------------------------------------------------------------------------
+
+_FACTS = VolumeFacts("linear", values=(("stripes", 1), ("data_stripes", 1), ("stripe_size", Sectors(0))))
+
+
+@hookimpl
+def describe() -> VolumeFacts:
+    """All linear segments are alike."""
+    return _FACTS
+
+
+@hookimpl
+def map_read(segment: Segment, start: Sectors, length: Sectors) -> tuple[MappedRange, ...]:
+    """The sectors lie side by side."""
+    return (MappedRange(start, length, segment.body.areas[0], start),)
