@@ -95,6 +95,7 @@ def stack(
 
     ordered: dict[str, DmDevice] = {}
     visiting: list[str] = []
+    asked = frozenset(roots)
 
     def visit(uuid: str) -> None:
         if uuid in ordered:
@@ -107,7 +108,7 @@ def stack(
         for need in devices[uuid].needs():
             visit(need)
         for earlier in devices[uuid].after:
-            if earlier in roots:
+            if earlier in asked:
                 visit(earlier)
         visiting.pop()
         ordered[uuid] = devices[uuid]

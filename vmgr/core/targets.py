@@ -524,7 +524,7 @@ class Targets:
         return dm_uuid(group.id, volume.id)
 
     def has_status(self, body: SegmentBody) -> bool:
-        """Whether the plugin of ``body`` reads status lines of the kernel: asking for them costs a call a device."""
+        """Whether the plugin of ``body`` reads the kernel's status lines: asking for them costs a call a device."""
         plugin = self._by_body.get(type(body))
         return plugin is not None and plugin.has("parse_status")
 
