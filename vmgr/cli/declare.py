@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
     from vmgr.cli.application import Application
     from vmgr.cli.invocation import Invocation
+    from vmgr.core.hooks import OptionSpec
 
     Run = Callable[[Application, Invocation], int]
+    RunAlone = Callable[[Invocation], int]
 
 METAVARS = {
     "activation": "y|n|ay",
@@ -101,20 +103,21 @@ class Command:
     ``one_of`` are sets of options of which one at least must be given, ``exclusive`` sets of which
     at most one may be. ``unsupported`` are options of LVM2's command of this name that vmgr does not have,
     as ``name`` or ``name/letter``: they are refused by name. ``from_plugins`` adds what plugins declare for it.
-    ``session`` is False for a command that looks at no device. ``changes`` tells that it may change something.
+    ``run`` carries it out; a command that looks at no device has ``run_alone`` instead. ``changes`` tells that
+    it may change something.
     """
 
     name: str
     summary: str
-    run: Run
     usages: tuple[str, ...]
+    run: Run | None = None
+    run_alone: RunAlone | None = None
     arguments: tuple[Argument, ...] = ()
     options: tuple[Option, ...] = ()
     one_of: tuple[tuple[str, ...], ...] = ()
     exclusive: tuple[tuple[str, ...], ...] = ()
     unsupported: tuple[str, ...] = ()
     from_plugins: bool = False
-    session: bool = True
     changes: bool = False
 
 
@@ -150,3 +153,23 @@ def plugin_options(command: Command, declared: tuple[tuple[str, Option], ...]) -
                 hint="uninstall one of them",
             )
     return tuple(added)
+
+
+def from_spec(spec: OptionSpec, plugin: str) -> Option:
+    """The option that a plugin declared, as one of this package. Raises PluginError for an unknown kind."""
+    kind = {"word": "word" if spec.choices else "text"}.get(spec.kind, spec.kind)
+    if kind not in ("flag", "number", "size", "yesno", "word", "text"):
+        from vmgr.core.errors import PluginError
+
+        raise PluginError(f"target plugin {plugin!r} declares --{spec.name} of unknown kind {spec.kind!r}")
+    return Option(
+        spec.name,
+        kind,
+        spec.help,
+        short=spec.short,
+        aliases=spec.aliases,
+        metavar=spec.metavar,
+        choices=spec.choices,
+        unit=spec.default_unit,
+        plugin=plugin,
+    )

@@ -1,0 +1,139 @@
+"""``lvchange``: change volumes' properties, or whether they are active."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vmgr.cli.activating import activation_order
+from vmgr.cli.declare import Argument, Command, Option
+from vmgr.cli.lvcreate import policy
+from vmgr.cli.names import subjects
+from vmgr.cli.options_change import (
+    ACTIVATE,
+    ACTIVATIONMODE,
+    ADDTAG,
+    ALLOC,
+    AUTOACTIVATION,
+    AUTOBACKUP,
+    CONTIGUOUS,
+    DELTAG,
+    FORCE,
+    IGNORELOCK,
+    IGNOREMONITORING,
+    IGNORESKIP,
+    IGNORESKIPPED,
+    MAJOR,
+    MINOR,
+    MONITOR,
+    NOUDEVSYNC,
+    PARTIAL,
+    PERMISSION,
+    PERSISTENT,
+    POLL,
+    READAHEAD,
+    READONLY,
+    REPORTFORMAT,
+    SELECT,
+    SKIP,
+    SYSINIT,
+)
+from vmgr.cli.output import conclude
+from vmgr.cli.selecting import select_volumes
+from vmgr.core.errors import EXIT_OK, UsageError
+
+if TYPE_CHECKING:
+    from vmgr.cli.application import Application
+    from vmgr.cli.invocation import Invocation
+
+PROPERTIES = (
+    "addtag", "alloc", "contiguous", "deltag", "permission", "persistent", "readahead", "setactivationskip",
+    "setautoactivation",
+)  # fmt: skip
+
+
+def run(app: Application, invocation: Invocation) -> int:
+    """Order changes of properties, then an activation."""
+    import os
+
+    named = subjects(invocation.arguments, os.environ, app.config.dev_dir)
+    chosen = select_volumes(app, invocation, named)
+    if not chosen:
+        return EXIT_OK
+    status = EXIT_OK
+    if any(invocation.given(name) for name in PROPERTIES):
+        from vmgr.orders import VolumeChange
+
+        persistent, minor = invocation.yesno("persistent"), invocation.number("minor")
+        if persistent and minor is None:
+            raise UsageError("--persistent y needs --minor", hint="give the number that the device shall have")
+        major = invocation.number("major")
+        permission = invocation.text("permission")
+        change = VolumeChange(
+            read_only=None if permission is None else permission == "r",
+            alloc=policy(invocation),
+            add_tags=invocation.tags("addtag"),
+            del_tags=invocation.tags("deltag"),
+            read_ahead=invocation.number("readahead"),
+            persistent=persistent,
+            major=-1 if major is None else major,
+            minor=minor,
+            autoactivate=invocation.yesno("setautoactivation"),
+            skip_activation=invocation.yesno("setactivationskip"),
+        )
+        status = conclude(app, invocation, app.lvchange(chosen, change))
+    order = activation_order(invocation)
+    if order is not None:
+        status = max(status, conclude(app, invocation, app.activate(chosen, order), silent=True))
+    return status
+
+
+DECLARED = {
+    "lvchange": Command(
+        "lvchange",
+        "Change properties of logical volumes, or activate or deactivate them.",
+        usages=("--activate y|n|ay VG|LV|Tag ...", "--refresh VG|LV|Tag ...", "OPTION ... VG|LV|Tag ..."),
+        run=run,
+        arguments=(
+            Argument("VG|LV|Tag", "a volume as group/volume, a group for all its volumes, or @tag", False, True),
+        ),
+        options=(
+            ACTIVATE,
+            ACTIVATIONMODE,
+            ADDTAG,
+            ALLOC,
+            AUTOBACKUP,
+            CONTIGUOUS,
+            DELTAG,
+            FORCE,
+            IGNORESKIP,
+            IGNORELOCK,
+            IGNOREMONITORING,
+            IGNORESKIPPED,
+            MAJOR,
+            MINOR,
+            MONITOR,
+            NOUDEVSYNC,
+            PARTIAL,
+            PERMISSION,
+            PERSISTENT,
+            POLL,
+            READAHEAD,
+            READONLY,
+            Option("refresh", "flag", "Load the tables of active volumes anew."),
+            REPORTFORMAT,
+            SELECT,
+            SKIP,
+            AUTOACTIVATION,
+            SYSINIT,
+        ),
+        one_of=((*PROPERTIES, "activate", "refresh", "monitor", "poll"),),
+        exclusive=(("alloc", "contiguous"), ("activate", "refresh"), ("activationmode", "partial")),
+        unsupported=(
+            "cachemode", "cachepolicy", "cachesettings", "compression", "deduplication", "detachprofile", "discards",
+            "errorwhenfull", "maxrecoveryrate", "metadataprofile", "minrecoveryrate", "rebuild", "resync",
+            "syncaction", "vdosettings", "writebehind", "writemostly", "zero/Z",
+        ),
+        from_plugins=True,
+        changes=True,
+    )
+}  # fmt: skip

@@ -1,0 +1,124 @@
+"""``lvextend``, ``lvreduce``, ``lvresize``: give a volume another size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vmgr.cli.declare import Argument, Command, Option
+from vmgr.cli.names import pv_choice, volume
+from vmgr.cli.options_change import ALLOC, AUTOBACKUP, FORCE, NOUDEVSYNC, REPORTFORMAT, RESIZEFS, TYPE
+from vmgr.cli.output import conclude
+from vmgr.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from vmgr.cli.application import Application
+    from vmgr.cli.invocation import Invocation
+    from vmgr.orders import ResizeOrder, Subject
+
+
+def run_extend(app: Application, invocation: Invocation) -> int:
+    """Order a larger size."""
+    return conclude(app, invocation, app.lvextend(*_order(app, invocation)))
+
+
+def run_reduce(app: Application, invocation: Invocation) -> int:
+    """Order a smaller size."""
+    return conclude(app, invocation, app.lvreduce(*_order(app, invocation)))
+
+
+def run_resize(app: Application, invocation: Invocation) -> int:
+    """Order another size."""
+    return conclude(app, invocation, app.lvresize(*_order(app, invocation)))
+
+
+def _order(app: Application, invocation: Invocation) -> tuple[Subject, ResizeOrder]:
+    import os
+
+    from vmgr.orders import ResizeOrder
+
+    name, *pvs = invocation.arguments
+    size = invocation.spec("size", "extents")
+    if size is None and not pvs:
+        raise UsageError(
+            f"{invocation.command.name} needs --size, --extents or physical volumes",
+            hint="say how large the volume shall be, as -L 10g, or by how much, as -L +1g",
+        )
+    order = ResizeOrder(
+        size=size,
+        type=invocation.text("type"),
+        options=invocation.plugin_options(),
+        pvs=tuple(pv_choice(word) for word in pvs),
+        alloc=invocation.text("alloc"),
+        resize_fs=invocation.flag("resizefs"),
+        check_fs=not invocation.flag("nofsck"),
+        force=bool(invocation.count("force")),
+    )
+    return volume(name, os.environ, app.config.dev_dir), order
+
+
+def _sizes(sign: str, what: str) -> tuple[Option, ...]:
+    return (
+        Option(
+            "extents",
+            "extents",
+            f"The size in extents, {what}, or a percentage: of the group (%VG), of its free space (%FREE), of that of"
+            " the PVs named (%PVS), of the volume (%LV), or of its origin (%ORIGIN).",
+            "l",
+            sign=sign,
+        ),
+        Option("size", "size", f"The size, {what}; rounded to whole extents.", "L", sign=sign),
+    )
+
+
+_LV = Argument("LV", "the volume, as group/volume")
+_PVS = Argument("PV", "a physical volume to allocate from, as /dev/sdb:0-99, or @tag", needed=False, many=True)
+_NOFSCK = Option("nofsck", "flag", "With --resizefs, do not check the file system first.", "n")
+_ALIKE = (AUTOBACKUP, FORCE, _NOFSCK, NOUDEVSYNC, REPORTFORMAT, RESIZEFS)
+_NOT_HERE = ("mirrors/m", "nosync", "poolmetadatasize", "stripes/i", "stripesize/I")
+
+DECLARED = {
+    "lvextend": Command(
+        "lvextend",
+        "Make a logical volume larger.",
+        usages=(
+            "-L|--size [+]Size[m|UNIT] LV [PV ...]",
+            "-l|--extents [+]Number[PERCENT] LV [PV ...]",
+            "LV PV ...",
+        ),
+        run=run_extend,
+        arguments=(_LV, _PVS),
+        options=(ALLOC, *_ALIKE, *_sizes("+", "or with + how much to add"), TYPE),
+        exclusive=(("size", "extents"),),
+        unsupported=(*_NOT_HERE, "usepolicies"),
+        from_plugins=True,
+        changes=True,
+    ),
+    "lvreduce": Command(
+        "lvreduce",
+        "Make a logical volume smaller. What lies behind its new end is lost.",
+        usages=("-L|--size [-]Size[m|UNIT] LV", "-l|--extents [-]Number[PERCENT] LV"),
+        run=run_reduce,
+        arguments=(_LV,),
+        options=(*_ALIKE, *_sizes("-", "or with - how much to take away")),
+        one_of=(("size", "extents"),),
+        exclusive=(("size", "extents"),),
+        from_plugins=True,
+        changes=True,
+    ),
+    "lvresize": Command(
+        "lvresize",
+        "Give a logical volume another size.",
+        usages=(
+            "-L|--size [+|-]Size[m|UNIT] LV [PV ...]",
+            "-l|--extents [+|-]Number[PERCENT] LV [PV ...]",
+            "LV PV ...",
+        ),
+        run=run_resize,
+        arguments=(_LV, _PVS),
+        options=(ALLOC, *_ALIKE, *_sizes("+-", "or with + or - how much to add or take away"), TYPE),
+        exclusive=(("size", "extents"),),
+        unsupported=_NOT_HERE,
+        from_plugins=True,
+        changes=True,
+    ),
+}

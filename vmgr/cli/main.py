@@ -1,0 +1,234 @@
+"""The console script: finds the command, runs it, and turns every failure into one message and an exit status.
+
+``vmgr lvs``, ``lvm lvs`` and a link named ``lvs`` all run the same. Exit statuses are LVM2's: 0, 2 for no such
+command, 3 for a bad command line, 5 for a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from vmgr.cli.registry import COMMANDS, MOUNTED
+from vmgr.core.errors import (
+    EXIT_BAD_COMMAND_LINE,
+    EXIT_FAILED,
+    EXIT_NO_SUCH_COMMAND,
+    EXIT_OK,
+    VmgrError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vmgr.cli.declare import Command, Option
+    from vmgr.cli.terminal import Terminal
+    from vmgr.core.targets import Targets
+
+EXIT_PIPE = 141
+"""What a shell shows for a program that ended because its reader went away (128 + SIGPIPE)."""
+
+HELP_WORDS = ("help", "-h", "--help", "-?", "--longhelp")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line ``argv`` (default: the process's own), program name first; the exit status."""
+    from vmgr.cli.terminal import Terminal
+
+    words = list(sys.argv if argv is None else argv)
+    terminal = Terminal()
+    try:
+        status = _dispatch(words, terminal)
+    except VmgrError as error:
+        terminal.error(error)
+        status = error.exit_code
+    except BrokenPipeError:
+        _discard()
+        return EXIT_PIPE
+    except KeyboardInterrupt:
+        terminal.error(VmgrError("interrupted"))
+        status = EXIT_FAILED
+    except OSError as error:
+        if not _of_output(error):
+            return _internal_error(terminal)
+        terminal.error(_output_error(error))
+        _discard()
+        return EXIT_FAILED
+    except Exception:
+        return _internal_error(terminal)
+    return _finish(status, terminal)
+
+
+def _dispatch(words: list[str], terminal: Terminal) -> int:
+    if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="surrogateescape")  # device names need not be text
+    program = os.path.basename(words[0]) if words else "vmgr"
+    rest = words[1:]
+    if program in COMMANDS:
+        return run_command(program, rest, terminal)
+    if "_VMGR_COMPLETE" in os.environ or not rest or rest[0] in HELP_WORDS or rest[0] == "--version":
+        return _with_click(program, rest)
+    name = rest[0]
+    if name in COMMANDS:
+        return run_command(name, rest[1:], terminal)
+    if name in MOUNTED:
+        return _with_click(program, rest)
+    return _no_such_command(name, terminal)
+
+
+def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
+    """Run one command with the words after its name; the exit status. Raises :class:`VmgrError`."""
+    from vmgr.cli.declare import plugin_options
+    from vmgr.cli.invocation import Invocation
+    from vmgr.cli.options_common import COMMON, run_options
+    from vmgr.cli.parse import check, parse
+    from vmgr.cli.registry import load
+
+    command = load(name)
+    targets: Targets | None = None
+    added: tuple[Option, ...] = ()
+    if command.from_plugins:
+        targets, declared = _declared_by_plugins(command)
+        added = plugin_options(command, declared)
+    parsed = parse(command, (*command.options, *added, *COMMON), words)
+    values = parsed.values
+    if "help" in values or "longhelp" in values:
+        return _help(command, added, long="longhelp" in values)
+    if "version" in values:
+        from vmgr.cli.version import version_text
+
+        sys.stdout.write(version_text())
+        return EXIT_OK
+    _set_up(terminal, values)
+    check(command, parsed)
+    invocation = Invocation(
+        command, tuple(parsed.arguments), values, terminal, plugin=tuple(option.name for option in added)
+    )
+    if command.run_alone is not None:
+        return command.run_alone(invocation)
+    assert command.run is not None
+    options = run_options(values, changes=command.changes, environ=os.environ)
+    from vmgr.app import open_application
+
+    if options.test and command.changes:
+        terminal.warn("TEST MODE: nothing is changed")
+    with open_application(options, terminal, targets) as app:
+        return command.run(app, invocation)
+
+
+def _set_up(terminal: Terminal, values: Mapping[str, object]) -> None:
+    def count(name: str) -> int:
+        value = values.get(name, 0)
+        assert isinstance(value, int)
+        return value
+
+    terminal.configure(
+        verbose=count("verbose"), debug=count("debug"), quiet=count("quiet"), yes=bool(values.get("yes"))
+    )
+
+
+def _declared_by_plugins(command: Command) -> tuple[Targets, tuple[tuple[str, Option], ...]]:
+    from vmgr.cli.declare import from_spec
+    from vmgr.registry import load_targets
+
+    targets = load_targets()
+    return targets, tuple(
+        (info.name, from_spec(spec, info.name))
+        for info in targets.infos()
+        for spec in info.options
+        if command.name in spec.commands
+    )
+
+
+# -- what needs click -----------------------------------------------------------------------------
+
+
+def _with_click(program: str, words: list[str]) -> int:
+    from vmgr.cli.group import run
+
+    return run(program, words)
+
+
+def _help(command: Command, added: tuple[Option, ...], *, long: bool) -> int:
+    from vmgr.cli.group import show_help
+
+    return show_help(command, added, long=long)
+
+
+# -- failures -------------------------------------------------------------------------------------
+
+
+def _no_such_command(name: str, terminal: Terminal) -> int:
+    from vmgr.cli.registry import LVM2_ONLY
+
+    if name.startswith("-"):
+        message, hint, status = "give options after a command", "vmgr COMMAND [OPTION]...", EXIT_BAD_COMMAND_LINE
+    elif name in LVM2_ONLY:
+        message, hint, status = f"vmgr has no command {name}", f"use LVM2's own {name}", EXIT_NO_SUCH_COMMAND
+    else:
+        from difflib import get_close_matches
+
+        close = get_close_matches(name, [*COMMANDS, *MOUNTED], n=3)
+        message, status = f"no such command: {name}", EXIT_NO_SUCH_COMMAND
+        hint = f"did you mean {' or '.join(close)}?" if close else "`vmgr help` lists the commands"
+    terminal.error(VmgrError(message, hint=hint))
+    return status
+
+
+def _finish(status: int, terminal: Terminal) -> int:
+    """Flush standard output: what could not be written is a failure, unless the reader has gone."""
+    from vmgr.cli.terminal import flush_output
+
+    error = flush_output()
+    if error is None:
+        return status
+    if isinstance(error, BrokenPipeError):
+        return status or EXIT_PIPE
+    terminal.error(_output_error(error))
+    return EXIT_FAILED
+
+
+def _discard() -> None:
+    from vmgr.cli.terminal import discard_output
+
+    discard_output()
+
+
+def _of_output(error: OSError) -> bool:
+    """Whether an error without a file name is one of writing to standard output."""
+    from errno import EBADF, EDQUOT, EFBIG, EIO, ENOSPC
+
+    return error.filename is None and error.errno in (EBADF, EDQUOT, EFBIG, EIO, ENOSPC)
+
+
+def _output_error(error: OSError) -> VmgrError:
+    return VmgrError(
+        f"cannot write to standard output: {error.strerror}",
+        hint="what the command did is done; only its output is incomplete",
+    )
+
+
+def _internal_error(terminal: Terminal) -> int:
+    """A bug: one line, and the traceback where it can be found."""
+    import traceback
+
+    text = traceback.format_exc()
+    kind, value, _ = sys.exc_info()
+    summary = f"internal error: {kind.__name__ if kind else 'unknown'}: {value}".splitlines()[0]
+    if os.environ.get("VMGR_DEBUG") or terminal.level >= 3:
+        terminal.error(VmgrError(summary, details=tuple(text.splitlines())))
+        return EXIT_FAILED
+    hint = "set VMGR_DEBUG=1 to see the traceback; this is a bug in vmgr, please report it"
+    try:
+        import tempfile
+
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="vmgr-traceback-", suffix=".txt", delete=False, errors="backslashreplace"
+        ) as file:
+            file.write(text)
+        hint = f"the traceback is in {file.name}; this is a bug in vmgr, please report it"
+    except OSError:
+        pass
+    terminal.error(VmgrError(summary, hint=hint))
+    return EXIT_FAILED

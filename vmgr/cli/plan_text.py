@@ -1,0 +1,129 @@
+"""Plans for people and for programs: what ``--test`` prints. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vmgr.core.naming import dm_name, dm_uuid, split_dm_uuid
+from vmgr.core.plan import CreateDevice, LoadTable
+from vmgr.core.table import PvRef
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vmgr.core.model import VolumeGroup
+    from vmgr.core.plan import Plan, Step
+    from vmgr.core.table import DevRef
+    from vmgr.core.targets import Targets
+
+Json = dict[str, object]
+
+
+def plan_text(plan: Plan, targets: Targets) -> str:
+    """A plan in lines: what changes in the metadata, then the steps in order, with the tables that they load."""
+    lines = [f"Plan for volume group {_name(plan)}:"]
+    changes = metadata_difference(plan, targets)
+    if changes:
+        lines.append("  metadata:")
+        lines += [f"    {line}" for line in changes]
+    elif plan.change.before == plan.change.after:
+        lines.append("  metadata: no change")
+    if plan.steps:
+        lines.append("  steps:")
+    commit_at = plan.commit_at
+    for number, step in enumerate(plan.steps):
+        mark = "   <- from here on the change is final" if number == commit_at else ""
+        lines.append(f"    {number + 1:2}. {step}{mark}")
+        lines += [f"          {line}" for line in table_lines(plan, step)]
+    return "".join(f"  {line}\n" for line in lines)
+
+
+def plan_json(plan: Plan, targets: Targets) -> Json:
+    """A plan as values for JSON."""
+    before, after = (_text(group, targets) for group in (plan.change.before, plan.change.after))
+    steps: list[Json] = []
+    for step in plan.steps:
+        entry: Json = {"step": type(step).__name__, "text": str(step)}
+        table = table_lines(plan, step)
+        if table:
+            entry["table"] = table
+        steps.append(entry)
+    changed = plan.change.before != plan.change.after
+    return {
+        "vg_name": _name(plan),
+        "metadata": {"before": before, "after": after} if changed else None,
+        "commit_at": plan.commit_at,
+        "steps": steps,
+    }
+
+
+def metadata_difference(plan: Plan, targets: Targets) -> list[str]:
+    """The lines of metadata text that go (``-``), come (``+``) or say where these are."""
+    from difflib import unified_diff
+
+    before, after = plan.change.before, plan.change.after
+    if before == after:
+        return []
+    old = (_text(before, targets) or "").splitlines()
+    new = (_text(after, targets) or "").splitlines()
+    if before is None or after is None:
+        return [f"{'+' if before is None else '-'}{line.rstrip()}" for line in (new or old) if line.strip()]
+    return [line.rstrip() for line in unified_diff(old, new, lineterm="", n=2)][2:]
+
+
+def table_lines(plan: Plan, step: Step) -> list[str]:
+    """The table that a step loads, references shown as names."""
+    if not isinstance(step, LoadTable):
+        return []
+    resolve = _resolver(plan)
+    return [
+        f"{line.start} {line.length} {line.target} {line.params(resolve)}".rstrip() for line in step.device.table
+    ]
+
+
+def _name(plan: Plan) -> str:
+    group = plan.change.after or plan.change.before
+    return group.name if group is not None else "(none)"
+
+
+def _resolver(plan: Plan) -> Callable[[PvRef | DevRef], str]:
+    groups = [group for group in (plan.change.after, plan.change.before) if group is not None]
+    names = {
+        step.device.uuid: step.device.name for step in plan.steps if isinstance(step, CreateDevice | LoadTable)
+    }
+
+    def resolve(ref: PvRef | DevRef) -> str:
+        for group in groups:
+            if isinstance(ref, PvRef):
+                pv = group.pv_by_id.get(ref.pv)
+                if pv is not None:
+                    return pv.device
+            elif ref.uuid not in names:
+                name = _device_name(group, ref.uuid)
+                if name:
+                    return name
+        return ref.pv.dashed if isinstance(ref, PvRef) else f"/dev/mapper/{names.get(ref.uuid, ref.uuid)}"
+
+    return resolve
+
+
+def _device_name(group: VolumeGroup, uuid: str) -> str:
+    parts = split_dm_uuid(uuid)
+    if parts is None or parts[0] != group.id:
+        return ""
+    for lv in group.lvs:
+        if dm_uuid(group.id, lv.id) == uuid[:68]:
+            return f"/dev/mapper/{dm_name(group.name, lv.name, parts[2])}"
+    return ""
+
+
+def _text(group: VolumeGroup | None, targets: Targets) -> str | None:
+    """The group's metadata without what stands at its head (time, host and so on)."""
+    if group is None:
+        return None
+    from vmgr.ondisk.codec import TextHeader, encode_group
+
+    header = TextHeader("", "", 0, "", "", "")
+    text = encode_group(group, targets, header, backup=True)
+    start = text.find(f"{group.name} {{")
+    return text[start:] if start >= 0 else text

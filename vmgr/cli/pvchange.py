@@ -1,0 +1,71 @@
+"""``pvchange``: change the properties of physical volumes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vmgr.cli.declare import Argument, Command, Option
+from vmgr.cli.options_change import (
+    ADDTAG,
+    AUTOBACKUP,
+    DELTAG,
+    FORCE,
+    IGNORESKIPPED,
+    METADATAIGNORE,
+    REPORTFORMAT,
+)
+from vmgr.cli.output import conclude
+from vmgr.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from vmgr.cli.application import Application
+    from vmgr.cli.invocation import Invocation
+
+
+def run(app: Application, invocation: Invocation) -> int:
+    """Order the changes."""
+    from vmgr.orders import PvChange
+
+    everything = invocation.flag("all")
+    if everything == bool(invocation.arguments):
+        raise UsageError("pvchange needs either PVs or --all", hint="usage: pvchange OPTION... PV ...")
+    order = PvChange(
+        allocatable=invocation.yesno("allocatable"),
+        add_tags=invocation.tags("addtag"),
+        del_tags=invocation.tags("deltag"),
+        metadata_ignore=invocation.yesno("metadataignore"),
+        new_uuid=invocation.flag("uuid"),
+    )
+    return conclude(app, invocation, app.pvchange(None if everything else invocation.arguments, order))
+
+
+DECLARED = {
+    "pvchange": Command(
+        "pvchange",
+        "Change properties of physical volumes.",
+        usages=("OPTION ... PV|Tag ...", "OPTION ... --all"),
+        run=run,
+        arguments=(Argument("PV|Tag", "the device of a physical volume, or @tag", needed=False, many=True),),
+        options=(
+            Option("all", "flag", "Change all physical volumes.", "a"),
+            Option(
+                "allocatable",
+                "yesno",
+                "Whether new volumes may get space on the PV.",
+                "x",
+                aliases=("allocation",),
+            ),
+            ADDTAG,
+            AUTOBACKUP,
+            DELTAG,
+            FORCE,
+            IGNORESKIPPED,
+            METADATAIGNORE,
+            REPORTFORMAT,
+            Option("uuid", "flag", "Give the PV a new random UUID.", "u"),
+        ),
+        one_of=(("allocatable", "addtag", "deltag", "metadataignore", "uuid"),),
+        unsupported=("select/S",),
+        changes=True,
+    )
+}

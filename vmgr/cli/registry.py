@@ -1,0 +1,39 @@
+"""Which commands there are and where each is declared; nothing is imported until it is needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vmgr.cli.declare import Command
+
+COMMANDS = {
+    "lvchange": "lvchange", "lvconvert": "lvconvert", "lvcreate": "lvcreate", "lvdisplay": "displays",
+    "lvextend": "lvresize", "lvreduce": "lvresize", "lvremove": "lvremove", "lvrename": "lvrename",
+    "lvresize": "lvresize", "lvs": "reports", "lvscan": "scans", "plugins": "plugins", "pvchange": "pvchange",
+    "pvcreate": "pvcreate", "pvdisplay": "displays", "pvremove": "pvremove", "pvresize": "pvresize", "pvs": "reports",
+    "pvscan": "scans", "version": "version", "vgcfgbackup": "vgcfgbackup", "vgcfgrestore": "vgcfgrestore",
+    "vgchange": "vgchange", "vgck": "vgck", "vgcreate": "vgcreate", "vgdisplay": "displays", "vgextend": "vgextend",
+    "vgmknodes": "vgmknodes", "vgreduce": "vgreduce", "vgremove": "vgremove", "vgrename": "vgrename",
+    "vgs": "reports", "vgscan": "scans",
+}  # fmt: skip
+"""The module of this package that declares each command."""
+
+MOUNTED = {"lab": "vmgr.lab.command:command"}
+"""Commands that are click commands of their own, as ``module:object``."""
+
+LVM2_ONLY = (
+    "lvmconfig", "lvmdevices", "lvmdiskscan", "lvmdump", "lvpoll", "pvck", "pvmove", "vgconvert", "vgexport",
+    "vgimport", "vgimportclone", "vgimportdevices", "vgmerge", "vgsplit", "fullreport", "lvmsadc", "lvmsar",
+    "config", "dumpconfig", "devtypes", "segtypes", "systemid", "tags", "formats", "lastlog",
+)  # fmt: skip
+"""Commands of LVM2 that vmgr does not have: named in the error, so that nobody looks for a typing mistake."""
+
+
+def load(name: str) -> Command:
+    """The declaration of command ``name``; KeyError if there is none."""
+    from importlib import import_module
+
+    module = import_module(f"vmgr.cli.{COMMANDS[name]}")
+    command: Command = module.DECLARED[name]
+    return command

@@ -1,0 +1,165 @@
+"""The person at the other end: what is printed where, and how questions are asked.
+
+Data and what was done go to standard output, everything else to standard error, each line indented by
+two blanks as LVM2 does. A question that nobody can answer is answered no.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from vmgr.core.errors import Interrupted
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from vmgr.core.errors import VmgrError
+
+INDENT = "  "
+
+
+class Terminal:
+    """A dialogue on the standard streams.
+
+    ``verbose`` is how often ``-v`` was given, ``quiet`` how often ``-q``: once leaves out what was done, twice also
+    answers questions with no.
+    """
+
+    def __init__(self, *, verbose: int = 0, debug: int = 0, quiet: int = 0, yes: bool = False) -> None:
+        self.configure(verbose=verbose, debug=debug, quiet=quiet, yes=yes)
+
+    def configure(self, *, verbose: int, debug: int, quiet: int, yes: bool) -> None:
+        """Take what the command line says, once it has been parsed."""
+        self.level = 0 if quiet else verbose + 3 * debug
+        self.verbose = verbose
+        self.quiet = quiet
+        self._yes = yes
+
+    # -- standard output --------------------------------------------------------------------------
+
+    def data(self, text: str) -> None:
+        """Write ``text`` to standard output as it is."""
+        if text and sys.stdout is not None:
+            sys.stdout.write(text)
+
+    def done(self, message: str) -> None:
+        """Say what was done."""
+        if not self.quiet:
+            self.data(f"{INDENT}{message}\n")
+
+    # -- standard error ---------------------------------------------------------------------------
+
+    def note(self, message: str) -> None:
+        """Say something that the user may want to know."""
+        if not self.quiet:
+            self._error_line(message)
+
+    def warn(self, message: str) -> None:
+        """Say at once what the user should know."""
+        self._error_line(message if message.startswith("WARNING:") else f"WARNING: {message}")
+
+    def progress(self, message: str) -> None:
+        """Tell how far a long process is."""
+        if not self.quiet and sys.stdout is not None:
+            try:
+                sys.stdout.write(f"{INDENT}{message}\n")
+                sys.stdout.flush()
+            except OSError:
+                pass  # a long process does not end because nobody watches
+
+    def detail(self, message: str, level: int = 1) -> None:
+        """Say what is being done, if ``-v`` asks for it."""
+        if self.level >= level:
+            self._error_line(message)
+
+    def error(self, error: VmgrError) -> None:
+        """Say what went wrong: the message, its details, and what to do."""
+        self._error_line(error.message)
+        for line in error.details:
+            self._error_line(INDENT + line)
+        if error.hint:
+            self._error_line(f"({error.hint})")
+
+    def _error_line(self, text: str) -> None:
+        stream = sys.stderr
+        if stream is None:
+            return
+        if sys.stdout is not None:
+            try:
+                sys.stdout.flush()
+            except (OSError, ValueError):
+                pass  # whoever wrote to it hears of it at the end
+        try:
+            stream.write("".join(f"{INDENT}{line}\n" for line in text.splitlines()))
+            stream.flush()
+        except (OSError, ValueError):
+            pass  # there is nobody to tell
+
+    # -- questions --------------------------------------------------------------------------------
+
+    def ask(self, question: str) -> bool:
+        """Ask a yes-or-no question on standard error, and read the answer from standard input.
+
+        Only ``y`` or ``yes`` on a line of its own is a yes. End of file, or a closed input, is a no. Raises
+        :class:`Interrupted` when the user presses Ctrl-C.
+        """
+        if self._yes:
+            return True
+        prompt = f"{question.removesuffix(' [y/n]: ').removesuffix(' [y/n]').rstrip()} [y/n]: "
+        if self.quiet > 1 or sys.stdin is None:
+            self._prompt(prompt + "[n]\n")
+            return False
+        try:
+            return self._answer(prompt, sys.stdin)
+        except KeyboardInterrupt:
+            self._prompt("\n")
+            raise Interrupted("interrupted, nothing was changed") from None
+
+    def _answer(self, prompt: str, stream: TextIO) -> bool:
+        while True:
+            self._prompt(prompt)
+            try:
+                line = stream.readline()
+            except (OSError, ValueError):
+                line = ""
+            if not line:
+                self._prompt("[n]\n")
+                return False
+            answer = line.strip().lower()
+            if answer in ("y", "yes"):
+                return True
+            if answer in ("n", "no"):
+                return False
+            self.warn(f"invalid answer {answer[:12]!r}, say y or n")
+
+    def _prompt(self, text: str) -> None:
+        if sys.stderr is not None:
+            try:
+                sys.stderr.write(text)
+                sys.stderr.flush()
+            except (OSError, ValueError):
+                pass
+
+
+def flush_output() -> OSError | None:
+    """Flush standard output; the error if that fails, after which nothing more will be written to it."""
+    if sys.stdout is None:
+        return None
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        discard_output()
+        return error
+    return None
+
+
+def discard_output() -> None:
+    """Let standard output lead nowhere, so that the interpreter's own flush at exit cannot fail."""
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.close(null)
+    except OSError:
+        pass
