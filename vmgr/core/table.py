@@ -78,7 +78,7 @@ class DmDevice:
     devices shown to users; the others are helpers, which udev is told not to scan.
     ``numbers`` is a persistent ``(major, minor)``. ``read_ahead`` is in sectors, None for the
     kernel's choice. ``after`` are device-mapper UUIDs of devices that must be running again before this one
-    is, although its table does not refer to them (an origin comes after its snapshots: writes must not pass them by).
+    is, although its table does not refer to them (an origin after its snapshots: writes must not pass them by).
     ``exclusive``: its targets must not run twice at once, so when it takes over what a live device does, it is
     resumed only while that one is suspended.
     """
