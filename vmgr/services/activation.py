@@ -1,0 +1,159 @@
+"""Bringing volumes up and down, and loading their tables anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from vmgr.core.change import Change
+from vmgr.core.devices import together
+from vmgr.core.errors import GroupUnusable, Interrupted, Refused, VmgrError
+from vmgr.core.model import LvArea, PvArea
+from vmgr.core.plan import is_active
+from vmgr.orders import ActivationOrder, Outcome
+from vmgr.services.rules import auto_activates, may_activate
+from vmgr.services.subjects import Chosen, choose, for_each, together_or_apart
+
+if TYPE_CHECKING:
+    from vmgr.core.ids import Uuid
+    from vmgr.core.model import LogicalVolume, VolumeGroup
+    from vmgr.core.view import GroupView
+    from vmgr.orders import Subject
+    from vmgr.session import Session
+
+
+def activate(session: Session, subjects: Sequence[Subject], order: ActivationOrder) -> Outcome:
+    """Activate, deactivate or refresh what ``subjects`` mean; none means all groups."""
+    if not session.options.test:
+        session.need_client()
+    chosen = choose(session, subjects)
+    return for_each(chosen, lambda item: _in_group(session, item, order))
+
+
+def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outcome:
+    with session.changing(chosen.vg, activating=True, exported=order.mode == "n") as view:
+        group = view.group
+        if order.mode == "ay" and chosen.whole and "NOAUTOACTIVATE" in group.flags:
+            return Outcome()
+        if order.mode == "y" and view.partial and order.completeness == "partial":
+            raise GroupUnusable(
+                f"volume group {group.name} cannot be activated in part: vmgr does not put error targets in the"
+                " place of missing physical volumes",
+                hint="connect the missing devices, or use LVM2's vgchange --partial",
+            )
+        errors: list[VmgrError] = []
+        wanted: list[LogicalVolume] = []
+        for volume in chosen.volumes(group):
+            try:
+                if _wanted(session, view, volume, order, named=not chosen.whole):
+                    wanted.append(volume)
+            except Interrupted:
+                raise
+            except VmgrError as error:
+                if not chosen.whole and len(chosen.names) == 1:
+                    raise
+                errors.append(error)
+        outcome = together_or_apart(wanted, lambda some: _run(session, group.name, some, order))
+        outcome += Outcome(errors=tuple(errors))
+        if chosen.whole and order.mode in ("y", "ay", "n"):
+            outcome += Outcome(done=(_count(session, group),))
+        return outcome
+
+
+def _count(session: Session, group: VolumeGroup) -> str:
+    live = session.live()
+    number = sum(1 for lv in group.lvs if lv.visible and is_active(group, lv, live))
+    return f'{number} logical volume(s) in volume group "{group.name}" now active'
+
+
+def _wanted(
+    session: Session, view: GroupView, volume: LogicalVolume, order: ActivationOrder, *, named: bool
+) -> bool:
+    """Whether the order is to be carried out for this volume. Raises what speaks against it."""
+    group, config = view.group, session.config
+    live = session.live()
+    name = f"{group.name}/{volume.name}"
+    if not volume.visible:
+        raise Refused(
+            f"cannot activate or deactivate internal logical volume {name}",
+            hint="use the volume that it is part of",
+        )
+    if order.mode == "n":
+        if not is_active(group, volume, live):
+            return False
+        _confirm_companions(session, group, volume, named)
+        return True
+    if order.mode == "refresh":
+        return is_active(group, volume, live)
+    if "ACTIVATION_SKIP" in volume.flags and not order.ignore_skip:
+        if named:
+            session.dialogue.warn(
+                f"Logical volume {name} is marked to be skipped at activation (use -K to ignore it)"
+            )
+        return False
+    if order.mode == "ay" and (
+        "NOAUTOACTIVATE" in volume.flags
+        or not auto_activates(config, group.name, volume.name, (*group.tags, *volume.tags))
+    ):
+        return False
+    if not may_activate(config, group, volume):
+        raise Refused(
+            f"not activating {name}: it is not in activation/volume_list",
+            hint="add it to the list in lvm.conf(5), or give another with --config",
+        )
+    missing = {pv.id for pv in view.missing}
+    lost = [pv for pv in _pvs_below(group, volume) if pv in missing]
+    if lost:
+        raise GroupUnusable(
+            f"refusing activation of {name}: physical volume {', '.join(pv.dashed for pv in lost)} is missing",
+            hint="connect its device; vgreduce --removemissing drops what was on it",
+        )
+    return True
+
+
+def _confirm_companions(session: Session, group: VolumeGroup, volume: LogicalVolume, named: bool) -> None:
+    """Ask before a named volume takes down another that would outlive its removal: a snapshot its origin."""
+    from vmgr.core.operations.remove import removal_set
+
+    if not named:
+        return
+    with_it = set(together(group, (volume.id,), session.targets))
+    own = {lv.id for lv in removal_set(group, volume, session.targets)}
+    others = [lv.name for lv in group.lvs if lv.visible and lv.id in with_it - own]
+    if others and not session.options.test:
+        name = f"{group.name}/{volume.name}"
+        question = f"Change of {name} will also change {', '.join(others)}. Proceed?"
+        if not session.dialogue.ask(question):
+            raise Interrupted(f"logical volume {name} not changed", hint="answer y, or use --yes")
+
+
+def _pvs_below(group: VolumeGroup, volume: LogicalVolume) -> list[Uuid]:
+    by_id = group.lv_by_id
+    found: dict[Uuid, None] = {}
+    todo, seen = [volume.id], set()
+    while todo:
+        lv = todo.pop()
+        if lv in seen or lv not in by_id:
+            continue
+        seen.add(lv)
+        for area in by_id[lv].areas():
+            if isinstance(area, PvArea):
+                found.setdefault(area.pv)
+            elif isinstance(area, LvArea):
+                todo.append(area.lv)
+        todo.extend(reference.lv for reference in by_id[lv].references())
+    return list(found)
+
+
+def _run(session: Session, vg: str, volumes: Sequence[LogicalVolume], order: ActivationOrder) -> Outcome:
+    view = session.locked_group(vg)
+    ids = tuple(lv.id for lv in volumes)
+    group = view.group
+    change = Change(
+        before=group,
+        after=group,
+        activate=ids if order.mode in ("y", "ay") else (),
+        deactivate=ids if order.mode == "n" else (),
+        refresh=ids if order.mode == "refresh" else (),
+    )
+    return session.carry_out(change, view)

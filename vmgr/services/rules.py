@@ -1,0 +1,49 @@
+"""What lvm.conf says about which volumes may be activated, and how space is allocated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vmgr.core.allocate import AllocationRules
+    from vmgr.core.model import LogicalVolume, VolumeGroup
+    from vmgr.system.config import Config
+
+
+def allocation_rules(config: Config) -> AllocationRules:
+    """The settings of the ``allocation`` section that the allocator follows."""
+    from vmgr.core.allocate import AllocationRules
+
+    return AllocationRules(
+        cling_tags=tuple(tag.removeprefix("@") for tag in config.words("allocation/cling_tag_list")),
+        maximise_cling=config.flag("allocation/maximise_cling"),
+    )
+
+
+def _listed(config: Config, setting: str, vg: str, lv: str, tags: Iterable[str]) -> bool:
+    """Whether a volume is in a list of lvm.conf; a list that is not set holds everything (``lvm.conf(5)``)."""
+    words = config.words_if_set(setting)
+    if words is None:
+        return True
+    held = set(tags)
+    for word in words:
+        if word == "@*":
+            if held & set(config.host_tags):
+                return True
+        elif word.startswith("@"):
+            if word[1:] in held:
+                return True
+        elif word in (vg, f"{vg}/{lv}"):
+            return True
+    return False
+
+
+def may_activate(config: Config, group: VolumeGroup, volume: LogicalVolume) -> bool:
+    """Whether ``activation/volume_list`` lets the volume be activated at all."""
+    return _listed(config, "activation/volume_list", group.name, volume.name, (*group.tags, *volume.tags))
+
+
+def auto_activates(config: Config, vg: str, lv: str, tags: Iterable[str]) -> bool:
+    """Whether a volume is one to activate without being asked for (``-aay``)."""
+    return _listed(config, "activation/auto_activation_volume_list", vg, lv, tags)

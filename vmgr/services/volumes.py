@@ -1,0 +1,239 @@
+"""Logical volumes: create, remove, resize, rename."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from vmgr.core.errors import Interrupted, NotFound, UsageError
+from vmgr.core.ids import LvName
+from vmgr.core.plan import is_active
+from vmgr.orders import READ_AHEAD_AUTO, Outcome, ResizeOrder, Subject, VolumeOrder
+from vmgr.services.subjects import Chosen, choose, for_each, pv_ranges, together_or_apart
+
+if TYPE_CHECKING:
+    from vmgr.core.change import Change
+    from vmgr.core.model import LogicalVolume, VolumeGroup
+    from vmgr.core.requests import ExtendVolume
+    from vmgr.core.view import GroupView
+    from vmgr.session import Session
+
+
+def named_volume(group: VolumeGroup, name: str) -> LogicalVolume:
+    """The volume called ``name``. Raises :class:`NotFound`."""
+    volume = group.lv_by_name.get(name)
+    if volume is None:
+        raise NotFound(f"logical volume {group.name}/{name} not found", hint=f"lvs {group.name} lists its volumes")
+    return volume
+
+
+# -- create ---------------------------------------------------------------------------------------
+
+
+def create(session: Session, vg: str, order: VolumeOrder) -> Outcome:
+    """Make a volume in the group ``vg``, activate and wipe it."""
+    from vmgr.core.operations.create import create_volume
+    from vmgr.core.requests import CreateVolume
+    from vmgr.services.rules import allocation_rules, auto_activates
+
+    config = session.config
+    with session.changing(vg) as view:
+        group = view.group
+        zero = True if order.zero is None else order.zero
+        wipe = order.wipe
+        if wipe is None:
+            wipe = zero and config.flag("allocation/wipe_signatures_when_zeroing_new_lvs")
+        activate = order.activate != "n"
+        if order.activate == "ay":
+            activate = auto_activates(config, group.name, order.name or "", order.tags)
+        if activate and not session.options.test:
+            session.need_client()
+        request = CreateVolume(
+            size=order.size,
+            name=None if order.name is None else LvName.chosen(order.name),
+            type=order.type,
+            origin=None if order.origin is None else named_volume(group, order.origin).id,
+            options=order.options,
+            pvs=pv_ranges(view, order.pvs),
+            alloc=order.alloc,
+            tags=order.tags,
+            read_only=order.read_only,
+            activate=activate,
+            zero=zero,
+            wipe_signatures=wipe,
+            autoactivate=order.autoactivate,
+            activation_skip=False if order.ignore_skip and order.skip_activation is None else order.skip_activation,
+            read_ahead=None if order.read_ahead == READ_AHEAD_AUTO else order.read_ahead,
+            numbers=None if order.minor is None else (order.major, order.minor),
+        )
+        change = create_volume(
+            group,
+            request,
+            session.targets,
+            session.stamp(),
+            live=session.live(table=True),
+            rules=allocation_rules(config),
+        )
+        return session.carry_out(change, view)
+
+
+# -- remove ---------------------------------------------------------------------------------------
+
+
+def remove(session: Session, subjects: Sequence[Subject], *, force: int = 0) -> Outcome:
+    """Remove volumes, or all volumes of groups, after a question for each that is active or has dependents."""
+    chosen = choose(session, subjects, all_if_none=False)
+    return for_each(chosen, lambda item: _remove_in(session, item, force))
+
+
+def _remove_in(session: Session, chosen: Chosen, force: int) -> Outcome:
+    with session.changing(chosen.vg) as view:
+        volumes, notes = _confirmed(session, view, chosen.volumes(view.group), force)
+        outcome = together_or_apart(volumes, lambda some: _remove_some(session, view.group.name, some))
+        return Outcome(notes=notes) + outcome
+
+
+def _confirmed(
+    session: Session, view: GroupView, volumes: list[LogicalVolume], force: int
+) -> tuple[list[LogicalVolume], tuple[str, ...]]:
+    """The volumes whose removal is agreed to; those that go with another one are left out."""
+    from vmgr.core.operations.remove import removal_set
+
+    group, live = view.group, session.live()
+    agreed: list[LogicalVolume] = []
+    gone: set[str] = set()
+    refused: list[str] = []
+    for volume in volumes:
+        if volume.id in gone:
+            continue
+        going = removal_set(group, volume, session.targets)
+        name = f"{group.name}/{volume.name}"
+        others = [lv.name for lv in going if lv.visible and lv.id != volume.id]
+        active = is_active(group, volume, live)
+        state = "active " if active else ""
+        if others:
+            question = f"Do you really want to remove {state}logical volume {name} and with it {', '.join(others)}?"
+        elif active:
+            question = f"Do you really want to remove active logical volume {name}?"
+        else:
+            question = ""
+        if question and not force and not session.options.test and not session.dialogue.ask(question):
+            refused.append(name)
+            continue
+        gone.update(lv.id for lv in going)
+        agreed = [lv for lv in agreed if lv.id not in gone]
+        agreed.append(volume)
+    if refused:
+        raise Interrupted(f"logical volume {', '.join(refused)} not removed", hint="answer y, or use --yes")
+    return agreed, ()
+
+
+def _remove_some(session: Session, vg: str, volumes: Sequence[LogicalVolume]) -> Outcome:
+    from vmgr.core.change import combine
+    from vmgr.core.operations.remove import remove_volume
+    from vmgr.core.requests import RemoveVolume
+
+    view = session.locked_group(vg)
+    live = session.live(table=True)
+    group = view.group
+    changes: list[Change] = []
+    for volume in volumes:
+        change = remove_volume(group, RemoveVolume(volume.id), session.targets, live=live)
+        assert change.after is not None
+        changes.append(change)
+        group = change.after
+    return session.carry_out(combine(changes), view)
+
+
+# -- resize ---------------------------------------------------------------------------------------
+
+EXTEND, REDUCE, RESIZE = "extend", "reduce", "resize"
+
+
+def resize(session: Session, subject: Subject, order: ResizeOrder, direction: str) -> Outcome:
+    """Make a volume longer or shorter, with its file system if so ordered; a reduction asks first."""
+    with session.changing(subject.vg) as view:
+        volume = named_volume(view.group, subject.lv)
+        change = _resize_change(session, view, volume, order, direction)
+        assert change.after is not None
+        old, new = volume.size, change.after.lv_by_id[volume.id].size
+        extent_size = view.group.extent_size
+        if new < old:
+            _confirm_reduction(session, view.group, volume, order)
+        if not order.resize_fs or new == old:
+            return session.carry_out(change, view)
+        from vmgr.services.filesystem import FileSystem
+
+        path = f"{session.config.dev_dir}/{view.group.name}/{volume.name}"
+        system = FileSystem.on(path, check=order.check_fs)
+        if new > old:
+            outcome = session.carry_out(change, view)
+            if not session.options.test:
+                system.grow()
+            return outcome
+        if not session.options.test:
+            system.shrink(new.sectors(extent_size))
+        return session.carry_out(change, view)
+
+
+def _resize_change(
+    session: Session, view: GroupView, volume: LogicalVolume, order: ResizeOrder, direction: str
+) -> Change:
+    from vmgr.core.operations.extend import extend_volume, resize_volume
+    from vmgr.core.operations.reduce import reduce_volume
+    from vmgr.core.requests import ReduceVolume
+    from vmgr.services.rules import allocation_rules
+
+    live = session.live(table=True)
+    request = _resize_request(view, volume, order)
+    if direction == REDUCE:
+        return reduce_volume(view.group, ReduceVolume(volume.id, request.size), session.targets, live=live)
+    operation = extend_volume if direction == EXTEND else resize_volume
+    return operation(
+        view.group, request, session.targets, session.stamp(), live=live, rules=allocation_rules(session.config)
+    )
+
+
+def _resize_request(view: GroupView, volume: LogicalVolume, order: ResizeOrder) -> ExtendVolume:
+    from vmgr.core.requests import ExtendVolume, Percent, SizeSpec
+
+    size = order.size
+    if size is None:
+        if not order.pvs:
+            raise UsageError("no new size given", hint="say how large it shall be: -L SIZE or -l EXTENTS")
+        size = SizeSpec(Percent(100, "PVS"), "+")
+    return ExtendVolume(
+        lv=volume.id,
+        size=size,
+        type=order.type,
+        options=order.options,
+        pvs=pv_ranges(view, order.pvs),
+        alloc=order.alloc,
+    )
+
+
+def _confirm_reduction(session: Session, group: VolumeGroup, volume: LogicalVolume, order: ResizeOrder) -> None:
+    name = f"{group.name}/{volume.name}"
+    if order.force or order.resize_fs or session.options.test:
+        return
+    if is_active(group, volume, session.live()):
+        session.dialogue.warn(f"WARNING: Reducing active logical volume {name} may destroy the data on it.")
+    else:
+        session.dialogue.warn(f"WARNING: Reducing logical volume {name} may destroy the data on it.")
+    if not session.dialogue.ask(f"Do you really want to reduce {name}?"):
+        raise Interrupted(f"logical volume {name} not reduced", hint="answer y, or use --yes")
+
+
+# -- rename ---------------------------------------------------------------------------------------
+
+
+def rename(session: Session, vg: str, old: str, new: str) -> Outcome:
+    """Give a volume another name; live devices and links follow."""
+    from vmgr.core.operations.rename import rename_volume
+    from vmgr.core.requests import RenameVolume
+
+    with session.changing(vg) as view:
+        volume = named_volume(view.group, old)
+        request = RenameVolume(volume.id, LvName.chosen(new))
+        change = rename_volume(view.group, request, session.targets, live=session.live(table=True))
+        return session.carry_out(change, view)
