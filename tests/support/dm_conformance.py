@@ -399,18 +399,37 @@ class DmConformance:
         assert refused(lambda: rig.dm.load("b", [line(0, 8, "linear", f"{words(disk)} {MIB}")])) == "EINVAL"
 
     def test_a_later_table_that_does_not_fit_fails_when_it_is_resumed(self, rig: Rig) -> None:
-        """And then the device stays suspended, on its old table: the new one is gone."""
+        """And then the kernel leaves the device suspended on its old table; the client lets it go on."""
         disk = rig.disk(1)
         rig.dm.create("a")
         rig.dm.load("a", zeros())
         rig.dm.resume("a")
         rig.dm.load("a", [line(0, MIB, "linear", f"{words(disk)} 1")])
-        assert refused(lambda: rig.dm.resume("a")) == "EINVAL"
+        assert refused(lambda: rig.kernel.call(Request(abi.DEV_SUSPEND, "a"))) == "EINVAL"
         device = rig.dm.info(name="a", table=True)
         assert device is not None
         assert (device.suspended, device.has_live, device.has_inactive) == (True, True, False)
         assert device.table == tuple(zeros())
         rig.dm.resume("a")
+        rig.dm.load("a", [line(0, MIB, "linear", f"{words(disk)} 1")])
+        assert refused(lambda: rig.dm.resume("a")) == "EINVAL"
+        device = rig.dm.info(name="a")
+        assert device is not None
+        assert not device.suspended
+
+    def test_a_failed_resume_of_what_the_caller_suspended_leaves_it_suspended(self, rig: Rig) -> None:
+        disk = rig.disk(1)
+        rig.dm.create("a")
+        rig.dm.load("a", zeros())
+        rig.dm.resume("a")
+        rig.dm.load("a", [line(0, MIB, "linear", f"{words(disk)} 1")])
+        rig.dm.suspend("a")
+        assert refused(lambda: rig.dm.resume("a")) == "EINVAL"
+        device = rig.dm.info(name="a")
+        assert device is not None
+        assert device.suspended
+        assert not rig.dm.resume("a").suspended
+        assert rig.dm.table("a") == tuple(zeros())
 
     def test_linear_and_striped_print_numbers(self, rig: Rig) -> None:
         one, two = rig.disk(4), rig.disk(4)

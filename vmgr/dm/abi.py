@@ -120,6 +120,30 @@ def flag_names(flags: int) -> tuple[str, ...]:
     return tuple(names)
 
 
+# -- flags for udev's rules -------------------------------------------------------------------------
+# In the high half of event_nr, above the cookie; the kernel passes both on as DM_COOKIE.
+
+UDEV_SHIFT = 16
+UDEV_DISABLE_DM_RULES = 0x0001
+"""Leave ``/dev/mapper`` alone: the caller makes the nodes."""
+UDEV_DISABLE_SUBSYSTEM_RULES = 0x0002
+"""Leave ``/dev/VG`` alone."""
+UDEV_DISABLE_DISK_RULES = 0x0004
+"""Do not look for file systems, make no ``/dev/disk`` links."""
+UDEV_DISABLE_OTHER_RULES = 0x0008
+"""No rule of anyone else's either."""
+UDEV_LOW_PRIORITY = 0x0010
+"""Another device with the same label (a snapshot's origin) wins the ``/dev/disk`` link."""
+UDEV_DISABLE_LIBRARY_FALLBACK = 0x0020
+"""The caller will not make up for what the rules leave undone."""
+UDEV_PRIMARY_SOURCE = 0x0040
+"""The event comes from a command, not from a rescan."""
+UDEV_NOSCAN = 0x0100
+"""LVM's use of the first subsystem flag: there may be old signatures on it, do not scan."""
+
+UDEV_HIDDEN = UDEV_DISABLE_SUBSYSTEM_RULES | UDEV_DISABLE_DISK_RULES | UDEV_DISABLE_OTHER_RULES
+"""For helper devices: nothing but the node in ``/dev/mapper``."""
+
 # -- the ioctls -------------------------------------------------------------------------------------
 
 

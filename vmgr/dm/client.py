@@ -19,16 +19,15 @@ is still suspended, because opening a device may otherwise wait for ever.
 from __future__ import annotations
 
 import errno
-import os
 import time
 from typing import TYPE_CHECKING
 
-from vmgr.core.errors import AmbiguousName, InvalidName, KernelError
-from vmgr.core.table import LiveDevice
+from vmgr.core.errors import InvalidName, KernelError
 from vmgr.dm import abi, wire
 from vmgr.dm.address import Dev, DevId, by_name, by_number, by_uuid
 from vmgr.dm.failure import DmError, DmInUse, explain
 from vmgr.dm.kernel import IoctlKernel
+from vmgr.dm.query import DmReader, live_device
 from vmgr.dm.upkeep import Upkeep
 from vmgr.dm.wire import Reply, Request
 
@@ -36,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-    from vmgr.core.table import KernelLine
-    from vmgr.dm.abi import Command, Version
+    from vmgr.core.table import KernelLine, LiveDevice
+    from vmgr.dm.abi import Command
     from vmgr.dm.kernel import Kernel
     from vmgr.dm.nodes import Nodes
     from vmgr.dm.udev import Udev
@@ -47,13 +46,9 @@ __all__ = ["Dev", "DevId", "DmClient", "Transaction", "by_name", "by_number", "b
 RETRY_PAUSE = 0.2
 """Seconds between attempts to remove a busy device, libdevmapper's ``DM_RETRY_USLEEP_DELAY``."""
 
-_GONE = errno.ENXIO
-_HIDDEN = 0x0E  # vmgr.dm.udev.HIDDEN, without importing it for a listing
-_NOSCAN = 0x0100
 
-
-class DmClient:
-    """Commands to one kernel, nodes in one device directory.
+class DmClient(DmReader):
+    """Commands to one kernel, nodes in one device directory. For one thread: others make their own.
 
     ``udev`` None: the client makes the nodes itself and tells udev's rules, if any run, to keep out.
     ``nodes`` None: they are made below ``dev_dir``. ``warn`` is given one sentence when something
@@ -69,7 +64,7 @@ class DmClient:
         nodes: Nodes | None = None,
         warn: Callable[[str], None] | None = None,
     ) -> None:
-        self.kernel = kernel
+        super().__init__(kernel)
         self.dev_dir = dev_dir
         self.warnings: list[str] = []
         """What was said to ``warn``, all of it."""
@@ -106,79 +101,6 @@ class DmClient:
             if close is not None:
                 close()
 
-    # -- asking --------------------------------------------------------------------------------------
-
-    def version(self) -> Version:
-        """The version of the kernel's interface. Raises :class:`vmgr.dm.failure.NoDeviceMapper`."""
-        return self.kernel.version
-
-    def targets(self) -> dict[str, Version]:
-        """The targets that the kernel has loaded, with their versions."""
-        return dict(wire.unpack_versions(self.kernel.call(Request(abi.LIST_VERSIONS)).data))
-
-    def target_version(self, target: str) -> Version | None:
-        """The version of one target, its module loaded if need be; None when the kernel has none of that name."""
-        if self.kernel.version < abi.GET_TARGET_VERSION.since:
-            return self.targets().get(target)
-        try:
-            reply = self.kernel.call(Request(abi.GET_TARGET_VERSION, name=target))
-        except DmError as e:
-            if e.errno in (errno.EINVAL, errno.ENXIO, errno.ENOENT):
-                return None
-            raise
-        found = wire.unpack_versions(reply.data)
-        return found[0][1] if found else None
-
-    def names(self) -> tuple[wire.NameEntry, ...]:
-        """Every device in the kernel's list, in its order, with no more than the list tells."""
-        version = self.kernel.version
-        flags = abi.UUID if version >= abi.NAME_LIST_UUID_SINCE else 0
-        return wire.unpack_names(self.kernel.call(Request(abi.LIST_DEVICES, flags=flags)).data, version)
-
-    def devices(self, *, prefix: str = "", tables: bool = False, status: bool = False) -> tuple[LiveDevice, ...]:
-        """Every device whose UUID starts with ``prefix``, in the kernel's order.
-
-        A device that goes away meanwhile is left out.
-        """
-        devices = []
-        for _, name, _, uuid in self.names():
-            if prefix and uuid is not None and not uuid.startswith(prefix):
-                continue
-            device = self._look("" if uuid else name, uuid or "", 0, tables, status)
-            if device is not None and device.uuid.startswith(prefix):
-                devices.append(device)
-        return tuple(devices)
-
-    def info(
-        self,
-        *,
-        name: str = "",
-        uuid: str = "",
-        major_minor: tuple[int, int] | None = None,
-        table: bool = False,
-        status: bool = False,
-    ) -> LiveDevice | None:
-        """One device, asked for by one of its names; None when there is none such."""
-        if sum((bool(name), bool(uuid), major_minor is not None)) != 1:
-            raise ValueError("give one of name, uuid and major_minor")
-        dev = abi.dev_number(*major_minor) if major_minor is not None else 0
-        return self._look(name, uuid, dev, table, status)
-
-    def table(self, dev: Dev, *, inactive: bool = False) -> tuple[KernelLine, ...]:
-        """The live table, or the one that waits for a resume; empty when there is none."""
-        reply = self._query(dev, abi.TABLE_STATUS, abi.STATUS_TABLE, inactive)
-        return wire.unpack_status(reply.data, reply.target_count) if reply.data else ()
-
-    def status(self, dev: Dev, *, flush: bool = False) -> tuple[KernelLine, ...]:
-        """The status lines of the live table. ``flush`` lets a target commit first (thin pools), which can wait."""
-        reply = self._query(dev, abi.TABLE_STATUS, 0 if flush else self._noflush())
-        return wire.unpack_status(reply.data, reply.target_count) if reply.data else ()
-
-    def deps(self, dev: Dev, *, inactive: bool = False) -> tuple[tuple[int, int], ...]:
-        """The (major, minor) of what the live (or the waiting) table refers to, in the kernel's order."""
-        reply = self._query(dev, abi.TABLE_DEPS, 0, inactive)
-        return tuple(abi.major_minor(number) for number in wire.unpack_deps(reply.data))
-
     # -- changing ------------------------------------------------------------------------------------
 
     def create(self, name: str, uuid: str = "", *, numbers: tuple[int, int] | None = None) -> LiveDevice:
@@ -190,7 +112,7 @@ class DmClient:
         flags, dev = 0, 0
         if numbers is not None:
             flags, dev = abi.PERSISTENT_DEV, abi.dev_number(*numbers)
-        return _live(self.kernel.call(Request(abi.DEV_CREATE, name=name, uuid=uuid, dev=dev, flags=flags)))
+        return live_device(self.kernel.call(Request(abi.DEV_CREATE, name=name, uuid=uuid, dev=dev, flags=flags)))
 
     def load(self, dev: Dev, lines: Sequence[KernelLine], *, read_only: bool = False) -> None:
         """Load a table into the inactive slot, where it replaces any that waits there; a resume makes it live."""
@@ -216,7 +138,7 @@ class DmClient:
         flags = abi.SUSPEND | (0 if flush else self._noflush()) | (0 if freeze else abi.SKIP_LOCKFS)
         reply = self._command(dev, abi.DEV_SUSPEND, flags)
         self._suspended.add(reply.dev)
-        return _live(reply)
+        return live_device(reply)
 
     def resume(
         self,
@@ -238,9 +160,13 @@ class DmClient:
         sectors, None for the kernel's choice; ``read_ahead_at_least``: only raise it. ``flush`` and ``freeze``
         are for the suspend that the kernel does by itself to swap tables under a running device.
         """
-        udev_flags |= (_HIDDEN if hidden else 0) | (_NOSCAN if noscan else 0)
+        udev_flags |= (abi.UDEV_HIDDEN if hidden else 0) | (abi.UDEV_NOSCAN if noscan else 0)
         flags = (0 if flush else self._noflush()) | (0 if freeze else abi.SKIP_LOCKFS)
-        reply = self._eventful(dev, abi.DEV_SUSPEND, udev_flags, flags)
+        try:
+            reply = self._eventful(dev, abi.DEV_SUSPEND, udev_flags, flags)
+        except DmError:
+            self._reopen(dev, udev_flags)
+            raise
         self._suspended.discard(reply.dev)
         if reply.flags & abi.ACTIVE_PRESENT:
             # Without a table there is nothing to open: no node, as with udev.
@@ -250,7 +176,7 @@ class DmClient:
             if read_ahead is not None:
                 self._upkeep.want_read_ahead(abi.major_minor(reply.dev), read_ahead, read_ahead_at_least)
         self._settle()
-        return _live(reply)
+        return live_device(reply)
 
     def show(self, dev: Dev, *, link: tuple[str, str] | None = None) -> None:
         """End what ``noscan`` began: udev's rules may look into the device now, and ``link`` leads to it."""
@@ -283,7 +209,7 @@ class DmClient:
         reply = self._eventful(
             by_name(old.name),
             abi.DEV_RENAME,
-            udev_flags | (_HIDDEN if hidden else 0),
+            udev_flags | (abi.UDEV_HIDDEN if hidden else 0),
             data=wire.pack_text(new_name),
         )
         self._upkeep.touch(old.name)
@@ -294,9 +220,8 @@ class DmClient:
         if new_link is not None:
             self._upkeep.want_link(new_link, new_name)
         self._settle()
-        return _live(
-            reply._replace(name=new_name, uuid=old.uuid)
-        )  # the kernel's reply has the old name and no UUID
+        # The kernel's reply has the old name and no UUID.
+        return live_device(reply._replace(name=new_name, uuid=old.uuid))
 
     def set_uuid(self, dev: Dev, uuid: str) -> None:
         """Give a UUID to a device that has none; one that is there cannot be changed."""
@@ -341,28 +266,6 @@ class DmClient:
         reply = self._command(dev, abi.TARGET_MSG, data=wire.pack_message(sector, text))
         return wire.unpack_text(reply.data) if reply.flags & abi.DATA_OUT else ""
 
-    def wait(self, dev: Dev, event_nr: int, *, timeout: float | None = None) -> LiveDevice | None:
-        """Wait until a device's event number is no longer ``event_nr``; the device as it is then.
-
-        With a ``timeout`` in seconds, None when it passes. Raises :class:`vmgr.dm.failure.DmNotFound` when
-        the device is removed.
-        """
-        address = self._address(dev)
-        if timeout is None:
-            self._command(address, abi.DEV_WAIT, self._noflush(), event_nr=event_nr)
-            return _live(self._command(address, abi.DEV_STATUS))
-        deadline = time.monotonic() + timeout
-        while True:
-            # Armed before it is looked at, so that an event in between ends the poll at once.
-            self.kernel.call(Request(abi.DEV_ARM_POLL))
-            device = _live(self._command(address, abi.DEV_STATUS))
-            if device.event_nr != event_nr:
-                return device
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                return None
-            self.kernel.poll(remaining)
-
     # -- grouping ------------------------------------------------------------------------------------
 
     def transaction(self) -> Transaction:
@@ -406,53 +309,6 @@ class DmClient:
                 raise
             self.warn(e.message)
 
-    def _noflush(self) -> int:
-        return abi.NOFLUSH if self.kernel.version >= (4, 12, 0) else 0
-
-    def _address(self, dev: Dev) -> DevId:
-        if isinstance(dev, DevId):
-            return dev
-        if isinstance(dev, LiveDevice):
-            return by_uuid(dev.uuid) if dev.uuid else by_name(dev.name)
-        return self._search(dev)
-
-    def _search(self, text: str) -> DevId:
-        """The device that a plain string means."""
-        raw = len(os.fsencode(text))
-        as_uuid = self._ask(Request(abi.DEV_STATUS, uuid=text)) if raw <= 128 else None
-        as_name = self._ask(Request(abi.DEV_STATUS, name=text)) if raw <= 127 else None
-        if as_uuid and as_name and as_uuid.dev != as_name.dev:
-            raise AmbiguousName(
-                f"{text!r} is the UUID of the device {as_uuid.name!r} and the name of another",
-                hint="say which is meant: by_uuid() or by_name()",
-            )
-        return by_uuid(text) if as_uuid or raw > 127 else by_name(text)
-
-    def _request(self, dev: Dev, command: Command, flags: int) -> Request:
-        uuid, name, numbers = self._address(dev)
-        number = abi.dev_number(*numbers) if numbers is not None else 0
-        if not (uuid or name or number):
-            raise InvalidName("no device was named")
-        return Request(command, name, uuid, number, flags)
-
-    def _command(
-        self,
-        dev: Dev,
-        command: Command,
-        flags: int = 0,
-        *,
-        event_nr: int = 0,
-        target_count: int = 0,
-        data: bytes = b"",
-    ) -> Reply:
-        request = self._request(dev, command, flags)
-        if event_nr or target_count or data:
-            request = request._replace(event_nr=event_nr, target_count=target_count, data=data)
-        return self.kernel.call(request)
-
-    def _query(self, dev: Dev, command: Command, flags: int, inactive: bool = False) -> Reply:
-        return self._command(dev, command, flags | (abi.QUERY_INACTIVE_TABLE if inactive else 0))
-
     def _eventful(self, dev: Dev, command: Command, udev_flags: int, flags: int = 0, data: bytes = b"") -> Reply:
         """A command that makes udev act: announced before, and taken back if no event came of it."""
         request = self._request(dev, command, flags)
@@ -473,33 +329,20 @@ class DmClient:
             cookie.retract()
         return reply
 
-    def _ask(self, request: Request) -> Reply | None:
-        """The reply, or None when there is no such device."""
-        try:
-            return self.kernel.call(request)
-        except DmError as e:
-            if e.errno == _GONE:
-                return None
-            raise
+    def _reopen(self, dev: Dev, udev_flags: int) -> None:
+        """After a refused resume: let a device go on with its old table.
 
-    def _look(self, name: str, uuid: str, dev: int, table: bool, status: bool) -> LiveDevice | None:
-        if not (table or status):
-            reply = self._ask(Request(abi.DEV_STATUS, name, uuid, dev))
-            return None if reply is None else _live(reply)
-        table_lines = status_lines = None
-        reply = None
-        if status:
-            reply = self._ask(Request(abi.TABLE_STATUS, name, uuid, dev, self._noflush()))
-            if reply is None:
-                return None
-            status_lines = _lines(reply)
-        if table:
-            reply = self._ask(Request(abi.TABLE_STATUS, name, uuid, dev, abi.STATUS_TABLE))
-            if reply is None:
-                return None
-            table_lines = _lines(reply)
-        assert reply is not None
-        return _live(reply, table_lines, status_lines)
+        The kernel suspends a running device to swap its table, drops a table that proves unfit, and leaves the
+        device suspended. One that the caller had suspended stays so: the caller knows what else is.
+        """
+        reply = self._ask(self._request(dev, abi.DEV_STATUS, 0))
+        if reply is None or reply.dev in self._suspended or not reply.flags & abi.SUSPEND:
+            return
+        if reply.flags & abi.ACTIVE_PRESENT:
+            try:
+                self._eventful(dev, abi.DEV_SUSPEND, udev_flags)
+            except DmError as e:
+                self.warn(f"{e.message}; it is left suspended")
 
     def _say_who(self, error: DmInUse, dev: int) -> None:
         """Add to an error who keeps the device busy."""
@@ -538,30 +381,3 @@ class Transaction:
 def _check_name(name: str) -> None:
     if not name or "/" in name:
         raise InvalidName(f"invalid device name {name!r}", hint="a device-mapper name is not empty and has no '/'")
-
-
-def _lines(reply: Reply) -> tuple[KernelLine, ...]:
-    return wire.unpack_status(reply.data, reply.target_count) if reply.data else ()
-
-
-def _live(
-    reply: Reply,
-    table: tuple[KernelLine, ...] | None = None,
-    status: tuple[KernelLine, ...] | None = None,
-) -> LiveDevice:
-    flags = reply.flags
-    major, minor = abi.major_minor(reply.dev)
-    return LiveDevice(
-        reply.name,
-        reply.uuid,
-        major,
-        minor,
-        reply.open_count,
-        bool(flags & abi.SUSPEND),
-        bool(flags & abi.READONLY),
-        bool(flags & abi.ACTIVE_PRESENT),
-        bool(flags & abi.INACTIVE_PRESENT),
-        reply.event_nr,
-        table,
-        status,
-    )

@@ -127,7 +127,11 @@ _MEANINGS: dict[tuple[str, int], _Meaning] = {
     ("load", _e.ELOOP): (DmError, "its table refers to itself", ""),
     ("load", _e.ENOMEM): (DmError, "the kernel has no memory for that table", ""),
     ("load", _e.EROFS): (DmError, _TABLE_READ_ONLY, "load the table read-only"),
-    ("resume", _e.EINVAL): (DmError, "it has no table that could become live", _LOG),
+    ("resume", _e.EINVAL): (
+        DmError,
+        "it has no table, or the one that was loaded does not fit the devices below it",
+        _LOG,
+    ),
     ("message", _e.EINVAL): (DmError, "the target does not take it, or no target is at that sector", _LOG),
     ("message", _e.ENODATA): (DmError, "it has no live table", "resume it first"),
     ("target-version", _e.EINVAL): (

@@ -4,8 +4,8 @@ A cookie is a System V semaphore that udev's rules and vmgr share. Its key is ``
 bits. It starts at 1; each command that makes a uevent adds 1 and hands the low 16 bits to the
 kernel, which passes them on as ``DM_COOKIE``; the rule file ``95-dm-notify.rules`` runs
 ``dmsetup udevcomplete``, which subtracts 1. To wait is to subtract the first 1 and wait
-for zero. The high 16 bits tell the rules what to leave alone. All of this is as libdevmapper
-does it (``libdm/libdm-common.c``, ``libdm/libdevmapper.h``), because the same rules answer.
+for zero. The high 16 bits (``abi.UDEV_*``) tell the rules what to leave alone. All of this is as
+libdevmapper does it (``libdm/libdm-common.c``, ``libdm/libdevmapper.h``), because the same rules answer.
 """
 
 from __future__ import annotations
@@ -16,33 +16,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from vmgr.core.errors import KernelError, UdevTimeout
+from vmgr.dm import abi
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-# -- flags for the rules ----------------------------------------------------------------------------
-
-DISABLE_DM_RULES = 0x0001
-"""Leave ``/dev/mapper`` alone: the caller makes the nodes."""
-DISABLE_SUBSYSTEM_RULES = 0x0002
-"""Leave ``/dev/VG`` alone."""
-DISABLE_DISK_RULES = 0x0004
-"""Do not look for file systems, make no ``/dev/disk`` links."""
-DISABLE_OTHER_RULES = 0x0008
-"""No rule of anyone else's either."""
-LOW_PRIORITY = 0x0010
-"""Another device with the same label (a snapshot's origin) wins the ``/dev/disk`` link."""
-DISABLE_LIBRARY_FALLBACK = 0x0020
-"""The caller will not make up for what the rules leave undone."""
-PRIMARY_SOURCE = 0x0040
-"""The event comes from a command, not from a rescan."""
-SUBSYSTEM_FLAG0 = 0x0100
-"""To LVM's rules: do not scan, there may be old signatures on it ("noscan")."""
-
-HIDDEN = DISABLE_SUBSYSTEM_RULES | DISABLE_DISK_RULES | DISABLE_OTHER_RULES
-"""For helper devices: nothing but the node in ``/dev/mapper``."""
-
-FLAGS_SHIFT = 16
 
 # -- semaphores -------------------------------------------------------------------------------------
 
@@ -74,7 +51,7 @@ class Cookie:
     @property
     def value(self) -> int:
         """The whole key, as ``dmsetup udevcookies`` prints it."""
-        return MAGIC << FLAGS_SHIFT | self.base
+        return MAGIC << abi.UDEV_SHIFT | self.base
 
     def announce(self) -> None:
         """Add 1: a command is about to make a uevent."""
@@ -221,7 +198,7 @@ class Udev:
             base = int.from_bytes(os.urandom(2), "little")
             if not base:
                 continue  # 0 means "no cookie" to the kernel
-            semid = self._semaphores.create(MAGIC << FLAGS_SHIFT | base)
+            semid = self._semaphores.create(MAGIC << abi.UDEV_SHIFT | base)
             if semid is not None:
                 # A new semaphore is 0 on Linux; adding 1 spares the union that SETVAL takes by value.
                 self._semaphores.add(semid, 1)

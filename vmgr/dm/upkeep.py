@@ -66,14 +66,12 @@ class Upkeep:
 
     def announce(self, flags: int) -> tuple[int, Cookie | None]:
         """The number that goes with a command as its ``event_nr``, and the cookie that was raised for it."""
-        from vmgr.dm import udev
-
         self.prepare()
-        flags |= udev.PRIMARY_SOURCE
+        flags |= abi.UDEV_PRIMARY_SOURCE
         if self._udev is None:
             # Should a udev run all the same, it must not take away what is made here.
-            flags |= udev.DISABLE_DM_RULES | udev.DISABLE_SUBSYSTEM_RULES
-            return flags << udev.FLAGS_SHIFT, None
+            flags |= abi.UDEV_DISABLE_DM_RULES | abi.UDEV_DISABLE_SUBSYSTEM_RULES
+            return flags << abi.UDEV_SHIFT, None
         try:
             if self._cookie is None:
                 self._cookie = self._udev.new_cookie()
@@ -81,8 +79,8 @@ class Upkeep:
         except KernelError as e:
             # A resume must not fail for want of a semaphore: udev acts, and nobody waits for it.
             self._client.warn(f"{e.message}; not waiting for udev")
-            return flags << udev.FLAGS_SHIFT, None
-        return flags << udev.FLAGS_SHIFT | self._cookie.base, self._cookie
+            return flags << abi.UDEV_SHIFT, None
+        return flags << abi.UDEV_SHIFT | self._cookie.base, self._cookie
 
     def touch(self, name: str) -> None:
         """The device ``name`` came, changed or went."""

@@ -1,0 +1,230 @@
+"""Asking the device mapper, without changing anything.
+
+:class:`DmReader` is what a listing needs; :class:`vmgr.dm.client.DmClient` adds the commands that change.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from typing import TYPE_CHECKING
+
+from vmgr.core.errors import AmbiguousName, InvalidName
+from vmgr.core.table import LiveDevice
+from vmgr.dm import abi, wire
+from vmgr.dm.address import Dev, DevId, by_name, by_uuid
+from vmgr.dm.failure import DmError
+from vmgr.dm.wire import Reply, Request
+
+if TYPE_CHECKING:
+    from vmgr.core.table import KernelLine
+    from vmgr.dm.abi import Command, Version
+    from vmgr.dm.kernel import Kernel
+
+_GONE = errno.ENXIO
+
+
+class DmReader:
+    """Questions to one kernel."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+
+    def version(self) -> Version:
+        """The version of the kernel's interface. Raises :class:`vmgr.dm.failure.NoDeviceMapper`."""
+        return self.kernel.version
+
+    def targets(self) -> dict[str, Version]:
+        """The targets that the kernel has loaded, with their versions."""
+        return dict(wire.unpack_versions(self.kernel.call(Request(abi.LIST_VERSIONS)).data))
+
+    def target_version(self, target: str) -> Version | None:
+        """The version of one target, its module loaded if need be; None when the kernel has none of that name."""
+        if self.kernel.version < abi.GET_TARGET_VERSION.since:
+            return self.targets().get(target)
+        try:
+            reply = self.kernel.call(Request(abi.GET_TARGET_VERSION, name=target))
+        except DmError as e:
+            if e.errno in (errno.EINVAL, errno.ENXIO, errno.ENOENT):
+                return None
+            raise
+        found = wire.unpack_versions(reply.data)
+        return found[0][1] if found else None
+
+    def names(self) -> tuple[wire.NameEntry, ...]:
+        """Every device in the kernel's list, in its order, with no more than the list tells."""
+        version = self.kernel.version
+        flags = abi.UUID if version >= abi.NAME_LIST_UUID_SINCE else 0
+        return wire.unpack_names(self.kernel.call(Request(abi.LIST_DEVICES, flags=flags)).data, version)
+
+    def devices(self, *, prefix: str = "", tables: bool = False, status: bool = False) -> tuple[LiveDevice, ...]:
+        """Every device whose UUID starts with ``prefix``, in the kernel's order.
+
+        A device that goes away meanwhile is left out.
+        """
+        devices = []
+        for _, name, _, uuid in self.names():
+            if prefix and uuid is not None and not uuid.startswith(prefix):
+                continue
+            device = self._look("" if uuid else name, uuid or "", 0, tables, status)
+            if device is not None and device.uuid.startswith(prefix):
+                devices.append(device)
+        return tuple(devices)
+
+    def info(
+        self,
+        *,
+        name: str = "",
+        uuid: str = "",
+        major_minor: tuple[int, int] | None = None,
+        table: bool = False,
+        status: bool = False,
+    ) -> LiveDevice | None:
+        """One device, asked for by one of its names; None when there is none such."""
+        if sum((bool(name), bool(uuid), major_minor is not None)) != 1:
+            raise ValueError("give one of name, uuid and major_minor")
+        dev = abi.dev_number(*major_minor) if major_minor is not None else 0
+        return self._look(name, uuid, dev, table, status)
+
+    def table(self, dev: Dev, *, inactive: bool = False) -> tuple[KernelLine, ...]:
+        """The live table, or the one that waits for a resume; empty when there is none."""
+        reply = self._query(dev, abi.TABLE_STATUS, abi.STATUS_TABLE, inactive)
+        return wire.unpack_status(reply.data, reply.target_count) if reply.data else ()
+
+    def status(self, dev: Dev, *, flush: bool = False) -> tuple[KernelLine, ...]:
+        """The status lines of the live table. ``flush`` lets a target commit first (thin pools), which can wait."""
+        reply = self._query(dev, abi.TABLE_STATUS, 0 if flush else self._noflush())
+        return wire.unpack_status(reply.data, reply.target_count) if reply.data else ()
+
+    def deps(self, dev: Dev, *, inactive: bool = False) -> tuple[tuple[int, int], ...]:
+        """The (major, minor) of what the live (or the waiting) table refers to, in the kernel's order."""
+        reply = self._query(dev, abi.TABLE_DEPS, 0, inactive)
+        return tuple(abi.major_minor(number) for number in wire.unpack_deps(reply.data))
+
+    def wait(self, dev: Dev, event_nr: int, *, timeout: float | None = None) -> LiveDevice | None:
+        """Wait until a device's event number is no longer ``event_nr``; the device as it is then.
+
+        With a ``timeout`` in seconds, None when it passes. Raises :class:`vmgr.dm.failure.DmNotFound` when
+        the device is removed.
+        """
+        address = self._address(dev)
+        if timeout is None:
+            self._command(address, abi.DEV_WAIT, self._noflush(), event_nr=event_nr)
+            return live_device(self._command(address, abi.DEV_STATUS))
+        deadline = time.monotonic() + timeout
+        while True:
+            # Armed before it is looked at, so that an event in between ends the poll at once.
+            self.kernel.call(Request(abi.DEV_ARM_POLL))
+            device = live_device(self._command(address, abi.DEV_STATUS))
+            if device.event_nr != event_nr:
+                return device
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return None
+            self.kernel.poll(remaining)
+
+    # -- inside --------------------------------------------------------------------------------------
+
+    def _noflush(self) -> int:
+        return abi.NOFLUSH if self.kernel.version >= (4, 12, 0) else 0
+
+    def _address(self, dev: Dev) -> DevId:
+        if isinstance(dev, DevId):
+            return dev
+        if isinstance(dev, LiveDevice):
+            return by_uuid(dev.uuid) if dev.uuid else by_name(dev.name)
+        return self._search(dev)
+
+    def _search(self, text: str) -> DevId:
+        """The device that a plain string means."""
+        raw = len(os.fsencode(text))
+        as_uuid = self._ask(Request(abi.DEV_STATUS, uuid=text)) if raw <= 128 else None
+        as_name = self._ask(Request(abi.DEV_STATUS, name=text)) if raw <= 127 else None
+        if as_uuid and as_name and as_uuid.dev != as_name.dev:
+            raise AmbiguousName(
+                f"{text!r} is the UUID of the device {as_uuid.name!r} and the name of another",
+                hint="say which is meant: by_uuid() or by_name()",
+            )
+        return by_uuid(text) if as_uuid or raw > 127 else by_name(text)
+
+    def _request(self, dev: Dev, command: Command, flags: int) -> Request:
+        uuid, name, numbers = self._address(dev)
+        number = abi.dev_number(*numbers) if numbers is not None else 0
+        if not (uuid or name or number):
+            raise InvalidName("no device was named")
+        return Request(command, name, uuid, number, flags)
+
+    def _command(
+        self,
+        dev: Dev,
+        command: Command,
+        flags: int = 0,
+        *,
+        event_nr: int = 0,
+        target_count: int = 0,
+        data: bytes = b"",
+    ) -> Reply:
+        request = self._request(dev, command, flags)
+        if event_nr or target_count or data:
+            request = request._replace(event_nr=event_nr, target_count=target_count, data=data)
+        return self.kernel.call(request)
+
+    def _query(self, dev: Dev, command: Command, flags: int, inactive: bool = False) -> Reply:
+        return self._command(dev, command, flags | (abi.QUERY_INACTIVE_TABLE if inactive else 0))
+
+    def _ask(self, request: Request) -> Reply | None:
+        """The reply, or None when there is no such device."""
+        try:
+            return self.kernel.call(request)
+        except DmError as e:
+            if e.errno == _GONE:
+                return None
+            raise
+
+    def _look(self, name: str, uuid: str, dev: int, table: bool, status: bool) -> LiveDevice | None:
+        if not (table or status):
+            reply = self._ask(Request(abi.DEV_STATUS, name, uuid, dev))
+            return None if reply is None else live_device(reply)
+        table_lines = status_lines = None
+        reply = None
+        if status:
+            reply = self._ask(Request(abi.TABLE_STATUS, name, uuid, dev, self._noflush()))
+            if reply is None:
+                return None
+            status_lines = _lines(reply)
+        if table:
+            reply = self._ask(Request(abi.TABLE_STATUS, name, uuid, dev, abi.STATUS_TABLE))
+            if reply is None:
+                return None
+            table_lines = _lines(reply)
+        assert reply is not None
+        return live_device(reply, table_lines, status_lines)
+
+
+def _lines(reply: Reply) -> tuple[KernelLine, ...]:
+    return wire.unpack_status(reply.data, reply.target_count) if reply.data else ()
+
+
+def live_device(
+    reply: Reply,
+    table: tuple[KernelLine, ...] | None = None,
+    status: tuple[KernelLine, ...] | None = None,
+) -> LiveDevice:
+    """The value for a reply's header, with lines that were read apart."""
+    flags = reply.flags
+    major, minor = abi.major_minor(reply.dev)
+    return LiveDevice(
+        reply.name,
+        reply.uuid,
+        major,
+        minor,
+        reply.open_count,
+        bool(flags & abi.SUSPEND),
+        bool(flags & abi.READONLY),
+        bool(flags & abi.ACTIVE_PRESENT),
+        bool(flags & abi.INACTIVE_PRESENT),
+        reply.event_nr,
+        table,
+        status,
+    )
