@@ -1,0 +1,124 @@
+"""Changes attributes of volumes that leave their extents where they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from vmgr.core.change import Change
+from vmgr.core.errors import Refused
+from vmgr.core.operations.checks import (
+    changed_tags,
+    find_volume,
+    full_name,
+    require_changeable,
+    require_policy,
+    require_visible,
+    with_flag,
+)
+from vmgr.core.operations.create import READ_AHEAD_AUTO, require_numbers
+from vmgr.core.targets import NOTHING_LIVE
+from vmgr.core.validate import require_valid
+
+if TYPE_CHECKING:
+    from vmgr.core.hooks import Live
+    from vmgr.core.model import LogicalVolume, VolumeGroup
+    from vmgr.core.requests import ChangeVolume
+    from vmgr.core.targets import Targets
+
+NO_NUMBERS = (-1, -1)
+"""In a request, persistent numbers to be dropped (``lvchange -Mn``)."""
+
+
+def change_volume(
+    group: VolumeGroup, request: ChangeVolume, targets: Targets, *, live: Live = NOTHING_LIVE
+) -> Change:
+    """Change a volume's attributes.
+
+    ``read_ahead`` :data:`~vmgr.core.operations.create.READ_AHEAD_AUTO` is "auto"; numbers :data:`NO_NUMBERS` none.
+    As in LVM2, asking for what is already so raises :class:`Refused`; only a volume that is already
+    read-only or writable is refreshed instead, in case the kernel has it otherwise.
+    """
+    require_changeable(group)
+    volume = find_volume(group, request.lv)
+    require_visible(group, volume, "change")
+    targets.check_request(group, volume, request, live)
+    name = full_name(group, volume)
+    new, refresh, notes = _permission(volume, request, name)
+    new = _policy(new, request, name)
+    new = _read_ahead(new, request, name)
+    new = _numbers(new, request, name)
+    new = _flags(new, request, name)
+    new = evolve(new, tags=changed_tags(new.tags, request.add_tags, request.del_tags))
+    after = group.with_lv(new) if new != volume else group
+    require_valid(after, targets)
+    return Change(
+        before=group,
+        after=after,
+        refresh=(volume.id,) if refresh else (),
+        notes=notes,
+        done=(f"Logical volume {name} changed.",),
+    )
+
+
+def _permission(
+    volume: LogicalVolume, request: ChangeVolume, name: str
+) -> tuple[LogicalVolume, bool, tuple[str, ...]]:
+    if request.read_only is None:
+        return volume, False, ()
+    if request.read_only != volume.writable:
+        word = "read-only" if request.read_only else "writable"
+        return volume, True, (f"Logical volume {name} is already {word}.  Refreshing kernel state.",)
+    return evolve(volume, status=with_flag(volume.status, "WRITE", not request.read_only)), False, ()
+
+
+def _policy(volume: LogicalVolume, request: ChangeVolume, name: str) -> LogicalVolume:
+    if request.alloc is None:
+        return volume
+    require_policy(request.alloc)
+    if request.alloc == volume.alloc:
+        raise Refused(f"allocation policy of logical volume {name} is already {request.alloc}")
+    return evolve(volume, alloc=request.alloc)
+
+
+def _read_ahead(volume: LogicalVolume, request: ChangeVolume, name: str) -> LogicalVolume:
+    if request.read_ahead is None:
+        return volume
+    read_ahead = None if request.read_ahead == READ_AHEAD_AUTO else request.read_ahead
+    if read_ahead == volume.read_ahead:
+        raise Refused(f"read ahead is already {'auto' if read_ahead is None else read_ahead} for {name}")
+    return evolve(volume, read_ahead=read_ahead)
+
+
+def _numbers(volume: LogicalVolume, request: ChangeVolume, name: str) -> LogicalVolume:
+    if request.numbers is None:
+        return volume
+    if request.numbers == NO_NUMBERS:
+        if "FIXED_MINOR" not in volume.status:
+            raise Refused(f"minor number is already not persistent for {name}")
+        return evolve(volume, status=with_flag(volume.status, "FIXED_MINOR", False), major=None, minor=None)
+    major, minor = request.numbers
+    require_numbers(major, minor)
+    return evolve(volume, status=with_flag(volume.status, "FIXED_MINOR", True), major=major, minor=minor)
+
+
+def _flags(volume: LogicalVolume, request: ChangeVolume, name: str) -> LogicalVolume:
+    flags = volume.flags
+    if request.activation_skip is not None:
+        flags = _ordered(with_flag(flags, "ACTIVATION_SKIP", request.activation_skip))
+    if request.autoactivate is not None:
+        if request.autoactivate != ("NOAUTOACTIVATE" in flags):
+            word = "yes" if request.autoactivate else "no"
+            raise Refused(f"autoactivation of logical volume {name} is already {word}")
+        flags = _ordered(with_flag(flags, "NOAUTOACTIVATE", not request.autoactivate))
+    return evolve(volume, flags=flags)
+
+
+_FLAG_ORDER = ("WRITE_LOCKED", "ACTIVATION_SKIP", "NOAUTOACTIVATE", "ERROR_WHEN_FULL", "CACHE_VOL")
+
+
+def _ordered(flags: tuple[str, ...]) -> tuple[str, ...]:
+    """Flags in LVM2's order; unknown ones last, as they came."""
+    known = [flag for flag in _FLAG_ORDER if flag in flags]
+    return (*known, *(flag for flag in flags if flag not in _FLAG_ORDER))

@@ -1,0 +1,149 @@
+"""Makes volumes longer, and decides which way a resize goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from vmgr.core.allocate import DEFAULT_RULES, AllocationRules
+from vmgr.core.change import Change
+from vmgr.core.errors import Refused, UsageError
+from vmgr.core.operations.checks import (
+    find_volume,
+    full_name,
+    require_changeable,
+    require_policy,
+    require_unlocked,
+    require_visible,
+    with_built,
+)
+from vmgr.core.operations.placing import Where, first_areas, place
+from vmgr.core.operations.sizing import require_countable, size_for_change
+from vmgr.core.requests import ReduceVolume
+from vmgr.core.sizes import with_extents
+from vmgr.core.space import effective_policy
+from vmgr.core.targets import NOTHING_LIVE
+from vmgr.core.units import Extents
+from vmgr.core.validate import require_valid
+
+if TYPE_CHECKING:
+    from vmgr.core.hooks import Live
+    from vmgr.core.model import LogicalVolume, VolumeGroup
+    from vmgr.core.operations.sizing import Sized
+    from vmgr.core.requests import ExtendVolume, Stamp
+    from vmgr.core.targets import Targets
+
+
+def extend_volume(
+    group: VolumeGroup,
+    request: ExtendVolume,
+    targets: Targets,
+    stamp: Stamp,
+    *,
+    live: Live = NOTHING_LIVE,
+    rules: AllocationRules = DEFAULT_RULES,
+) -> Change:
+    """Make a volume longer.
+
+    A volume that has reached its target's limit stays as it is, and the change says so. Raises
+    :class:`Refused` where the new size is not larger, and :class:`NoSpace` with what would fit.
+    """
+    volume = _resizable(group, request, targets, live)
+    if request.size.sign == "-":
+        raise UsageError("a volume is not extended by a negative size", hint="use lvreduce")
+    sized = size_for_change(group, volume, request.size, request.pvs)
+    if sized.extents < volume.size:
+        raise Refused(
+            f"new size given ({sized.extents} extents) not larger than existing size ({volume.size} extents)",
+            hint="give a larger size, or a growth such as +1g; lvreduce makes a volume smaller",
+        )
+    return _extend(group, request, volume, sized, targets, stamp, rules)
+
+
+def resize_volume(
+    group: VolumeGroup,
+    request: ExtendVolume,
+    targets: Targets,
+    stamp: Stamp,
+    *,
+    live: Live = NOTHING_LIVE,
+    rules: AllocationRules = DEFAULT_RULES,
+) -> Change:
+    """Make a volume longer or shorter, whichever its new size is."""
+    from vmgr.core.operations.reduce import reduce_volume
+
+    if shrinks(group, request):
+        return reduce_volume(group, ReduceVolume(request.lv, request.size), targets, live=live)
+    return extend_volume(group, request, targets, stamp, live=live, rules=rules)
+
+
+def shrinks(group: VolumeGroup, request: ExtendVolume) -> bool:
+    """Whether a resize would make the volume shorter; for the question that goes before it."""
+    volume = find_volume(group, request.lv)
+    return size_for_change(group, volume, request.size, request.pvs).extents < volume.size
+
+
+def _resizable(group: VolumeGroup, request: ExtendVolume, targets: Targets, live: Live) -> LogicalVolume:
+    require_changeable(group)
+    require_policy(request.alloc)
+    volume = find_volume(group, request.lv)
+    require_visible(group, volume, "resize")
+    require_unlocked(group, volume, "resize")
+    targets.check_request(group, volume, request, live)
+    return volume
+
+
+def _extend(
+    group: VolumeGroup,
+    request: ExtendVolume,
+    volume: LogicalVolume,
+    sized: Sized,
+    targets: Targets,
+    stamp: Stamp,
+    rules: AllocationRules,
+) -> Change:
+    own = volume.size
+    notes = sized.notes
+    limit = targets.size_limit(group, volume)
+    if limit is not None and sized.extents > limit[0]:
+        notes += (limit[1],)
+        sized = evolve(sized, extents=max(limit[0], own))
+        if sized.extents == own:
+            return Change(group, group, notes=notes, done=(_done(group, volume),))
+    if sized.extents == own:
+        raise Refused(
+            f"new size ({own} extents) matches existing size ({own} extents)",
+            hint="give a larger size, or a growth such as +1g",
+        )
+    gain = evolve(sized, extents=Extents(int(sized.extents) - int(own)), notes=())
+    policy = effective_policy(group, request.alloc, volume.alloc)
+    where = Where(policy, request.pvs, rules, first_areas(volume))
+    placed = place(group, gain, lambda extents: targets.space_needed(group, request, extents), where, own=int(own))
+    require_countable(group, int(own) + int(placed.needs.extents))
+    built = targets.build_volumes(group, request, volume, placed.grant, stamp)
+    after = with_built(group, built, targets)
+    require_valid(after, targets)
+    new = after.lv_by_id[volume.id]
+    return Change(
+        before=group,
+        after=after,
+        zero=built.zero,
+        notes=notes + placed.notes + built.notes,
+        done=(size_changed(group, volume, new.size), _done(group, volume)),
+    )
+
+
+def size_changed(group: VolumeGroup, volume: LogicalVolume, new: Extents) -> str:
+    """What LVM2 says of a resize."""
+    name = full_name(group, volume)
+    if volume.size == new:
+        return f"Size of logical volume {name} unchanged from {with_extents(new, group.extent_size)}."
+    return (
+        f"Size of logical volume {name} changed from {with_extents(volume.size, group.extent_size)}"
+        f" to {with_extents(new, group.extent_size)}."
+    )
+
+
+def _done(group: VolumeGroup, volume: LogicalVolume) -> str:
+    return f"Logical volume {full_name(group, volume)} successfully resized."

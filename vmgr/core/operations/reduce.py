@@ -1,0 +1,113 @@
+"""Makes volumes shorter. What lies behind the new end is lost; asking first is up to the caller."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from vmgr.core.change import Change
+from vmgr.core.errors import Refused, UsageError
+from vmgr.core.operations.checks import (
+    find_volume,
+    full_name,
+    in_text_order,
+    require_changeable,
+    require_unlocked,
+    require_visible,
+    with_built,
+)
+from vmgr.core.operations.sizing import size_for_change
+from vmgr.core.targets import NOTHING_LIVE
+from vmgr.core.units import Extents
+from vmgr.core.validate import require_valid
+
+if TYPE_CHECKING:
+    from vmgr.core.hooks import Live
+    from vmgr.core.model import LogicalVolume, VolumeGroup
+    from vmgr.core.requests import ReduceVolume
+    from vmgr.core.targets import Targets
+
+
+def reduce_volume(
+    group: VolumeGroup, request: ReduceVolume, targets: Targets, *, live: Live = NOTHING_LIVE
+) -> Change:
+    """Make a volume shorter.
+
+    Where the new end falls between stripes, the volume keeps the whole of them. Raises :class:`Refused` where
+    the new size is not smaller or is nothing at all.
+    """
+    from vmgr.core.operations.extend import size_changed
+
+    require_changeable(group)
+    volume = find_volume(group, request.lv)
+    require_visible(group, volume, "resize")
+    require_unlocked(group, volume, "resize")
+    targets.check_request(group, volume, request, live)
+    if request.size.sign == "+":
+        raise UsageError("a volume is not reduced by a positive size", hint="use lvextend")
+    own = volume.size
+    sized = size_for_change(group, volume, request.size)
+    if sized.extents > own:
+        raise Refused(
+            f"new size given ({sized.extents} extents) not less than existing size ({own} extents)",
+            hint="give a smaller size, or a reduction such as -1g; lvextend makes a volume larger",
+        )
+    if sized.extents == own:
+        raise _same(own)
+    new, notes = _whole_stripes(volume, sized.extents)
+    if new == own:
+        raise _same(own)
+    after, more = _shortened(group, volume, new, targets)
+    require_valid(after, targets)
+    return Change(
+        before=group,
+        after=after,
+        notes=sized.notes + notes + more,
+        done=(
+            size_changed(group, volume, after.lv_by_id[volume.id].size),
+            f"Logical volume {full_name(group, volume)} successfully resized.",
+        ),
+    )
+
+
+def _same(own: Extents) -> Refused:
+    return Refused(
+        f"new size ({own} extents) matches existing size ({own} extents)",
+        hint="give a smaller size, or a reduction such as -1g",
+    )
+
+
+def _whole_stripes(volume: LogicalVolume, new: Extents) -> tuple[Extents, tuple[str, ...]]:
+    """The new length, rounded up so that the segment in which it ends keeps whole stripes."""
+    for segment in volume.segments:
+        if new <= segment.end:
+            kept = new - segment.start
+            step = segment.body.step
+            if int(kept) % step:
+                rounded = segment.start + kept.round_up(step)
+                note = f"Rounding size ({new} extents) up to stripe boundary size for segment ({rounded} extents)."
+                return rounded, (note,)
+            break
+    return new, ()
+
+
+def _shortened(
+    group: VolumeGroup, volume: LogicalVolume, new: Extents, targets: Targets
+) -> tuple[VolumeGroup, tuple[str, ...]]:
+    built = targets.reduce_volume(group, volume, new)
+    if built is not None:
+        return with_built(group, built, targets), built.notes
+    return in_text_order(group.with_lv(cut_volume(group, volume, new, targets))), ()
+
+
+def cut_volume(group: VolumeGroup, volume: LogicalVolume, new: Extents, targets: Targets) -> LogicalVolume:
+    """``volume`` with its segments cut to ``new`` extents. Raises :class:`Refused` if a target cannot be cut."""
+    kept = []
+    for segment in volume.segments:
+        if segment.end <= new:
+            kept.append(segment)
+        elif segment.start < new:
+            length = new - segment.start
+            kept.append(evolve(segment, length=length, body=targets.cut(group, segment, Extents(0), length)))
+    return evolve(volume, segments=tuple(kept))
