@@ -129,9 +129,10 @@ DECLARED = {
         one_of=((*PROPERTIES, "activate", "refresh", "monitor", "poll"),),
         exclusive=(("alloc", "contiguous"), ("activate", "refresh"), ("activationmode", "partial")),
         unsupported=(
-            "cachemode", "cachepolicy", "cachesettings", "compression", "deduplication", "detachprofile", "discards",
-            "errorwhenfull", "maxrecoveryrate", "metadataprofile", "minrecoveryrate", "rebuild", "resync",
-            "syncaction", "vdosettings", "writebehind", "writemostly", "zero/Z",
+            "cachemode", "cachepolicy", "cachesettings", "compression", "deduplication",
+            "detachprofile", "discards", "errorwhenfull", "maxrecoveryrate", "metadataprofile",
+            "minrecoveryrate", "rebuild", "resync", "syncaction", "vdosettings", "writebehind",
+            "writemostly", "zero/Z",
         ),
         from_plugins=True,
         changes=True,

@@ -1,4 +1,4 @@
-"""``lvconvert``: turn a volume into something else. What into, and how it is said, comes from the target plugins."""
+"""``lvconvert``: turn a volume into something else. What into, and how it is said, comes from target plugins."""
 
 from __future__ import annotations
 
@@ -72,14 +72,16 @@ DECLARED = {
             TYPE,
         ),
         unsupported=(
-            "cache/H", "cachedevice", "cachemetadataformat", "cachemode", "cachepolicy", "cachepool", "cachesettings",
-            "cachesize", "cachevol", "chunksize/c", "compression", "corelog", "deduplication", "discards",
-            "errorwhenfull", "merge", "mergemirrors", "mergesnapshot", "mergethin", "metadataprofile", "mirrorlog",
-            "mirrors/m", "originname", "poolmetadata", "poolmetadatasize", "poolmetadataspare", "raidintegrity",
-            "raidintegrityblocksize", "raidintegritymode", "readahead/r", "regionsize/R", "repair", "replace",
-            "snapshot/s", "split", "splitcache", "splitmirrors", "splitsnapshot", "startpoll", "stripes",
-            "stripesize/I", "swapmetadata", "thin/T", "thinpool", "trackchanges", "uncache", "usepolicies", "vdopool",
-            "vdosettings", "virtualsize/V", "zero/Z",
+            "cache/H", "cachedevice", "cachemetadataformat", "cachemode", "cachepolicy",
+            "cachepool", "cachesettings", "cachesize", "cachevol", "chunksize/c", "compression",
+            "corelog", "deduplication", "discards", "errorwhenfull", "merge", "mergemirrors",
+            "mergesnapshot", "mergethin", "metadataprofile", "mirrorlog", "mirrors/m",
+            "originname", "poolmetadata", "poolmetadatasize", "poolmetadataspare",
+            "raidintegrity", "raidintegrityblocksize", "raidintegritymode", "readahead/r",
+            "regionsize/R", "repair", "replace", "snapshot/s", "split", "splitcache",
+            "splitmirrors", "splitsnapshot", "startpoll", "stripes", "stripesize/I",
+            "swapmetadata", "thin/T", "thinpool", "trackchanges", "uncache", "usepolicies",
+            "vdopool", "vdosettings", "virtualsize/V", "zero/Z",
         ),
         from_plugins=True,
         changes=True,

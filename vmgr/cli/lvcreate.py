@@ -151,7 +151,7 @@ DECLARED = {
         run=run,
         arguments=(
             Argument("VG|VG/LV", "the group of the new volume, or the volume to start from", needed=False),
-            Argument("PV", "a physical volume to allocate from, as /dev/sdb:0-99, or @tag", needed=False, many=True),
+            Argument("PV", "a physical volume to allocate from, as /dev/sdb:0-99, or @tag", False, True),
         ),
         options=(
             ACTIVATE,
@@ -162,8 +162,8 @@ DECLARED = {
             Option(
                 "extents",
                 "extents",
-                "The size in extents, or a percentage: of the group (%VG), of its free space (%FREE), of that of the"
-                " PVs named (%PVS), or of the origin (%ORIGIN).",
+                "The size in extents, or a percentage: of the group (%VG), of its free space (%FREE), of that of"
+                " the PVs named (%PVS), or of the origin (%ORIGIN).",
                 "l",
                 sign="+",
                 metavar="Number[PERCENT]",
@@ -174,7 +174,7 @@ DECLARED = {
             METADATAPROFILE,
             MINOR,
             MONITOR,
-            Option("name", "text", "The new volume's name, or group/name; lvolN if it is left out.", "n", metavar="LV"),
+            Option("name", "text", "The new volume's name, or group/name; lvolN without it.", "n", metavar="LV"),
             NOUDEVSYNC,
             PERMISSION,
             PERSISTENT,
@@ -201,12 +201,13 @@ DECLARED = {
         ),
         exclusive=(("size", "extents"), ("alloc", "contiguous")),
         unsupported=(
-            "cache/H", "cachedevice", "cachemetadataformat", "cachemode", "cachepolicy", "cachepool", "cachesettings",
-            "cachesize", "cachevol", "chunksize/c", "compression", "corelog", "deduplication", "discards",
-            "errorwhenfull", "maxrecoveryrate", "minrecoveryrate", "mirrorlog", "mirrors/m", "nosync",
-            "poolmetadatasize", "poolmetadataspare", "raidintegrity", "raidintegrityblocksize", "raidintegritymode",
-            "regionsize/R", "snapshot/s", "stripes/i", "stripesize/I", "thin/T", "thinpool", "vdo", "vdopool",
-            "vdosettings", "virtualsize/V", "virtualoriginsize",
+            "cache/H", "cachedevice", "cachemetadataformat", "cachemode", "cachepolicy",
+            "cachepool", "cachesettings", "cachesize", "cachevol", "chunksize/c", "compression",
+            "corelog", "deduplication", "discards", "errorwhenfull", "maxrecoveryrate",
+            "minrecoveryrate", "mirrorlog", "mirrors/m", "nosync", "poolmetadatasize",
+            "poolmetadataspare", "raidintegrity", "raidintegrityblocksize", "raidintegritymode",
+            "regionsize/R", "snapshot/s", "stripes/i", "stripesize/I", "thin/T", "thinpool",
+            "vdo", "vdopool", "vdosettings", "virtualsize/V", "virtualoriginsize",
         ),
         from_plugins=True,
         changes=True,

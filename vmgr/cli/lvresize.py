@@ -61,8 +61,8 @@ def _sizes(sign: str, what: str) -> tuple[Option, ...]:
         Option(
             "extents",
             "extents",
-            f"The size in extents, {what}, or a percentage: of the group (%VG), of its free space (%FREE), of that of"
-            " the PVs named (%PVS), of the volume (%LV), or of its origin (%ORIGIN).",
+            f"The size in extents, {what}, or a percentage: of the group (%VG), of its free space (%FREE), of that"
+            " of the PVs named (%PVS), of the volume (%LV), or of its origin (%ORIGIN).",
             "l",
             sign=sign,
         ),

@@ -89,7 +89,7 @@ def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
     targets: Targets | None = None
     added: tuple[Option, ...] = ()
     if command.from_plugins:
-        targets, declared = _declared_by_plugins(command)
+        targets, declared = declared_by_plugins(command)
         added = plugin_options(command, declared)
     parsed = parse(command, (*command.options, *added, *COMMON), words)
     values = parsed.values
@@ -128,7 +128,7 @@ def _set_up(terminal: Terminal, values: Mapping[str, object]) -> None:
     )
 
 
-def _declared_by_plugins(command: Command) -> tuple[Targets, tuple[tuple[str, Option], ...]]:
+def declared_by_plugins(command: Command) -> tuple[Targets, tuple[tuple[str, Option], ...]]:
     from vmgr.cli.declare import from_spec
     from vmgr.registry import load_targets
 

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 COMMANDS = {
     "lvchange": "lvchange", "lvconvert": "lvconvert", "lvcreate": "lvcreate", "lvdisplay": "displays",
     "lvextend": "lvresize", "lvreduce": "lvresize", "lvremove": "lvremove", "lvrename": "lvrename",
-    "lvresize": "lvresize", "lvs": "reports", "lvscan": "scans", "plugins": "plugins", "pvchange": "pvchange",
-    "pvcreate": "pvcreate", "pvdisplay": "displays", "pvremove": "pvremove", "pvresize": "pvresize", "pvs": "reports",
-    "pvscan": "scans", "version": "version", "vgcfgbackup": "vgcfgbackup", "vgcfgrestore": "vgcfgrestore",
-    "vgchange": "vgchange", "vgck": "vgck", "vgcreate": "vgcreate", "vgdisplay": "displays", "vgextend": "vgextend",
-    "vgmknodes": "vgmknodes", "vgreduce": "vgreduce", "vgremove": "vgremove", "vgrename": "vgrename",
-    "vgs": "reports", "vgscan": "scans",
+    "lvresize": "lvresize", "lvs": "reports", "lvscan": "scans", "plugins": "plugins",
+    "pvchange": "pvchange", "pvcreate": "pvcreate", "pvdisplay": "displays", "pvremove": "pvremove",
+    "pvresize": "pvresize", "pvs": "reports", "pvscan": "scans", "version": "version",
+    "vgcfgbackup": "vgcfgbackup", "vgcfgrestore": "vgcfgrestore", "vgchange": "vgchange", "vgck": "vgck",
+    "vgcreate": "vgcreate", "vgdisplay": "displays", "vgextend": "vgextend", "vgmknodes": "vgmknodes",
+    "vgreduce": "vgreduce", "vgremove": "vgremove", "vgrename": "vgrename", "vgs": "reports", "vgscan": "scans",
 }  # fmt: skip
 """The module of this package that declares each command."""
 

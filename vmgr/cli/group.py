@@ -1,0 +1,188 @@
+"""The command line as click sees it: help, completion, and commands that are click commands of their own.
+
+A :class:`click.Command` is built from a declaration when it is asked for. Its arguments are parsed
+by :mod:`vmgr.cli.parse` all the same; click's parser only serves shell completion.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vmgr.cli.registry import COMMANDS, MOUNTED, load
+from vmgr.core.errors import EXIT_BAD_COMMAND_LINE, EXIT_FAILED, EXIT_OK
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vmgr.cli.declare import Command, Option
+
+CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+EPILOG = (
+    "Every command also runs through a link of its name. `vmgr COMMAND --help` tells about one, the man page"
+    " vmgr-COMMAND(8) more."
+)
+
+
+class DeclaredCommand(click.Command):
+    """A click command made from a declaration."""
+
+    def __init__(self, declared: Command, added: Sequence[Option] = ()) -> None:
+        from vmgr.cli.options_common import COMMON
+
+        self.declared = declared
+        params: list[click.Parameter] = [
+            click.Argument([f"argument{number}"], nargs=-1 if a.many else 1, required=False, metavar=a.usage)
+            for number, a in enumerate(declared.arguments)
+        ]
+        params += [_click_option(option) for option in (*declared.options, *added, *COMMON)]
+        super().__init__(
+            declared.name,
+            context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+            params=params,
+            help=declared.summary,
+            short_help=declared.summary,
+            add_help_option=False,
+            epilog=f"See vmgr-{declared.name}(8).",
+        )
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write all usage lines."""
+        for number, usage in enumerate(self.declared.usages):
+            formatter.write_usage(ctx.command_path, usage, prefix="Usage: " if not number else "       ")
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the arguments as they are, for vmgr's own parser; complete them as click does."""
+        if ctx.resilient_parsing:
+            return super().parse_args(ctx, args)
+        ctx.args = list(args)
+        return ctx.args
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command as :mod:`vmgr.cli.main` would."""
+        from vmgr.cli.main import main
+
+        ctx.exit(main([self.declared.name, *ctx.args]))
+
+
+def _click_option(option: Option) -> click.Option:
+    names = [f"--{option.name}"]
+    if option.short:
+        names.insert(0, f"-{option.short}")
+    names += [f"--{alias}" for alias in option.aliases]
+    settings: dict[str, Any] = {"help": option.help, "expose_value": False}
+    if option.kind == "flag":
+        settings["is_flag"] = True
+    elif option.kind == "count":
+        settings["count"] = True
+    else:
+        choices = ("y", "n") if option.kind == "yesno" else option.choices
+        settings["multiple"] = option.many
+        settings["metavar"] = option.value_name
+        settings["type"] = click.Choice(choices) if choices else click.STRING
+    return click.Option([*names, option.name.replace("-", "_")], **settings)
+
+
+class LazyGroup(click.Group):
+    """All commands; each is imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands, sorted."""
+        return sorted([*COMMANDS, *MOUNTED])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command called ``cmd_name``, or None."""
+        if cmd_name in COMMANDS:
+            declared = load(cmd_name)
+            return DeclaredCommand(declared, _added(declared))
+        if cmd_name in MOUNTED:
+            from importlib import import_module
+
+            module, _, name = MOUNTED[cmd_name].partition(":")
+            command = getattr(import_module(module), name)
+            assert isinstance(command, click.Command)
+            return command
+        return None
+
+
+def _added(declared: Command) -> tuple[Option, ...]:
+    """What plugins add; nothing where they cannot be loaded, as help must not fail for that."""
+    if not declared.from_plugins:
+        return ()
+    from vmgr.cli.declare import plugin_options
+    from vmgr.cli.main import declared_by_plugins
+    from vmgr.core.errors import VmgrError
+
+    try:
+        return plugin_options(declared, declared_by_plugins(declared)[1])
+    except VmgrError:
+        return ()
+
+
+@click.group(cls=LazyGroup, context_settings=CONTEXT, epilog=EPILOG)
+@click.version_option(package_name="vmgr", message="vmgr %(version)s")
+def cli() -> None:
+    """Manage logical volumes: LVM2's commands and on-disk format, with target plugins.
+
+    Physical volumes (pv...) are disks or partitions. Volume groups (vg...) pool them. Logical
+    volumes (lv...) are cut from a group and used like disks.
+    """
+
+
+def run(program: str, words: Sequence[str]) -> int:
+    """Run what needs click: help of the whole, completion, mounted commands. The exit status."""
+    from vmgr.core.errors import UsageError
+
+    arguments = list(words)
+    if arguments and arguments[0] in ("help", "-?", "--longhelp"):
+        arguments = [*arguments[1:2], "--help"]
+    status = EXIT_OK if arguments else EXIT_BAD_COMMAND_LINE
+    if not arguments:
+        arguments = ["--help"]
+    if "_VMGR_COMPLETE" in os.environ:
+        program = "vmgr"
+    try:
+        result = cli.main(arguments, prog_name=program, complete_var="_VMGR_COMPLETE", standalone_mode=False)
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except click.Abort:
+        return EXIT_FAILED
+    except click.UsageError as error:
+        name = error.ctx.command_path if error.ctx else program
+        raise UsageError(error.format_message().rstrip("."), hint=f"see `{name} --help`") from None
+    except click.ClickException as error:
+        raise UsageError(error.format_message().rstrip(".")) from None
+    except SystemExit as leaving:  # a mounted command's own status
+        return leaving.code if isinstance(leaving.code, int) else EXIT_OK if leaving.code is None else EXIT_FAILED
+    return result if isinstance(result, int) and result else status
+
+
+def show_help(declared: Command, added: Sequence[Option], *, long: bool) -> int:
+    """Print a command's help."""
+    command = DeclaredCommand(declared, added)
+    parent = click.Context(cli, info_name="vmgr")
+    context = click.Context(command, info_name=declared.name, parent=parent)
+    text = command.get_help(context)
+    if long:
+        text += "\n\n" + long_help(declared, added)
+    click.echo(text)
+    return EXIT_OK
+
+
+def long_help(declared: Command, added: Sequence[Option]) -> str:
+    """What ``--longhelp`` adds: arguments, options that exclude each other, and LVM2's that are not there."""
+    lines = ["Arguments:"] if declared.arguments else []
+    lines += [f"  {a.name}: {a.help}" for a in declared.arguments]
+    if declared.exclusive:
+        lines.append("Exclude each other:")
+        lines += ["  " + ", ".join(f"--{name}" for name in names) for names in declared.exclusive]
+    here = {option.name for option in added}
+    missing = [word.partition("/")[0] for word in declared.unsupported]
+    missing = [name for name in missing if name not in here]
+    if missing:
+        lines.append("Options of LVM2 that vmgr does not have:")
+        lines.append(click.wrap_text(", ".join(f"--{name}" for name in missing), 78, "  ", "  "))
+    return "\n".join(lines)

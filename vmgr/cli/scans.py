@@ -1,0 +1,90 @@
+"""``lvscan``, ``pvscan`` and ``vgscan``: one line for each thing that a scan finds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vmgr.cli.declare import Command, Option
+from vmgr.cli.options_report import IGNORE_LOCK, PARTIAL, READONLY, REPORTFORMAT
+from vmgr.core.errors import EXIT_OK
+
+if TYPE_CHECKING:
+    from vmgr.cli.application import Application
+    from vmgr.cli.invocation import Invocation
+
+
+def run(app: Application, invocation: Invocation) -> int:
+    """Print the lines."""
+    from vmgr.cli.reports import units
+    from vmgr.report import DisplayRequest, scan_lines
+
+    kind = invocation.command.name[:2]
+    config = app.config
+    request = DisplayRequest(
+        kind,
+        style="short" if invocation.flag("short") else "long",
+        all=invocation.flag("all"),
+        verbose=invocation.terminal.verbose,
+        units=units(invocation, config),
+        suffix=config.flag("global/suffix"),
+        dev_dir=config.dev_dir,
+    )
+    view = app.view()
+    live = app.live() if kind == "lv" else {}
+    invocation.terminal.data(scan_lines(request, view, live, app.targets))
+    if invocation.flag("mknodes"):
+        from vmgr.cli.output import conclude
+
+        return conclude(app, invocation, app.make_nodes())
+    return EXIT_OK
+
+
+_FORMAT = REPORTFORMAT
+_CACHE = Option("cache", "flag", "Accepted for LVM2's sake; vmgr keeps no cache.")
+
+DECLARED = {
+    "lvscan": Command(
+        "lvscan",
+        "List all logical volumes in all groups.",
+        usages=("",),
+        run=run,
+        options=(
+            Option("all", "flag", "Show helper volumes, too.", "a"),
+            Option("blockdevice", "flag", "Accepted for LVM2's sake; volumes are always shown as devices.", "b"),
+            _CACHE,
+            IGNORE_LOCK,
+            PARTIAL,
+            READONLY,
+            _FORMAT,
+        ),
+    ),
+    "pvscan": Command(
+        "pvscan",
+        "List all physical volumes.",
+        usages=("",),
+        run=run,
+        options=(
+            IGNORE_LOCK,
+            _FORMAT,
+            Option("short", "flag", "Print only the devices.", "s"),
+        ),
+        unsupported=(
+            "activate/a", "autoactivation", "background/b", "cache", "checkcomplete", "exported/e", "listlvs",
+            "listvg", "major/j", "minor", "novolumegroup/n", "noudevsync", "udevoutput", "uuid/u", "vgonline",
+        ),
+    ),
+    "vgscan": Command(
+        "vgscan",
+        "List all volume groups.",
+        usages=("",),
+        run=run,
+        options=(
+            _CACHE,
+            IGNORE_LOCK,
+            Option("mknodes", "flag", "Also put device nodes and links in order, as vgmknodes does."),
+            Option("notifydbus", "flag", "Accepted for LVM2's sake; vmgr tells D-Bus nothing."),
+            PARTIAL,
+            _FORMAT,
+        ),
+    ),
+}  # fmt: skip
