@@ -49,7 +49,7 @@ class MdaView:
 class PvView:
     """A physical volume that was found on a device.
 
-    ``size`` is the device's length. ``vg`` is the group that has it, None for an orphan; ``vg_name`` goes with it.
+    ``size`` is the device's length. ``vg`` and ``vg_name`` are the group that has it, None and empty for an orphan.
     ``layout`` has each area's ``ignored`` flag as its header on disk says.
     """
 
@@ -63,6 +63,15 @@ class PvView:
     vg_name: str = ""
     mdas: tuple[MdaView, ...] = ()
     aliases: tuple[str, ...] = ()
+
+    @property
+    def unused(self) -> bool:
+        """Whether no group has the physical volume, as far as anything on it tells.
+
+        A text that cannot be read, or a label that says "in use", is a sign of a group that was not found.
+        """
+        texts = any(mda.text_size and not mda.area.ignored for mda in self.mdas)
+        return self.vg is None and not self.layout.used and not texts
 
     @property
     def number(self) -> str:
@@ -149,7 +158,8 @@ class SystemView:
     """All that a scan found and was asked to decode.
 
     ``groups`` are the decoded groups, sorted by name; ``names`` (name, UUID) of every group, decoded or not.
-    ``orphans`` are PVs of no group. ``duplicates`` are PVs that were set aside because another device has the
+    ``orphans`` are PVs of no group, or of one that could not be decoded (``vg_name`` is set then); there are none if
+    only some groups were asked for. ``duplicates`` are PVs that were set aside because another device has the
     same UUID. ``others`` are usable devices that are no PVs. ``problems`` are sentences for a person.
     """
 

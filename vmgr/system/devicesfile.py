@@ -1,8 +1,8 @@
 """The devices file: which devices vmgr may use, when the administrator keeps a list (``lvmdevices(8)``).
 
-``SYSTEM_DIR/devices/NAME`` has a line ``IDTYPE=... IDNAME=... DEVNAME=... PVID=... [PART=n]`` for each device. It is
-in force when ``devices/use_devicesfile`` is set (or ``--devicesfile NAME`` given) and the file exists. Devices are
-recognised by what does not change (WWID, serial number...), by their name where they have nothing of the kind.
+``SYSTEM_DIR/devices/NAME`` has a line ``IDTYPE=... IDNAME=... DEVNAME=... PVID=... [PART=n]`` for each device. It
+is in force when ``devices/use_devicesfile`` is set (or ``--devicesfile NAME`` given) and the file exists. Devices
+are recognised by what does not change (WWID, serial number...), by their name where they have nothing of the kind.
 Commands that make or remove physical volumes change the file. Not done, unlike in LVM2: looking on other devices
 for a PV whose entry has only a name, when that name has moved; :meth:`DevicesFile.unmatched` names such entries.
 """
@@ -228,12 +228,9 @@ class DevicesFile:
                 )
             for device, pv in add:
                 idtype, idname = best_id(device)
-                self.entries = [
-                    e
-                    for e in self.entries
-                    if (e.idtype, e.idname, e.part) != (idtype, idname, device.partition_number)
-                ]
-                self.entries.append(Entry(idtype, idname, device.path, pv, device.partition_number))
+                part = device.partition_number
+                self.entries = [e for e in self.entries if (e.idtype, e.idname, e.part) != (idtype, idname, part)]
+                self.entries.append(Entry(idtype, idname, device.path, pv, part))
             for device in remove:
                 entry = self.entry_of(device)
                 if entry is not None:
@@ -258,14 +255,34 @@ class DevicesFile:
         Archives(directory, directory).write_file(self.path, text)
 
 
-def listed_devices(devices: Sequence[Device], names: Iterable[str]) -> set[Number]:
-    """The numbers of the devices that ``--devices`` names; a name that leads to no device counts for nothing."""
-    found = set()
-    for name in names:
-        device = named_device(name, devices)
-        if device is not None:
-            found.add(device.number)
-    return found
+class Selection:
+    """The devices that are allowed by name, by ``--devices`` (``by_list``) or by a devices file that was read."""
+
+    def __init__(self, file: DevicesFile | None, names: Sequence[str]) -> None:
+        self.file = file
+        self.by_list = bool(names)
+        self._names = names
+
+    def __call__(self, devices: Sequence[Device]) -> set[Number]:
+        """The numbers of those of ``devices`` that are allowed."""
+        if self.by_list:
+            found = (named_device(name, devices) for name in self._names)
+            return {device.number for device in found if device is not None}
+        assert self.file is not None
+        return self.file.allowed(devices)
+
+
+def selection(
+    config: Config, *, devices: Sequence[str] = (), devices_file: str | None = None, system_id: str = ""
+) -> Selection | None:
+    """What ``--devices`` (paths) or the devices file allow; None: every device that the filters let through."""
+    if devices:
+        return Selection(None, devices)
+    file = DevicesFile.from_config(config, devices_file, system_id=system_id)
+    if file is None or not file.exists:
+        return None
+    file.read()
+    return Selection(file, ())
 
 
 class _Locked:

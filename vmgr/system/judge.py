@@ -1,0 +1,247 @@
+"""Which metadata is believed, and what is wrong with the rest: from what a scan found to views. Reads nothing.
+
+* A label, header or text counts only if its checksums are right.
+* Of several texts of one group the one with the highest sequence number counts. A physical volume with an older one
+  is outdated. Two texts of one number that differ (the halves of a group were changed without each other) make the
+  group readable and not changeable.
+* A group on a device that has a double is not changeable, unless lvm.conf allows it.
+* What is not understood belongs to somebody: a PV with a text that cannot be read is never shown as free.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from vmgr.core.units import Bytes
+from vmgr.core.view import GroupView, MdaView, PvView, SystemView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from vmgr.core.ids import Uuid
+    from vmgr.core.model import PhysicalVolume, VolumeGroup
+    from vmgr.core.view import DeviceView
+    from vmgr.system.config import Config
+    from vmgr.system.found import FoundPv, FoundText
+
+
+class Judge:
+    """Makes one view. ``load`` reads and decodes a whole text in place."""
+
+    def __init__(
+        self,
+        config: Config,
+        pvs: Sequence[FoundPv],
+        duplicates: Sequence[FoundPv],
+        texts: Iterable[FoundText],
+        load: Callable[[FoundText], None],
+        system_ids: Collection[str] | None,
+    ) -> None:
+        self._config = config
+        self._pvs = pvs
+        self._by_id = {pv.layout.id: pv for pv in pvs}
+        self._duplicates = duplicates
+        self._texts = [text for text in texts if text.places]
+        self._by_area = {id(area): text for text in self._texts for _, area in text.places}
+        self._load = load
+        self._system_ids = system_ids
+        self._owner: dict[Uuid, tuple[Uuid, str]] = {}
+
+    def view(
+        self,
+        names: Sequence[tuple[str, Uuid]],
+        only: Collection[str] | None,
+        *,
+        others: tuple[DeviceView, ...],
+        problems: Sequence[str],
+    ) -> SystemView:
+        """The groups called ``only`` (None: all) and everything that belongs to no group."""
+        said = list(problems)
+        groups: list[GroupView] = []
+        for name, vgid in names:
+            if only is not None and name not in only:
+                continue
+            text, doubts = self._choose(vgid)
+            said += doubts
+            if text is None or text.group is None:
+                said.append(f"volume group {name}: no intact copy of its metadata was found")
+                continue
+            view = self._group(text, text.group, doubts)
+            groups.append(view)
+            said += view.problems
+        for text in self._texts:
+            for pv, _ in text.places:
+                if text.name:
+                    self._owner.setdefault(pv.layout.id, (_id(text), text.name))
+        # PVs without a text of their own may belong to a group that was not decoded: then nobody can tell.
+        placed = {pv for view in groups for pv in view.pvs}
+        rest = [pv for pv in self._pvs if pv.layout.id not in placed]
+        return SystemView(
+            groups=tuple(sorted(groups, key=lambda view: (view.group.name, view.group.id))),
+            names=tuple(names),
+            orphans=() if only is not None else tuple(self._pv(pv) for pv in rest),
+            duplicates=tuple(self._pv(pv) for pv in self._duplicates),
+            others=others,
+            problems=tuple(dict.fromkeys(said)),
+        )
+
+    def _choose(self, vgid: Uuid) -> tuple[FoundText | None, list[str]]:
+        """The newest text of a group that decodes, and what speaks against it."""
+        texts = sorted(
+            (text for text in self._texts if text.vgid == vgid), key=lambda t: (-t.seqno, -len(t.places))
+        )
+        doubts: list[str] = []
+        for text in texts:
+            self._load(text)
+            if text.group is None:
+                doubts.append(
+                    f"volume group {text.name}: every copy of its metadata with sequence number {text.seqno}"
+                    " is damaged"
+                )
+                continue
+            for rival in texts:
+                if rival is text or rival.seqno != text.seqno:
+                    continue
+                self._load(rival)
+                if rival.group is not None and rival.group != text.group:
+                    doubts.append(_split(text, rival))
+            return text, doubts
+        return None, doubts
+
+    def _group(self, text: FoundText, group: VolumeGroup, doubts: list[str]) -> GroupView:
+        problems: list[str] = []
+        outdated: list[Uuid] = []
+        damaged: list[Uuid] = []
+        there: dict[Uuid, PvView] = {}
+
+        def say(what: str) -> None:
+            problems.append(f"volume group {group.name}: {what}")
+
+        for member in group.pvs:
+            pv = self._by_id.get(member.id)
+            if pv is None:
+                where = f" (last seen on {member.device})" if member.device else ""
+                say(f"physical volume {member.id.dashed}{where} was not found")
+                continue
+            if member.id in self._owner:
+                say(f"{pv.device.path} belongs to volume group {self._owner[member.id][1]} as well")
+                continue
+            self._owner[member.id] = (group.id, group.name)
+            there[member.id] = self._pv(pv)
+            if self._check_areas(pv, group, say):
+                outdated.append(member.id)
+            if any(area.problem for area in pv.areas):
+                damaged.append(member.id)
+            self._check_member(pv, member, say)
+        for other in self._texts:
+            if other.vgid == group.id and other is not text:
+                for pv, _ in other.places:
+                    if pv.layout.id not in group.pv_by_id:
+                        say(
+                            f"{pv.device.path} was a physical volume of it and is no longer (its metadata has"
+                            f" sequence number {other.seqno}, not {group.seqno})"
+                        )
+        return GroupView(
+            group=group,
+            pvs=there,
+            text=text.raw or b"",
+            foreign=self._is_foreign(group),
+            problems=tuple(problems),
+            outdated=tuple(outdated),
+            damaged=tuple(damaged),
+            unchangeable=self._unchangeable(group, there, doubts),
+        )
+
+    def _check_areas(self, pv: FoundPv, group: VolumeGroup, say: Callable[[str], None]) -> bool:
+        """Say what is wrong with a member's metadata areas; whether one of them has an old text."""
+        old = False
+        for area in pv.areas:
+            if area.problem:
+                say(f"{pv.device.path}: {area.problem}")
+            elif area.header is not None and not area.header.ignored:
+                text = self._by_area.get(id(area))
+                if text is None:
+                    say(f"there is no metadata on {pv.device.path}")
+                elif text.vgid != group.id:
+                    say(f"the metadata on {pv.device.path} is of volume group {text.name}")
+                elif text.seqno < group.seqno:
+                    say(
+                        f"the metadata on {pv.device.path} is old (sequence number {text.seqno}, not {group.seqno})"
+                    )
+                else:
+                    continue
+                old = True
+        return old
+
+    def _check_member(self, pv: FoundPv, member: PhysicalVolume, say: Callable[[str], None]) -> None:
+        if member.missing:
+            say(f"{pv.device.path} was missing when the metadata was written, and is back")
+        wanted = member.dev_size.bytes()
+        if pv.device.size < wanted and self._config.flag("metadata/check_pv_device_sizes"):
+            say(f"{pv.device.path} has {pv.device.size} bytes, fewer than the {wanted} in the metadata")
+
+    def _unchangeable(self, group: VolumeGroup, there: dict[Uuid, PvView], doubts: list[str]) -> str:
+        if doubts and doubts[-1].startswith(_SPLIT):
+            return doubts[-1]
+        if not self._config.flag("devices/allow_changes_with_duplicate_pvs"):
+            for pv in self._duplicates:
+                if pv.layout.id in there:
+                    return (
+                        f"volume group {group.name}: its physical volume {pv.layout.id.dashed} is on two devices,"
+                        f" {there[pv.layout.id].device} and {pv.device.path}"
+                    )
+        return ""
+
+    def _is_foreign(self, group: VolumeGroup) -> bool:
+        if not group.system_id:
+            return False
+        if self._system_ids is None:
+            from vmgr.system.identity import local_system_ids
+
+            self._system_ids = local_system_ids(self._config)
+        return group.system_id not in self._system_ids
+
+    def _pv(self, pv: FoundPv) -> PvView:
+        mdas = []
+        for area in pv.areas:
+            text = self._by_area.get(id(area))
+            mdas.append(
+                MdaView(
+                    area.area,
+                    seqno=None if text is None or text.seqno < 0 else text.seqno,
+                    text_size=Bytes(0) if area.header is None else area.header.committed.size,
+                    checksum=0 if area.header is None else area.header.committed.checksum,
+                    free=Bytes(0) if area.header is None else area.header.free,
+                    problem=area.problem,
+                )
+            )
+        device = pv.device
+        vg, vg_name = self._owner.get(pv.layout.id, (None, ""))
+        return PvView(
+            id=pv.layout.id,
+            device=device.path,
+            major=device.major,
+            minor=device.minor,
+            size=device.size,
+            layout=evolve(pv.layout, mdas=tuple(area.area for area in pv.areas)),
+            vg=vg,
+            vg_name=vg_name,
+            mdas=tuple(mdas),
+            aliases=device.aliases,
+        )
+
+
+_SPLIT = "different metadata with one sequence number: "
+
+
+def _split(text: FoundText, rival: FoundText) -> str:
+    one, other = (", ".join(sorted({pv.device.path for pv, _ in t.places})) for t in (text, rival))
+    return f"{_SPLIT}volume group {text.name}, number {text.seqno}, on {one} and on {other}"
+
+
+def _id(text: FoundText) -> Uuid:
+    from vmgr.core.ids import Uuid
+
+    return Uuid(text.vgid)
