@@ -1,0 +1,313 @@
+"""What rows are made of: the context of a report, and what is worked out once for each group.
+
+Ten thousand volumes are ordinary here, so nothing is asked of a plugin, and no device looked up, unless a
+volume is of a kind that has something to say (:attr:`GroupFacts.described`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vmgr.core.model import PvArea, SegmentBody, UnknownBody
+from vmgr.core.naming import UUID_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from vmgr.core.hooks import TargetStatus, VolumeFacts
+    from vmgr.core.ids import Uuid
+    from vmgr.core.model import LogicalVolume, Segment, VolumeGroup
+    from vmgr.core.table import LiveDevice
+    from vmgr.core.targets import Targets
+    from vmgr.core.units import Sectors
+    from vmgr.core.view import GroupView
+
+    KernelReadAhead = Callable[[int, int], int | None]
+    """Gives the read-ahead, in sectors, of the device with these numbers."""
+
+
+class Context:
+    """What all rows of a report share: how values are written, what the kernel has, and whom to ask."""
+
+    __slots__ = (
+        "attrs", "binary", "dev_dir", "live", "mark_hidden", "read_ahead", "separator", "size", "targets",
+        "time_format", "unknown_device",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        targets: Targets,
+        size: Callable[[Sectors], str],
+        live: Mapping[str, LiveDevice] | None,
+        settings: Mapping[str, str | int],
+        *,
+        binary: bool = False,
+        dev_dir: str = "/dev",
+        read_ahead: KernelReadAhead | None = None,
+    ) -> None:
+        self.targets = targets
+        self.size = size
+        self.live: Mapping[str, LiveDevice] = live or {}
+        self.binary = binary or bool(settings.get("binary_values_as_numeric", 0))
+        self.dev_dir = dev_dir.rstrip("/")
+        self.mark_hidden = bool(settings.get("mark_hidden_devices", 1))
+        self.unknown_device = "unknown device" if settings.get("two_word_unknown_device", 0) else "[unknown]"
+        self.separator = str(settings.get("list_item_separator", ","))
+        self.time_format = str(settings.get("time_format", DEFAULT_TIME_FORMAT))
+        self.read_ahead = read_ahead
+        self.attrs: dict[tuple[tuple[str, ...], tuple[str, ...], str], str] = {}
+
+
+DEFAULT_TIME_FORMAT = "%Y-%m-%d %T %z"
+"""How times are shown unless lvm.conf's ``report/time_format`` says otherwise."""
+
+
+class Facts:
+    """What the target plugins say of a volume or segment: letters, and values by column."""
+
+    __slots__ = ("health", "kind", "segtype", "state", "target", "values", "zero")
+
+    def __init__(self, facts: VolumeFacts, status: TargetStatus | None) -> None:
+        self.segtype = facts.segtype
+        self.kind = facts.kind
+        self.target = facts.target
+        self.state = facts.state
+        self.zero = facts.zero
+        self.health = facts.health
+        self.values: dict[str, object] = {}
+        for name, value in (*(status.values if status else ()), *facts.values):
+            before = self.values.get(name)
+            if isinstance(before, tuple) and isinstance(value, tuple):
+                # Several plugins, or several volumes that lie on this one, add to a list.
+                value = before + tuple(v for v in value if v not in before)
+            self.values[name] = value
+
+
+class GroupFacts:
+    """One group of the view, and what reports need of it beyond its fields, worked out when first asked for."""
+
+    __slots__ = (
+        "_described", "_facts", "_missing", "_origins", "_partial", "_prefix", "_referrers", "_segtypes", "_used",
+        "ctx", "extent_size", "group", "name", "view",
+    )  # fmt: skip
+
+    def __init__(self, ctx: Context, view: GroupView) -> None:
+        self.ctx = ctx
+        self.view = view
+        self.group: VolumeGroup = view.group
+        self.name = str(view.group.name)
+        self.extent_size = int(view.group.extent_size)
+        self._used: dict[Uuid, int] | None = None
+        self._referrers: dict[Uuid, list[LogicalVolume]] = {}
+        self._described: set[Uuid] | None = None
+        self._facts: dict[tuple[Uuid, int], Facts] = {}
+        self._missing: frozenset[Uuid] | None = None
+        self._partial: set[Uuid] | None = None
+        self._origins: dict[Uuid, Uuid] | None = None
+        self._segtypes: dict[type[SegmentBody], str] = {}
+        self._prefix = f"{UUID_PREFIX}{view.group.id}"
+
+    # -- one walk over all segments ---------------------------------------------------------------
+
+    def _walk(self) -> dict[Uuid, int]:
+        """Count extents in use on each PV, and note which volumes others lie on or refer to."""
+        used = {pv.id: 0 for pv in self.group.pvs}
+        referrers = self._referrers
+        refers: dict[type[SegmentBody], bool] = {}
+        for lv in self.group.lvs:
+            for segment in lv.segments:
+                body = segment.body
+                for area in body.areas:
+                    if type(area) is PvArea:
+                        used[area.pv] = int.__add__(used.get(area.pv, 0), area.length)
+                    else:
+                        self._refer(area.lv, lv)  # type: ignore[union-attr]
+                cls = type(body)
+                may = refers.get(cls)
+                if may is None:
+                    may = refers[cls] = cls.references is not SegmentBody.references
+                if may:
+                    for reference in body.references:
+                        self._refer(reference.lv, lv)
+        self._used = used
+        self._referrers = referrers
+        return used
+
+    def _refer(self, lower: Uuid, upper: LogicalVolume) -> None:
+        found = self._referrers.setdefault(lower, [])
+        if upper not in found:
+            found.append(upper)
+
+    @property
+    def used(self) -> dict[Uuid, int]:
+        """Extents in use on each physical volume."""
+        return self._walk() if self._used is None else self._used
+
+    @property
+    def referrers(self) -> dict[Uuid, list[LogicalVolume]]:
+        """Volumes that lie on or refer to each volume."""
+        if self._used is None:
+            self._walk()
+        return self._referrers
+
+    @property
+    def allocated(self) -> int:
+        """Extents in use in the group."""
+        return sum(self.used.values())
+
+    @property
+    def extents(self) -> int:
+        """Extents of all physical volumes."""
+        return sum(int(pv.pe_count) for pv in self.group.pvs)
+
+    # -- what is missing --------------------------------------------------------------------------
+
+    @property
+    def missing(self) -> frozenset[Uuid]:
+        """Physical volumes that are not there."""
+        if self._missing is None:
+            self._missing = frozenset(pv.id for pv in self.view.missing)
+        return self._missing
+
+    def is_partial(self, lv: LogicalVolume) -> bool:
+        """Whether part of the volume lies, perhaps through others, on a missing physical volume."""
+        if not self.missing:
+            return False
+        if self._partial is None:
+            todo = [
+                v for v in self.group.lvs
+                if any(type(a) is PvArea and a.pv in self.missing for s in v.segments for a in s.body.areas)
+            ]  # fmt: skip
+            found: set[Uuid] = set()
+            while todo:
+                volume = todo.pop()
+                if volume.id not in found:
+                    found.add(volume.id)
+                    todo.extend(self.referrers.get(volume.id, ()))
+            self._partial = found
+        return lv.id in self._partial
+
+    # -- names ------------------------------------------------------------------------------------
+
+    def device(self, pv: Uuid) -> str:
+        """The path of a physical volume's device."""
+        view = self.view.pvs.get(pv)
+        return view.device if view is not None else self.ctx.unknown_device
+
+    def lv_name(self, lv: Uuid) -> str:
+        """A volume's name as cells show it: in brackets if it is hidden."""
+        volume = self.group.lv_by_id.get(lv)
+        if volume is None:
+            return ""
+        return f"[{volume.name}]" if self.ctx.mark_hidden and not volume.visible else volume.name
+
+    # -- what the kernel and the plugins say ------------------------------------------------------
+
+    def live(self, lv: LogicalVolume) -> LiveDevice | None:
+        """The volume's device, None if it is not active."""
+        live = self.ctx.live
+        return live.get(self._prefix + lv.id) if live else None
+
+    @property
+    def described(self) -> set[Uuid]:
+        """Volumes of which plugins may have something to say that is not of single segments."""
+        if self._described is None:
+            quiet = {body: info.quiet for info in self.ctx.targets.infos() for body in info.bodies}
+            found = set(self.referrers)
+            if not all(quiet.get(cls, False) for cls in self._classes()):
+                found.update(
+                    lv.id for lv in self.group.lvs if any(not quiet.get(type(s.body), False) for s in lv.segments)
+                )
+            self._described = found
+        return self._described
+
+    def _classes(self) -> set[type[SegmentBody]]:
+        return {type(s.body) for lv in self.group.lvs for s in lv.segments}
+
+    def has_status(self) -> bool:
+        """Whether any volume is of a type whose kernel status a plugin reads."""
+        targets = self.ctx.targets
+        seen: dict[type[SegmentBody], SegmentBody] = {}
+        for lv in self.group.lvs:
+            for segment in lv.segments:
+                seen.setdefault(type(segment.body), segment.body)
+        return any(targets.has_status(body) for body in seen.values())
+
+    def facts(self, lv: LogicalVolume) -> Facts | None:
+        """What plugins say of the volume as a whole: of its first segment. None if there is nothing to say."""
+        if lv.id not in self.described or not lv.segments:
+            return None
+        return self.segment_facts(lv, lv.segments[0])
+
+    def segment_facts(self, lv: LogicalVolume, segment: Segment) -> Facts:
+        """What plugins say of a segment."""
+        key = (lv.id, int(segment.start))
+        facts = self._facts.get(key)
+        if facts is None:
+            status = self._status(lv, segment)
+            described = self.ctx.targets.describe(self.group, lv, segment, status)
+            facts = self._facts[key] = Facts(described, status)
+        return facts
+
+    def _status(self, lv: LogicalVolume, segment: Segment) -> TargetStatus | None:
+        live = self.ctx.live
+        if not live or lv.id not in self.described or self.live(lv) is None:
+            return None
+        device = live.get(self.ctx.targets.status_device(self.group, lv, live))
+        if device is None or not device.status:
+            return None
+        line = device.status[0]
+        if len(device.status) > 1:
+            start = int(segment.start) * self.extent_size
+            line = next((one for one in device.status if one.start == start), line)
+        return self.ctx.targets.parse_status(line.target, line.params)
+
+    def segtype(self, lv: LogicalVolume, segment: Segment) -> str:
+        """The word for a segment's type."""
+        body = segment.body
+        if isinstance(body, UnknownBody):
+            return body.type_word
+        return self.segment_facts(lv, segment).segtype
+
+    def is_bookkeeping(self, lv: LogicalVolume) -> bool:
+        """Whether a hidden volume has no device of its own: it is part of another's metadata, and never listed."""
+        from vmgr.core.errors import UnclaimedSegment
+
+        if lv.visible or lv.id not in self.described:
+            return False
+        try:
+            return not any(self.ctx.targets.segment_lines(self.group, lv, s) for s in lv.segments)
+        except UnclaimedSegment:
+            return False
+
+    # -- families ---------------------------------------------------------------------------------
+
+    @property
+    def origins(self) -> dict[Uuid, Uuid]:
+        """For each volume that was taken of another: that other."""
+        if self._origins is None:
+            self._origins = {}
+            for lv in self.group.lvs:
+                facts = self.facts(lv)
+                origin = facts.values.get("origin") if facts else None
+                if isinstance(origin, str) and origin in self.group.lv_by_id:
+                    self._origins[lv.id] = self.group.lv_by_id[origin].id  # type: ignore[index]
+        return self._origins
+
+    def ancestors(self, lv: LogicalVolume) -> Iterator[str]:
+        """Names of the volume's origin, of that one's origin and so on."""
+        origins = self.origins
+        seen = {lv.id}
+        at = origins.get(lv.id)
+        while at is not None and at not in seen:
+            seen.add(at)
+            yield self.group.lv_by_id[at].name
+            at = origins.get(at)
+
+    def descendants(self, lv: LogicalVolume, seen: frozenset[Uuid] = frozenset()) -> Iterator[str]:
+        """Names of the volumes taken of this one, each followed by its own descendants."""
+        for child, origin in self.origins.items():
+            if origin == lv.id and child not in seen:
+                volume = self.group.lv_by_id[child]
+                yield volume.name
+                yield from self.descendants(volume, seen | {lv.id, child})

@@ -1,0 +1,160 @@
+"""Rows of cells to text: aligned columns, separated values, name=value pairs, columns as lines, JSON.
+
+LVM2's layouts to the byte (``libdm/libdm-report.c``), each line two spaces in, as its commands print them.
+A column whose cells are all alike comes as one text and costs nothing per row.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from vmgr.report.catalog import Column
+
+    Cells = list[str] | str
+    """The cells of a column in the order of rows, or the one text that all of them have."""
+
+INDENT = "  "
+PREFIX = "LVM2_"
+
+
+def _listed(cells: Cells, count: int) -> list[str]:
+    return [cells] * count if isinstance(cells, str) else cells
+
+
+def lines(pattern: str, columns: Iterable[Cells], count: int) -> list[str]:
+    """One line for each row; ``pattern`` has a ``%s`` for each of ``columns`` that is not constant."""
+    varying = [cells for cells in columns if not isinstance(cells, str)]
+    if not varying:
+        return [pattern % ()] * count
+    return [pattern % row for row in zip(*varying, strict=True)]
+
+
+def _plain(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+class Layout:
+    """How a basic report is laid out; what each field means is said in ``ReportRequest``."""
+
+    __slots__ = ("aligned", "headings", "nameprefixes", "quoted", "rows", "separator")
+
+    def __init__(
+        self, *, separator: str, aligned: bool, headings: int, nameprefixes: bool, quoted: bool, rows: bool
+    ) -> None:
+        self.separator = separator
+        self.aligned = aligned
+        self.headings = headings
+        self.nameprefixes = nameprefixes
+        self.quoted = quoted
+        self.rows = rows
+
+    def heading(self, column: Column) -> str:
+        """What stands over a column."""
+        return column.name if self.headings == 2 else column.heading
+
+    def _around(self, column: Column) -> tuple[str, str]:
+        if not self.nameprefixes:
+            return "", ""
+        quote = "'" if self.quoted else ""
+        return f"{PREFIX}{column.name.upper()}={quote}", quote
+
+    def text(self, columns: Sequence[Column], cells: Sequence[Cells], count: int, *, headings: bool = True) -> str:
+        """A report of ``count`` rows; empty without any."""
+        if not count:
+            return ""
+        found = self._as_rows(columns, cells, count) if self.rows else self._as_columns(columns, cells, count, headings)
+        return "\n".join(found) + "\n"
+
+    def _as_columns(
+        self, columns: Sequence[Column], cells: Sequence[Cells], count: int, headings: bool
+    ) -> list[str]:
+        pattern: list[str] = []
+        top: list[str] = []
+        for column, column_cells in zip(columns, cells, strict=True):
+            before, after = self._around(column)
+            heading = self.heading(column)
+            if self.aligned:
+                longest = len(column_cells) if isinstance(column_cells, str) else max(map(len, column_cells))
+                width = max(column.width, longest, len(heading) if self.headings == 2 else 0)
+                heading = heading[:width].ljust(width)
+                if isinstance(column_cells, str):
+                    shown = column_cells.rjust(width) if column.right else column_cells.ljust(width)
+                    cell = _plain(shown)
+                else:
+                    cell = f"%{width}s" if column.right else f"%-{width}s"
+            else:
+                cell = _plain(column_cells) if isinstance(column_cells, str) else "%s"
+            top.append(heading)
+            pattern.append(f"{before}{cell}{after}")
+        found = [INDENT + self.separator.join(top)] if headings and self.headings else []
+        return found + lines(INDENT + _plain(self.separator).join(pattern), cells, count)
+
+    def _as_rows(self, columns: Sequence[Column], cells: Sequence[Cells], count: int) -> list[str]:
+        found = []
+        for column, column_cells in zip(columns, cells, strict=True):
+            before, after = self._around(column)
+            words = [f"{before}{cell}{after}" for cell in _listed(column_cells, count)]
+            if self.headings:
+                words.insert(0, self.heading(column))
+            found.append(INDENT + self.separator.join(words))
+        return found
+
+
+def json_text(name: str, columns: Sequence[Column], cells: Sequence[Cells], count: int) -> str:
+    """LVM2's ``--reportformat json``: one object a row, every value a string."""
+    escaped: list[Cells] = [
+        _json_escape(c) if isinstance(c, str) else [_json_escape(cell) for cell in c] for c in cells
+    ]
+    pattern = ", ".join(
+        f'"{column.name}":"{_plain(c) if isinstance(c, str) else "%s"}"'
+        for column, c in zip(columns, escaped, strict=True)
+    )
+    return _json_frame(name, lines(f"{{{pattern}}}", escaped, count))
+
+
+def _json_escape(text: str) -> str:
+    if '"' not in text and "\\" not in text and text.isprintable():
+        return text
+    from json import dumps
+
+    return dumps(text, ensure_ascii=False)[1:-1]
+
+
+def json_std_text(name: str, columns: Sequence[Column], values: Sequence[list[object]], cells: list[list[str]]) -> str:
+    """``--reportformat json_std``: as ``json``, but numbers are numbers, lists are arrays, and undefined is null."""
+    from json import dumps
+
+    rows = []
+    for at in range(len(cells[0]) if cells else 0):
+        members = []
+        for column, raw, shown in zip(columns, values, cells, strict=True):
+            value: object = shown[at]
+            if column.kind == "list":
+                value = list(raw[at]) if isinstance(raw[at], tuple) else []
+            elif column.kind in ("number", "binary", "percent") and not shown[at]:
+                value = None if raw[at] is None or column.kind != "binary" else ""
+            elif column.kind in ("number", "percent") and shown[at] == "-1":
+                value = None
+            elif column.kind in ("number", "percent", "size", "binary") and _is_number(shown[at]):
+                members.append(f"{dumps(column.name)}:{shown[at]}")
+                continue
+            members.append(f"{dumps(column.name)}:{dumps(value, ensure_ascii=False, separators=(',', ':'))}")
+        rows.append("{" + ", ".join(members) + "}")
+    return _json_frame(name, rows)
+
+
+def _is_number(text: str) -> bool:
+    whole, _, fraction = text.removeprefix("-").partition(".")
+    return whole.isascii() and whole.isdigit() and (not fraction or fraction.isdigit())
+
+
+def _json_frame(name: str, rows: list[str]) -> str:
+    inner = ",\n".join(f"{INDENT}                  {row}" for row in rows)
+    body = f"{inner}\n" if rows else ""
+    return (
+        f'{INDENT}{{\n{INDENT}    "report": [\n{INDENT}        {{\n{INDENT}            "{name}": [\n'
+        f"{body}{INDENT}            ]\n{INDENT}        }}\n{INDENT}    ]\n{INDENT}}}\n"
+    )
