@@ -159,8 +159,8 @@ class SystemView:
 
     ``groups`` are the decoded groups, sorted by name; ``names`` (name, UUID) of every group, decoded or not.
     ``orphans`` are PVs of no group, or of one that could not be decoded (``vg_name`` is set then); there are
-    none if only some groups were asked for. ``duplicates`` are PVs that were set aside because another device has the
-    same UUID. ``others`` are usable devices that are no PVs. ``problems`` are sentences for a person.
+    none if only some groups were asked for. ``duplicates`` are PVs that were set aside because another device
+    has the same UUID. ``others`` are usable devices that are no PVs. ``problems`` are sentences for a person.
     """
 
     groups: tuple[GroupView, ...] = ()
