@@ -39,6 +39,7 @@ class Rows(SegmentBody):
 
     areas: tuple[Area, ...]
     friend: Uuid | None = None
+    stripe_size: int = 0
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -50,7 +51,8 @@ class RowsPlugin:
 
     @hookimpl
     def target_info(self) -> TargetInfo:
-        return TargetInfo("rows", "", ("striped",), frozenset(("stripe_count", "stripes", "friend")), (Rows,), ())
+        fields = frozenset(("stripe_count", "stripe_size", "stripes", "friend"))
+        return TargetInfo("rows", "", ("striped",), fields, (Rows,), ())
 
     @hookimpl
     def decode_segment(
@@ -61,13 +63,16 @@ class RowsPlugin:
             raise DamagedMetadata("stripes and stripe_count do not agree")
         pairs = zip(stripes[::2], stripes[1::2], strict=True)
         areas = tuple(names.area(name, start, length) for name, start in pairs)
-        return Rows(areas, names.lv(friend) if isinstance(friend, str) else None)
+        size = fields.get("stripe_size", 0)
+        assert isinstance(size, int)
+        return Rows(areas, names.lv(friend) if isinstance(friend, str) else None, size)
 
     @hookimpl
     def encode_segment(self, body: Rows, names: Names) -> tuple[str, Fields]:
         stripes = tuple(x for area in body.areas for x in (names.area_name(area), area.start))
         friend: Fields = (("friend", names.lv_name(body.friend)),) if body.friend else ()
-        return "striped", (("stripe_count", len(body.areas)), *friend, ("stripes", stripes))
+        size: Fields = (("stripe_size", body.stripe_size),) if body.stripe_size else ()
+        return "striped", (("stripe_count", len(body.areas)), *size, *friend, ("stripes", stripes))
 
     @hookimpl
     def segment_lines(self) -> tuple[()]:
@@ -165,7 +170,7 @@ def _bodies(draw: st.DrawFn, pv_ids: list[Uuid], lv_ids: list[Uuid], length: Ext
         choices += [LvArea(lv, Extents(start), length) for lv in lv_ids]
         count = draw(st.sampled_from((1, 1, 1, 2, 3)))
         areas = tuple(draw(st.sampled_from(choices)) for _ in range(count))
-        return Rows(areas, draw(st.sampled_from([None, None, None, *lv_ids])))
+        return Rows(areas, draw(st.sampled_from([None, None, None, *lv_ids])), draw(st.sampled_from((0, 0, 128))))
     fields = [("reshape_count", 5)] if draw(st.booleans()) else []
     fields += draw(_extras())
     if draw(st.booleans()):

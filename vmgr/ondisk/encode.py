@@ -139,7 +139,7 @@ def _group(group: VolumeGroup, targets: Encoder) -> str:
         parts += [_lv(lv, targets, names) for lv in group.lvs]
         parts.append("}\n")
     parts.append("\n")
-    parts += [_section(key, value.fields, spaced=True) for key, value in sections]
+    parts += [_section(key, value.fields, outer=True) for key, value in sections]
     parts.append("}\n")
     return "".join(parts)
 
@@ -240,20 +240,26 @@ def _fields(fields: Iterable[tuple[str, FieldValue]], names: WriteNames) -> str:
 
 def _areas(key: str, values: tuple[Scalar, ...], names: WriteNames) -> str:
     words = [quote(names.pv_name(v)) if type(v) is Uuid else write_scalar(v) for v in values]
-    if len(words) % 2 == 0 and isinstance(values[1], int):
-        words = [f"{name}, {start}" for name, start in zip(words[::2], words[1::2], strict=True)]
+    # Names and starts stand side by side in LVM2's layout, and so do the two volumes of a RAID's leg.
+    if len(words) % 2 == 0 and (isinstance(values[1], int) or "_rmeta_" in words[0]):
+        words = [f"{name}, {other}" for name, other in zip(words[::2], words[1::2], strict=True)]
     return f"\n{key} = [\n{f',{chr(10)}'.join(words)}\n]\n"
 
 
-def _section(key: str, fields: Fields, *, spaced: bool = False) -> str:
-    """A section whose meaning is not known; ``spaced``: with an empty line before each section in it."""
-    parts = [f"{write_key(key)} {{\n"]
+def _section(key: str, fields: Fields, *, outer: bool = False, depth: int = 0) -> str:
+    """A section whose meaning is not known.
+
+    In LVM2's layout those beside the volumes (``outer``) have empty lines between their sections; those
+    inside of segments have no spaces around the ``=``, and tabs even on disk.
+    """
+    blank, equals, tab = ("\n", " = ", "") if outer else ("", "=", "\t")
+    parts = [f"{tab * depth}{write_key(key)} {{\n"]
     for name, value in fields:
         if isinstance(value, Section):
-            parts.append(("\n" if spaced else "") + _section(name, value.fields))
+            parts.append(blank + _section(name, value.fields, outer=outer, depth=depth + 1))
         else:
-            parts.append(f"{write_key(name)} = {write_value(value)}\n")
-    parts.append("}\n")
+            parts.append(f"{tab * (depth + 1)}{write_key(name)}{equals}{write_value(value)}\n")
+    parts.append(f"{tab * depth}}}\n")
     return "".join(parts)
 
 
@@ -274,12 +280,14 @@ def _with_comments(bare: str, extent_size: int, date: Callable[[int], str] | Non
     parts = []
     for line in _LINE(bare):
         line = line[:-1]
-        if line in ("}", "]"):
+        bare_line = line.lstrip("\t")
+        if bare_line in ("}", "]"):
             depth -= 1
-        shown = f"{chr(9) * min(depth, _DEEPEST)}{line}" if line else ""
+        indent = min(depth - (len(line) - len(bare_line)), _DEEPEST)
+        shown = f"{chr(9) * indent}{line}" if line else ""
         comment = _comment(line, extent_size, date)
         if comment:
-            column = (len(line.encode("utf-8", "surrogateescape")) + 8 * min(depth, _DEEPEST)) // 8 + 1
+            column = (len(line.encode("utf-8", "surrogateescape")) + 8 * indent) // 8 + 1
             shown += chr(9) * max(1, _COMMENT_TAB - column) + comment
         parts.append(shown)
         if line.endswith((" {", " = [")):
