@@ -12,6 +12,7 @@ import pytest
 from attrs import evolve
 
 from tests.support.ondisk import NO_TARGETS, TARGETS
+from vmgr.core.errors import DamagedMetadata
 from vmgr.core.ids import Uuid
 from vmgr.core.model import UnknownBody, VolumeGroup
 from vmgr.core.pv import MdaArea, PvLayout
@@ -319,26 +320,21 @@ def test_any_flipped_byte_of_a_real_text_is_noticed(grouped: Scenario) -> None:
             header = image.header(area)
             if header.committed.empty:
                 continue
-            for at in range(0, int(header.committed.size), int(header.committed.size) // 100):
-                seen = 0
-
-                def read(offset: Bytes, length: Bytes, at: int = at) -> bytes:
-                    nonlocal seen
-                    data = bytearray(image.read(offset, length))
-                    if 0 <= at - seen < len(data):
-                        data[at - seen] ^= 0x20
-                    seen += len(data)
-                    return bytes(data)
-
-                with pytest.raises(label.DamagedMetadata):
-                    mda.read_text(header, read)
+            size = int(header.committed.size)
+            good = b"".join(image.read(*piece) for piece in mda.pieces(header, header.committed))
+            for at in range(0, size, size // 100):
+                bad = good[:at] + bytes([good[at] ^ 0x20]) + good[at + 1 :]
+                first = int(mda.pieces(header, header.committed)[0][1])
+                parts = iter((bad[:first], bad[first:]))
+                with pytest.raises(DamagedMetadata):
+                    mda.read_text(header, lambda *_, parts=parts: next(parts))
 
 
 def test_a_damaged_copy_does_not_count(unpacked: dict[str, Scenario]) -> None:
     """With one copy damaged the others are used, and the damage is reported."""
     scenario = unpacked["labels"]
     first, *others = scenario.copies()
-    damaged = evolve(first, text=b"", damage=label.DamagedMetadata("broken"))
+    damaged = evolve(first, text=b"", damage=DamagedMetadata("broken"))
     (choice,), stray = choose([damaged, *others])
     assert choice.text == first.text
     assert stray == (Finding("damaged", first.pv, first.area, "broken"),)
