@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @frozen
 class SnapshotBody(SegmentBody):
-    """``cow`` holds what ``origin`` was, in chunks of ``chunk_size`` sectors; ``merging``: it shall go back there."""
+    """``cow`` holds what ``origin`` was, in chunks of ``chunk_size`` sectors; ``merging``: it shall go back."""
 
     origin: Uuid
     cow: Uuid
