@@ -77,9 +77,7 @@ _SHARED = tuple(
     if option.name not in ("nameprefixes", "rows", "unquoted", "trustcache", "ignoreskippedcluster", "all")
 )
 _COLON = Option("colon", "flag", "Print facts on one line, separated by colons.", "c")
-_COLUMNS = Option(
-    "columns", "flag", "Print a report, as lvs, pvs or vgs would; all their options may be added.", "C"
-)
+_COLUMNS = Option("columns", "flag", "Print a report as lvs, pvs or vgs would, with their options.", "C")
 _ALL = Option("all", "flag", "Show what is hidden otherwise: helper volumes, or devices that are no PVs.", "a")
 
 DECLARED = {

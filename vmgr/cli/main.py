@@ -108,7 +108,7 @@ def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
     if command.run_alone is not None:
         return command.run_alone(invocation)
     assert command.run is not None
-    options = run_options(values, changes=command.changes, environ=os.environ)
+    options = run_options(values, command=" ".join((name, *words)), changes=command.changes, environ=os.environ)
     from vmgr.app import open_application
 
     if options.test and command.changes:
@@ -129,6 +129,7 @@ def _set_up(terminal: Terminal, values: Mapping[str, object]) -> None:
 
 
 def declared_by_plugins(command: Command) -> tuple[Targets, tuple[tuple[str, Option], ...]]:
+    """All plugins, and the options that they declare for ``command``, each with its plugin's name."""
     from vmgr.cli.declare import from_spec
     from vmgr.registry import load_targets
 

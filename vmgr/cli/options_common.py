@@ -69,10 +69,12 @@ COMMON = (
 """In LVM2's command definitions: ``OO_ALL``."""
 
 
-def run_options(values: Mapping[str, object], *, changes: bool, environ: Mapping[str, str]) -> RunOptions:
+def run_options(
+    values: Mapping[str, object], *, command: str, changes: bool, environ: Mapping[str, str]
+) -> RunOptions:
     """What the common options, and those of the same meaning in several commands, say about how to run.
 
-    ``changes`` tells whether ``--profile`` is a metadata profile.
+    ``command`` is the whole command line as text. ``changes`` tells whether ``--profile`` is a metadata profile.
     """
     from vmgr.orders import RunOptions
 
@@ -91,6 +93,7 @@ def run_options(values: Mapping[str, object], *, changes: bool, environ: Mapping
     profile = text("profile")
     sysinit = flag("sysinit")
     return RunOptions(
+        command=command,
         config=(config,) if config else (),
         command_profile=text("commandprofile")
         or (profile if not changes else "")

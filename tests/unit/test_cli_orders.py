@@ -1,0 +1,339 @@
+"""Every command turns its arguments into the order that they mean, and into nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.cli_stage import Recorder
+from vmgr.core.ids import Uuid
+from vmgr.core.requests import Percent, SizeSpec
+from vmgr.core.units import Extents, Sectors
+from vmgr.orders import (
+    ActivationOrder,
+    ConversionOrder,
+    GroupChange,
+    GroupOrder,
+    LabelOrder,
+    PvChange,
+    PvChoice,
+    ResizeOrder,
+    RunOptions,
+    Subject,
+    VolumeChange,
+    VolumeOrder,
+)
+
+GIB = Sectors(2097152)
+MIB = Sectors(2048)
+
+
+@pytest.fixture
+def app(monkeypatch):
+    monkeypatch.delenv("LVM_VG_NAME", raising=False)
+    return Recorder().install(monkeypatch)
+
+
+LV = Subject("vg", "lv")
+ORDERS = [
+    ("pvcreate /dev/sdb /dev/sdc", ("pvcreate", (("/dev/sdb", "/dev/sdc"), LabelOrder()), {})),
+    (
+        "pvcreate -ff -Zn --metadatacopies 2 --metadatasize 2m --dataalignment 64 --labelsector 2 /dev/sdb",
+        (
+            "pvcreate",
+            (
+                ("/dev/sdb",),
+                LabelOrder(
+                    metadata_copies=2,
+                    metadata_size=Sectors(4096),
+                    data_alignment=Sectors(128),
+                    label_sector=2,
+                    zero=False,
+                    force=2,
+                ),
+            ),
+            {},
+        ),
+    ),
+    (
+        "pvcreate -u 123456-1234-1234-1234-1234-1234-123456 --norestorefile /dev/sdb",
+        ("pvcreate", (("/dev/sdb",), LabelOrder(uuid=Uuid("12345612341234123412341234123456"))), {}),
+    ),
+    ("pvremove -f /dev/sdb", ("pvremove", (("/dev/sdb",),), {"force": 1})),
+    ("pvchange -xn --addtag @t /dev/sdb", ("pvchange", (("/dev/sdb",), PvChange(False, ("t",))), {})),
+    ("pvchange -a -u", ("pvchange", (None, PvChange(new_uuid=True)), {})),
+    ("pvresize /dev/sdb --setphysicalvolumesize 1g", ("pvresize", (("/dev/sdb",), GIB), {})),
+    (
+        "vgcreate -s 4m -l 5 -p 6 --alloc cling --addtag a vg /dev/sdb",
+        (
+            "vgcreate",
+            ("vg", ["/dev/sdb"], GroupOrder(Sectors(8192), 5, 6, "cling", ("a",)), LabelOrder()),
+            {},
+        ),
+    ),
+    ("vgextend /dev/vg /dev/sdb", ("vgextend", ("vg", ["/dev/sdb"], LabelOrder()), {"restore_missing": False})),
+    (
+        "vgreduce vg /dev/sdb",
+        ("vgreduce", ("vg", ["/dev/sdb"]), {"all_unused": False, "missing": False, "force": False}),
+    ),
+    (
+        "vgreduce --removemissing --force vg",
+        ("vgreduce", ("vg", []), {"all_unused": False, "missing": True, "force": True}),
+    ),
+    ("vgremove -ff vg @t", ("vgremove", ((Subject("vg"), Subject(tag="t")),), {"force": 2})),
+    ("vgrename old new", ("vgrename", ("old", "new"), {})),
+    (
+        "vgrename 123456-1234-1234-1234-1234-1234-123456 new",
+        ("vgrename", ("123456-1234-1234-1234-1234-1234-123456", "new"), {}),
+    ),
+    ("vgchange -ay", ("activate", ((), ActivationOrder("y")), {})),
+    (
+        "vgchange -aay --sysinit -K -P vg",
+        ("activate", ((Subject("vg"),), ActivationOrder("ay", "partial", True, True)), {}),
+    ),
+    ("vgchange --refresh vg", ("activate", ((Subject("vg"),), ActivationOrder("refresh")), {})),
+    (
+        "vgchange -x n --addtag a --deltag b -l 0 vg",
+        (
+            "vgchange",
+            ((Subject("vg"),), GroupChange(max_lv=0, resizeable=False, add_tags=("a",), del_tags=("b",))),
+            {},
+        ),
+    ),
+    ("vgck vg --updatemetadata", ("vgcheck", ((Subject("vg"),),), {"update": True})),
+    ("vgmknodes", ("make_nodes", ((),), {})),
+    ("lvcreate -L1g vg", ("lvcreate", ("vg", VolumeOrder(size=SizeSpec(GIB))), {})),
+    (
+        "lvcreate -l100%FREE -nhome vg /dev/sdb:0-9 @fast",
+        (
+            "lvcreate",
+            (
+                "vg",
+                VolumeOrder(
+                    size=SizeSpec(Percent(100, "FREE")),
+                    name="home",
+                    pvs=(PvChoice("/dev/sdb", ":0-9"), PvChoice(tag="fast")),
+                ),
+            ),
+            {},
+        ),
+    ),
+    (
+        "lvcreate -L +1g -n vg/home",
+        ("lvcreate", ("vg", VolumeOrder(size=SizeSpec(GIB), name="home")), {}),
+    ),
+    (
+        "lvcreate -s -L1g -n snap /dev/vg/home",
+        (
+            "lvcreate",
+            ("vg", VolumeOrder(size=SizeSpec(GIB), name="snap", origin="home", options=(("snapshot", True),))),
+            {},
+        ),
+    ),
+    (
+        "lvcreate -i 2 -I 64 --mode fast --discards n --type toy -l 10 vg",
+        (
+            "lvcreate",
+            (
+                "vg",
+                VolumeOrder(
+                    size=SizeSpec(Extents(10)),
+                    type="toy",
+                    options=(("stripes", 2), ("stripesize", Sectors(128)), ("mode", "fast"), ("discards", False)),
+                ),
+            ),
+            {},
+        ),
+    ),
+    (
+        "lvcreate -an -Zn -Wn -pr -kn -Cy -My --minor 7 -j 253 -r 256 --addtag a --setautoactivation n -l1 vg",
+        (
+            "lvcreate",
+            (
+                "vg",
+                VolumeOrder(
+                    size=SizeSpec(Extents(1)),
+                    alloc="contiguous",
+                    tags=("a",),
+                    read_only=True,
+                    activate="n",
+                    zero=False,
+                    wipe=False,
+                    skip_activation=False,
+                    autoactivate=False,
+                    read_ahead=256,
+                    major=253,
+                    minor=7,
+                ),
+            ),
+            {},
+        ),
+    ),
+    ("lvremove -f vg/lv /dev/vg/lv other", ("lvremove", ((LV, Subject("other")),), {"force": 1})),
+    ("lvextend -L+1g vg/lv", ("lvextend", (LV, ResizeOrder(SizeSpec(GIB, "+"))), {})),
+    (
+        "lvextend -i3 -l +100%PVS vg/lv /dev/sdb",
+        (
+            "lvextend",
+            (
+                LV,
+                ResizeOrder(
+                    SizeSpec(Percent(100, "PVS"), "+"), options=(("stripes", 3),), pvs=(PvChoice("/dev/sdb"),)
+                ),
+            ),
+            {},
+        ),
+    ),
+    ("lvextend vg/lv /dev/sdb", ("lvextend", (LV, ResizeOrder(pvs=(PvChoice("/dev/sdb"),))), {})),
+    (
+        "lvreduce -L -1g -r -n -f vg/lv",
+        ("lvreduce", (LV, ResizeOrder(SizeSpec(GIB, "-"), resize_fs=True, check_fs=False, force=True)), {}),
+    ),
+    (
+        "lvresize -l -5 --alloc anywhere vg/lv",
+        ("lvresize", (LV, ResizeOrder(SizeSpec(Extents(5), "-"), alloc="anywhere")), {}),
+    ),
+    ("lvrename vg lv new", ("lvrename", ("vg", "lv", "new"), {})),
+    ("lvrename /dev/vg/lv /dev/vg/new", ("lvrename", ("vg", "lv", "new"), {})),
+    ("lvrename vg/lv new", ("lvrename", ("vg", "lv", "new"), {})),
+    ("lvchange -ay vg/lv", ("activate", ((LV,), ActivationOrder("y")), {})),
+    ("lvchange --refresh vg/lv", ("activate", ((LV,), ActivationOrder("refresh")), {})),
+    (
+        "lvchange -pr --addtag a --deltag b -rnone -ky --setautoactivation y -Mn vg/lv",
+        (
+            "lvchange",
+            (
+                (LV,),
+                VolumeChange(
+                    read_only=True,
+                    add_tags=("a",),
+                    del_tags=("b",),
+                    read_ahead=0,
+                    persistent=False,
+                    autoactivate=True,
+                    skip_activation=True,
+                ),
+            ),
+            {},
+        ),
+    ),
+    (
+        "lvconvert --merge -b -i 5 vg/lv vg/other",
+        (
+            "lvconvert",
+            ((LV, Subject("vg", "other")), ConversionOrder((("merge", True),), background=True, interval=5)),
+            {},
+        ),
+    ),
+    (
+        "lvconvert --type toy vg/lv /dev/sdb:1-2",
+        ("lvconvert", ((LV,), ConversionOrder((), type="toy", pvs=(PvChoice("/dev/sdb", ":1-2"),))), {}),
+    ),
+    ("vgcfgbackup -f /tmp/%s vg", ("vgcfgbackup", ((Subject("vg"),), "/tmp/%s"), {})),
+    ("vgcfgrestore -f /tmp/x vg", ("vgcfgrestore", ("vg", "/tmp/x"), {"force": False})),
+    ("vgcfgrestore --list vg", ("archives", ("vg", ""), {})),
+]
+
+
+@pytest.mark.parametrize(("line", "call"), ORDERS, ids=[line for line, _ in ORDERS])
+def test_a_command_line_becomes_the_order_that_it_means(app, line, call):
+    assert app.run(*line.split()) == 0
+    assert app.call == call
+    assert not app.open
+
+
+def test_a_change_of_properties_and_an_activation_are_two_orders(app):
+    assert app.run("lvchange", "-an", "-pr", "vg/lv") == 0
+    assert [name for name, _, _ in app.calls] == ["lvchange", "activate"]
+
+
+REFUSED = [
+    ("lvcreate vg", "needs --size or --extents"),
+    ("lvcreate -L1", "lvcreate needs VG"),
+    ("lvcreate -L1 -n one/lv two", "two groups are named"),
+    ("lvcreate -L1 -n snapshot1 vg", "reserved"),
+    ("lvcreate -L1 -n bad!name vg", "invalid logical volume name"),
+    ("lvcreate -L1 -My vg", "needs --minor"),
+    ("lvcreate -L1 --minor 5 vg", "needs --persistent y"),
+    ("lvcreate -L-1 vg", "may not be negative"),
+    ("lvcreate -L1 -l1 vg", "exclude each other"),
+    ("lvcreate -L1 --thin vg", "--thin of LVM2's lvcreate is not supported"),
+    ("lvcreate -L1 --mode odd vg", "not one of fast, slow"),
+    ("lvcreate -L1 -C y --alloc normal vg", "exclude each other"),
+    ("lvextend vg/lv", "needs --size, --extents or physical volumes"),
+    ("lvextend -L-1g vg/lv", "may not be negative"),
+    ("lvextend -L1g vg", "needs its group's name"),
+    ("lvreduce -L+1g vg/lv", "may not be relative"),
+    ("lvreduce vg/lv", "needs one of --size, --extents"),
+    ("lvremove", "lvremove needs VG|LV|Tag"),
+    ("lvrename vg/lv other/new", "cannot go from group vg to group other"),
+    ("lvrename vg lv", "needs its group's name"),
+    ("lvrename vg lv raid_rimage_0", "reserved"),
+    ("lvchange vg/lv", "needs one of"),
+    ("lvchange -ay", "lvchange needs VG|LV|Tag"),
+    ("lvconvert vg/lv", "needs an option"),
+    ("pvcreate", "pvcreate needs PV"),
+    ("pvcreate --restorefile f /dev/sdb", "--restorefile needs --uuid"),
+    ("pvcreate -u 123456-1234-1234-1234-1234-1234-123456 /dev/sdb", "--uuid needs --restorefile"),
+    ("pvcreate -u nonsense --norestorefile /dev/sdb", "invalid UUID"),
+    ("pvcreate --labelsector 4 /dev/sdb", "sectors 0 to 3"),
+    ("pvcreate --metadatacopies 3 /dev/sdb", "not one of 0, 1, 2"),
+    ("pvchange -xy", "either PVs or --all"),
+    ("pvchange --all", "needs one of"),
+    ("vgcreate vg", "vgcreate needs PV"),
+    ("vgcreate a/b /dev/sdb", "is not a group's name"),
+    ("vgcreate --shared vg /dev/sdb", "--shared of LVM2's vgcreate is not supported"),
+    ("vgreduce vg", "either PVs, --all or --removemissing"),
+    ("vgreduce --all vg /dev/sdb", "either PVs, --all or --removemissing"),
+    ("vgremove", "vgremove needs VG|Tag"),
+    ("vgremove vg/lv", "is not a group's name"),
+    ("vgrename a", "vgrename needs VG"),
+    ("vgchange vg", "needs one of"),
+    ("vgchange -ay --addtag x vg", "--addtag does not go with an activation"),
+    ("vgchange --systemid x", "exactly one group"),
+    ("vgcfgrestore", "vgcfgrestore needs VG"),
+]
+
+
+@pytest.mark.parametrize(("line", "says"), REFUSED, ids=[line for line, _ in REFUSED])
+def test_a_command_line_that_means_nothing_is_refused_and_nothing_is_ordered(app, capsys, line, says):
+    assert app.run(*line.split()) == 3
+    assert app.calls == []
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert says in err
+    assert err.endswith(")\n")
+    assert all(text.startswith("  ") for text in err.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ([], RunOptions()),
+        (["--test", "-y"], RunOptions(test=True, yes=True)),
+        (["--config", "devices/dir=/x", "--nolocking"], RunOptions(config=("devices/dir=/x",), locking=False)),
+        (["--devices", "/dev/a,/dev/b", "--devices", "/dev/c"], RunOptions(devices=("/dev/a", "/dev/b", "/dev/c"))),
+        (["--devicesfile", ""], RunOptions(devices_file="")),
+        (["--driverloaded", "n", "--noudevsync"], RunOptions(use_kernel=False, udev_sync=False)),
+        (["-An", "--profile", "p", "--commandprofile", "c"], RunOptions(command_profile="c", metadata_profile="p", autobackup=False)),
+    ],
+)
+def test_common_options_say_how_a_command_is_run(app, monkeypatch, words, options):
+    monkeypatch.delenv("LVM_COMMAND_PROFILE", raising=False)
+    from attrs import evolve
+
+    assert app.run("lvremove", "vg/lv", *words) == 0
+    command = " ".join(["lvremove", "vg/lv", *words])
+    assert app.options == evolve(options, command=command)
+
+
+def test_the_profile_of_a_report_is_a_command_profile(app):
+    assert app.run("vgs", "--profile", "p") == 0
+    assert (app.options.command_profile, app.options.metadata_profile) == ("p", "")
+
+
+def test_the_environment_names_a_group_and_a_command_profile(app, monkeypatch):
+    monkeypatch.setenv("LVM_VG_NAME", "def")
+    monkeypatch.setenv("LVM_COMMAND_PROFILE", "prof")
+    assert app.run("lvcreate", "-L1g", "-n", "home") == 0
+    assert app.call[1][0] == "def"
+    assert app.options.command_profile == "prof"
