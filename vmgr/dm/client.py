@@ -318,15 +318,10 @@ class DmClient(DmReader):
         try:
             reply = self.kernel.call(request._replace(event_nr=event_nr, data=data))
         except BaseException:
-            if cookie is not None:
-                cookie.retract()
+            self._upkeep.retract(cookie)
             raise
-        if (
-            cookie is not None
-            and not reply.flags & abi.UEVENT_GENERATED
-            and self.kernel.version >= abi.UEVENT_FLAG_SINCE
-        ):
-            cookie.retract()
+        if not reply.flags & abi.UEVENT_GENERATED and self.kernel.version >= abi.UEVENT_FLAG_SINCE:
+            self._upkeep.retract(cookie)
         return reply
 
     def _reopen(self, dev: Dev, udev_flags: int) -> None:

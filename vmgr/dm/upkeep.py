@@ -82,6 +82,15 @@ class Upkeep:
             return flags << abi.UDEV_SHIFT, None
         return flags << abi.UDEV_SHIFT | self._cookie.base, self._cookie
 
+    def retract(self, cookie: Cookie | None) -> None:
+        """The command that was announced made no event. A cookie that nothing is left of goes at once."""
+        if cookie is None:
+            return
+        cookie.retract()
+        if not cookie.pending and cookie is self._cookie:
+            self._cookie = None
+            cookie.remove()
+
     def touch(self, name: str) -> None:
         """The device ``name`` came, changed or went."""
         self._names[name] = None

@@ -1,0 +1,438 @@
+"""Nodes, links and cookies on a real kernel: with a real systemd-udevd, and without any."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.support.lab import run, udev_runs, until, with_and_without_udev
+from vmgr.core.errors import InUse, UdevTimeout
+from vmgr.core.table import KernelLine
+from vmgr.core.units import Sectors
+from vmgr.dm import abi, udev
+from vmgr.dm.client import DmClient, by_name
+from vmgr.dm.kernel import IoctlKernel
+from vmgr.dm.upkeep import Upkeep
+
+LINK = ("labvg", "one")
+UUID = "LVM-" + "a" * 32 + "b" * 32
+with_udev = pytest.mark.udev
+
+
+@pytest.fixture
+def dm(_machine: None) -> Iterator[DmClient]:
+    """A client as commands get it: it finds out about udev by itself."""
+    with DmClient.open() as client:
+        yield client
+    assert client.warnings == []
+    assert cookies() == []
+
+
+def cookies() -> list[str]:
+    """The semaphores shared with udev, as dmsetup lists them."""
+    lines = run("dmsetup", "udevcookies").stdout.splitlines()
+    return [line.split()[0] for line in lines if line.startswith("0x")]
+
+
+def line(length: int = 2048, target: str = "zero", params: str = "", start: int = 0) -> KernelLine:
+    return KernelLine(Sectors(start), Sectors(length), target, params)
+
+
+def make(dm: DmClient, name: str = "labvg-one", uuid: str = UUID, link: tuple[str, str] | None = LINK) -> str:
+    dm.create(name, uuid)
+    dm.load(by_name(name), [line()])
+    device = dm.resume(by_name(name), link=link, hidden=link is None)
+    return f"{device.major}:{device.minor}"
+
+
+def leads_to(path: str) -> str:
+    """The number of the block device at ``path``; empty when there is none."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return ""
+    assert stat.S_ISBLK(found.st_mode)
+    return f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
+
+
+def properties(path: str) -> dict[str, str]:
+    return dict(
+        entry.split("=", 1) for entry in run("udevadm", "info", "--query=property", path).stdout.splitlines()
+    )
+
+
+# -- the same with and without ------------------------------------------------------------------------
+
+
+@with_and_without_udev
+def test_udev_is_found_when_it_runs(udev: bool) -> None:
+    import vmgr.dm.udev
+
+    assert (vmgr.dm.udev.detect() is not None) == udev == udev_runs()
+
+
+@with_and_without_udev
+def test_a_device_has_its_node_and_link_when_resume_returns(dm: DmClient, udev: bool) -> None:
+    number = make(dm)
+    assert leads_to("/dev/mapper/labvg-one") == leads_to("/dev/labvg/one") == number
+    assert os.path.islink("/dev/mapper/labvg-one") == udev
+    assert os.path.islink("/dev/labvg/one")
+    assert cookies() == []
+
+
+@with_and_without_udev
+def test_a_created_device_has_no_node_before_its_resume(dm: DmClient, udev: bool) -> None:
+    dm.create("labvg-one", UUID)
+    dm.load(UUID, [line()])
+    assert not os.path.lexists("/dev/mapper/labvg-one")
+
+
+@with_and_without_udev
+def test_a_removed_device_has_neither_node_nor_link_when_remove_returns(dm: DmClient, udev: bool) -> None:
+    make(dm)
+    dm.remove(UUID, link=LINK, retry=5)
+    assert not os.path.lexists("/dev/mapper/labvg-one")
+    assert not os.path.lexists("/dev/labvg/one")
+    assert not os.path.exists("/dev/labvg")
+    assert cookies() == []
+
+
+@with_and_without_udev
+def test_a_renamed_device_has_the_new_node_and_link_only(dm: DmClient, udev: bool) -> None:
+    number = make(dm)
+    dm.rename(UUID, "newvg-two", old_link=LINK, new_link=("newvg", "two"))
+    assert leads_to("/dev/mapper/newvg-two") == leads_to("/dev/newvg/two") == number
+    assert not os.path.lexists("/dev/mapper/labvg-one")
+    assert not os.path.exists("/dev/labvg")
+    assert cookies() == []
+
+
+@with_and_without_udev
+def test_a_hidden_device_has_a_node_and_no_link(dm: DmClient, udev: bool) -> None:
+    number = make(dm, "labvg-one-real", UUID + "-real", None)
+    assert leads_to("/dev/mapper/labvg-one-real") == number
+    assert not os.path.exists("/dev/labvg")
+    dm.rename(UUID + "-real", "labvg-two-real")
+    assert leads_to("/dev/mapper/labvg-two-real") == number
+    assert not os.path.lexists("/dev/mapper/labvg-one-real")
+
+
+@with_and_without_udev
+def test_a_transaction_settles_everything_at_its_end(dm: DmClient, udev: bool) -> None:
+    with dm.transaction():
+        numbers = {i: make(dm, f"labvg-v{i}", f"{UUID}-{i}", ("labvg", f"v{i}")) for i in range(20)}
+        dm.remove(f"{UUID}-3", link=("labvg", "v3"), retry=5)
+        dm.rename(f"{UUID}-4", "labvg-w4", old_link=("labvg", "v4"), new_link=("labvg", "w4"))
+        assert len(cookies()) == (1 if udev else 0)
+    assert cookies() == []
+    for i in range(20):
+        name = "w4" if i == 4 else f"v{i}"
+        expected = "" if i == 3 else numbers[i]
+        assert leads_to(f"/dev/mapper/labvg-{name}") == leads_to(f"/dev/labvg/{name}") == expected
+    assert not os.path.lexists("/dev/labvg/v4")
+
+
+@with_and_without_udev
+def test_a_name_that_goes_and_comes_in_one_transaction_leads_to_the_new_device(dm: DmClient, udev: bool) -> None:
+    make(dm)
+    make(dm, "labvg-other", UUID + "-o", ("labvg", "other"))
+    with dm.transaction():
+        dm.remove(UUID, link=LINK, retry=5)
+        dm.rename(UUID + "-o", "labvg-one", old_link=("labvg", "other"), new_link=LINK)
+        number = make(dm, "labvg-other", UUID + "-n", ("labvg", "other"))
+    device = dm.info(uuid=UUID + "-o")
+    assert device is not None
+    assert leads_to("/dev/mapper/labvg-one") == leads_to("/dev/labvg/one") == f"{device.major}:{device.minor}"
+    assert leads_to("/dev/mapper/labvg-other") == leads_to("/dev/labvg/other") == number
+
+
+@with_and_without_udev
+def test_nothing_is_waited_for_while_a_device_is_suspended(dm: DmClient, udev: bool) -> None:
+    """Rules that read the resumed device would wait for the suspended one below it."""
+    number = make(dm, "labvg-low", UUID + "-low", None)
+    dm.create("labvg-one", UUID)
+    dm.load(UUID, [line(2048, "linear", f"{number} 0")])
+    dm.suspend(UUID + "-low")
+    upper = dm.resume(UUID, link=LINK)
+    assert dm.suspended()
+    dm.sync()
+    assert len(cookies()) == (1 if udev else 0)
+    dm.resume(UUID + "-low", hidden=True)
+    assert cookies() == []
+    assert leads_to("/dev/labvg/one") == f"{upper.major}:{upper.minor}"
+
+
+@with_and_without_udev
+def test_a_resume_that_changes_nothing_waits_for_nothing(dm: DmClient, udev: bool) -> None:
+    make(dm)
+    dm.resume(UUID, link=LINK)
+    assert cookies() == []
+
+
+@with_and_without_udev
+def test_a_refused_command_leaves_no_cookie(dm: DmClient, udev: bool) -> None:
+    make(dm)
+    holder = os.open("/dev/mapper/labvg-one", os.O_RDONLY)
+    try:
+        with pytest.raises(InUse) as caught:
+            dm.remove(UUID, link=LINK)
+    finally:
+        os.close(holder)
+    assert f"process {os.getpid()}" in caught.value.message
+    assert cookies() == []
+    assert leads_to("/dev/labvg/one")
+
+
+@with_and_without_udev
+def test_a_busy_device_is_tried_again_until_it_is_free(dm: DmClient, udev: bool) -> None:
+    make(dm)
+    import threading
+
+    holder = os.open("/dev/mapper/labvg-one", os.O_RDONLY)
+    threading.Timer(0.5, os.close, [holder]).start()
+    assert dm.remove(UUID, link=LINK, retry=30)
+    assert cookies() == []
+
+
+@with_and_without_udev
+def test_a_deferred_removal_leaves_node_and_no_cookie(dm: DmClient, udev: bool) -> None:
+    number = make(dm)
+    holder = os.open("/dev/mapper/labvg-one", os.O_RDONLY)
+    try:
+        assert not dm.remove(UUID, link=LINK, deferred=True)
+        assert cookies() == []
+        assert leads_to("/dev/labvg/one") == number
+    finally:
+        os.close(holder)
+    until(lambda: dm.info(uuid=UUID) is None, "the removal")
+
+
+@with_and_without_udev
+def test_read_ahead_is_set_when_asked_for(dm: DmClient, udev: bool) -> None:
+    def read_ahead(number: str) -> int:
+        with open(f"/sys/dev/block/{number}/bdi/read_ahead_kb") as f:
+            return int(f.read()) * 2
+
+    dm.create("a")
+    dm.load("a", [line()])
+    device = dm.resume("a", read_ahead=1024)
+    number = f"{device.major}:{device.minor}"
+    assert read_ahead(number) == 1024
+    dm.suspend("a")
+    dm.resume("a", read_ahead=512, read_ahead_at_least=True)
+    assert read_ahead(number) == 1024
+    dm.suspend("a")
+    dm.resume("a", read_ahead=0)
+    assert read_ahead(number) == 0
+
+
+# -- udev ----------------------------------------------------------------------------------------------
+
+
+@with_udev
+def test_hidden_devices_are_left_alone_by_the_rules(dm: DmClient) -> None:
+    """With the flags that lvm2 gives its own helper devices."""
+    make(dm, "labvg-one-real", UUID + "-real", None)
+    found = properties("/dev/mapper/labvg-one-real")
+    assert found["DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG"] == "1"
+    assert found["DM_UDEV_DISABLE_DISK_RULES_FLAG"] == "1"
+    assert found["DM_UDEV_DISABLE_OTHER_RULES_FLAG"] == "1"
+    assert found["DM_UDEV_PRIMARY_SOURCE_FLAG"] == "1"
+    assert "/dev/disk/by-id/dm-name-labvg-one-real" not in found.get("DEVLINKS", "")
+    dm.rename(UUID + "-real", "labvg-two-real")
+    found = properties("/dev/mapper/labvg-two-real")
+    assert found["DM_UDEV_DISABLE_DISK_RULES_FLAG"] == "1"
+
+
+@with_udev
+def test_visible_devices_get_all_that_the_rules_give(dm: DmClient) -> None:
+    number = make(dm)
+    found = properties("/dev/mapper/labvg-one")
+    assert found["DM_NAME"] == "labvg-one"
+    assert found["DM_UUID"] == UUID
+    assert (found["DM_VG_NAME"], found["DM_LV_NAME"]) == LINK
+    assert found["DM_UDEV_PRIMARY_SOURCE_FLAG"] == "1"
+    assert "DM_UDEV_DISABLE_OTHER_RULES_FLAG" not in found
+    links = found["DEVLINKS"].split()
+    assert links.count("/dev/labvg/one") == 1
+    assert "/dev/disk/by-id/dm-name-labvg-one" in links
+    major, minor = map(int, number.split(":"))
+    assert udev.settle(major, minor, timeout=30) == udev.properties(major, minor)
+    assert udev.properties(major, minor)["DM_NAME"] == "labvg-one"
+
+
+@with_udev
+def test_a_device_not_scanned_is_scanned_once_it_is_shown(dm: DmClient, make_disk: Callable[[float], str]) -> None:
+    """As lvm2 does with a new volume that it has yet to wipe."""
+    disk = make_disk(4)
+    run("mke2fs", "-q", disk)
+    number = os.stat(disk).st_rdev
+    dm.create("labvg-one", UUID)
+    dm.load(UUID, [line(8192, "linear", f"{os.major(number)}:{os.minor(number)} 0")])
+    dm.resume(UUID, link=LINK, noscan=True)
+    found = properties("/dev/mapper/labvg-one")
+    assert found["DM_NOSCAN"] == "1"
+    assert "ID_FS_TYPE" not in found
+    assert leads_to("/dev/labvg/one")
+    dm.show(UUID, link=LINK)
+    until(lambda: properties("/dev/mapper/labvg-one").get("ID_FS_TYPE") == "ext2", "the scan")
+    assert "DM_NOSCAN" not in properties("/dev/mapper/labvg-one")
+
+
+@with_udev
+def test_a_lost_cookie_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    """udevd that does not answer: the bound passes, a warning says so, the node is made, no semaphore is left."""
+    client = DmClient(IoctlKernel(), udev=udev.Udev(timeout=0.3))
+    run("udevadm", "control", "--stop-exec-queue")
+    try:
+        number = make(client)
+        assert leads_to("/dev/mapper/labvg-one") == leads_to("/dev/labvg/one") == number
+        said = " ".join(client.warnings)
+        assert "udev is not done" in said
+        assert "/dev/mapper/labvg-one" in said
+        assert cookies() == []
+    finally:
+        run("udevadm", "control", "--start-exec-queue")
+        run("udevadm", "settle")
+    client.remove(UUID, link=LINK, retry=5)
+    assert not os.path.lexists("/dev/mapper/labvg-one")
+    client.close()
+
+
+@with_udev
+def test_a_wait_that_keeps_making_progress_is_not_cut_short() -> None:
+    """The bound is on standing still, not on the whole."""
+    semaphores = udev.Semaphores()
+    cookie = udev.Udev().new_cookie()
+    for _ in range(4):
+        cookie.announce()
+    import threading
+
+    done = threading.Event()
+
+    def complete() -> None:
+        for _ in range(4):
+            time.sleep(0.5)
+            semaphores.add(cookie.semid, -1)
+        done.set()
+
+    thread = threading.Thread(target=complete)
+    thread.start()
+    cookie.wait(timeout=1.5)
+    assert done.wait(10)
+    thread.join()
+
+
+@with_udev
+def test_a_cookie_that_an_administrator_completes_ends_the_wait() -> None:
+    cookie = udev.Udev().new_cookie()
+    cookie.announce()
+    import threading
+
+    thread = threading.Timer(0.5, run, ["dmsetup", "udevcomplete", hex(cookie.value)])
+    thread.start()
+    cookie.wait(timeout=30)
+    thread.join()
+    assert cookies() == []
+
+    cookie = udev.Udev().new_cookie()
+    cookie.announce()
+    thread = threading.Timer(0.5, run, ["dmsetup", "udevcomplete_all", "-y"])
+    thread.start()
+    cookie.wait(timeout=30)
+    thread.join()
+    assert cookies() == []
+
+
+@with_udev
+def test_a_bound_that_passes_is_an_error_of_its_own() -> None:
+    cookie = udev.Udev().new_cookie()
+    cookie.announce()
+    with pytest.raises(UdevTimeout, match="not done with 1 of 1"):
+        cookie.wait(timeout=0.1)
+    assert cookies() == []
+
+
+@with_udev
+def test_a_client_without_udev_beside_a_running_one_keeps_it_out() -> None:
+    """DM_DISABLE_UDEV, or another device directory: the rules are told to leave the names alone."""
+    with DmClient.open(use_udev=False) as client:
+        number = make(client)
+        run("udevadm", "settle")
+        assert leads_to("/dev/mapper/labvg-one") == number
+        assert not os.path.islink("/dev/mapper/labvg-one")
+        found = properties(f"/dev/block/{number}")
+        assert found["DM_UDEV_DISABLE_DM_RULES_FLAG"] == "1"
+        assert found["DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG"] == "1"
+        client.remove(UUID, link=LINK, retry=5)
+        assert not os.path.lexists("/dev/mapper/labvg-one")
+    assert client.warnings == []
+
+
+@with_udev
+def test_a_node_that_udev_did_not_make_is_made_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A site's own rules may have forgotten it: the volume is usable all the same."""
+    real = Upkeep.announce
+    keep_out = abi.UDEV_DISABLE_DM_RULES | abi.UDEV_DISABLE_SUBSYSTEM_RULES
+    monkeypatch.setattr(Upkeep, "announce", lambda self, flags: real(self, flags | keep_out))
+    with DmClient.open() as client:
+        number = make(client)
+        assert leads_to("/dev/mapper/labvg-one") == leads_to("/dev/labvg/one") == number
+        assert client.warnings == ["udev did not set up /dev/mapper/labvg-one, /dev/labvg/one; done without it"]
+        monkeypatch.undo()
+        client.remove(UUID, link=LINK, retry=5)
+    assert not os.path.lexists("/dev/mapper/labvg-one")
+
+
+# -- no udev -------------------------------------------------------------------------------------------
+
+
+def test_nodes_have_owner_group_and_mode(dm: DmClient) -> None:
+    import grp
+
+    make(dm)
+    found = os.stat("/dev/mapper/labvg-one")
+    assert stat.S_IMODE(found.st_mode) == 0o660
+    assert (found.st_uid, found.st_gid) == (0, grp.getgrnam("disk").gr_gid)
+    assert os.readlink("/dev/labvg/one") == "/dev/mapper/labvg-one"
+
+
+def test_a_wrong_node_is_mended(dm: DmClient) -> None:
+    os.mknod("/dev/mapper/labvg-one", stat.S_IFBLK | 0o600, os.makedev(7, 7))
+    os.mkdir("/dev/labvg")
+    os.symlink("/dev/loop7", "/dev/labvg/one")
+    number = make(dm)
+    assert leads_to("/dev/mapper/labvg-one") == leads_to("/dev/labvg/one") == number
+
+
+def test_the_group_s_directory_goes_with_its_last_link(dm: DmClient) -> None:
+    make(dm)
+    make(dm, "labvg-two", UUID + "2", ("labvg", "two"))
+    dm.remove(UUID, link=LINK)
+    assert os.listdir("/dev/labvg") == ["two"]
+    dm.remove(UUID + "2", link=("labvg", "two"))
+    assert not os.path.exists("/dev/labvg")
+
+
+def test_another_device_directory_gets_everything(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """DM_DEV_DIR: control node, nodes and links are below it, and none in /dev."""
+    base = f"/dev/shm/dm-dir-{os.getpid()}"
+    os.mkdir(base)
+    run("mount", "-t", "tmpfs", "-o", "dev", "tmpfs", base)
+    try:
+        with DmClient.open(dev_dir=base) as client:
+            number = make(client)
+            control = os.stat(f"{base}/mapper/control")
+            assert stat.S_ISCHR(control.st_mode)
+            assert control.st_rdev == os.stat("/dev/mapper/control").st_rdev
+            assert leads_to(f"{base}/mapper/labvg-one") == leads_to(f"{base}/labvg/one") == number
+            assert not os.path.lexists("/dev/mapper/labvg-one")
+            client.remove(UUID, link=LINK)
+            assert os.listdir(f"{base}/mapper") == ["control"]
+    finally:
+        run("umount", base)
+        os.rmdir(base)
