@@ -328,12 +328,13 @@ class Session:
             self._credit += wire.NUMBER.unpack(payload)[0]
         elif kind == wire.SIGNALLED:
             self._unheard = None
+            self._deadlines.pop("hearing", None)
         elif kind == wire.READY:
             self._ready = True
             self._deadlines.pop("boot", None)
         elif kind == wire.STATUS:
             self._status = payload[0]
-            for name in ("limit", "stop"):
+            for name in ("limit", "stop", "hearing"):
                 self._deadlines.pop(name, None)
             self._deadlines["flush"] = time.monotonic() + _FLUSH_LIMIT
         elif kind == wire.DONE:
@@ -387,6 +388,7 @@ class Session:
             elif self._stopped_by is None:
                 self._stopped_by = number
                 self._send(wire.SIGNAL, bytes([number]))
+                self._deadlines["hearing"] = time.monotonic() + _STOP_GRACE
             elif self._ended_by is None:
                 self._tell(b"vmgr lab: stopping the machine; once more to stop it at once\n")
                 self._stop(128 + number)
@@ -413,9 +415,9 @@ class Session:
                 if not self._ready:
                     raise _Over(TIMED_OUT)
                 self._stop(TIMED_OUT)
-            elif name == "stop":
+            elif name in ("stop", "hearing"):
                 self._tell(b"vmgr lab: the machine does not answer; the last writes to its disks may be lost\n")
-                raise _Over(self._ended_by or TIMED_OUT)
+                raise _Over(self._ended_by if self._ended_by is not None else 128 + (self._stopped_by or 0))
             elif name == "flush":
                 raise LabError(
                     "the command ended but the lab's machine could not write everything to its disks",

@@ -23,7 +23,7 @@ BYE = b"q"  # DONE was received: power off
 READY = b"b"  # the machine is up and the command starts
 STDOUT = b"o"
 STDERR = b"r"
-TAKEN = b"a"  # a 32-bit number: so many bytes of standard input were passed on
+TAKEN = b"a"  # a 32-bit number: so many bytes of standard input have arrived
 SIGNALLED = b"g"  # a SIGNAL, or a typed interrupt, was passed on: the guest is alive
 STATUS = b"x"  # one byte: the command's exit status
 DONE = b"d"  # everything is on the disk images; the machine may go
@@ -33,8 +33,12 @@ NOTE = b"n"  # text: a warning about the machine
 WINDOW_SIZE = struct.Struct(">HH")
 NUMBER = struct.Struct(">I")
 
-STDIN_WINDOW = 32 * 1024
-"""Bytes of standard input that may be on their way: signals must never queue behind more."""
+STDIN_WINDOW = 3072
+"""Bytes of standard input that may be on their way to the guest at any time.
+
+The guest's terminal layer holds 4096 bytes. Filled to the brim, User Mode Linux's serial line throttles
+and never wakes up again (seen with 6.1), so that much is never sent; signals find room beside it.
+"""
 
 LARGEST_FRAME = 64 * 1024
 """Longest payload either side makes. A longer one means that the line is out of step."""

@@ -196,6 +196,7 @@ class _Relay:
         self.command = command
         self.wakeups = wakeups
         self.input = bytearray()
+        self.unthanked = 0
         self.input_ended = False
         self.stopping = False
 
@@ -229,6 +230,11 @@ class _Relay:
                 os.read(fd, 4096)
             elif fd in command.outputs and events & ~select.POLLOUT:
                 self._forward(fd)
+        if self.unthanked and len(self.input) < _MOST_WAITING:
+            # Ask for more before passing this on: the host fills the line meanwhile.
+            line.send(wire.TAKEN, wire.NUMBER.pack(self.unthanked))
+            line.push()
+            self.unthanked = 0
         self._write_input()
         line.push()
 
@@ -259,6 +265,7 @@ class _Relay:
         if kind == wire.STDIN:
             if payload:
                 self.input += payload
+                self.unthanked += len(payload)
             else:
                 self.input_ended = True
         elif kind == wire.SIGNAL:
@@ -286,9 +293,7 @@ class _Relay:
             if command.feed == command.master and any(key in piece[:done] for key in _TYPED_INTERRUPTS):
                 self.line.send(wire.SIGNALLED)
             del self.input[:done]
-            self.line.send(wire.TAKEN, wire.NUMBER.pack(done))
-        if command.feed is None and self.input:
-            self.line.send(wire.TAKEN, wire.NUMBER.pack(len(self.input)))
+        if command.feed is None:
             self.input.clear()
         if self.input_ended and not self.input:
             command.end_input()
