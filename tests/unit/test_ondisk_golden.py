@@ -9,7 +9,6 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from attrs import evolve
 
 from tests.support.ondisk import NO_TARGETS, TARGETS
 from vmgr.core.errors import DamagedMetadata
@@ -19,7 +18,6 @@ from vmgr.core.pv import MdaArea, PvLayout
 from vmgr.core.targets import Targets
 from vmgr.core.units import Bytes
 from vmgr.ondisk import label, layout, mda
-from vmgr.ondisk.choose import Choice, Finding, MetadataCopy, choose, peek_group
 from vmgr.ondisk.codec import DecodedGroup, TextHeader, decode_group, encode_group, to_bytes
 from vmgr.ondisk.decode import decode_any
 from vmgr.ondisk.fast import decode_canonical
@@ -69,22 +67,24 @@ class Scenario:
         found = [(image, image.layout()) for image in self.images]
         return [(image, pv) for image, pv in found if pv is not None]
 
-    def copies(self) -> list[MetadataCopy]:
-        found = []
-        for image, pv in self.pvs():
-            for area in pv.mdas:
-                header = image.header(area)
-                if not header.ignored:
-                    found.append(MetadataCopy(pv.id, area, mda.read_text(header, image.read)))
-        return found
+    def texts(self) -> dict[Uuid, list[bytes]]:
+        """For each PV the texts in those of its areas that are not ignored."""
+        return {
+            pv.id: [
+                mda.read_text(header, image.read)
+                for header in map(image.header, pv.mdas)
+                if not header.ignored and not header.committed.empty
+            ]
+            for image, pv in self.pvs()
+        }
 
-    def choice(self) -> Choice:
-        (choice,), stray = choose(self.copies())
-        assert stray == ()
-        return choice
+    def text(self) -> bytes:
+        """The text with the highest sequence number."""
+        texts = {text for texts in self.texts().values() for text in texts}
+        return max(texts, key=lambda text: decode_group(text, NO_TARGETS).group.seqno)
 
     def group(self, targets: Targets = TARGETS) -> VolumeGroup:
-        return decode_group(self.choice().text, targets).group
+        return decode_group(self.text(), targets).group
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +177,7 @@ def local(seconds: int) -> str:
 @pytest.mark.parametrize("targets", [TARGETS, NO_TARGETS], ids=["plugin", "none"])
 def test_disk_texts_are_written_as_lvm2_writes_them(grouped: Scenario, targets: Targets) -> None:
     """Encoding what was read gives LVM2's text to the byte, segments of unknown types included."""
-    text = grouped.choice().text
+    text = grouped.text()
     decoded = decode_group(text, targets)
     shown = text.decode()
     assert encode_group(decoded.group, targets, header_of(shown, decoded)) == shown
@@ -202,7 +202,7 @@ def test_backup_and_disk_agree(grouped: Scenario) -> None:
 
 def test_both_readers_agree(grouped: Scenario) -> None:
     """LVM2's own texts are read by the fast reader, where there are volumes, to what the general one gives."""
-    text = grouped.choice().text.decode()
+    text = grouped.text().decode()
     quick = decode_canonical(text, TARGETS)
     assert quick == decode_any(text, TARGETS) or (quick is None and "historical" in text)
 
@@ -241,13 +241,6 @@ def test_groups_are_what_lvm2_reports(grouped: Scenario) -> None:
             assert row["lv_minor"] == str(lv.minor)
 
 
-def test_peeking_finds_the_groups_name(grouped: Scenario) -> None:
-    """The quick look and the whole reading agree, on the layout of disks and on that of backups."""
-    group = grouped.group()
-    assert peek_group(grouped.choice().text) == (group.name, group.id, group.seqno)
-    assert peek_group(grouped.backup().encode()) == (group.name, group.id, group.seqno)
-
-
 def test_labels_in_all_four_sectors(unpacked: dict[str, Scenario]) -> None:
     """The scenario has them, so the tests above have seen them."""
     assert [pv.label_sector for _, pv in unpacked["labels"].pvs()] == [0, 1, 2, 3]
@@ -268,15 +261,14 @@ def test_the_wrapped_text_wraps(unpacked: dict[str, Scenario]) -> None:
     assert len(mda.pieces(header, header.committed)) == 2
 
 
-def test_old_copies_are_found_out(unpacked: dict[str, Scenario]) -> None:
-    """The PV that was away has an older text; it is reported and does not count."""
+def test_copies_of_a_pv_that_was_away_are_old(unpacked: dict[str, Scenario]) -> None:
+    """Its text is whole and readable and of a lower sequence number; all other PVs have the newest."""
     for name, disk in (("stale", 2), ("missing", 1)):
         scenario = unpacked[name]
-        choice = scenario.choice()
-        assert choice.seqno == max(peek_group(copy.text)[2] for copy in scenario.copies())
         away = scenario.images[disk].layout()
         assert away is not None
-        assert [(f.kind, f.pv) for f in choice.findings] == [("older", away.id)]
+        for pv, (text,) in ((pv, texts) for pv, texts in scenario.texts().items() if texts):
+            assert (decode_group(text, TARGETS).group.seqno < scenario.group().seqno) == (pv == away.id)
 
 
 def test_a_missing_pv_is_marked(unpacked: dict[str, Scenario]) -> None:
@@ -287,7 +279,7 @@ def test_a_missing_pv_is_marked(unpacked: dict[str, Scenario]) -> None:
 def test_the_owned_group(unpacked: dict[str, Scenario]) -> None:
     """WRITE_LOCKED in the text is WRITE in the model."""
     scenario = unpacked["owned"]
-    assert b'"WRITE_LOCKED"' in scenario.choice().text
+    assert b'"WRITE_LOCKED"' in scenario.text()
     group = scenario.group()
     assert group.status == ("RESIZEABLE", "READ", "WRITE")
     assert {lv.name: lv.writable for lv in group.lvs} == {"lin": True, "ro": False}
@@ -328,13 +320,3 @@ def test_any_flipped_byte_of_a_real_text_is_noticed(grouped: Scenario) -> None:
                 parts = iter((bad[:first], bad[first:]))
                 with pytest.raises(DamagedMetadata):
                     mda.read_text(header, lambda *_, parts=parts: next(parts))
-
-
-def test_a_damaged_copy_does_not_count(unpacked: dict[str, Scenario]) -> None:
-    """With one copy damaged the others are used, and the damage is reported."""
-    scenario = unpacked["labels"]
-    first, *others = scenario.copies()
-    damaged = evolve(first, text=b"", damage=DamagedMetadata("broken"))
-    (choice,), stray = choose([damaged, *others])
-    assert choice.text == first.text
-    assert stray == (Finding("damaged", first.pv, first.area, "broken"),)

@@ -7,8 +7,6 @@ What is read from the kernel there (a RAID's chunk size, an alignment offset) co
 
 from __future__ import annotations
 
-from attrs import evolve
-
 from vmgr.core.errors import Refused
 from vmgr.core.ids import Uuid
 from vmgr.core.pv import DiskArea, MdaArea, PvLayout
@@ -21,9 +19,6 @@ DATA_ALIGNMENT = Bytes(1 << 20)
 
 PV_SIZE_MIN = Bytes(2 << 20)
 """The smallest device that becomes a PV (``devices/pv_min_size``)."""
-
-USED = 1
-"""The bit of ``ext_flags`` that says "belongs to a group"."""
 
 _PAGE = 4096
 _EXTENTS_MAX = (1 << 32) - 1
@@ -168,9 +163,3 @@ def extent_count(layout: PvLayout, extent_size: Sectors) -> Extents:
             hint="use a larger --physicalextentsize",
         )
     return count
-
-
-def with_used(layout: PvLayout, used: bool) -> PvLayout:
-    """The layout of a PV that joins a group or leaves it; the header's extension becomes LVM2's present one."""
-    flags = layout.ext_flags | USED if used else layout.ext_flags & ~USED
-    return evolve(layout, ext_version=max(layout.ext_version, EXTENSION_VERSION), ext_flags=flags)

@@ -281,9 +281,3 @@ def clear(header: MdaHeader) -> MdaHeader:
         committed=RawLocation(flags=header.committed.flags),
         precommitted=RawLocation(flags=header.precommitted.flags),
     )
-
-
-def set_ignored(header: MdaHeader, ignored: bool) -> MdaHeader:
-    """The header of an area put out of use, or back into it."""
-    flags = header.committed.flags | _IGNORED if ignored else header.committed.flags & ~_IGNORED
-    return evolve(header, committed=evolve(header.committed, flags=flags))
