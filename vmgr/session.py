@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -129,6 +129,13 @@ class Session:
 
         return make_stamp()
 
+    @property
+    def system_id(self) -> str:
+        """This host's system ID; empty if it has none."""
+        from vmgr.system.identity import system_id
+
+        return system_id(self.config)
+
     # -- reading ----------------------------------------------------------------------------------
 
     def look(self, *, detail: bool = False) -> Scan:
@@ -137,11 +144,19 @@ class Session:
         ``detail`` finds out about devices all that matters before they become physical volumes.
         """
         if self._scan is None or (detail and not self._detail):
+            from vmgr.system.devicesfile import selection
             from vmgr.system.scan import Scan
 
             self.forget()
             self._detail = detail
-            self._scan = Scan(self.config, self.targets, detail=detail, **self._listed())
+            options = self.options
+            listed = selection(
+                self.config,
+                devices=options.devices or (),
+                devices_file=options.devices_file,
+                system_id=self.system_id,
+            )
+            self._scan = Scan(self.config, self.targets, detail=detail, listed=listed)
         return self._scan
 
     def forget(self) -> None:
@@ -149,10 +164,6 @@ class Session:
         if self._scan is not None:
             self._scan.close()
             self._scan = None
-
-    def _listed(self) -> dict[str, Any]:
-        """The devices that ``--devices`` or the devices file allow."""
-        return {}
 
     def view(
         self, only: Collection[str] | None = None, *, foreign: bool = False, detail: bool = False
@@ -162,11 +173,32 @@ class Session:
 
         scan = self.look(detail=detail)
         view = scan.view(only, system_ids=local_system_ids(self.config))
+        if not foreign and any(group.foreign for group in view.groups):
+            view = evolve(view, groups=tuple(group for group in view.groups if not group.foreign or only))
         for problem in view.problems:
             if problem not in self._said:
                 self._said.add(problem)
                 self.dialogue.warn(f"WARNING: {problem}")
         return view
+
+    def shared_view(
+        self, only: Collection[str] | None = None, *, foreign: bool = False, detail: bool = False
+    ) -> SystemView:
+        """A view for reading only, under shared locks: of the groups named, or of all."""
+        from contextlib import ExitStack
+
+        with ExitStack() as held:
+            if only is None:
+                held.enter_context(self.locks.all_groups())
+                names = [name for name, _ in self.look(detail=detail).names]
+            else:
+                names = sorted(only)
+            before = dict.fromkeys(names, self._scan)
+            for name in names:
+                held.enter_context(self.locks.group(name))
+                if before[name] is not None and self._scan is not None:
+                    self._scan.refresh(name)
+            return self.view(only, foreign=foreign, detail=detail)
 
     # -- the kernel -------------------------------------------------------------------------------
 
@@ -247,19 +279,26 @@ class Session:
             yield view
 
     def carry_out(
-        self, change: Change, view: GroupView | None, *, new_pvs: Mapping[Uuid, PvView] | None = None
+        self,
+        change: Change,
+        view: GroupView | None,
+        *,
+        new_pvs: Mapping[Uuid, PvView] | None = None,
+        touch_devices: bool = True,
     ) -> Outcome:
         """Plan a change of a locked group and, unless this is a test, run the plan.
 
         ``view`` is the group as it was read, None for a new one; ``new_pvs`` are PVs that join it.
+        ``touch_devices`` off leaves the kernel's devices as they are, whatever the new metadata say.
         """
         from vmgr.commit import Committer
         from vmgr.core.plan import plan_change
 
         if change.after is not None and change.changes_metadata:
-            seqno = change.before.seqno if change.before is not None else 0
-            change = evolve(change, after=evolve(change.after, seqno=seqno + 1))
-        plan = plan_change(change, self.live(), self.targets)
+            seqno = max(change.after.seqno, change.before.seqno + 1 if change.before is not None else 1)
+            change = evolve(change, after=evolve(change.after, seqno=seqno))
+        live = self.live(table=True) if touch_devices else {}
+        plan = plan_change(change, live, self.targets)
         outcome = Outcome(done=change.done, notes=change.notes, plans=(plan,))
         if self.options.test or not plan.steps:
             return outcome

@@ -289,13 +289,14 @@ class TargetStatus:
 
     ``percent`` (0 to 100) is fill or progress, None where there is none. ``health`` is ``""`` when all is well,
     else a word such as ``invalid``, ``overflow``, ``merge failed``. ``done`` tells that a process
-    which the volume was in (a merge, a synchronisation) has ended. ``values`` are the
-    plugin's own, in columns that it declared.
+    which the volume was in (a merge, a synchronisation) has ended, ``running`` that one is under way: ``percent``
+    is what is left of it then. ``values`` are the plugin's own, in columns that it declared.
     """
 
     percent: float | None = None
     health: str = ""
     done: bool = False
+    running: bool = False
     values: tuple[tuple[str, object], ...] = ()
 
 

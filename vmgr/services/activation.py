@@ -10,6 +10,7 @@ from vmgr.core.devices import together
 from vmgr.core.errors import GroupUnusable, Interrupted, Refused, VmgrError
 from vmgr.core.model import LvArea, PvArea
 from vmgr.core.plan import is_active
+from vmgr.dm.address import by_uuid
 from vmgr.orders import ActivationOrder, Outcome
 from vmgr.services.rules import auto_activates, may_activate
 from vmgr.services.subjects import Chosen, choose, for_each, together_or_apart
@@ -102,7 +103,7 @@ def _wanted(
             hint="add it to the list in lvm.conf(5), or give another with --config",
         )
     missing = {pv.id for pv in view.missing}
-    lost = [pv for pv in _pvs_below(group, volume) if pv in missing]
+    lost = [pv for pv in pvs_below(group, volume) if pv in missing]
     if lost:
         raise GroupUnusable(
             f"refusing activation of {name}: physical volume {', '.join(pv.dashed for pv in lost)} is missing",
@@ -127,7 +128,8 @@ def _confirm_companions(session: Session, group: VolumeGroup, volume: LogicalVol
             raise Interrupted(f"logical volume {name} not changed", hint="answer y, or use --yes")
 
 
-def _pvs_below(group: VolumeGroup, volume: LogicalVolume) -> list[Uuid]:
+def pvs_below(group: VolumeGroup, volume: LogicalVolume) -> list[Uuid]:
+    """The physical volumes that a volume lies on, through whatever is between."""
     by_id = group.lv_by_id
     found: dict[Uuid, None] = {}
     todo, seen = [volume.id], set()
@@ -157,3 +159,22 @@ def _run(session: Session, vg: str, volumes: Sequence[LogicalVolume], order: Act
         refresh=ids if order.mode == "refresh" else (),
     )
     return session.carry_out(change, view)
+
+
+def make_nodes(session: Session, subjects: Sequence[Subject] = ()) -> Outcome:
+    """Make missing nodes and links of active volumes anew, with the numbers that the kernel has."""
+    from vmgr.core.devices import stack
+    from vmgr.core.plan import active_volumes
+
+    client = session.need_client()
+
+    def one(chosen: Chosen) -> Outcome:
+        with session.changing(chosen.vg, activating=True) as view:
+            live = session.live(table=True)
+            active = active_volumes(view.group, live)
+            for device in stack(view.group, active, session.targets, live):
+                if device.uuid in live and not session.options.test:
+                    client.show(by_uuid(device.uuid), link=device.link)
+        return Outcome()
+
+    return for_each(choose(session, subjects), one)

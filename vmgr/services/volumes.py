@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vmgr.core.errors import Interrupted, NotFound, UsageError
 from vmgr.core.ids import LvName
 from vmgr.core.plan import is_active
-from vmgr.orders import READ_AHEAD_AUTO, Outcome, ResizeOrder, Subject, VolumeOrder
+from vmgr.orders import READ_AHEAD_AUTO, Outcome, ResizeOrder, Subject, VolumeChange, VolumeOrder
 from vmgr.services.subjects import Chosen, choose, for_each, pv_ranges, together_or_apart
 
 if TYPE_CHECKING:
@@ -237,3 +237,52 @@ def rename(session: Session, vg: str, old: str, new: str) -> Outcome:
         request = RenameVolume(volume.id, LvName.chosen(new))
         change = rename_volume(view.group, request, session.targets, live=session.live(table=True))
         return session.carry_out(change, view)
+
+
+# -- change ---------------------------------------------------------------------------------------
+
+
+def change(session: Session, subjects: Sequence[Subject], order: VolumeChange) -> Outcome:
+    """Change volumes' properties; those of one group in one commit."""
+    chosen = choose(session, subjects, all_if_none=False)
+
+    def one(item: Chosen) -> Outcome:
+        with session.changing(item.vg) as view:
+            volumes = item.volumes(view.group)
+            return together_or_apart(volumes, lambda some: _change_some(session, item.vg, some, order))
+
+    return for_each(chosen, one)
+
+
+def _change_some(session: Session, vg: str, volumes: Sequence[LogicalVolume], order: VolumeChange) -> Outcome:
+    from vmgr.core.change import combine
+    from vmgr.core.operations.change import NO_NUMBERS, change_volume
+    from vmgr.core.requests import ChangeVolume
+
+    numbers = None
+    if order.persistent is not None:
+        if order.persistent and order.minor is None:
+            raise UsageError(
+                "a persistent number needs --minor", hint="give --minor NUMBER, and --major if it matters"
+            )
+        numbers = (order.major, order.minor or 0) if order.persistent else NO_NUMBERS
+    view = session.locked_group(vg)
+    live, group = session.live(table=True), view.group
+    changes: list[Change] = []
+    for volume in volumes:
+        request = ChangeVolume(
+            volume.id,
+            read_only=order.read_only,
+            alloc=order.alloc,
+            add_tags=order.add_tags,
+            del_tags=order.del_tags,
+            read_ahead=order.read_ahead,
+            numbers=numbers,
+            autoactivate=order.autoactivate,
+            activation_skip=order.skip_activation,
+        )
+        made = change_volume(group, request, session.targets, live=live)
+        assert made.after is not None
+        changes.append(made)
+        group = made.after
+    return session.carry_out(combine(changes), view)

@@ -48,8 +48,12 @@ def parse(target: str, params: str) -> TargetStatus:
     used, total, metadata = int(match[1]), int(match[2]), match[3]
     empty = metadata is not None and used == int(metadata)
     values = (("cow_used_sectors", used), ("cow_total_sectors", total))
+    merging = target == "snapshot-merge"
     return TargetStatus(
-        0.0 if empty else percentage(used, total), done=empty and target == "snapshot-merge", values=values
+        0.0 if empty else percentage(used, total),
+        done=merging and empty,
+        running=merging and not empty,
+        values=values,
     )
 
 

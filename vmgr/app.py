@@ -1,0 +1,278 @@
+"""vmgr for Python programs: one face for everything that the commands can do.
+
+::
+
+    from vmgr.app import open_application
+    from vmgr.orders import RunOptions, VolumeOrder
+    from vmgr.core.requests import Percent, SizeSpec
+
+    with open_application(RunOptions(yes=True)) as app:
+        app.pvcreate(["/dev/sdb", "/dev/sdc"])
+        app.vgcreate("tank", ["/dev/sdb", "/dev/sdc"])
+        app.lvcreate("tank", VolumeOrder(name="home", size=SizeSpec(Percent(50, "FREE"))))
+
+Every method raises :class:`~vmgr.core.errors.VmgrError` when nothing could be done; a method that takes several
+subjects carries on with the others when it fails for one, and reports that error in ``Outcome.errors``. With
+``RunOptions(test=True)`` the same checks are made, the same plans are returned, and nothing is changed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vmgr.orders import STANDARD_GROUP, STANDARD_LABEL, RunOptions
+from vmgr.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+    from vmgr.core.change import Change
+    from vmgr.core.model import VolumeGroup
+    from vmgr.core.table import LiveDevice
+    from vmgr.core.targets import Targets
+    from vmgr.core.units import Sectors
+    from vmgr.core.view import SystemView
+    from vmgr.orders import (
+        ActivationOrder,
+        ArchiveView,
+        ConversionOrder,
+        Dialogue,
+        GroupChange,
+        GroupOrder,
+        LabelOrder,
+        Outcome,
+        PvChange,
+        ResizeOrder,
+        Subject,
+        VolumeChange,
+        VolumeOrder,
+    )
+    from vmgr.system.config import Config
+
+
+def open_application(options: RunOptions | None = None, dialogue: Dialogue | None = None) -> Application:
+    """Open a session with this machine. Nothing is read before something is asked for.
+
+    Without a ``dialogue`` questions are answered by ``options.yes`` and nothing is printed.
+    """
+    return Application(RunOptions() if options is None else options, dialogue)
+
+
+class Application:
+    """One session with the machine. A context manager: leaving it lets go of locks and devices."""
+
+    def __init__(self, options: RunOptions, dialogue: Dialogue | None = None) -> None:
+        self._session = Session(options, dialogue)
+
+    def __enter__(self) -> Application:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.close()
+
+    # -- looking ----------------------------------------------------------------------------------
+
+    @property
+    def targets(self) -> Targets:
+        """The installed target plugins."""
+        return self._session.targets
+
+    @property
+    def config(self) -> Config:
+        """The configuration."""
+        return self._session.config
+
+    def view(
+        self, *, vgs: tuple[str, ...] | None = None, all_devices: bool = False, foreign: bool = False
+    ) -> SystemView:
+        """What a scan finds, read under shared locks.
+
+        ``vgs`` limits what is decoded to these groups; ``all_devices`` asks udev for all that it knows of devices;
+        ``foreign`` keeps groups of other hosts.
+        """
+        return self._session.shared_view(vgs, detail=all_devices, foreign=foreign)
+
+    def live(self, *, status: bool = False) -> Mapping[str, LiveDevice]:
+        """What the kernel has, by device-mapper UUID; empty where there is no device mapper."""
+        return self._session.live(status=status, table=status)
+
+    # -- any change -------------------------------------------------------------------------------
+
+    def change_group(self, vg: str, make: Callable[[VolumeGroup], Change]) -> Outcome:
+        """Lock and read a group, let ``make`` say what to change, and carry it out."""
+        with self._session.changing(vg) as view:
+            return self._session.carry_out(make(view.group), view)
+
+    # -- physical volumes -------------------------------------------------------------------------
+
+    def pvcreate(self, devices: Sequence[str], order: LabelOrder = STANDARD_LABEL) -> Outcome:
+        """Make devices physical volumes."""
+        from vmgr.services import pvs
+
+        return pvs.create(self._session, devices, order)
+
+    def pvremove(self, devices: Sequence[str], *, force: int = 0) -> Outcome:
+        """Wipe the labels of devices that no group uses."""
+        from vmgr.services import pvs
+
+        return pvs.remove(self._session, devices, force=force)
+
+    def pvchange(self, pvs: Sequence[str] | None, order: PvChange) -> Outcome:
+        """Change physical volumes, named by device or ``@tag``; None is all of them."""
+        from vmgr.services.pvs import change
+
+        return change(self._session, pvs, order)
+
+    def pvresize(self, devices: Sequence[str], size: Sectors | None = None) -> Outcome:
+        """Adapt physical volumes to their devices' size, or to ``size``."""
+        from vmgr.services import pvs
+
+        return pvs.resize(self._session, devices, size)
+
+    # -- groups -----------------------------------------------------------------------------------
+
+    def vgcreate(
+        self,
+        vg: str,
+        devices: Sequence[str],
+        order: GroupOrder = STANDARD_GROUP,
+        label: LabelOrder = STANDARD_LABEL,
+    ) -> Outcome:
+        """Make a group of physical volumes; devices that are none become some, as ``label`` says."""
+        from vmgr.services import groups
+
+        return groups.create(self._session, vg, devices, order, label)
+
+    def vgextend(
+        self, vg: str, devices: Sequence[str], label: LabelOrder = STANDARD_LABEL, *, restore_missing: bool = False
+    ) -> Outcome:
+        """Add physical volumes to a group. ``restore_missing`` takes back ones that had gone missing."""
+        from vmgr.services import groups
+
+        return groups.extend(self._session, vg, devices, label, restore_missing=restore_missing)
+
+    def vgreduce(
+        self,
+        vg: str,
+        devices: Sequence[str] = (),
+        *,
+        all_unused: bool = False,
+        missing: bool = False,
+        force: bool = False,
+    ) -> Outcome:
+        """Take unused physical volumes out of a group: those named, all unused ones, or those missing."""
+        from vmgr.services import groups
+
+        return groups.reduce(self._session, vg, devices, all_unused=all_unused, missing=missing, force=force)
+
+    def vgremove(self, subjects: Sequence[Subject], *, force: int = 0) -> Outcome:
+        """Remove groups with all their volumes."""
+        from vmgr.services import groups
+
+        return groups.remove(self._session, subjects, force=force)
+
+    def vgrename(self, old: str, new: str) -> Outcome:
+        """Give a group, named by name or UUID, another name."""
+        from vmgr.services import groups
+
+        return groups.rename(self._session, old, new)
+
+    def vgchange(self, subjects: Sequence[Subject], order: GroupChange) -> Outcome:
+        """Change groups; no subject means all of them."""
+        from vmgr.services import groups
+
+        return groups.change(self._session, subjects, order)
+
+    def vgcheck(self, subjects: Sequence[Subject], *, update: bool = False) -> Outcome:
+        """Check groups' metadata; ``update`` writes damaged and old copies anew."""
+        from vmgr.services import groups
+
+        return groups.check(self._session, subjects, update=update)
+
+    def make_nodes(self, subjects: Sequence[Subject] = ()) -> Outcome:
+        """Make missing device nodes and links of active volumes, and remove stale ones."""
+        from vmgr.services import activation
+
+        return activation.make_nodes(self._session, subjects)
+
+    # -- volumes ----------------------------------------------------------------------------------
+
+    def lvcreate(self, vg: str, order: VolumeOrder) -> Outcome:
+        """Make a volume in a group."""
+        from vmgr.services import volumes
+
+        return volumes.create(self._session, vg, order)
+
+    def lvremove(self, subjects: Sequence[Subject], *, force: int = 0) -> Outcome:
+        """Remove volumes, or all volumes of groups."""
+        from vmgr.services import volumes
+
+        return volumes.remove(self._session, subjects, force=force)
+
+    def lvextend(self, subject: Subject, order: ResizeOrder) -> Outcome:
+        """Make a volume longer; refused if the new size is not larger."""
+        from vmgr.services import volumes
+
+        return volumes.resize(self._session, subject, order, volumes.EXTEND)
+
+    def lvreduce(self, subject: Subject, order: ResizeOrder) -> Outcome:
+        """Make a volume shorter, after a question; refused if the new size is not smaller."""
+        from vmgr.services import volumes
+
+        return volumes.resize(self._session, subject, order, volumes.REDUCE)
+
+    def lvresize(self, subject: Subject, order: ResizeOrder) -> Outcome:
+        """Make a volume longer or shorter."""
+        from vmgr.services import volumes
+
+        return volumes.resize(self._session, subject, order, volumes.RESIZE)
+
+    def lvrename(self, vg: str, old: str, new: str) -> Outcome:
+        """Give a volume another name."""
+        from vmgr.services import volumes
+
+        return volumes.rename(self._session, vg, old, new)
+
+    def lvchange(self, subjects: Sequence[Subject], order: VolumeChange) -> Outcome:
+        """Change volumes, or all volumes of groups."""
+        from vmgr.services import volumes
+
+        return volumes.change(self._session, subjects, order)
+
+    def lvconvert(self, subjects: Sequence[Subject], order: ConversionOrder) -> Outcome:
+        """Convert volumes."""
+        from vmgr.services import conversion
+
+        return conversion.convert(self._session, subjects, order)
+
+    def activate(self, subjects: Sequence[Subject], order: ActivationOrder) -> Outcome:
+        """Activate, deactivate or refresh volumes, or groups' volumes; no subject means all groups.
+
+        ``Outcome.done`` has, for each subject that is a group, how many of its volumes are active now.
+        """
+        from vmgr.services import activation
+
+        return activation.activate(self._session, subjects, order)
+
+    # -- backups ----------------------------------------------------------------------------------
+
+    def vgcfgbackup(self, subjects: Sequence[Subject], file: str = "") -> Outcome:
+        """Write groups' metadata into ``file`` (``%s`` in it is the group's name) or into the backup directory."""
+        from vmgr.services import backups
+
+        return backups.backup(self._session, subjects, file)
+
+    def vgcfgrestore(self, vg: str, file: str = "", *, force: bool = False) -> Outcome:
+        """Bring a group back to what ``file``, or its last backup, says."""
+        from vmgr.services import backups
+
+        return backups.restore(self._session, vg, file, force=force)
+
+    def archives(self, vg: str = "", file: str = "") -> tuple[ArchiveView, ...]:
+        """Archives and backups of a group, oldest first; or the one that is ``file``."""
+        from vmgr.services import backups
+
+        return backups.archives(self._session, vg, file)

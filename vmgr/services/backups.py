@@ -1,0 +1,154 @@
+"""Metadata in files: written, listed, and brought back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from vmgr.core.change import Change
+from vmgr.core.errors import GroupUnusable, Interrupted, NotFound, Refused
+from vmgr.core.plan import active_volumes
+from vmgr.orders import ArchiveView, Outcome, Subject
+from vmgr.services.labels import restored_group
+from vmgr.services.subjects import Chosen, choose, for_each
+
+if TYPE_CHECKING:
+    from vmgr.core.ids import Uuid
+    from vmgr.core.model import VolumeGroup
+    from vmgr.core.view import GroupView, PvView, SystemView
+    from vmgr.session import Session
+    from vmgr.system.archive import Archives
+
+
+def _archives(session: Session, *, wanted: bool | None = None) -> Archives:
+    from vmgr.system.archive import Archives
+
+    return Archives.from_config(session.config, autobackup=wanted)
+
+
+def backup(session: Session, subjects: Sequence[Subject], file: str = "") -> Outcome:
+    """Write groups' metadata into ``file`` (``%s`` in it is the group's name) or into the backup directory."""
+    from vmgr.system.identity import text_header
+    from vmgr.system.metadata import backup_text
+
+    chosen = choose(session, subjects)
+    if file and "%s" not in file and len(chosen) > 1:
+        raise Refused(
+            f"{len(chosen)} groups cannot all be written into {file}", hint="put %s into the name, for the group's"
+        )
+
+    def one(item: Chosen) -> Outcome:
+        with session.locks.group(item.vg):
+            view = session.locked_group(item.vg)
+            view.check_readable()
+            header = text_header(f"vgcfgbackup: {session.options.command}", session.config)
+            text = backup_text(view.group, session.targets, header)
+            path = file.replace("%s", item.vg)
+            if not session.options.test:
+                archives = _archives(session, wanted=True)
+                if path:
+                    archives.write_file(path, text)
+                else:
+                    archives.write_backup(item.vg, text)
+        return Outcome(done=(f'Volume group "{item.vg}" successfully backed up.',))
+
+    return for_each(chosen, one)
+
+
+def archives(session: Session, vg: str = "", file: str = "") -> tuple[ArchiveView, ...]:
+    """Archives and backups of a group, oldest first; or the one that is ``file``."""
+    from vmgr.ondisk.codec import decode_group
+
+    store = _archives(session)
+    if file:
+        paths = [file]
+    else:
+        paths = [archive.path for archive in store.list(vg)]
+        if os.path.exists(store.backup_path(vg)):
+            paths.append(store.backup_path(vg))
+    found: list[ArchiveView] = []
+    for path in paths:
+        decoded = decode_group(store.read(path), session.targets)
+        found.append(
+            ArchiveView(
+                path,
+                decoded.group.name,
+                decoded.description,
+                decoded.creation_time,
+                backup=path == store.backup_path(decoded.group.name),
+            )
+        )
+    return tuple(found)
+
+
+def restore(session: Session, vg: str, file: str = "", *, force: bool = False) -> Outcome:
+    """Bring a group's metadata back to what ``file``, or its last backup, says. Active volumes stay as they are."""
+    path = file or _archives(session).backup_path(vg)
+    group = restored_group(session, path)
+    if group.name != vg:
+        raise Refused(
+            f"{path} is of volume group {group.name}, not {vg}", hint=f"vgcfgrestore -f {path} {group.name}"
+        )
+    _check_kinds(group, force)
+    with session.locks.all_groups(exclusive=True), session.locks.group(vg, exclusive=True):
+        view = session.view()
+        present = _present(view, group)
+        before = _current(view, group)
+        active = active_volumes(before.group, session.live()) if before is not None else ()
+        if active and not force and not session.options.test:
+            question = (
+                f"Volume group {vg} has {len(active)} active volumes, which would not match what is restored."
+                " Really restore?"
+            )
+            if not session.dialogue.ask(question):
+                raise Interrupted(f"volume group {vg} not restored", hint="deactivate it first: vgchange -an")
+        newest = max([group.seqno, *([before.group.seqno] if before else [])])
+        change = Change(
+            before.group if before is not None else None,
+            evolve(group, seqno=newest + 1),
+            done=(f"Restored volume group {vg}.",),
+        )
+        return session.carry_out(change, before, new_pvs=present, touch_devices=False)
+
+
+def _check_kinds(group: VolumeGroup, force: bool) -> None:
+    if group.has_unknown and not force:
+        raise GroupUnusable(
+            f"volume group {group.name} has volumes of types that no installed plugin knows",
+            hint="--force restores it all the same; what is unknown is written as it is in the file",
+        )
+
+
+def _current(view: SystemView, group: VolumeGroup) -> GroupView | None:
+    for found in view.groups:
+        if found.group.id == group.id:
+            found.check_readable()
+            return found
+        if found.group.name == group.name:
+            raise Refused(
+                f"another volume group is called {group.name} (UUID {found.group.id.dashed})",
+                hint="give that one another name first: vgrename UUID NEW_NAME",
+            )
+    return None
+
+
+def _present(view: SystemView, group: VolumeGroup) -> dict[Uuid, PvView]:
+    """The group's physical volumes on this machine. All must be there, with the layout of the file."""
+    by_id = {pv.id: pv for pv in view.pvs()}
+    absent = [pv for pv in group.pvs if pv.id not in by_id]
+    if absent:
+        raise NotFound(
+            f"cannot restore volume group {group.name}: physical volumes are missing",
+            details=tuple(f"{pv.id.dashed}, last seen on {pv.device}" for pv in absent),
+            hint="connect them, or make them anew: pvcreate --uuid UUID --restorefile FILE DEVICE",
+        )
+    for pv in group.pvs:
+        there = by_id[pv.id]
+        if there.vg is not None and there.vg != group.id:
+            raise Refused(f"{there.device} belongs to another volume group now: {there.vg_name}")
+        if there.size < pv.dev_size.bytes():
+            raise Refused(f"{there.device} has {there.size} bytes, less than in the file ({pv.dev_size.bytes()})")
+    return {pv.id: by_id[pv.id] for pv in group.pvs}

@@ -1,0 +1,120 @@
+"""Conversions that plugins offer, and following what they start in the kernel until its end is written down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from vmgr.core.errors import StoppedHalfway, VmgrError
+from vmgr.orders import ConversionOrder, Outcome, Subject
+from vmgr.services.subjects import Chosen, choose, for_each, pv_ranges
+from vmgr.services.volumes import named_volume
+
+if TYPE_CHECKING:
+    from vmgr.core.hooks import TargetStatus
+    from vmgr.core.ids import Uuid
+    from vmgr.core.model import LogicalVolume, VolumeGroup
+    from vmgr.core.table import LiveDevice
+    from vmgr.session import Session
+
+
+def convert(session: Session, subjects: Sequence[Subject], order: ConversionOrder) -> Outcome:
+    """Convert volumes; without ``background``, wait until what that starts in the kernel has ended."""
+    return for_each(choose(session, subjects, all_if_none=False), lambda item: _in_group(session, item, order))
+
+
+def _in_group(session: Session, chosen: Chosen, order: ConversionOrder) -> Outcome:
+    from vmgr.core.operations.convert import convert_volume
+    from vmgr.core.requests import ConvertVolume
+    from vmgr.services.rules import allocation_rules
+
+    outcome = Outcome()
+    touched: list[Uuid] = []
+    with session.changing(chosen.vg) as view:
+        names = [lv.name for lv in chosen.volumes(view.group)]
+    for name in names:
+        with session.changing(chosen.vg) as view:
+            volume = named_volume(view.group, name)
+            request = ConvertVolume(
+                volume.id, order.options, type=order.type, pvs=pv_ranges(view, order.pvs), alloc=order.alloc
+            )
+            change = convert_volume(
+                view.group,
+                request,
+                session.targets,
+                session.stamp(),
+                live=session.live(table=True),
+                rules=allocation_rules(session.config),
+            )
+            outcome += session.carry_out(change, view)
+            assert change.after is not None
+            touched += _changed(view.group, change.after, volume)
+    if not session.options.test and not order.background:
+        for lv in dict.fromkeys(touched):
+            outcome += follow(session, chosen.vg, lv, order.interval)
+    return outcome
+
+
+def _changed(before: VolumeGroup, after: VolumeGroup, volume: LogicalVolume) -> list[Uuid]:
+    """Volumes in which something may be going on now: the one named and those it is bound to."""
+    bound = {reference.lv for user in after.referrers.get(volume.id, ()) for reference in user.references()}
+    return [lv.id for lv in after.lvs if lv.visible and (lv.id == volume.id or lv.id in bound)]
+
+
+# -- what is going on in the kernel ---------------------------------------------------------------
+
+
+def status_of(session: Session, group: VolumeGroup, volume: LogicalVolume) -> TargetStatus | None:
+    """The status of what a volume is going through, None while it is not active."""
+    live: dict[str, LiveDevice] = dict(session.live(status=True, table=True))
+    device = live.get(session.targets.status_device(group, volume, live))
+    if device is None or not device.status:
+        return None
+    line = device.status[0]
+    return session.targets.parse_status(line.target, line.params)
+
+
+def finish(session: Session, vg: str, lv: Uuid) -> tuple[bool, Outcome]:
+    """Write down the end of a process on volume ``lv`` if it has ended; whether anything is still going on."""
+    from vmgr.core.operations.convert import finish_volume
+
+    with session.changing(vg) as view:
+        group = view.group
+        volume = group.lv_by_id.get(lv)
+        if volume is None:
+            return False, Outcome()
+        status = status_of(session, group, volume)
+        if status is None:
+            return False, Outcome()
+        if status.health:
+            raise VmgrError(
+                f"{group.name}/{volume.name}: {status.health}",
+                hint="dmesg has the kernel's reason; the volumes are as they were when it happened",
+            )
+        if not status.done:
+            if status.running and status.percent is not None:
+                session.dialogue.progress(f"{group.name}/{volume.name}: {status.percent:.2f}% left")
+            return status.running, Outcome()
+        change = finish_volume(group, lv, status, session.targets, session.stamp())
+        if change is None:
+            return False, Outcome()
+        return False, session.carry_out(change, view)
+
+
+def follow(session: Session, vg: str, lv: Uuid, interval: int | None) -> Outcome:
+    """Wait for the end of what goes on in volume ``lv``, looking every ``interval`` seconds, and write it down."""
+    pause = session.config.number("activation/polling_interval") if interval is None else interval
+    wait = 0.1
+    while True:
+        going, outcome = finish(session, vg, lv)
+        if not going:
+            return outcome
+        try:
+            time.sleep(min(wait, max(pause, 0.1)))
+        except KeyboardInterrupt:
+            raise StoppedHalfway(
+                "the kernel goes on by itself; only its end is not written down yet",
+                hint=f"see how far it is: lvs {vg}; finish it: vgchange --poll y {vg}",
+            ) from None
+        wait *= 2

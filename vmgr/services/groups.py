@@ -1,0 +1,337 @@
+"""Volume groups: create, extend, reduce, remove, rename, change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from vmgr.core.change import Change, combine
+from vmgr.core.errors import AlreadyExists, GroupUnusable, Interrupted, NotFound, Refused, UsageError
+from vmgr.core.ids import Uuid, VgName
+from vmgr.core.plan import active_volumes
+from vmgr.orders import STANDARD_GROUP, STANDARD_LABEL, GroupChange, GroupOrder, LabelOrder, Outcome, Subject
+from vmgr.services.labels import NewPv, existing_pv, find_device, prepare
+from vmgr.services.subjects import Chosen, choose, for_each, member
+
+if TYPE_CHECKING:
+    from vmgr.core.model import VolumeGroup
+    from vmgr.core.operations.group import Joining
+    from vmgr.core.view import GroupView, PvView, SystemView
+    from vmgr.session import Session
+
+
+def _joining(
+    session: Session, view: SystemView, devices: Sequence[str], label: LabelOrder
+) -> tuple[list[Joining], list[NewPv], dict[Uuid, PvView]]:
+    """What ``devices`` bring into a group: orphans as they are, other devices once they are labelled."""
+    from vmgr.core.operations.group import Joining
+
+    joining: list[Joining] = []
+    new: list[NewPv] = []
+    known: dict[Uuid, PvView] = {}
+    for path in devices:
+        device = find_device(session, path)
+        pv = existing_pv(view, device)
+        if pv is not None and pv.vg is not None:
+            raise AlreadyExists(
+                f"physical volume {path} is already in volume group {pv.vg_name}",
+                hint=f"take it out of that group first: vgreduce {pv.vg_name} {path}",
+            )
+        if pv is not None and pv in view.duplicates:
+            raise Refused(
+                f"{path} has the UUID of the physical volume on another device",
+                hint="hide one of the two copies (devices/filter in lvm.conf), or vgimportclone(8)",
+            )
+        if pv is not None and not pv.layout.used:
+            joining.append(Joining(pv.layout, device.path))
+            known[pv.id] = pv
+        else:
+            made = prepare(session, view, path, label)
+            new.append(made)
+            joining.append(Joining(made.label.layout, device.path, made.label))
+    return joining, new, known
+
+
+def create(
+    session: Session,
+    vg: str,
+    devices: Sequence[str],
+    order: GroupOrder = STANDARD_GROUP,
+    label: LabelOrder = STANDARD_LABEL,
+) -> Outcome:
+    """Make a group of physical volumes; devices that are none become some."""
+    from vmgr.core.operations.group import DEFAULT_EXTENT_SIZE, create_group
+
+    name = VgName(vg)
+    with session.locks.all_groups(exclusive=True), session.locks.group(name, exclusive=True):
+        view = session.view(detail=True)
+        _require_free(session, view, name)
+        joining, new, known = _joining(session, view, devices, label)
+        change = create_group(
+            name,
+            joining,
+            session.targets,
+            session.stamp(),
+            extent_size=order.extent_size or DEFAULT_EXTENT_SIZE,
+            alloc=order.alloc,
+            max_lv=order.max_lv,
+            max_pv=order.max_pv,
+            tags=order.tags,
+            metadata_copies=order.metadata_copies or 0,
+            system_id=session.system_id if order.system_id is None else order.system_id,
+            autoactivate=order.autoactivate,
+            profile=order.profile,
+        )
+        created = tuple(f'Physical volume "{n.label.device}" successfully created.' for n in new)
+        return _run(session, evolve(change, done=created + change.done), None, new, known)
+
+
+def _require_free(session: Session, view: SystemView, name: str) -> None:
+    import os
+
+    if any(name == known for known, _ in view.names):
+        raise AlreadyExists(f"a volume group called {name} already exists", hint="choose another name")
+    path = f"{session.config.dev_dir}/{name}"
+    if os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+        raise AlreadyExists(f"{path} already exists in the file system", hint="choose another name")
+
+
+def _run(
+    session: Session, change: Change, view: GroupView | None, new: Sequence[NewPv], known: dict[Uuid, PvView]
+) -> Outcome:
+    if not session.options.test:
+        for pv in new:
+            pv.wipe()
+    return session.carry_out(change, view, new_pvs=known)
+
+
+def extend(
+    session: Session,
+    vg: str,
+    devices: Sequence[str],
+    label: LabelOrder = STANDARD_LABEL,
+    *,
+    restore_missing: bool = False,
+) -> Outcome:
+    """Add physical volumes to a group, or take back ones that had gone missing and are there again."""
+    from vmgr.core.operations.group import extend_group
+
+    if restore_missing:
+        return _restore_missing(session, vg, devices)
+    with session.changing(vg, whole_namespace=True) as view:
+        system = session.view(detail=True)
+        joining, new, known = _joining(session, system, devices, label)
+        change = extend_group(view.group, joining, session.targets)
+        created = tuple(f'Physical volume "{n.label.device}" successfully created.' for n in new)
+        return _run(session, evolve(change, done=created + change.done), view, new, known)
+
+
+def _restore_missing(session: Session, vg: str, devices: Sequence[str]) -> Outcome:
+    with session.changing(vg, whole_namespace=True, missing=True) as view:
+        group = view.group
+        for path in devices:
+            pv = group.pv_by_id[member(view, path).id]
+            if not pv.missing:
+                raise Refused(f"{path} is not marked as missing in volume group {vg}")
+            group = group.with_pv(
+                evolve(
+                    pv,
+                    flags=tuple(f for f in pv.flags if f != "MISSING"),
+                    status=tuple(s for s in pv.status if s != "MISSING"),
+                )
+            )
+        done = (f'Volume group "{vg}" successfully extended',)
+        return session.carry_out(Change(view.group, group, done=done), view)
+
+
+def reduce(
+    session: Session,
+    vg: str,
+    devices: Sequence[str] = (),
+    *,
+    all_unused: bool = False,
+    missing: bool = False,
+    force: bool = False,
+) -> Outcome:
+    """Take physical volumes out of a group: those named, all unused ones, or those that are missing."""
+    from vmgr.core.operations.group import reduce_group
+
+    if missing:
+        return _remove_missing(session, vg, force)
+    with session.changing(vg, whole_namespace=True) as view:
+        group = view.group
+        if all_unused:
+            ids = [pv.id for pv in group.pvs if not group.used.get(pv.id)]
+            if len(ids) == len(group.pvs):
+                ids = ids[1:]
+            if not ids:
+                raise Refused(f"volume group {vg} has no unused physical volume to remove")
+        else:
+            ids = [member(view, path).id for path in devices]
+        return session.carry_out(reduce_group(group, ids, session.targets), view)
+
+
+def _remove_missing(session: Session, vg: str, force: bool) -> Outcome:
+    """Drop missing physical volumes; with ``force`` also the volumes that lay on them."""
+    from vmgr.core.operations.group import reduce_group
+    from vmgr.core.operations.remove import remove_volume
+    from vmgr.core.requests import RemoveVolume
+    from vmgr.services.activation import pvs_below
+
+    with session.changing(vg, whole_namespace=True, missing=True) as view:
+        lost = {pv.id for pv in view.missing}
+        if not lost:
+            return Outcome(notes=(f'Volume group "{vg}" is already consistent.',))
+        # The operations refuse a group with devices marked as missing; what they make here has none left.
+        group = view.group
+        for pv in view.missing:
+            group = group.with_pv(
+                evolve(
+                    pv,
+                    flags=tuple(f for f in pv.flags if f != "MISSING"),
+                    status=tuple(s for s in pv.status if s != "MISSING"),
+                )
+            )
+        hit = [lv for lv in group.lvs if lv.visible and lost & set(pvs_below(group, lv))]
+        if hit and not force:
+            raise Refused(
+                f"volumes lie on missing physical volumes of {vg}: {', '.join(lv.name for lv in hit)}",
+                hint="connect the devices; or give up these volumes: vgreduce --removemissing --force",
+            )
+        changes: list[Change] = []
+        for lv in hit:
+            if lv.id not in group.lv_by_id:
+                continue  # went with another one
+            made = remove_volume(group, RemoveVolume(lv.id), session.targets, live=session.live(table=True))
+            assert made.after is not None
+            changes.append(made)
+            group = made.after
+        changes.append(reduce_group(group, lost, session.targets, missing=True))
+        done = (f'Wrote out consistent volume group "{vg}".',)
+        whole = combine(changes)
+        return session.carry_out(evolve(whole, before=view.group, done=whole.done + done), view)
+
+
+def remove(session: Session, subjects: Sequence[Subject], *, force: int = 0) -> Outcome:
+    """Remove groups with all their volumes, after a question for each group that has some."""
+    from vmgr.core.operations.group import remove_group
+    from vmgr.core.operations.remove import remove_volume
+    from vmgr.core.requests import RemoveVolume
+
+    def one(chosen: Chosen) -> Outcome:
+        with session.changing(chosen.vg, whole_namespace=True) as view:
+            group = view.group
+            volumes = [lv for lv in group.lvs if lv.visible]
+            if volumes and not force and not session.options.test:
+                active = len(active_volumes(group, session.live()))
+                state = f", {active} of them active" if active else ""
+                question = (
+                    f"Do you really want to remove volume group {group.name!r}"
+                    f" containing {len(volumes)} logical volumes{state}?"
+                )
+                if not session.dialogue.ask(question):
+                    raise Interrupted(f"volume group {group.name} not removed", hint="answer y, or use --yes")
+            live = session.live(table=True)
+            changes: list[Change] = []
+            for lv in volumes:
+                if lv.id not in group.lv_by_id:
+                    continue  # went with another one
+                made = remove_volume(group, RemoveVolume(lv.id), session.targets, live=live)
+                assert made.after is not None
+                changes.append(made)
+                group = made.after
+            changes.append(remove_group(group))
+            return session.carry_out(combine(changes), view)
+
+    with session.locks.all_groups(exclusive=True):
+        return for_each(choose(session, subjects, all_if_none=False), one)
+
+
+def rename(session: Session, old: str, new: str) -> Outcome:
+    """Give a group, named by name or UUID, another name; its active volumes' devices follow."""
+    from vmgr.core.operations.group import rename_group
+
+    name = VgName(new)
+    with session.locks.all_groups(exclusive=True):
+        view = session.view()
+        group = _by_name_or_uuid(view, old)
+        for first in sorted((group.group.name, name)):
+            session.locks.group(first, exclusive=True)
+        view = session.view()
+        found = view.group_by_id(group.group.id)
+        found.check_changeable(exported=True)
+        if name != found.group.name:
+            _require_free(session, view, name)
+        return session.carry_out(rename_group(found.group, name, session.targets), found)
+
+
+def _by_name_or_uuid(view: SystemView, text: str) -> GroupView:
+    if len(text.replace("-", "")) == 32:
+        try:
+            return view.group_by_id(Uuid(text))
+        except (NotFound, UsageError):
+            pass
+    return view.group(text)
+
+
+def change(session: Session, subjects: Sequence[Subject], order: GroupChange) -> Outcome:
+    """Change groups' properties; no subject means all of them."""
+    from vmgr.core.operations.group_change import change_group
+
+    def one(chosen: Chosen) -> Outcome:
+        with session.changing(chosen.vg) as view:
+            group = view.group
+            made = change_group(
+                group,
+                session.targets,
+                stamp=session.stamp(),
+                active=bool(active_volumes(group, session.live())),
+                extent_size=order.extent_size,
+                max_lv=order.max_lv,
+                max_pv=order.max_pv,
+                alloc=order.alloc,
+                resizeable=order.resizeable,
+                add_tags=order.add_tags,
+                del_tags=order.del_tags,
+                metadata_copies=order.metadata_copies,
+                system_id=order.system_id,
+                autoactivate=order.autoactivate,
+                new_uuid=order.new_uuid,
+                profile=order.profile,
+            )
+            return session.carry_out(made, view)
+
+    return for_each(choose(session, subjects), one)
+
+
+def check(session: Session, subjects: Sequence[Subject], *, update: bool = False) -> Outcome:
+    """Check groups' metadata; ``update`` writes damaged and old copies anew by writing the group once more."""
+    from vmgr.core.validate import validate
+
+    def one(chosen: Chosen) -> Outcome:
+        with session.changing(chosen.vg, missing=True) as view:
+            broken = validate(view.group, session.targets)
+            if broken:
+                raise GroupUnusable(
+                    f"the metadata of volume group {chosen.vg} breaks {len(broken)} rules of the volume model",
+                    details=tuple(f"{v.subject}: {v.rule}" for v in broken),
+                    hint="restore a good version: vgcfgrestore --list",
+                )
+            if not (view.outdated or view.damaged):
+                return Outcome()
+            if not update:
+                raise GroupUnusable(
+                    f"volume group {chosen.vg} has {len(view.outdated)} old and {len(view.damaged)} damaged copies"
+                    " of its metadata",
+                    hint=f"write them anew: vgck --updatemetadata {chosen.vg}",
+                )
+            return session.carry_out(rewritten(view.group), view)
+
+    return for_each(choose(session, subjects), one)
+
+
+def rewritten(group: VolumeGroup) -> Change:
+    """A change that writes a group as it is, with a new sequence number."""
+    return Change(group, evolve(group, seqno=group.seqno + 1), done=(f'Volume group "{group.name}" updated',))

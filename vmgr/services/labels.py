@@ -1,0 +1,216 @@
+"""Devices on their way to become physical volumes: may they, what is on them, how are they laid out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from vmgr.core.errors import Interrupted, InUse, NotFound, Refused, UsageError
+from vmgr.core.ids import Uuid
+from vmgr.core.units import Bytes, Sectors
+
+if TYPE_CHECKING:
+    from vmgr.core.change import LabelPv
+    from vmgr.core.model import VolumeGroup
+    from vmgr.core.pv import PvLayout
+    from vmgr.core.view import PvView, SystemView
+    from vmgr.orders import LabelOrder
+    from vmgr.session import Session
+    from vmgr.system.devices import Device
+    from vmgr.system.signatures import Signature
+
+MEMBER = "LVM2_member"
+
+
+@frozen
+class NewPv:
+    """A device that may become a physical volume: the label to write, and the signatures to wipe before that."""
+
+    label: LabelPv
+    signatures: tuple[Signature, ...] = ()
+
+    def wipe(self) -> None:
+        """Wipe what the user agreed to lose."""
+        from vmgr.system.signatures import find_signatures, wipe_signature
+
+        if self.signatures:
+            # A wiped signature can uncover another one (a partition table's second copy).
+            for signature in find_signatures(self.label.device, ignore=(MEMBER,)):
+                wipe_signature(self.label.device, signature)
+
+
+def find_device(session: Session, path: str) -> Device:
+    """The device that the user calls ``path``, if vmgr may use it. Raises :class:`NotFound` or :class:`Refused`."""
+    from vmgr.system.devices import named_device
+
+    scan = session.look(detail=True)
+    device = named_device(path, scan.devices)
+    if device is None:
+        if not os.path.lexists(path):
+            raise NotFound(f"device {path} not found", hint="check the path; lsblk lists the devices there are")
+        raise Refused(
+            f"{path} is not a block device that can hold a physical volume", hint="lsblk lists the devices"
+        )
+    reason = scan.refused.get(device)
+    if reason:
+        raise Refused(f"cannot use {path}: {reason}", hint=_refusal_hint(reason))
+    return device
+
+
+def _refusal_hint(reason: str) -> str:
+    if "partition" in reason:
+        return "use one of its partitions, or wipe the partition table first: wipefs -a"
+    if "too small" in reason:
+        return "a physical volume needs 2 MiB (devices/pv_min_size in lvm.conf)"
+    if "filter" in reason or "devices file" in reason:
+        return "lvm.conf and the devices file decide which devices vmgr sees: lvm.conf(5), lvmdevices(8)"
+    return ""
+
+
+def existing_pv(view: SystemView, device: Device) -> PvView | None:
+    """The physical volume that is already on a device, duplicates included."""
+    for pv in (*view.pvs(), *view.duplicates):
+        if (pv.major, pv.minor) == device.number and pv.device in (device.path, *device.aliases):
+            return pv
+    return None
+
+
+def prepare(session: Session, view: SystemView, path: str, order: LabelOrder) -> NewPv:
+    """Check a device, ask what has to be asked, and lay it out. Nothing is written yet.
+
+    Raises :class:`Refused` for a member of a group, :class:`InUse` for a device in use, :class:`Interrupted`
+    for a question answered with no.
+    """
+    from vmgr.core.change import LabelPv
+
+    device = find_device(session, path)
+    old = existing_pv(view, device)
+    if old is not None:
+        _check_member(session, old, path, order)
+    _check_unused(path)
+    signatures = _agreed_signatures(session, path, order)
+    layout = lay_out(session, device, order, view)
+    zero = True if order.zero is None else order.zero
+    return NewPv(LabelPv(device.path, layout, zero=zero), signatures)
+
+
+def _check_member(session: Session, old: PvView, path: str, order: LabelOrder) -> None:
+    if old.vg is not None:
+        if order.force < 2:
+            raise Refused(
+                f"cannot initialise {path}: it is a physical volume of volume group {old.vg_name}",
+                hint=f"take it out first: vgreduce {old.vg_name} {path}; -ff overrides, and damages the group",
+            )
+        question = f"Really INITIALIZE physical volume {path!r} of volume group {old.vg_name!r}?"
+    elif old.layout.used:
+        if order.force < 2:
+            raise Refused(
+                f"cannot initialise {path}: its label says that a group uses it; the group's metadata is missing",
+                hint="the group's other devices may be away; -ff overrides, and damages the group",
+            )
+        question = f"Really INITIALIZE physical volume {path!r} that is marked as belonging to a volume group?"
+    else:
+        return
+    if not session.options.test and not session.dialogue.ask(question):
+        raise Interrupted(f"{path}: physical volume not initialised", hint="answer y, or use --yes")
+
+
+def _check_unused(path: str) -> None:
+    from vmgr.system.usage import users
+
+    uses = users(path)
+    if uses:
+        raise InUse(
+            f"cannot use {path}: {', '.join(uses)}", hint="unmount it or stop what uses it, or name another device"
+        )
+
+
+def _agreed_signatures(session: Session, path: str, order: LabelOrder) -> tuple[Signature, ...]:
+    from vmgr.system.signatures import find_signatures
+
+    found = tuple(find_signatures(path, ignore=(MEMBER,)))
+    for signature in found[:1]:
+        text = f"WARNING: {signature.type} signature detected on {path} at offset {signature.offset}."
+        if session.options.test:
+            session.dialogue.warn(text)
+        elif not session.dialogue.ask(f"{text} Wipe it?"):
+            raise Interrupted(
+                f"{path}: not wiping the {signature.type} signature, so the device is not used",
+                hint="answer y, or use --yes, if its contents can go",
+            )
+    return found
+
+
+def lay_out(session: Session, device: Device, order: LabelOrder, view: SystemView) -> PvLayout:
+    """The layout of a new physical volume, from the order and lvm.conf. Raises :class:`Refused`."""
+    from vmgr.ondisk.layout import new_layout
+
+    config = session.config
+    size = device.size if order.size is None else order.size.bytes()
+    if size > device.size:
+        raise Refused(f"a physical volume of {size} bytes does not fit on {device.path}, which has {device.size}")
+    uuid = order.uuid or session.stamp().uuid(0)
+    if order.uuid is not None:
+        if not order.restore_file and order.force < 0:
+            raise UsageError("--uuid needs --restorefile or --norestorefile")
+        for pv in view.pvs():
+            if pv.id == order.uuid:
+                raise Refused(f"UUID {order.uuid.dashed} is in use by the physical volume on {pv.device}")
+    copies = order.metadata_copies
+    metadata_size = order.metadata_size
+    if metadata_size is None and config.is_set("metadata/pvmetadatasize"):
+        metadata_size = Sectors(config.number("metadata/pvmetadatasize"))
+    alignment = order.data_alignment
+    if alignment is None:
+        kib = config.number("devices/data_alignment")
+        alignment = Sectors(kib * 2) if kib else Sectors(config.number("devices/default_data_alignment") * 2048)
+    start: Bytes | None = None
+    boot = order.bootloader_size or Sectors(0)
+    if order.restore_file:
+        old = restored_group(session, order.restore_file)
+        pv_of_old = old.pv_by_id.get(Uuid(uuid))
+        if pv_of_old is None:
+            raise NotFound(f"no physical volume with UUID {uuid.dashed} in {order.restore_file}")
+        start = pv_of_old.pe_start.bytes()
+        boot = pv_of_old.ba_size
+    return new_layout(
+        uuid,
+        Bytes(size),
+        mda_copies=config.number("metadata/pvmetadatacopies") if copies is None else copies,
+        mda_size=None if metadata_size is None else metadata_size.bytes(),
+        ignored=order.metadata_ignore,
+        data_alignment=alignment.bytes() if alignment else None,
+        data_alignment_offset=(order.data_alignment_offset or Sectors(0)).bytes(),
+        bootloader_size=boot.bytes(),
+        data_start=start,
+        label_sector=order.label_sector,
+        min_size=Bytes(config.number("devices/pv_min_size") * 1024),
+    )
+
+
+def restored_group(session: Session, path: str) -> VolumeGroup:
+    """The group in a backup or archive file. Raises :class:`NotFound`, :class:`DamagedMetadata`."""
+    from vmgr.ondisk.codec import decode_group
+
+    try:
+        with open(path, "rb") as file:
+            raw = file.read()
+    except OSError as error:
+        raise NotFound(f"cannot read {path}: {error.strerror}") from None
+    return decode_group(raw, session.targets).group
+
+
+def prepare_all(session: Session, view: SystemView, paths: Sequence[str], order: LabelOrder) -> list[NewPv]:
+    """:func:`prepare` for each of ``paths``; a device named twice is refused."""
+    if order.uuid is not None and len(paths) > 1:
+        raise UsageError("--uuid is for one device", hint="name one device, or leave --uuid out")
+    found: list[NewPv] = []
+    for path in paths:
+        new = prepare(session, view, path, order)
+        if any(new.label.device == other.label.device for other in found):
+            raise UsageError(f"{path} is named twice")
+        found.append(new)
+    return found

@@ -1,0 +1,163 @@
+"""Physical volumes: label, unlabel, change, resize."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from vmgr.core.change import Change, combine
+from vmgr.core.errors import Interrupted, NotFound, Refused, VmgrError
+from vmgr.orders import STANDARD_LABEL, LabelOrder, Outcome, PvChange
+from vmgr.services.labels import existing_pv, find_device, prepare
+from vmgr.services.subjects import member, read_all
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vmgr.core.units import Sectors
+    from vmgr.core.view import GroupView
+    from vmgr.session import Session
+
+
+def _each(paths: Sequence[str], act: Callable[[str], Outcome]) -> Outcome:
+    """Do ``act`` for each path; what fails for one does not keep the others from being done."""
+    outcome = Outcome()
+    for path in dict.fromkeys(paths):
+        try:
+            outcome += act(path)
+        except Interrupted:
+            raise
+        except VmgrError as error:
+            if len(paths) == 1:
+                raise
+            outcome += Outcome(errors=(error,))
+    return outcome
+
+
+def create(session: Session, devices: Sequence[str], order: LabelOrder = STANDARD_LABEL) -> Outcome:
+    """Make devices physical volumes."""
+
+    def one(path: str) -> Outcome:
+        new = prepare(session, session.view(detail=True), path, order)
+        done = (f'Physical volume "{path}" successfully created.',)
+        if not session.options.test:
+            new.wipe()
+        return session.carry_out(Change(None, None, labels=(new.label,), done=done), None)
+
+    with session.locks.all_groups(exclusive=True):
+        return _each(devices, one)
+
+
+def remove(session: Session, devices: Sequence[str], *, force: int = 0) -> Outcome:
+    """Wipe the labels of physical volumes that no group uses."""
+
+    def one(path: str) -> Outcome:
+        device = find_device(session, path)
+        pv = existing_pv(session.view(detail=True), device)
+        if pv is None:
+            raise NotFound(f"no physical volume found on {path}", hint="pvs lists the physical volumes")
+        if pv.vg is not None or pv.layout.used:
+            group = f"volume group {pv.vg_name}" if pv.vg is not None else "a volume group that is not there"
+            if force < 2:
+                raise Refused(
+                    f"{path} is used by {group}",
+                    hint=f"take it out first: vgreduce {pv.vg_name or 'GROUP'} {path}; -ff overrides",
+                )
+            question = f"Really WIPE LABELS from physical volume {path!r} of {group}?"
+            if not session.options.test and not session.dialogue.ask(question):
+                raise Interrupted(f"{path}: physical volume label not removed", hint="answer y, or use --yes")
+        done = (f'Labels on physical volume "{path}" successfully wiped.',)
+        return session.carry_out(Change(None, None, unlabel=(device.path,), done=done), None)
+
+    with session.locks.all_groups(exclusive=True):
+        return _each(devices, one)
+
+
+def change(session: Session, pvs: Sequence[str] | None, order: PvChange) -> Outcome:
+    """Change physical volumes of groups, named by device or ``@tag``; None is all of them."""
+    from vmgr.core.operations.group_change import change_pv
+
+    if order.new_uuid or order.metadata_ignore is not None:
+        what = "a physical volume's UUID" if order.new_uuid else "which metadata areas are in use"
+        raise Refused(f"vmgr does not change {what}", hint="use LVM2's pvchange; both work on the same disks")
+    places: dict[str, list[str]] = {}
+    views = read_all(session)
+    for word in pvs if pvs is not None else [pv.device for view in views for pv in view.pvs.values()]:
+        found = False
+        for view in views:
+            for pv in view.group.pvs:
+                seen = view.pvs.get(pv.id)
+                if seen is None:
+                    continue
+                if word.startswith("@"):
+                    hit = word[1:] in pv.tags
+                else:
+                    hit = _is_member(view, word, seen.device)
+                if hit:
+                    found = True
+                    places.setdefault(view.group.name, []).append(seen.device)
+        if not found:
+            raise NotFound(
+                f"no physical volume of a group {'carries the tag' if word.startswith('@') else 'is on'} {word}",
+                hint="pvs lists the physical volumes and their groups",
+            )
+    outcome = Outcome()
+    for name in sorted(places):
+        with session.changing(name) as view:
+            group, changes = view.group, []
+            for device in dict.fromkeys(places[name]):
+                made = change_pv(
+                    group,
+                    member(view, device).id,
+                    session.targets,
+                    allocatable=order.allocatable,
+                    add_tags=order.add_tags,
+                    del_tags=order.del_tags,
+                )
+                assert made.after is not None
+                changes.append(made)
+                group = made.after
+            outcome += session.carry_out(combine(changes), view)
+    return outcome
+
+
+def _is_member(view: GroupView, word: str, device: str) -> bool:
+    try:
+        return member(view, word).device == device
+    except NotFound:
+        return False
+
+
+def resize(session: Session, devices: Sequence[str], size: Sectors | None = None) -> Outcome:
+    """Adapt physical volumes of groups to the size that their devices have now, or to ``size``."""
+
+    def one(path: str) -> Outcome:
+        session.locks.all_groups(exclusive=True)
+        device = find_device(session, path)
+        pv = existing_pv(session.view(detail=True), device)
+        if pv is None:
+            raise NotFound(f"no physical volume found on {path}", hint="pvs lists the physical volumes")
+        if pv.vg is None:
+            raise Refused(f"{path} is in no volume group, so it has no extents to adapt", hint="run pvcreate again")
+        if len(pv.layout.mdas) > 1:
+            raise Refused(
+                f"{path} has a metadata area at its end, which vmgr does not move", hint="use LVM2's pvresize"
+            )
+        with session.changing(pv.vg_name) as view:
+            from vmgr.core.operations.group import joined_pv
+            from vmgr.core.validate import require_valid
+
+            group = view.group
+            layout = evolve(view.pvs[pv.id].layout, size=device.size if size is None else size.bytes())
+            if layout.size > device.size:
+                raise Refused(f"{path} has {device.size} bytes, less than {layout.size}")
+            new = joined_pv(layout, device.path, group.extent_size)
+            old = group.pv_by_id[pv.id]
+            after = group.with_pv(evolve(old, dev_size=new.dev_size, pe_count=new.pe_count))
+            require_valid(after, session.targets)
+            done = (f'Physical volume "{path}" changed',)
+            return session.carry_out(Change(group, after, done=done), view)
+
+    return _each(devices, one)
