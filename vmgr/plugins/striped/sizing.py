@@ -150,7 +150,10 @@ def _continue(
 
 
 def _check_count(group: VolumeGroup, request: CreateVolume | ExtendVolume, stripes: int) -> None:
-    if request.alloc == "anywhere":
+    from vmgr.core.requests import CreateVolume
+
+    # An extension may have its policy from the volume; whether the areas can be had is the allocator's to say.
+    if request.alloc == "anywhere" or not isinstance(request, CreateVolume):
         return
     pvs = len({r.pv for r in request.pvs}) if request.pvs else len(group.pvs)
     if stripes > pvs:
