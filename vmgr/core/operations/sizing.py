@@ -37,7 +37,7 @@ class Sized:
 
 def percent_of(percent: int, count: int, *, up: bool) -> int:
     """``percent`` percent of ``count``, rounded up or down."""
-    return (percent * count + (99 if up else 0)) // 100
+    return (percent * int(count) + (99 if up else 0)) // 100
 
 
 def require_countable(group: VolumeGroup, extents: int) -> Extents:
