@@ -51,19 +51,24 @@ if TYPE_CHECKING:
     from vmgr.system.config import Config
 
 
-def open_application(options: RunOptions | None = None, dialogue: Dialogue | None = None) -> Application:
+def open_application(
+    options: RunOptions | None = None, dialogue: Dialogue | None = None, targets: Targets | None = None
+) -> Application:
     """Open a session with this machine. Nothing is read before something is asked for.
 
-    Without a ``dialogue`` questions are answered by ``options.yes`` and nothing is printed.
+    Without a ``dialogue`` questions are answered by ``options.yes`` and nothing is printed. ``targets`` are the
+    plugins, where the caller has loaded them already.
     """
-    return Application(RunOptions() if options is None else options, dialogue)
+    return Application(RunOptions() if options is None else options, dialogue, targets)
 
 
 class Application:
     """One session with the machine. A context manager: leaving it lets go of locks and devices."""
 
-    def __init__(self, options: RunOptions, dialogue: Dialogue | None = None) -> None:
-        self._session = Session(options, dialogue)
+    def __init__(
+        self, options: RunOptions, dialogue: Dialogue | None = None, targets: Targets | None = None
+    ) -> None:
+        self._session = Session(options, dialogue, targets)
 
     def __enter__(self) -> Application:
         return self

@@ -56,11 +56,13 @@ class Silence:
 class Session:
     """The machine as one command sees it. Everything is opened when it is first needed."""
 
-    def __init__(self, options: RunOptions, dialogue: Dialogue | None = None) -> None:
+    def __init__(
+        self, options: RunOptions, dialogue: Dialogue | None = None, targets: Targets | None = None
+    ) -> None:
         self.options = options
         self.dialogue: Dialogue = dialogue or Silence(options.yes)
         self._config: Config | None = None
-        self._targets: Targets | None = None
+        self._targets = targets
         self._locks: Locks | None = None
         self._scan: Scan | None = None
         self._detail = False

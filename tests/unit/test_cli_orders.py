@@ -314,7 +314,10 @@ def test_a_command_line_that_means_nothing_is_refused_and_nothing_is_ordered(app
         (["--devices", "/dev/a,/dev/b", "--devices", "/dev/c"], RunOptions(devices=("/dev/a", "/dev/b", "/dev/c"))),
         (["--devicesfile", ""], RunOptions(devices_file="")),
         (["--driverloaded", "n", "--noudevsync"], RunOptions(use_kernel=False, udev_sync=False)),
-        (["-An", "--profile", "p", "--commandprofile", "c"], RunOptions(command_profile="c", metadata_profile="p", autobackup=False)),
+        (
+            ["-An", "--profile", "p", "--commandprofile", "c"],
+            RunOptions(command_profile="c", metadata_profile="p", autobackup=False),
+        ),
     ],
 )
 def test_common_options_say_how_a_command_is_run(app, monkeypatch, words, options):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     Cells = list[str] | str
     """The cells of a column in the order of rows, or the one text that all of them have."""
 
+    Lists = Sequence[Sequence[str]]
+
 INDENT = "  "
 PREFIX = "LVM2_"
 
@@ -123,27 +125,24 @@ def _json_escape(text: str) -> str:
     return dumps(text, ensure_ascii=False)[1:-1]
 
 
-def json_std_text(name: str, columns: Sequence[Column], values: Sequence[list[object]], cells: list[list[str]]) -> str:
-    """``--reportformat json_std``: as ``json``, but numbers are numbers, lists are arrays, and undefined is null."""
+def json_std_text(name: str, columns: Sequence[Column], cells: Sequence[Cells], lists: Sequence[Lists], count: int) -> str:
+    """LVM2's ``--reportformat json_std``: numbers without quotes, null for none, lists as arrays.
+
+    ``lists`` has the items of list columns, row by row; it is not looked at for others. Sizes stay strings.
+    """
     from json import dumps
 
-    rows = []
-    for at in range(len(cells[0]) if cells else 0):
-        members = []
-        for column, raw, shown in zip(columns, values, cells, strict=True):
-            value: object = shown[at]
-            if column.kind == "list":
-                value = list(raw[at]) if isinstance(raw[at], tuple) else []
-            elif column.kind in ("number", "binary", "percent") and not shown[at]:
-                value = None if raw[at] is None or column.kind != "binary" else ""
-            elif column.kind in ("number", "percent") and shown[at] == "-1":
-                value = None
-            elif column.kind in ("number", "percent", "size", "binary") and _is_number(shown[at]):
-                members.append(f"{dumps(column.name)}:{shown[at]}")
-                continue
-            members.append(f"{dumps(column.name)}:{dumps(value, ensure_ascii=False, separators=(',', ':'))}")
-        rows.append("{" + ", ".join(members) + "}")
-    return _json_frame(name, rows)
+    def shown(column: Column, column_cells: Cells, items: Lists) -> list[str]:
+        texts = _listed(column_cells, count)
+        if column.kind == "list":
+            return [dumps(list(one), ensure_ascii=False, separators=(",", ":")) for one in items]
+        if column.kind in ("number", "percent", "binary"):
+            return [(t if _is_number(t) else dumps(t)) if t else "null" for t in texts]
+        return [f'"{_json_escape(t)}"' for t in texts]
+
+    every = [shown(*of_column) for of_column in zip(columns, cells, lists, strict=True)]
+    pattern = ", ".join(f'"{column.name}":%s' for column in columns)
+    return _json_frame(name, lines(f"{{{pattern}}}", every, count))
 
 
 def _is_number(text: str) -> bool:
