@@ -442,10 +442,11 @@ class _DevicePlan:
 
     @staticmethod
     def _differs(old: DmDevice | None, new: DmDevice, live: LiveDevice) -> bool:
-        """Whether a live device needs its table loaded anew."""
+        """Whether a live device needs its table loaded anew, or to be suspended for what it comes after."""
         if old is None or not live.has_live:
             return True
-        return (old.table, old.read_only) != (new.table, new.read_only)
+        # A device that comes after a new one (an origin, a snapshot) must stand still while that appears.
+        return (old.table, old.read_only, old.after) != (new.table, new.read_only, new.after)
 
     @staticmethod
     def _vanishing(
