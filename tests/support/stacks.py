@@ -25,7 +25,7 @@ TARGETS = Targets([("linear", linear), ("striped", striped), ("snapshot", snapsh
 
 @frozen
 class Stack:
-    """What LVM2 made: the group, the kernel's devices by UUID, links, and what ``lvs -a`` showed (rows by column)."""
+    """What LVM2 made: the group, the kernel's devices by UUID, links, and the rows that ``lvs -a`` showed."""
 
     text: str
     group: VolumeGroup

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from tests.support.stacks import STACKS, TARGETS, Stack, load_stack
 
+from tests.support.stacks import STACKS, TARGETS, Stack, load_stack
 from vmgr.core.devices import stack
 from vmgr.core.model import UnknownBody
 from vmgr.core.naming import dm_uuid
