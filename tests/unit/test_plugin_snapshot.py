@@ -264,23 +264,28 @@ def test_a_percentage_of_the_origin_adds_the_metadata() -> None:
 
 
 def test_the_largest_size_is_lvm2_s() -> None:
-    """A row of (origin in extents, chunk in sectors, what lvm2 gave for -l 100%ORIGIN in a group of 4 MiB extents)."""
-    group = a_group()
+    """Measured: what lvm2 gives for -l 100%ORIGIN and -l 50%ORIGIN where extents are 4 MiB."""
     assert load_stack("snapshots-2").group.lv_by_name["whole"].size == 11
-    for extents, chunk, most in (
-        (10, 8, 11),
-        (1, 8, 2),
-        (1, 1024, 2),
-        (256, 8, 258),
-        (25, 8, 26),
-        (1000, 64, 1001),
+    for extents, chunk, whole, half in (
+        (10, 8, 11, 6),
+        (1, 8, 2, 2),
+        (1, 1024, 2, 2),
+        (25, 8, 26, 14),
+        (256, 8, 258, 130),
+        (1000, 8, 1004, 504),
+        (1000, 64, 1001, 501),
+        (7, 1024, 8, 5),
     ):
-        assert max_extents(group, Extents(extents), Sectors(chunk)) == most
+        group, _ = create(a_group(extents=1000), "base", [[area(0, 0, extents)]])
+        options = (("chunksize", Sectors(chunk)),)
+        for percent, got in ((100, whole), (50, half)):
+            it = request(group, SizeSpec(Percent(percent, "ORIGIN")), options)
+            assert needs(group, it, -(-extents * percent // 100)).extents == got
 
 
 @given(st.integers(1, 1 << 20), st.integers(3, 10).map(lambda n: 1 << n), st.integers(1, 1 << 13))
 def test_the_largest_size_holds_every_chunk_of_the_origin(extents: int, chunk: int, extent_size: int) -> None:
-    """Header, and areas of one metadata chunk for as many data chunks as it has entries, the last one ending the list."""
+    """Header, and areas of one metadata chunk for as many data chunks as it has entries; the last ends the list."""
     group = evolve(a_group(), extent_size=Sectors(extent_size * 8))
     chunks = -(-extents * extent_size * 8 // chunk)
     areas = chunks // (chunk * 32) + 1
