@@ -59,10 +59,10 @@ class RowsPlugin:
         self, type_word: str, length: Extents, fields: Mapping[str, FieldValue], names: Names
     ) -> SegmentBody | None:
         count, stripes, friend = fields.get("stripe_count"), fields.get("stripes"), fields.get("friend")
-        if not isinstance(stripes, tuple) or count != len(stripes) // 2 or len(stripes) % 2:
+        if not isinstance(stripes, tuple) or not stripes or count != len(stripes) // 2 or len(stripes) % 2:
             raise DamagedMetadata("stripes and stripe_count do not agree")
         pairs = zip(stripes[::2], stripes[1::2], strict=True)
-        areas = tuple(names.area(name, start, length) for name, start in pairs)
+        areas = tuple(names.area(name, start, length // count) for name, start in pairs)
         size = fields.get("stripe_size", 0)
         assert isinstance(size, int)
         return Rows(areas, names.lv(friend) if isinstance(friend, str) else None, size)
@@ -166,9 +166,9 @@ def pvs(draw: st.DrawFn, uuid: Uuid) -> PhysicalVolume:
 def _bodies(draw: st.DrawFn, pv_ids: list[Uuid], lv_ids: list[Uuid], length: Extents) -> SegmentBody:
     start = draw(U32)
     if draw(st.integers(0, 3)):
-        choices: list[Area] = [PvArea(pv, Extents(start), length) for pv in pv_ids]
-        choices += [LvArea(lv, Extents(start), length) for lv in lv_ids]
         count = draw(st.sampled_from((1, 1, 1, 2, 3)))
+        choices: list[Area] = [PvArea(pv, Extents(start), length // count) for pv in pv_ids]
+        choices += [LvArea(lv, Extents(start), length // count) for lv in lv_ids]
         areas = tuple(draw(st.sampled_from(choices)) for _ in range(count))
         return Rows(areas, draw(st.sampled_from([None, None, None, *lv_ids])), draw(st.sampled_from((0, 0, 128))))
     fields = [("reshape_count", 5)] if draw(st.booleans()) else []
@@ -183,7 +183,7 @@ def _volumes(draw: st.DrawFn, name: str, uuid: Uuid, pv_ids: list[Uuid], lv_ids:
     segments = []
     start = Extents(0)
     for _ in range(draw(st.sampled_from((1, 1, 1, 0, 2, 3)))):
-        length = Extents(draw(st.integers(1, 2**24)))
+        length = Extents(6 * draw(st.integers(1, 2**24)))
         body = draw(_bodies(pv_ids, lv_ids, length))
         segments.append(
             Segment(start, length, body, draw(tags), draw(_extras()) if isinstance(body, Rows) else ())

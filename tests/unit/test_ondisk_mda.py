@@ -274,7 +274,7 @@ def test_commit_without_precommit_is_refused() -> None:
 
 
 def test_ignored_areas() -> None:
-    """The text of an area marked as ignored counts for nothing: writing starts at the front, precommit forgets it."""
+    """The text of an ignored area counts for nothing: writing starts at the front, precommit forgets it."""
     header = fresh(evolve(AREA, ignored=True)).header(evolve(AREA, ignored=True))
     assert header.ignored
     header = evolve(header, committed=evolve(header.committed, offset=Bytes(2048), size=Bytes(100)))
