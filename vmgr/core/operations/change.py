@@ -8,6 +8,7 @@ from attrs import evolve
 
 from vmgr.core.change import Change
 from vmgr.core.errors import Refused
+from vmgr.core.naming import dm_uuid
 from vmgr.core.operations.checks import (
     changed_tags,
     find_volume,
@@ -37,15 +38,15 @@ def change_volume(
     """Change a volume's attributes.
 
     ``read_ahead`` :data:`~vmgr.core.operations.create.READ_AHEAD_AUTO` is "auto"; numbers :data:`NO_NUMBERS` none.
-    As in LVM2, asking for what is already so raises :class:`Refused`; only a volume that is already
-    read-only or writable is refreshed instead, in case the kernel has it otherwise.
+    As in LVM2, asking for what is already so raises :class:`Refused`, unless it is a permission that the kernel has
+    otherwise: then the volume is refreshed.
     """
     require_changeable(group)
     volume = find_volume(group, request.lv)
     require_visible(group, volume, "change")
     targets.check_request(group, volume, request, live)
     name = full_name(group, volume)
-    new, refresh, notes = _permission(volume, request, name)
+    new, notes = _permission(group, volume, request, live)
     new = _policy(new, request, name)
     new = _read_ahead(new, request, name)
     new = _numbers(new, request, name)
@@ -56,21 +57,26 @@ def change_volume(
     return Change(
         before=group,
         after=after,
-        refresh=(volume.id,) if refresh else (),
+        refresh=(volume.id,) if notes else (),
         notes=notes,
         done=(f"Logical volume {name} changed.",),
     )
 
 
 def _permission(
-    volume: LogicalVolume, request: ChangeVolume, name: str
-) -> tuple[LogicalVolume, bool, tuple[str, ...]]:
+    group: VolumeGroup, volume: LogicalVolume, request: ChangeVolume, live: Live
+) -> tuple[LogicalVolume, tuple[str, ...]]:
+    """The volume with its new permission; a note if it has it already and only the kernel differs."""
     if request.read_only is None:
-        return volume, False, ()
+        return volume, ()
     if request.read_only != volume.writable:
+        name = full_name(group, volume)
         word = "read-only" if request.read_only else "writable"
-        return volume, True, (f"Logical volume {name} is already {word}.  Refreshing kernel state.",)
-    return evolve(volume, status=with_flag(volume.status, "WRITE", not request.read_only)), False, ()
+        device = live.get(dm_uuid(group.id, volume.id))
+        if device is None or device.read_only == request.read_only:
+            raise Refused(f"logical volume {name} is already {word}")
+        return volume, (f"Logical volume {name} is already {word}.  Refreshing kernel state.",)
+    return evolve(volume, status=with_flag(volume.status, "WRITE", not request.read_only)), ()
 
 
 def _policy(volume: LogicalVolume, request: ChangeVolume, name: str) -> LogicalVolume:
