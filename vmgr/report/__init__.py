@@ -33,17 +33,18 @@ __all__ = ["DisplayRequest", "ReportRequest", "display", "prepare", "scan_lines"
 class ReportRequest(NamedTuple):
     """What a reporting command was asked for. (A named tuple: an attrs class would cost half a millisecond.)
 
-    ``kind``: ``lvs``, ``vgs`` or ``pvs``. ``columns`` are the arguments of each ``-o`` as given (``lv_name,size``,
-    ``+devices``, ``-lv_attr``, ``#...``), in order. ``sort`` is that of ``-O``, None for the default order.
-    ``select`` is the text of ``-S``. ``only`` limits the report to these UUIDs: of volumes for ``lvs`` (hidden ones
-    that are in it are shown without ``all``), of groups for ``vgs``, of PVs for ``pvs``; None means everything.
-    ``units`` is the argument of ``--units``, ``suffix`` whether unit letters are shown. ``format``: ``basic``,
-    ``json`` or ``json_std``. A ``separator`` turns alignment off unless ``aligned`` says otherwise. ``buffered`` False
-    prints each row by itself, unsorted. ``headings``: 0 none, 1 abbreviated, 2 full column names. ``settings`` are those
-    of lvm.conf's ``report`` section that are not the default, by their name in it (``lvs_cols``, ``pvs_sort``,
-    ``list_item_separator``, ``compact_output``, ``time_format``, ``mark_hidden_devices``...). ``dev_dir`` is where paths
-    begin (``DM_DEV_DIR``). ``now`` is the present, in seconds since 1970, for selections such as
-    ``lv_time since yesterday``; without it they are refused.
+    ``kind``: ``lvs``, ``vgs`` or ``pvs``. ``columns`` are the arguments of each ``-o`` as given
+    (``lv_name,size``, ``+devices``, ``-lv_attr``, ``#...``), in order. ``sort`` is that of ``-O``, None for
+    the default order. ``select`` is the text of ``-S``. ``only`` limits the report to these UUIDs: of volumes
+    for ``lvs`` (hidden ones that are in it are shown without ``all``), of groups for ``vgs``, of PVs for
+    ``pvs``; None means everything. ``units`` is the argument of ``--units``, ``suffix`` whether unit letters
+    are shown. ``format``: ``basic``, ``json`` or ``json_std``. A ``separator`` turns alignment off unless
+    ``aligned`` says otherwise. ``buffered`` False prints each row by itself, unsorted. ``headings``: 0 none,
+    1 abbreviated, 2 full column names. ``settings`` are those of lvm.conf's ``report`` section that are not
+    the default, by their name in it (``lvs_cols``, ``pvs_sort``, ``list_item_separator``, ``compact_output``,
+    ``time_format``, ``mark_hidden_devices``...). ``dev_dir`` is where paths begin (``DM_DEV_DIR``). ``now``
+    is the present, in seconds since 1970, for selections such as ``lv_time since yesterday``; without it they
+    are refused.
     """
 
     kind: str
@@ -93,11 +94,11 @@ class DisplayRequest(NamedTuple):
 def prepare(request: ReportRequest, targets: Targets) -> Report:
     """Settle a report's columns, order and selection.
 
-    The result has ``needs_live`` (whether device-mapper devices are shown at all), ``wants_status(system)`` (whether
-    their status lines are, for volumes that have any), ``help`` (text of ``-o help`` or ``-S help``, which is then
-    all there is to print; empty otherwise) and ``text(system, live)``: the report, with a final line feed unless it is
-    empty. Raises :class:`vmgr.core.errors.UsageError` for an unknown column, sort key, format or unit, and for a
-    selection that cannot be parsed.
+    The result has ``needs_live`` (whether device-mapper devices are shown at all), ``wants_status(system)``
+    (whether their status lines are, for volumes that have any), ``help`` (text of ``-o help`` or ``-S help``,
+    which is then all there is to print; empty otherwise) and ``text(system, live)``: the report, with a final
+    line feed unless it is empty. Raises :class:`vmgr.core.errors.UsageError` for an unknown column, sort key,
+    format or unit, and for a selection that cannot be parsed.
     """
     from vmgr.report.engine import Report
 

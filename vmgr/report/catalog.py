@@ -71,6 +71,10 @@ class Catalog:
         """The column in a place of the catalogue."""
         return Column(self._rows[at], at in self._added)
 
+    def section(self, at: int) -> int:
+        """The section of the column in a place."""
+        return int(self._rows[at][1] or 0)
+
     def find(self, name: str, prefix: str) -> int | None:
         """The place of a column; ``prefix`` is that of the report's kind, without underscore."""
         key = canonical(name)

@@ -5,10 +5,10 @@ scripts depend on them, those of columns that speak of target types included. Wh
 in :mod:`vmgr.report.volumes` and its neighbours for what the core knows, and by the target plugins, through
 ``describe``, for the rest. A column without any value shows what its absent value looks like.
 
-A row is ``(name, section, kind, heading, width, help)``, then optionally its words and its absent value. Width 0 is
-the heading's length. Kinds: ``string``, ``number``, ``size``, ``percent``, ``binary``, ``list``, ``time``. The words of a
-binary column mean yes: the first is shown, all are understood in selections. Those of another column are
-``value=synonym,synonym;value=...``, for selections.
+A row is ``(name, section, kind, heading, width, help)``, then optionally its words and its absent value.
+Width 0 is the heading's length. Kinds: ``string``, ``number``, ``size``, ``percent``, ``binary``, ``list``,
+``time``. The words of a binary column mean yes: the first is shown, all are understood in selections. Those
+of another column are ``value=synonym,synonym;value=...``, for selections.
 """
 
 from __future__ import annotations

@@ -63,16 +63,33 @@ class Layout:
         quote = "'" if self.quoted else ""
         return f"{PREFIX}{column.name.upper()}={quote}", quote
 
-    def text(self, columns: Sequence[Column], cells: Sequence[Cells], count: int, *, headings: bool = True) -> str:
-        """A report of ``count`` rows; empty without any."""
+    def text(
+        self,
+        columns: Sequence[Column],
+        cells: Sequence[Cells],
+        count: int,
+        *,
+        headings: bool = True,
+        more: bool = False,
+    ) -> str:
+        """A report of ``count`` rows; empty without any.
+
+        ``more`` tells that columns behind the last were left out as empty: LVM2 then ends the headings with a
+        separator.
+        """
         if not count:
             return ""
-        found = self._as_rows(columns, cells, count) if self.rows else self._as_columns(columns, cells, count, headings)
+        if self.rows:
+            found = self._as_rows(columns, cells, count)
+        else:
+            top, pattern = self._patterns(columns, cells)
+            found = lines(pattern, cells, count)
+            if headings and self.headings:
+                found.insert(0, top + self.separator if more else top)
         return "\n".join(found) + "\n"
 
-    def _as_columns(
-        self, columns: Sequence[Column], cells: Sequence[Cells], count: int, headings: bool
-    ) -> list[str]:
+    def _patterns(self, columns: Sequence[Column], cells: Sequence[Cells]) -> tuple[str, str]:
+        """The line of headings, and the pattern of a row for :func:`lines`."""
         pattern: list[str] = []
         top: list[str] = []
         for column, column_cells in zip(columns, cells, strict=True):
@@ -83,16 +100,14 @@ class Layout:
                 width = max(column.width, longest, len(heading) if self.headings == 2 else 0)
                 heading = heading[:width].ljust(width)
                 if isinstance(column_cells, str):
-                    shown = column_cells.rjust(width) if column.right else column_cells.ljust(width)
-                    cell = _plain(shown)
+                    cell = _plain(column_cells.rjust(width) if column.right else column_cells.ljust(width))
                 else:
                     cell = f"%{width}s" if column.right else f"%-{width}s"
             else:
                 cell = _plain(column_cells) if isinstance(column_cells, str) else "%s"
             top.append(heading)
             pattern.append(f"{before}{cell}{after}")
-        found = [INDENT + self.separator.join(top)] if headings and self.headings else []
-        return found + lines(INDENT + _plain(self.separator).join(pattern), cells, count)
+        return INDENT + self.separator.join(top), INDENT + _plain(self.separator).join(pattern)
 
     def _as_rows(self, columns: Sequence[Column], cells: Sequence[Cells], count: int) -> list[str]:
         found = []
@@ -125,7 +140,9 @@ def _json_escape(text: str) -> str:
     return dumps(text, ensure_ascii=False)[1:-1]
 
 
-def json_std_text(name: str, columns: Sequence[Column], cells: Sequence[Cells], lists: Sequence[Lists], count: int) -> str:
+def json_std_text(
+    name: str, columns: Sequence[Column], cells: Sequence[Cells], lists: Sequence[Lists], count: int
+) -> str:
     """LVM2's ``--reportformat json_std``: numbers without quotes, null for none, lists as arrays.
 
     ``lists`` has the items of list columns, row by row; it is not looked at for others. Sizes stay strings.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vmgr.core.model import LogicalVolume
     from vmgr.core.table import LiveDevice
     from vmgr.report.facts import Context, Facts, GroupFacts
+    from vmgr.report.rows import Rows
 
     VolumeValue = Callable[[GroupFacts, LogicalVolume], object]
 
@@ -237,11 +238,23 @@ LIVE = frozenset(("lv_active", "lv_active_locally", "lv_active_exclusively"))
 # -- many volumes at once -------------------------------------------------------------------------
 
 
-def names(ctx: Context, groups: list[GroupFacts], lvs: list[LogicalVolume]) -> list[str]:
+def names(ctx: Context, lvs: list[LogicalVolume]) -> list[str]:
     """``lv_name`` as it is shown."""
     if not ctx.mark_hidden:
         return [lv.name for lv in lvs]
-    return [lv.name if "VISIBLE" in lv.status else f"[{lv.name}]" for lv in lvs]
+    return [lv.name if "VISIBLE" in lv.status or not lv.name else f"[{lv.name}]" for lv in lvs]
+
+
+def attrs(rows: Rows) -> list[str]:
+    """``lv_attr``: worked out once for volumes that are alike, inactive and of a kind that adds nothing."""
+    groups, lvs = rows.groups, rows.lvs
+    if rows.ctx.live or any(g.missing for g in dict.fromkeys(groups)):
+        return [attr(g, lv) for g, lv in zip(groups, lvs, strict=True)]
+    known = rows.ctx.attrs
+    found = [known.get((lv.status, lv.flags, lv.alloc), "") for lv in lvs]
+    for at in rows.speaking():
+        found[at] = attr(groups[at], lvs[at])
+    return [text or attr(groups[at], lvs[at]) for at, text in enumerate(found)]
 
 
 def sizes(groups: list[GroupFacts], lvs: list[LogicalVolume]) -> list[int]:
