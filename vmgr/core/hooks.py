@@ -393,7 +393,10 @@ class TargetSpec:
 
     @hookspec
     def claim_request(self, group: VolumeGroup, request: CreateVolume | ExtendVolume) -> int:
-        """Say whether a request is this plugin's, as a :class:`Claim`. Default: ``type`` is one of its types."""
+        """Say whether a request is this plugin's, as a :class:`Claim`.
+
+        Default: ``type`` is one of its types; for an extension without a type, the last segment is the plugin's.
+        """
         raise NotImplementedError
 
     @hookspec

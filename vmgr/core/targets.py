@@ -303,7 +303,7 @@ class Targets:
             if hook is not None:
                 claim = hook(group, request)
             else:
-                claim = Claim.YES if request.type in plugin.info.types else Claim.NO
+                claim = Claim.YES if self._is_for(group, request, plugin) else Claim.NO
             if claim == Claim.YES:
                 strong.append(plugin)
             elif claim == Claim.IF_NOBODY_ELSE:
@@ -321,6 +321,15 @@ class Targets:
         if plugin.info.over_plain:
             declaring += [p for p in self._plugins if p.info.plain]
         return {o.name for p in declaring for o in p.info.options if not command.isdisjoint(o.commands)}
+
+    def _is_for(self, group: VolumeGroup, request: CreateVolume | ExtendVolume, plugin: _Plugin) -> bool:
+        """The claim of a plugin that has no opinion of its own."""
+        from vmgr.core.requests import ExtendVolume
+
+        if request.type is not None or not isinstance(request, ExtendVolume):
+            return request.type in plugin.info.types
+        segments = group.lv_by_id[request.lv].segments
+        return bool(segments) and self._of(segments[-1].body) is plugin
 
     def _extenders(self, group: VolumeGroup, request: CreateVolume | ExtendVolume) -> tuple[_Plugin, ...]:
         """The plugins that may be asked: all, or for an extension those that may follow the last segment."""
