@@ -1,0 +1,120 @@
+"""A target plugin for vmgr: volumes on which each request waits for some milliseconds."""
+
+from __future__ import annotations
+
+from attrs import evolve, frozen
+
+from vmgr.core.errors import DamagedMetadata, UsageError
+from vmgr.core.hooks import (
+    PLAIN_ROLE,
+    Built,
+    ColumnSpec,
+    KernelTarget,
+    Need,
+    OptionSpec,
+    SpaceNeeds,
+    TargetInfo,
+    VolumeFacts,
+    hookimpl,
+)
+from vmgr.core.model import PvArea, Segment, SegmentBody
+from vmgr.core.requests import option
+from vmgr.core.table import PvRef, TargetLine
+
+
+@frozen
+class DelayBody(SegmentBody):
+    """A segment on one area, whose requests wait for ``delay`` milliseconds."""
+
+    areas: tuple[PvArea, ...]
+    delay: int
+
+    def with_areas(self, areas):
+        return evolve(self, areas=areas)
+
+
+@hookimpl
+def target_info():
+    return TargetInfo(
+        name="delay",
+        summary="each request waits for some milliseconds",
+        segment_types=("delay",),
+        fields=frozenset(("delay", "area")),
+        bodies=(DelayBody,),
+        kernel_targets=(KernelTarget("delay", (1, 2, 0)),),
+        types=("delay",),
+        options=(
+            OptionSpec("delay", "number", "How many milliseconds each request waits.", ("lvcreate",), metavar="MS"),
+        ),
+        columns=(ColumnSpec("delay", "Delay", "number", "Milliseconds that requests wait.", per_segment=True),),
+        manual="A delay volume makes each request wait for some milliseconds (--delay, 100 if nothing is said).",
+    )
+
+
+# What is stored
+
+
+@hookimpl
+def decode_segment(length, fields, names):
+    match fields:
+        case {"delay": int(delay), "area": (str(name), int(start))}:
+            return DelayBody((names.area(name, start, length),), delay)
+    raise DamagedMetadata("a delay segment needs 'delay' and 'area'")
+
+
+@hookimpl
+def encode_segment(body, names):
+    (area,) = body.areas
+    return "delay", (("delay", body.delay), ("area", (names.area_name(area), int(area.start))))
+
+
+# What a request makes
+
+
+def _delay(group, request):
+    """The delay that a request means: what it says, or what the volume has."""
+    value = option(request.options, "delay")
+    if value is None and hasattr(request, "lv"):
+        return group.lv_by_id[request.lv].segments[-1].body.delay
+    delay = 100 if value is None else int(value)
+    if delay < 0:
+        raise UsageError(f"a delay of {delay} milliseconds is not possible", hint="give 0 or more")
+    return delay
+
+
+@hookimpl
+def space_needed(group, request, extents):
+    _delay(group, request)
+    return SpaceNeeds(extents, (Need(PLAIN_ROLE, 1, extents),))
+
+
+@hookimpl
+def build_volumes(group, request, blank, grant):
+    segments, start = list(blank.segments), blank.size
+    for run in grant[PLAIN_ROLE]:
+        segments.append(Segment(start, run.extents, DelayBody(run.areas, _delay(group, request))))
+        start += run.extents
+    return Built((evolve(blank, segments=tuple(segments)),), blank.id)
+
+
+@hookimpl
+def cut_segment(segment, start, length):
+    (area,) = segment.body.areas
+    return evolve(segment.body, areas=(PvArea(area.pv, area.start + start, length),))
+
+
+# What the kernel gets, and what reports say
+
+
+@hookimpl
+def segment_lines(group, segment):
+    size = group.extent_size
+    (area,) = segment.body.areas
+    offset = group.pv_by_id[area.pv].pe_start + area.start.sectors(size)
+    args = (PvRef(area.pv), str(offset), str(segment.body.delay))
+    return (TargetLine(segment.start.sectors(size), segment.length.sectors(size), "delay", args),)
+
+
+@hookimpl
+def describe(segment):
+    return VolumeFacts("delay", values=(("delay", segment.body.delay),))
