@@ -147,6 +147,7 @@ class DmClient(DmReader):
         hidden: bool = False,
         link: tuple[str, str] | None = None,
         noscan: bool = False,
+        low_priority: bool = False,
         read_ahead: int | None = None,
         read_ahead_at_least: bool = False,
         udev_flags: int = 0,
@@ -156,11 +157,13 @@ class DmClient(DmReader):
         """Make a waiting table live and let input and output flow; then see to the node and the link.
 
         ``hidden``: udev's rules make the node and nothing else. ``noscan``: LVM's rules do not look for
-        signatures on it yet. ``link``: (group, volume) for ``DEV_DIR/GROUP/VOLUME``. ``read_ahead`` in
-        sectors, None for the kernel's choice; ``read_ahead_at_least``: only raise it. ``flush`` and ``freeze``
-        are for the suspend that the kernel does by itself to swap tables under a running device.
+        signatures on it yet. ``low_priority``: it holds a copy of what another device holds (a snapshot), whose
+        label wins the link in ``/dev/disk``. ``link``: (group, volume) for ``DEV_DIR/GROUP/VOLUME``.
+        ``read_ahead`` in sectors, None for the kernel's choice; ``read_ahead_at_least``: only raise it.
+        ``flush`` and ``freeze`` are for the suspend that the kernel does by itself to swap tables under a
+        running device.
         """
-        udev_flags |= (abi.UDEV_HIDDEN if hidden else 0) | (abi.UDEV_NOSCAN if noscan else 0)
+        udev_flags |= _udev_flags(hidden, noscan, low_priority)
         flags = (0 if flush else self._noflush()) | (0 if freeze else abi.SKIP_LOCKFS)
         try:
             reply = self._eventful(dev, abi.DEV_SUSPEND, udev_flags, flags)
@@ -195,11 +198,13 @@ class DmClient(DmReader):
         old_link: tuple[str, str] | None = None,
         new_link: tuple[str, str] | None = None,
         hidden: bool | None = None,
+        low_priority: bool = False,
         udev_flags: int = 0,
     ) -> LiveDevice:
         """Give a device another name, and its node and link too.
 
-        ``hidden`` as in :meth:`resume`; None: an LVM device without a link is hidden, any other is not.
+        ``hidden`` and ``low_priority`` as in :meth:`resume`; None: an LVM device without a link is hidden,
+        any other is not.
         """
         _check_name(new_name)
         old = self._command(dev, abi.DEV_STATUS)
@@ -209,7 +214,7 @@ class DmClient(DmReader):
         reply = self._eventful(
             by_name(old.name),
             abi.DEV_RENAME,
-            udev_flags | (abi.UDEV_HIDDEN if hidden else 0),
+            udev_flags | _udev_flags(hidden, False, low_priority),
             data=wire.pack_text(new_name),
         )
         self._upkeep.touch(old.name)
@@ -371,6 +376,15 @@ class Transaction:
     def sync(self) -> None:
         """Wait now for what has been done so far; see :meth:`DmClient.sync`."""
         self._client.sync()
+
+
+def _udev_flags(hidden: bool, noscan: bool, low_priority: bool) -> int:
+    flags = abi.UDEV_HIDDEN if hidden else 0
+    if noscan:
+        flags |= abi.UDEV_NOSCAN
+    if low_priority:
+        flags |= abi.UDEV_LOW_PRIORITY
+    return flags
 
 
 def _check_name(name: str) -> None:

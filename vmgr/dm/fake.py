@@ -153,6 +153,7 @@ class FakeKernel:
 
     def seed(self, devices: Iterable[LiveDevice]) -> None:
         """Start from what a real kernel has: ``devices`` with their tables, lowest first or not."""
+        devices = tuple(devices)
         for live in devices:
             device = _Device(live.name, live.uuid, live.minor)
             device.suspended, device.read_only = live.suspended, live.read_only

@@ -1,0 +1,94 @@
+"""Who holds a device: from /proc and /sys as a test lays them out, and from this machine's own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from vmgr.dm.holders import Holder, holders, unescape
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> tuple[Path, Path]:
+    proc, sys = tmp_path / "proc", tmp_path / "sys"
+    for pid, comm, namespace in (("self", "vmgr", "mnt:[1]"), ("10", "init", "mnt:[1]"), ("20", "pod", "mnt:[2]")):
+        base = proc / pid
+        (base / "fd").mkdir(parents=True)
+        (base / "ns").mkdir()
+        (base / "ns/mnt").symlink_to(namespace)
+        (base / "comm").write_text(comm + "\n")
+        (base / "mountinfo").write_text("")
+    (proc / "swaps").write_text("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n")
+    (sys / "dev/block").mkdir(parents=True)
+    return proc, sys
+
+
+def found(machine: tuple[Path, Path]) -> tuple[Holder, ...]:
+    return holders(254, 3, proc=str(machine[0]), sys=str(machine[1]))
+
+
+def test_nobody(machine: tuple[Path, Path]) -> None:
+    assert found(machine) == ()
+
+
+def test_a_machine_that_tells_nothing_is_no_error(tmp_path: Path) -> None:
+    assert holders(254, 3, proc=str(tmp_path / "proc"), sys=str(tmp_path / "sys")) == ()
+
+
+def test_mounts_with_blanks_in_their_path(machine: tuple[Path, Path]) -> None:
+    (machine[0] / "self/mountinfo").write_text(
+        "30 1 254:3 / /mnt/my\\040data rw - ext4 /dev/mapper/vg-lv rw\n31 1 254:30 / /other rw - ext4 /dev/x rw\n"
+    )
+    assert found(machine) == (Holder("mount", "/mnt/my data"),)
+    assert str(found(machine)[0]) == "mounted on /mnt/my data"
+
+
+def test_mounts_in_another_namespace_say_where(machine: tuple[Path, Path]) -> None:
+    """A container keeps a file system mounted that the host has long unmounted."""
+    (machine[0] / "20/mountinfo").write_text("30 1 254:3 / /data rw - ext4 /dev/mapper/vg-lv rw\n")
+    (holder,) = found(machine)
+    assert holder.kind == "mount"
+    assert "/data" in holder.what
+    assert "process 20 (pod)" in holder.what
+
+
+def test_devices_above(machine: tuple[Path, Path]) -> None:
+    above = machine[1] / "dev/block/254:3/holders/dm-7"
+    (above / "dm").mkdir(parents=True)
+    (above / "dm/name").write_text("vg-snap\n")
+    (above / "dev").write_text("254:7\n")
+    (machine[1] / "dev/block/254:3/holders/md0").mkdir()
+    (machine[1] / "dev/block/254:3/holders/md0/dev").write_text("9:0\n")
+    assert found(machine) == (Holder("device", "vg-snap (dm-7, 254:7)"), Holder("device", "md0 (9:0)"))
+
+
+def test_a_process_that_has_it_open() -> None:
+    """On this machine: any block device that the test may open."""
+    devices = (
+        entry.path for entry in os.scandir("/dev") if entry.name.startswith(("loop", "vda", "sda", "nvme0n1"))
+    )
+    for path in devices:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError:
+            continue
+        try:
+            number = os.fstat(fd).st_rdev
+            if os.major(number) == 10:  # loop-control
+                continue
+            seen = [str(holder) for holder in holders(os.major(number), os.minor(number))]
+            assert any(f"process {os.getpid()} " in text and "this one" in text for text in seen)
+            return
+        finally:
+            os.close(fd)
+    pytest.skip("expected: no block device here may be opened")
+
+
+@pytest.mark.parametrize(
+    ("escaped", "text"),
+    [("/a\\040b", "/a b"), ("/tab\\011", "/tab\t"), ("/back\\134slash", "/back\\slash"), ("/", "/")],
+)
+def test_proc_s_escapes(escaped: str, text: str) -> None:
+    assert unescape(escaped) == text
