@@ -124,35 +124,40 @@ class Command:
 def plugin_options(command: Command, declared: tuple[tuple[str, Option], ...]) -> tuple[Option, ...]:
     """The options that plugins add to ``command``, each once.
 
-    ``declared`` has (plugin, option) pairs. Two plugins may share an option that they declare alike. Raises
-    :class:`~vmgr.core.errors.PluginError` for one that clashes with another.
+    ``declared`` has (plugin, option) pairs. Plugins may share an option that they declare with the same kind and
+    letter; its help is then that of all of them. Raises :class:`~vmgr.core.errors.PluginError` for one that
+    clashes with another.
     """
+    from attrs import evolve
+
     from vmgr.core.errors import PluginError
 
-    names: dict[str, tuple[str, Option]] = {}
-    for option in (*command.options,):
-        for name in (option.name, *option.aliases, option.short):
-            names[name] = ("vmgr itself", option)
-    added: list[Option] = []
+    owners = {name: "vmgr itself" for option in command.options for name in _names(option)}
+    added: dict[str, Option] = {}
+    helps: dict[str, list[tuple[str, str]]] = {}
     for plugin, option in declared:
-        taken = [names[n] for n in (option.name, *option.aliases, option.short) if n and n in names]
-        if not taken:
-            added.append(option)
-            for name in (option.name, *option.aliases, option.short):
-                names[name] = (plugin, option)
-            continue
-        owner, other = taken[0]
-        if (other.name, other.kind, other.short) != (
-            option.name,
-            option.kind,
-            option.short,
-        ) or owner == "vmgr itself":
-            raise PluginError(
-                f"target plugin {plugin!r} declares {option.flags} for {command.name}, which {owner} has as"
-                f" {other.flags}",
-                hint="uninstall one of them",
-            )
-    return tuple(added)
+        other = added.get(option.name)
+        shared = other is not None and (other.kind, other.short) == (option.kind, option.short)
+        for name in _names(option):
+            owner = owners.setdefault(name, plugin)
+            if owner != plugin and not (shared and other is not None and name in _names(other)):
+                raise PluginError(
+                    f"target plugin {plugin!r} declares {option.flags} for {command.name}, where {owner} has"
+                    f" {'-' + name if len(name) == 1 else '--' + name} with another meaning",
+                    hint="uninstall one of them",
+                )
+        added.setdefault(option.name, option)
+        helps.setdefault(option.name, []).append((plugin, option.help))
+    return tuple(
+        evolve(option, help=" ".join(f"{plugin}: {text}" for plugin, text in helps[option.name]))
+        if len(helps[option.name]) > 1
+        else option
+        for option in added.values()
+    )
+
+
+def _names(option: Option) -> tuple[str, ...]:
+    return tuple(name for name in (option.name, *option.aliases, option.short) if name)
 
 
 def from_spec(spec: OptionSpec, plugin: str) -> Option:

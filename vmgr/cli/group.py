@@ -163,7 +163,7 @@ def run(program: str, words: Sequence[str]) -> int:
 def show_help(declared: Command, added: Sequence[Option], *, long: bool) -> int:
     """Print a command's help."""
     command = DeclaredCommand(declared, added)
-    parent = click.Context(cli, info_name="vmgr")
+    parent = click.Context(cli, info_name="vmgr", help_option_names=CONTEXT["help_option_names"])
     context = click.Context(command, info_name=declared.name, parent=parent)
     text = command.get_help(context)
     if long:

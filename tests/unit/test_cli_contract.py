@@ -1,0 +1,398 @@
+"""What every command promises, whatever it does: help, version, refusals, failures, and clean output."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.cli_stage import Recorder
+from vmgr.cli.main import EXIT_PIPE, main
+from vmgr.cli.registry import COMMANDS, MOUNTED, load
+from vmgr.core.errors import DeviceError, Interrupted, NotFound, UsageError
+from vmgr.orders import Outcome
+
+MINIMAL = {
+    "lvchange": "-ay vg/lv",
+    "lvconvert": "--merge vg/lv",
+    "lvcreate": "-L1g vg",
+    "lvdisplay": "",
+    "lvextend": "-L+1g vg/lv",
+    "lvreduce": "-L-1g vg/lv",
+    "lvremove": "vg/lv",
+    "lvrename": "vg lv new",
+    "lvresize": "-L1g vg/lv",
+    "lvs": "",
+    "lvscan": "",
+    "plugins": "",
+    "pvchange": "-xy /dev/sdb",
+    "pvcreate": "/dev/sdb",
+    "pvdisplay": "",
+    "pvremove": "/dev/sdb",
+    "pvresize": "/dev/sdb",
+    "pvs": "",
+    "pvscan": "",
+    "version": "",
+    "vgcfgbackup": "vg",
+    "vgcfgrestore": "vg",
+    "vgchange": "-ay",
+    "vgck": "",
+    "vgcreate": "vg /dev/sdb",
+    "vgdisplay": "",
+    "vgextend": "vg /dev/sdb",
+    "vgmknodes": "",
+    "vgreduce": "vg /dev/sdb",
+    "vgremove": "vg",
+    "vgrename": "vg new",
+    "vgs": "",
+    "vgscan": "",
+}
+"""A shortest valid command line for each command."""
+
+ORDERING = [name for name in sorted(COMMANDS) if load(name).changes]
+NEEDING = [
+    name
+    for name in sorted(COMMANDS)
+    if any(argument.needed for argument in load(name).arguments) or load(name).one_of
+]
+
+
+@pytest.fixture
+def app(monkeypatch, tmp_path):
+    monkeypatch.delenv("LVM_VG_NAME", raising=False)
+    monkeypatch.delenv("VMGR_DEBUG", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return Recorder().install(monkeypatch)
+
+
+def test_every_command_has_a_minimal_line():
+    assert set(MINIMAL) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+class TestEveryCommand:
+    def test_help_is_on_standard_output_and_tells_every_option(self, app, capsys, name):
+        assert app.run(name, "--help") == 0
+        out, err = capsys.readouterr()
+        assert err == ""
+        assert out.startswith(f"Usage: vmgr {name}")
+        from vmgr.cli.options_common import COMMON
+
+        for option in (*load(name).options, *COMMON):
+            assert f"--{option.name}" in out
+            assert f" -{option.short}, " in out or not option.short
+        assert app.calls == []
+
+    def test_help_wins_over_what_is_missing(self, app, capsys, name):
+        assert app.run(name, "-h") == 0
+        assert app.run(name, "--longhelp") == 0
+        assert app.run("help", name) == 0
+        assert app.calls == []
+
+    def test_version_is_one_line_on_standard_output(self, app, capsys, name):
+        from vmgr import __version__
+
+        assert app.run(name, "--version") == 0
+        out, err = capsys.readouterr()
+        assert (out.split(), err) == (["vmgr", "version:", __version__], "")
+        assert app.calls == []
+
+    def test_a_wrong_option_is_status_3(self, app, capsys, name):
+        assert app.run(name, *MINIMAL[name].split(), "--no-such-option") == 3
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.splitlines()[0] == "  unknown option --no-such-option"
+        assert app.calls == []
+
+    def test_no_short_or_long_name_is_used_twice(self, app, name):
+        from vmgr.cli.options_common import COMMON
+
+        options = (*load(name).options, *COMMON)
+        names = [n for o in options for n in (o.name, *o.aliases)] + [f"-{o.short}" for o in options if o.short]
+        assert len(names) == len(set(names))
+        refused = {word.partition("/")[0] for word in load(name).unsupported}
+        assert not refused & set(names)
+
+    def test_a_link_of_its_name_runs_it(self, app, capsys, name):
+        assert main([f"/usr/sbin/{name}", "--help"]) == 0
+        assert capsys.readouterr().out.startswith(f"Usage: vmgr {name}")
+
+    def test_lvm_runs_it(self, app, capsys, name):
+        assert main(["lvm", name, "--help"]) == 0
+        assert capsys.readouterr().out.startswith(f"Usage: vmgr {name}")
+
+    def test_it_has_a_man_page(self, app, name):
+        from pathlib import Path
+
+        assert (Path(__file__).parents[2] / "man" / f"vmgr-{name}.8").exists()
+
+
+@pytest.mark.parametrize("name", NEEDING)
+def test_a_missing_argument_is_status_3_and_named(app, capsys, name):
+    assert app.run(name) == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"  {name} needs " in err
+    assert app.calls == []
+
+
+@pytest.mark.parametrize("name", ORDERING)
+class TestEveryChangingCommand:
+    def test_what_was_done_is_on_standard_output(self, app, capsys, name):
+        app.outcome = Outcome(done=("It is done.",), notes=("Mind this.",))
+        assert app.run(name, *MINIMAL[name].split()) == 0
+        out, err = capsys.readouterr()
+        assert err == "  Mind this.\n"
+        assert out == ("" if name == "lvchange" else "  It is done.\n")
+
+    def test_quiet_says_nothing(self, app, capsys, name):
+        app.outcome = Outcome(done=("It is done.",), notes=("Mind this.",))
+        assert app.run(name, "-q", *MINIMAL[name].split()) == 0
+        assert capsys.readouterr() == ("", "")
+
+    def test_json_is_one_object(self, app, capsys, name):
+        import json
+
+        app.outcome = Outcome(done=("It is done.",), notes=("Mind this.",))
+        assert app.run(name, "--reportformat", "json", *MINIMAL[name].split()) == 0
+        out, err = capsys.readouterr()
+        assert err == ""
+        assert json.loads(out)["notes"] == ["Mind this."]
+
+    def test_test_mode_is_said_and_asked_for(self, app, capsys, name):
+        app.outcome = Outcome(done=("It is done.",))
+        assert app.run(name, "-t", *MINIMAL[name].split()) == 0
+        assert app.options.test
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err == "  WARNING: TEST MODE: nothing is changed\n"
+
+    def test_unreadable_input_is_status_5_with_a_message_and_a_hint(self, app, capsys, name):
+        app.error = DeviceError("cannot read /dev/sdb: Input/output error", hint="look at the kernel's log")
+        assert app.run(name, *MINIMAL[name].split()) == 5
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err == "  cannot read /dev/sdb: Input/output error\n  (look at the kernel's log)\n"
+        assert not app.open
+
+    def test_errors_of_some_subjects_are_told_and_make_it_fail(self, app, capsys, name):
+        app.outcome = Outcome(done=("One is done.",), errors=(NotFound("no such thing"),))
+        assert app.run(name, *MINIMAL[name].split()) == 5
+        assert "  no such thing\n" in capsys.readouterr().err
+
+    def test_a_bug_is_one_line_and_no_traceback(self, app, capsys, name, tmp_path):
+        app.error = KeyError("surprise")
+        assert app.run(name, *MINIMAL[name].split()) == 5
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("  internal error: KeyError: 'surprise'\n  (the traceback is in ")
+        (file,) = tmp_path.glob("vmgr-traceback-*.txt")
+        assert "KeyError: 'surprise'" in file.read_text()
+
+    def test_ctrl_c_is_a_failure_without_a_traceback(self, app, capsys, name):
+        app.error = KeyboardInterrupt()
+        assert app.run(name, *MINIMAL[name].split()) == 5
+        assert capsys.readouterr() == ("", "  interrupted\n")
+
+
+def test_a_bug_shows_its_traceback_where_that_is_asked_for(app, capsys, monkeypatch):
+    app.error = KeyError("surprise")
+    monkeypatch.setenv("VMGR_DEBUG", "1")
+    assert app.run("lvremove", "vg/lv") == 5
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+
+
+# -- questions ------------------------------------------------------------------------------------
+
+
+class Keyboard(io.StringIO):
+    """Standard input with some lines in it."""
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [
+        ("y\n", True),
+        ("yes\n", True),
+        (" Y \n", True),
+        ("n\n", False),
+        ("\nno\n", False),
+        ("", False),
+        ("yup\n", False),
+        ("yup\ny\n", True),
+        ("y", True),
+    ],
+)
+def test_only_a_clear_yes_is_a_yes_and_the_end_of_input_is_a_no(app, capsys, monkeypatch, typed, answer):
+    monkeypatch.setattr(sys, "stdin", Keyboard(typed))
+    app.questions = ("Do you really want to remove volume vg/lv? [y/n]: ",)
+    assert app.run("lvremove", "vg/lv") == 0
+    assert app.answers == [answer]
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("Do you really want to remove volume vg/lv? [y/n]: ")
+    assert err.count("? [y/n]: [") <= 1
+
+
+def test_a_closed_input_means_no(app, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    app.questions = ("Sure?",)
+    assert app.run("lvremove", "vg/lv") == 0
+    assert app.answers == [False]
+
+
+def test_yes_answers_without_asking_and_two_quiets_answer_no(app, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", Keyboard("y\n"))
+    app.questions = ("Sure?",)
+    assert app.run("lvremove", "-y", "vg/lv") == 0
+    assert capsys.readouterr().err == ""
+    assert app.run("lvremove", "-qq", "vg/lv") == 0
+    assert app.answers == [True, False]
+
+
+def test_ctrl_c_at_a_question_stops_the_command(app, capsys, monkeypatch):
+    class Broken(io.StringIO):
+        def readline(self, size: int | None = -1) -> str:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "stdin", Broken())
+    app.questions = ("Sure?",)
+    assert app.run("lvremove", "vg/lv") == Interrupted.exit_code
+    assert "interrupted" in capsys.readouterr().err
+
+
+# -- the command as a process ---------------------------------------------------------------------
+
+
+def process(*words: str, **settings: object) -> subprocess.CompletedProcess[bytes]:
+    environ = {key: value for key, value in os.environ.items() if not key.startswith(("LVM_", "VMGR_"))}
+    return subprocess.run([sys.executable, "-m", "vmgr", *words], env=environ, timeout=60, check=False, **settings)  # type: ignore[call-overload]
+
+
+def test_a_full_disk_under_the_output_is_a_failure():
+    with open("/dev/full", "wb") as full:
+        done = process("version", stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 5
+    assert done.stderr.startswith(b"  cannot write to standard output: No space left on device\n")
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_reader_that_goes_away_ends_the_output_quietly():
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = process("version", stdout=write, stderr=subprocess.PIPE)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (EXIT_PIPE, b"")
+
+
+def test_closed_standard_streams_do_no_harm():
+    script = f"exec {sys.executable} -m vmgr version <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", script], timeout=60, check=False).returncode == 0
+
+
+def test_a_symbolic_link_runs_the_command_of_its_name(tmp_path):
+    script = tmp_path / "lvcreate"
+    target = tmp_path / "vmgr"
+    target.write_text(f"#!{sys.executable}\nimport sys\nfrom vmgr.cli.main import main\nsys.exit(main())\n")
+    target.chmod(0o755)
+    script.symlink_to(target)
+    done = subprocess.run([script, "--version"], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout[:15]) == (0, "  vmgr version:")
+
+
+def test_a_report_does_not_import_click_nor_what_it_has_no_use_for():
+    code = (
+        "import sys\nfrom vmgr.cli.main import main\n"
+        "import vmgr.cli.reports\n"
+        "heavy = {'click', 'json', 'uuid', 'datetime', 'subprocess', 'tempfile', 'pathlib', 'logging',"
+        " 'dataclasses', 'importlib.metadata', 'shutil', 'pyudev', 'argparse', 'traceback', 'difflib'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+# -- the whole ------------------------------------------------------------------------------------
+
+
+def test_help_lists_every_command(capsys):
+    for words in (["help"], ["--help"], ["-h"], ["-?"]):
+        assert main(["vmgr", *words]) == 0
+        out = capsys.readouterr().out
+        for name in (*COMMANDS, *MOUNTED):
+            assert f"\n  {name} " in out
+
+
+def test_no_command_shows_the_help_and_is_a_wrong_command_line(capsys):
+    assert main(["vmgr"]) == 3
+    assert "Commands:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (["lvcrate"], 2, "(did you mean lvcreate"),
+        (["pvmove"], 2, "(use LVM2's own pvmove)"),
+        (["xyzzy"], 2, "no such command: xyzzy"),
+        (["-L1", "lvcreate"], 3, "give options after a command"),
+        (["help", "xyzzy"], 3, "xyzzy"),
+        (["lab", "--no-such-option"], 3, "--no-such-option"),
+    ],
+)
+def test_a_command_that_does_not_exist_is_named(capsys, words, status, says):
+    assert main(["vmgr", *words]) == status
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert says in err
+
+
+def test_the_click_group_runs_commands_too(app, capsys):
+    from click.testing import CliRunner
+
+    from vmgr.cli import cli
+
+    result = CliRunner().invoke(cli, ["lvremove", "vg/lv", "-f"])
+    assert result.exit_code == 0
+    assert app.call[0] == "lvremove"
+    assert CliRunner().invoke(cli, ["lvremove", "--bogus"]).exit_code == 3
+
+
+def test_shells_complete_commands_options_and_values(app, monkeypatch, capsys):
+    def complete(line: str, index: int) -> list[str]:
+        monkeypatch.setenv("_VMGR_COMPLETE", "bash_complete")
+        monkeypatch.setenv("COMP_WORDS", line)
+        monkeypatch.setenv("COMP_CWORD", str(index))
+        main(["vmgr"])
+        return [row.partition(",")[2] for row in capsys.readouterr().out.splitlines()]
+
+    assert "lvcreate" in complete("vmgr lvc", 1)
+    assert complete("vmgr lvcreate --stripesi", 2) == ["--stripesize"]
+    assert complete("vmgr lvcreate --alloc cl", 3) == ["cling", "cling_by_tags"]
+
+
+def test_an_option_that_two_plugins_declare_differently_is_a_plugin_error():
+    from vmgr.cli.declare import Option, plugin_options
+    from vmgr.core.errors import PluginError
+
+    lvcreate = load("lvcreate")
+    size = Option("chunksize", "size", "", "c")
+    (shared,) = plugin_options(lvcreate, (("one", size), ("two", size)))
+    assert (shared.name, shared.kind, shared.short) == ("chunksize", "size", "c")
+    for clash in (Option("chunksize", "number", "", "c"), Option("chunks", "size", "", "c")):
+        with pytest.raises(PluginError, match="'two' declares"):
+            plugin_options(lvcreate, (("one", size), ("two", clash)))
+    with pytest.raises(PluginError, match="vmgr itself"):
+        plugin_options(lvcreate, (("one", Option("size", "size", "")),))
+
+
+def test_a_usage_error_found_by_the_application_is_status_3(app, capsys):
+    app.error = UsageError("unknown segment type 'foo'", hint="known types: toy")
+    assert app.run("lvcreate", "-L1", "--type", "foo", "vg") == 3
