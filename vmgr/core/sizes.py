@@ -60,8 +60,6 @@ def parse_size(text: str, unit: str = "m", *, signs: str = "+-", what: str = "si
 def _size(text: str, unit: str, what: str) -> tuple[str, Sectors]:
     match = _SIZE(text)
     if match is None:
-        if text[:1] == "-" and _SIZE(text[1:]):
-            raise InvalidSize(f"{what} {text!r} may not be negative")
         raise InvalidSize(f"cannot parse {what} {text!r}", hint=_UNIT_HINT)
     sign, number, small, large = match.groups()
     letter = (small or large or unit).lower()
