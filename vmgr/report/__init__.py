@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vmgr.core.targets import Targets
     from vmgr.core.view import SystemView
     from vmgr.report.engine import Report
+    from vmgr.report.facts import KernelReadAhead
 
     Live = Mapping[str, LiveDevice] | None
     """Device-mapper devices by device-mapper UUID; None when the kernel has no device mapper."""
@@ -72,10 +73,11 @@ class ReportRequest(NamedTuple):
 
 
 class DisplayRequest(NamedTuple):
-    """What ``pvdisplay``, ``vgdisplay`` or ``lvdisplay`` was asked for.
+    """What ``pvdisplay``, ``vgdisplay`` or ``lvdisplay``, or a scan, was asked for.
 
-    ``kind``: ``pv``, ``vg`` or ``lv``. ``style``: ``long``, ``colon`` (``-c``) or ``short`` (``-s``). ``maps`` is
-    ``-m``. The others are as in :class:`ReportRequest`. (``-C`` is the report of the same kind.)
+    ``kind``: ``pv``, ``vg`` or ``lv``. ``style``: ``long``, ``colon`` (``-c``) or ``short`` (``-s``).
+    ``maps`` is ``-m``. ``active`` leaves out groups without an active volume (``-A``). ``uuid`` is ``pvscan
+    -u``. The others are as in :class:`ReportRequest`. (``-C`` is the report of the same kind.)
     """
 
     kind: str
@@ -89,6 +91,8 @@ class DisplayRequest(NamedTuple):
     suffix: bool = True
     dev_dir: str = "/dev"
     now: int | None = None
+    active: bool = False
+    uuid: bool = False
 
 
 def prepare(request: ReportRequest, targets: Targets) -> Report:
@@ -105,16 +109,26 @@ def prepare(request: ReportRequest, targets: Targets) -> Report:
     return Report(request, targets)
 
 
-def display(request: DisplayRequest, system: SystemView, live: Live, targets: Targets) -> str:
-    """The text of ``pvdisplay``, ``vgdisplay`` or ``lvdisplay``."""
+def display(
+    request: DisplayRequest,
+    system: SystemView,
+    live: Live,
+    targets: Targets,
+    *,
+    read_ahead: KernelReadAhead | None = None,
+) -> str:
+    """The text of ``pvdisplay``, ``vgdisplay`` or ``lvdisplay``.
+
+    ``read_ahead`` gives the read-ahead of a device by its numbers; without it a line is left out.
+    """
     from vmgr.report.display import display
 
-    return display(request, system, live, targets)
+    return display(request, system, live, targets, read_ahead)
 
 
 def scan_lines(request: DisplayRequest, system: SystemView, live: Live, targets: Targets) -> str:
     """The text of ``pvscan``, ``vgscan`` or ``lvscan``, by the request's kind."""
-    from vmgr.report.display import scan_lines
+    from vmgr.report.scans import scan_lines
 
     return scan_lines(request, system, live, targets)
 

@@ -168,7 +168,7 @@ def _is_number(text: str) -> bool:
 
 
 def _json_frame(name: str, rows: list[str]) -> str:
-    inner = ",\n".join(f"{INDENT}                  {row}" for row in rows)
+    inner = ",\n".join(f"{INDENT}                {row}" for row in rows)
     body = f"{inner}\n" if rows else ""
     return (
         f'{INDENT}{{\n{INDENT}    "report": [\n{INDENT}        {{\n{INDENT}            "{name}": [\n'
