@@ -75,10 +75,10 @@ def merge(group: VolumeGroup, name: str = "snap", live: Live | None = None) -> t
     return with_built(group, built), built
 
 
-def tables(group: VolumeGroup, live: Live | None = None) -> dict[str, str]:
+def tables(group: VolumeGroup, live: Live | None = None, *, start: bool = False) -> dict[str, str]:
     """Device name to its first line's target and parameters, devices by name."""
     visible = [lv.id for lv in group.lvs if lv.visible]
-    devices = stack(group, visible, TARGETS, live or {})
+    devices = stack(group, visible, TARGETS, live or {}, visible if start else ())
     names = {d.uuid: d.name for d in devices}
 
     def name_of(ref: PvRef | DevRef) -> str:
@@ -491,7 +491,8 @@ def test_a_merge_takes_over_before_its_snapshot_gives_up(first: str) -> None:
         group = evolve(group, lvs=tuple(reversed(group.lvs)))
     live = running(group)
     merging, _ = merge(group, "snap", live)
-    steps = order(plan_change(Change(group, merging), live, TARGETS))
+    base = group.lv_by_name["base"].id
+    steps = order(plan_change(Change(group, merging, start=(base,)), live, TARGETS))
     assert {"load vg-base", "load vg-snap"} <= set(steps)
     for name in ("vg-base", "vg-snap"):
         assert steps.index(f"suspend {name}") < steps.index("commit") < steps.index(f"resume {name}")
@@ -525,7 +526,7 @@ def test_a_merge_that_can_start_starts() -> None:
     group = snapshot()
     merging, built = merge(group, live=running(group))
     assert built.notes == ("Merging of volume vg/snap started.",)
-    assert tables(merging, running(group)) == {
+    assert tables(merging, running(group), start=True) == {
         "vg-base-real": "linear PV 2048",
         "vg-snap-cow": f"linear PV {2048 + 20 * EXTENT}",
         "vg-base": "snapshot-merge vg-base-real vg-snap-cow P 8",
@@ -542,7 +543,29 @@ def test_a_merge_waits_while_something_is_open(name: str, word: str) -> None:
         f"Delaying merge since {word} is open.",
         "Merging of snapshot vg/snap will occur on next activation of vg/base.",
     )
-    assert tables(merging, live) == tables(group)
+    assert tables(merging, live, start=True) == tables(group)
+
+
+def test_a_merge_that_waits_begins_with_a_refresh_and_with_nothing_else() -> None:
+    group = snapshot(snapshot(), "two", 30)
+    live = running(group)
+    merging = merge(group, "snap", running(group, opened=("vg-base",)))[0]
+    longer = extend(merging, "two", [[area(0, 60, 1)]])
+    base = group.lv_by_name["base"].id
+    assert "load vg-base" not in order(plan_change(Change(merging, longer), live, TARGETS))
+    assert "load vg-base" not in order(plan_change(Change(merging, merging, activate=(base,)), live, TARGETS))
+    steps = plan_change(Change(merging, merging, refresh=(base,)), live, TARGETS).steps
+    loaded = {s.device.name: s.device.table[0].target for s in steps if isinstance(s, LoadTable)}
+    assert (loaded["vg-base"], loaded["vg-snap"]) == ("snapshot-merge", "error")
+
+
+def test_volumes_of_which_a_merge_waits_are_deactivated() -> None:
+    """The snapshot is hidden by then, and its device is there as before."""
+    group = snapshot(snapshot(), "two", 30)
+    live = running(group)
+    merging = merge(group, "snap", running(group, opened=("vg-base",)))[0]
+    steps = plan_change(Change(merging, merging, deactivate=(group.lv_by_name["base"].id,)), live, TARGETS).steps
+    assert {s.name for s in steps if isinstance(s, RemoveDevice)} == {d.name for d in live.values()}
 
 
 def test_a_merge_of_inactive_volumes_starts_when_they_are_activated() -> None:

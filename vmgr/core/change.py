@@ -42,9 +42,11 @@ class Change:
     """One change of one group. ``before`` is None for a new group, ``after`` None for a removed one.
 
     ``activate``, ``deactivate`` and ``refresh`` are volumes; those that are named in none of them
-    stay as they are. ``labels`` are written first; ``unlabel`` are devices (paths) whose labels are
-    wiped last. ``done`` says in LVM2's manner what was done ("Logical volume \"x\" created."), printed at
-    the end. PVs that are in ``before`` and not in ``after`` become orphans. ``notes`` are for the user.
+    stay as they are. In the volumes ``start``, and in those that are refreshed, what the metadata ask for and what
+    had to wait (a merge) begins, if nobody has them open. ``labels`` are written first; ``unlabel`` are devices
+    (paths) whose labels are wiped last. ``done`` says in LVM2's manner what was done
+    ("Logical volume \"x\" created."), printed at the end. PVs that are in ``before`` and not in ``after`` become
+    orphans. ``notes`` are for the user.
     """
 
     before: VolumeGroup | None
@@ -52,6 +54,7 @@ class Change:
     activate: tuple[Uuid, ...] = ()
     deactivate: tuple[Uuid, ...] = ()
     refresh: tuple[Uuid, ...] = ()
+    start: tuple[Uuid, ...] = ()
     zero: tuple[ZeroRange, ...] = ()
     wipe: tuple[Wipe, ...] = ()
     labels: tuple[LabelPv, ...] = ()
@@ -82,6 +85,7 @@ def combine(changes: Iterable[Change]) -> Change:
             activate=tuple(lv for lv in (*result.activate, *item.activate) if lv not in (*gone, *item.deactivate)),
             deactivate=tuple(lv for lv in (*result.deactivate, *item.deactivate) if lv not in item.activate),
             refresh=result.refresh + item.refresh,
+            start=result.start + item.start,
             zero=result.zero + item.zero,
             wipe=tuple(w for w in (*result.wipe, *item.wipe) if w.lv not in gone),
             labels=result.labels + item.labels,

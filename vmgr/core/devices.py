@@ -42,11 +42,11 @@ def base_device(group: VolumeGroup, volume: LogicalVolume, targets: Targets) -> 
 
 
 def volume_devices(
-    group: VolumeGroup, volume: LogicalVolume, targets: Targets, live: Live = NOTHING_LIVE
+    group: VolumeGroup, volume: LogicalVolume, targets: Targets, live: Live = NOTHING_LIVE, start: bool = False
 ) -> tuple[DmDevice, ...]:
     """The devices that ``volume`` itself becomes, lowest first; those that it needs are not among them."""
     base = base_device(group, volume, targets)
-    return () if base is None else targets.layers(group, volume, base, live)
+    return () if base is None else targets.layers(group, volume, base, live, start)
 
 
 def together(group: VolumeGroup, volumes: Iterable[Uuid], targets: Targets) -> tuple[Uuid, ...]:
@@ -64,18 +64,24 @@ def together(group: VolumeGroup, volumes: Iterable[Uuid], targets: Targets) -> t
 
 
 def stack(
-    group: VolumeGroup, volumes: Iterable[Uuid], targets: Targets, live: Live = NOTHING_LIVE
+    group: VolumeGroup,
+    volumes: Iterable[Uuid],
+    targets: Targets,
+    live: Live = NOTHING_LIVE,
+    start: Iterable[Uuid] = (),
 ) -> tuple[DmDevice, ...]:
     """All devices that must exist for ``volumes`` to be active: each after those that it refers to or must follow.
 
     Companions are included with all their devices; the volumes that segments lie on or refer to only with
     those that are needed (of a thin pool, not the device that stands for the pool itself). ``live`` has the
-    group's devices in the kernel, with tables. Raises :class:`InvalidGroup` for tables
+    group's devices in the kernel, with tables; in the volumes ``start`` and their companions
+    may begin what waits for it (a merge). Raises :class:`InvalidGroup` for tables
     that refer to each other in a circle or to a device that no volume has.
     """
     by_id = group.lv_by_id
     wanted = list(together(group, volumes, targets))
     active = set(wanted)
+    started = set(together(group, start, targets))
     devices: dict[str, DmDevice] = {}
     roots: list[str] = []
     done: set[Uuid] = set()
@@ -85,7 +91,7 @@ def stack(
             continue
         done.add(lv_id)
         volume = by_id[lv_id]
-        for device in volume_devices(group, volume, targets, live):
+        for device in volume_devices(group, volume, targets, live, lv_id in started):
             devices[device.uuid] = device
             if lv_id in active:
                 roots.append(device.uuid)

@@ -499,12 +499,15 @@ class TargetSpec:
         raise NotImplementedError
 
     @hookspec
-    def layers(self, group: VolumeGroup, volume: LogicalVolume, base: DmDevice, live: Live) -> tuple[DmDevice, ...]:
+    def layers(
+        self, group: VolumeGroup, volume: LogicalVolume, base: DmDevice, live: Live, start: bool
+    ) -> tuple[DmDevice, ...]:
         """The devices that ``volume`` becomes, from the one of its own lines; lowest first.
 
         Called for the plugins of its segments and for those whose segments refer to it or lie
         on it. The device that users see has :attr:`DmDevice.link`. Default: ``(base,)``. ``live`` is for
-        what must not change under a user's hands: a plugin may keep what runs as it is.
+        what must not change under a user's hands: what runs is to be described as it runs. Only with ``start``, or
+        while the volume is not active, may begin what the metadata ask for and does not run yet (a merge).
         """
         raise NotImplementedError
 

@@ -379,9 +379,12 @@ class _DevicePlan:
         if after is not None:
             ids = after.lv_by_id
             wanted = tuple(lv for lv in (*was_active, *change.activate) if lv in ids and lv not in goes)
-        new = {d.uuid: d for d in stack(after, wanted, targets, live)} if after and wanted else {}
+        start = (*change.start, *change.refresh)
+        new = {d.uuid: d for d in stack(after, wanted, targets, live, start)} if after and wanted else {}
         refreshed = (
-            {d.uuid for d in stack(after, change.refresh, targets, live)} if after and change.refresh else set()
+            {d.uuid for d in stack(after, change.refresh, targets, live, start)}
+            if after and change.refresh
+            else set()
         )
 
         fresh = {u for u in new if u not in live}

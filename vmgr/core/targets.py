@@ -486,7 +486,12 @@ class Targets:
         return False
 
     def layers(
-        self, group: VolumeGroup, volume: LogicalVolume, base: DmDevice, live: Live = NOTHING_LIVE
+        self,
+        group: VolumeGroup,
+        volume: LogicalVolume,
+        base: DmDevice,
+        live: Live = NOTHING_LIVE,
+        start: bool = False,
     ) -> tuple[DmDevice, ...]:
         """The devices that ``volume`` becomes, lowest first.
 
@@ -496,7 +501,7 @@ class Targets:
         by = ""
         for plugin in self._around(group, volume):
             hook = plugin.hook("layers")
-            devices = hook(group, volume, base, live) if hook else (base,)
+            devices = hook(group, volume, base, live, start) if hook else (base,)
             if devices != (base,):
                 if by:
                     raise UnclaimedSegment(f"plugins {by} and {plugin.name} both put layers on {volume.name}")

@@ -61,6 +61,7 @@ def convert_volume(
         before=group,
         after=after,
         activate=(built.main,) if fresh and built.activate else (),
+        start=(built.main,),
         zero=built.zero,
         wipe=(Wipe(built.main),) if fresh and built.wipe and built.activate else (),
         notes=placed.notes + built.notes,

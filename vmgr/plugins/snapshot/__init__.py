@@ -382,11 +382,13 @@ def segment_lines() -> tuple[TargetLine, ...]:
 
 
 @hookimpl
-def layers(group: VolumeGroup, volume: LogicalVolume, base: DmDevice, live: Live) -> tuple[DmDevice, ...]:
+def layers(
+    group: VolumeGroup, volume: LogicalVolume, base: DmDevice, live: Live, start: bool
+) -> tuple[DmDevice, ...]:
     """Put the snapshot targets on origins and COW volumes."""
     from vmgr.plugins.snapshot.stack import devices_of
 
-    return devices_of(group, volume, base, live)
+    return devices_of(group, volume, base, live, start)
 
 
 @hookimpl

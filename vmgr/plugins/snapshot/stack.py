@@ -8,8 +8,8 @@ its snapshot ``snap``::
     vg-snap        snapshot over vg-base-real and vg-snap-cow; error while it is the one that merges
     vg-snap-cow    the COW volume's own segments
 
-A merge that the metadata ask for does not start while someone has the origin or the snapshot open: what
-they read would change under them. It stays a snapshot then, until the volumes are next activated or refreshed.
+A merge that the metadata ask for does not begin while someone has the origin or the snapshot open: what
+they read would change under them. The snapshot stays one then, until the volumes are next activated or refreshed.
 """
 
 from __future__ import annotations
@@ -34,20 +34,24 @@ PERSISTENT = "P"
 """The exception store's kind: it survives a deactivation."""
 
 
-def devices_of(group: VolumeGroup, volume: LogicalVolume, base: DmDevice, live: Live) -> tuple[DmDevice, ...]:
+def devices_of(
+    group: VolumeGroup, volume: LogicalVolume, base: DmDevice, live: Live, start: bool
+) -> tuple[DmDevice, ...]:
     """The devices of an origin or a COW volume; ``(base,)`` for any other volume."""
     snapshot = snapshot_in(group, volume)
     if snapshot is not None:
-        return _snapshot(group, volume, base, snapshot, live)
+        return _snapshot(group, volume, base, snapshot, live, start)
     if snapshots_of(group, volume):
-        return _origin(group, volume, base, live)
+        return _origin(group, volume, base, live, start)
     return (base,)
 
 
-def _origin(group: VolumeGroup, volume: LogicalVolume, base: DmDevice, live: Live) -> tuple[DmDevice, ...]:
+def _origin(
+    group: VolumeGroup, volume: LogicalVolume, base: DmDevice, live: Live, start: bool
+) -> tuple[DmDevice, ...]:
     real = _helper(group, volume, base, "real")
     merging = merging_into(group, volume)
-    runs = merging is not None and merge_runs(group, volume, merging, live)
+    runs = merging is not None and merge_runs(group, volume, merging, live, start)
     # Writes to an origin that runs before its snapshot would not be copied into that.
     after = tuple(
         dm_uuid(group.id, s.body.cow) for s in snapshots_of(group, volume) if not (runs and s.body.merging)
@@ -60,14 +64,14 @@ def _origin(group: VolumeGroup, volume: LogicalVolume, base: DmDevice, live: Liv
 
 
 def _snapshot(
-    group: VolumeGroup, volume: LogicalVolume, base: DmDevice, snapshot: Snapshot, live: Live
+    group: VolumeGroup, volume: LogicalVolume, base: DmDevice, snapshot: Snapshot, live: Live, start: bool
 ) -> tuple[DmDevice, ...]:
     # The exceptions are written also where the snapshot itself is read-only.
     cow = evolve(_helper(group, volume, base, "cow"), read_only=False)
     length = snapshot.volume.size.sectors(group.extent_size)
     origin = group.lv_by_id[snapshot.body.origin]
     after: tuple[str, ...] = ()
-    if snapshot.body.merging and merge_runs(group, origin, snapshot, live):
+    if snapshot.body.merging and merge_runs(group, origin, snapshot, live, start):
         # Until the merging origin has taken over its exceptions, the snapshot must keep them.
         after = (dm_uuid(group.id, origin.id),)
         line = TargetLine(Sectors(0), length, "error")
@@ -108,13 +112,13 @@ def is_merge_target(device: LiveDevice) -> bool:
     return any(line.target == "snapshot-merge" for line in lines)
 
 
-def merge_runs(group: VolumeGroup, origin: LogicalVolume, snapshot: Snapshot, live: Live) -> bool:
-    """Whether a merge that the metadata ask for runs, or shall start when tables are loaded now."""
+def merge_runs(group: VolumeGroup, origin: LogicalVolume, snapshot: Snapshot, live: Live, start: bool) -> bool:
+    """Whether a merge that the metadata ask for runs, or shall begin now."""
     top = live.get(dm_uuid(group.id, origin.id))
     if top is not None:
         if is_merge_target(top):
             return True
-        if top.open_count:
+        if not start or top.open_count:
             return False
     cow = live.get(dm_uuid(group.id, snapshot.body.cow))
     return cow is None or not cow.open_count
