@@ -44,7 +44,7 @@ def _in_group(session: Session, chosen: Chosen, order: ConversionOrder) -> Outco
                 request,
                 session.targets,
                 session.stamp(),
-                live=session.live(table=True),
+                live=session.live(table=True, status=True),
                 rules=allocation_rules(session.config),
             )
             outcome += session.carry_out(change, view)

@@ -204,7 +204,9 @@ def _remove_missing(session: Session, vg: str, force: bool) -> Outcome:
         for lv in hit:
             if lv.id not in group.lv_by_id:
                 continue  # went with another one
-            made = remove_volume(group, RemoveVolume(lv.id), session.targets, live=session.live(table=True))
+            made = remove_volume(
+                group, RemoveVolume(lv.id), session.targets, live=session.live(table=True, status=True)
+            )
             assert made.after is not None
             changes.append(made)
             group = made.after

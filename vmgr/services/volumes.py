@@ -134,7 +134,7 @@ def _remove_some(session: Session, vg: str, volumes: Sequence[LogicalVolume]) ->
     from vmgr.core.requests import RemoveVolume
 
     view = session.locked_group(vg)
-    live = session.live(table=True)
+    live = session.live(table=True, status=True)
     group = view.group
     changes: list[Change] = []
     for volume in volumes:
@@ -184,7 +184,7 @@ def _resize_change(
     from vmgr.core.requests import ReduceVolume
     from vmgr.services.rules import allocation_rules
 
-    live = session.live(table=True)
+    live = session.live(table=True, status=True)
     request = _resize_request(view, volume, order)
     if direction == REDUCE:
         return reduce_volume(view.group, ReduceVolume(volume.id, request.size), session.targets, live=live)
