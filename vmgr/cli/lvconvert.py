@@ -75,7 +75,7 @@ DECLARED = {
             "cache/H", "cachedevice", "cachemetadataformat", "cachemode", "cachepolicy",
             "cachepool", "cachesettings", "cachesize", "cachevol", "chunksize/c", "compression",
             "corelog", "deduplication", "discards", "errorwhenfull", "merge", "mergemirrors",
-            "mergesnapshot", "mergethin", "metadataprofile", "mirrorlog", "mirrors/m",
+            "mergesnapshot", "mergethin", "metadataprofile", "mirrorlog", "mirrors/m", "name/n",
             "originname", "poolmetadata", "poolmetadatasize", "poolmetadataspare",
             "raidintegrity", "raidintegrityblocksize", "raidintegritymode", "readahead/r",
             "regionsize/R", "repair", "replace", "snapshot/s", "split", "splitcache",

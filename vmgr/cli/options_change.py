@@ -85,7 +85,7 @@ LABEL = (
     Option("labelsector", "number", "The sector of the label, 0 to 3 (usually 1)."),
     Option("metadatasize", "size", "About how much space a metadata area takes."),
     Option(
-        "metadatatype", "word", "The format of the metadata; there is one.", "M", choices=("lvm2",)
+        "metadatatype", "word", "The format of the metadata; there is one.", "M", choices=("lvm2", "2")
     ),
     Option(
         "pvmetadatacopies",

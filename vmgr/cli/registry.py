@@ -25,7 +25,7 @@ MOUNTED = {"lab": "vmgr.lab.command:command"}
 LVM2_ONLY = (
     "lvmconfig", "lvmdevices", "lvmdiskscan", "lvmdump", "lvpoll", "pvck", "pvmove", "vgconvert", "vgexport",
     "vgimport", "vgimportclone", "vgimportdevices", "vgmerge", "vgsplit", "fullreport", "lvmsadc", "lvmsar",
-    "config", "dumpconfig", "devtypes", "segtypes", "systemid", "tags", "formats", "lastlog",
+    "config", "dumpconfig", "lvmchange", "pvdata", "devtypes", "segtypes", "systemid", "tags", "formats", "lastlog",
 )  # fmt: skip
 """Commands of LVM2 that vmgr does not have: named in the error, so that nobody looks for a typing mistake."""
 

@@ -61,7 +61,7 @@ DECLARED = {
                 "Restore even where that is dangerous, as with volumes that plugins keep state for.",
             ),
             Option("list", "flag", "List the archives and backups of the group.", "l"),
-            Option("metadatatype", "word", "The format of the metadata; there is one.", "M", choices=("lvm2",)),
+            Option("metadatatype", "word", "The format of the metadata; there is one.", "M", choices=("lvm2", "2")),
             REPORTFORMAT,
         ),
         changes=True,
