@@ -119,7 +119,10 @@ def _end(pid: int) -> int:
 
 
 def main() -> None:
-    """Read the configuration (JSON) from descriptor ``argv[1]``, then keep one guest to its end."""
+    """Read the configuration (JSON) from the socket ``argv[1]``, then keep one guest to its end.
+
+    The guest's process number goes back through the socket, for a caller that loses its keeper.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     lifeline = int(sys.argv[1])
@@ -131,6 +134,7 @@ def main() -> None:
         _claim_cpu()
         os.set_inheritable(lifeline, False)
         pid = _start(config)
+        os.write(lifeline, b"%d\n" % pid)
         os.close(config["link"])
         os.close(config["console"])
         poll = select.poll()

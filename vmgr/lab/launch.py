@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -46,13 +47,31 @@ class Machine:
     lifeline: socket.socket
     link: socket.socket
     console: int
+    directory: str
+    watch: int
+    """A descriptor that becomes readable when the keeper has ended."""
 
     def end(self) -> int:
-        """End whatever still runs and wait until no process and no temporary file is left."""
-        self.lifeline.close()
-        status = self.keeper.wait()
-        self.link.close()
-        return status
+        """End whatever still runs and wait until no process and no temporary file is left.
+
+        Returns the exit status of the lab's kernel. May be called again.
+        """
+        if self.keeper.returncode is None:
+            self.lifeline.shutdown(socket.SHUT_WR)
+            if self.keeper.wait() < 0:
+                self._clean_up_alone()
+            self.lifeline.close()
+            self.link.close()
+        return self.keeper.returncode
+
+    def _clean_up_alone(self) -> None:
+        """Somebody killed the keeper: do its work."""
+        try:
+            pid = int(self.lifeline.recv(64))
+            os.killpg(pid, signal.SIGKILL)
+        except (OSError, ValueError):
+            pass
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def __enter__(self) -> Machine:
         return self
@@ -60,6 +79,7 @@ class Machine:
     def __exit__(self, *_: object) -> None:
         self.end()
         os.close(self.console)
+        os.close(self.watch)
 
 
 def find_kernel() -> str:
@@ -230,4 +250,4 @@ def _start_keeper(directory: str, argv: list[str], memory_dir: str, images: Sequ
         their_link.close()
         their_lifeline.close()
         os.close(their_console)
-    return Machine(keeper, lifeline, link, console)
+    return Machine(keeper, lifeline, link, console, directory, os.pidfd_open(keeper.pid))

@@ -224,6 +224,7 @@ class Session:
         speak = select.POLLOUT if self._to_guest else 0
         watched[machine.link.fileno()] = (listen | speak, self._on_link)
         watched[machine.console] = (select.POLLIN, self._on_console)
+        watched[machine.watch] = (select.POLLIN, self._on_keeper_end)
         if self.wakeups is not None:
             watched[self.wakeups] = (select.POLLIN, self._on_wakeup)
         if self.stdin is not None and not self._input_ended and self._ready and len(self._input) < _CHUNK:
@@ -266,6 +267,9 @@ class Session:
         del self._console[:-_CONSOLE_KEPT]
         if self.options.verbose:
             self._tell(data)
+
+    def _on_keeper_end(self, _events: int) -> None:
+        self._linked = False
 
     def _on_stdin(self, _events: int) -> None:
         assert self.stdin is not None
