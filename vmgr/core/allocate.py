@@ -22,20 +22,21 @@ of a volume. Lengths are those of one area; a need with three areas of ten exten
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vmgr.core.hooks import Run
 from vmgr.core.model import POLICIES, PvArea
+from vmgr.core.pools import FreeRun, Pool
 from vmgr.core.space import effective_policy, no_space, usable_pvs
 from vmgr.core.units import Extents
 
 if TYPE_CHECKING:
     from vmgr.core.hooks import Grant, Need
     from vmgr.core.ids import Uuid
-    from vmgr.core.model import PhysicalVolume, VolumeGroup
+    from vmgr.core.model import VolumeGroup
     from vmgr.core.requests import PvRange
 
 
@@ -53,70 +54,13 @@ class AllocationRules:
 DEFAULT_RULES = AllocationRules()
 
 
-# -- free runs during one allocation ---------------------------------------------------------------
-
-
-class _FreeRun:
-    """A free run during one allocation; ``left`` of its extents are not yet claimed by this attempt."""
-
-    __slots__ = ("count", "left", "pool", "start")
-
-    def __init__(self, pool: _Pool, start: int, count: int) -> None:
-        self.pool = pool
-        self.start = start
-        self.count = count
-        self.left = count
-
-
-class _Pool:
-    """The free runs of one physical volume, longest first; equal ones in the order they came."""
-
-    __slots__ = ("pv", "runs")
-
-    def __init__(self, pv: PhysicalVolume, free: Iterable[PvArea]) -> None:
-        self.pv: Uuid = pv.id
-        self.runs: list[_FreeRun] = []
-        for area in free:
-            run = _FreeRun(self, int(area.start), int(area.length))
-            self._insert(run, run.count)
-
-    def _insert(self, run: _FreeRun, size: int) -> None:
-        for index, other in enumerate(self.runs):
-            if size > other.count:
-                self.runs.insert(index, run)
-                return
-        self.runs.append(run)
-
-    def moved(self, run: _FreeRun) -> int:
-        """Put a run whose ``left`` changed where it belongs now; gives its index."""
-        self.runs.remove(run)
-        self._insert(run, run.left)
-        return self.runs.index(run)
-
-    def consume(self, run: _FreeRun, length: int) -> None:
-        """Take ``length`` extents from the start of ``run`` for good."""
-        self.runs.remove(run)
-        if length < run.count:
-            run.start += length
-            run.count -= length
-            run.left = run.count
-            self._insert(run, run.count)
-
-    def reset(self) -> None:
-        """Give back what an attempt had claimed."""
-        index = 0
-        while index < len(self.runs):
-            run = self.runs[index]
-            if run.left != run.count:
-                run.left = run.count
-                index = self.moved(run)
-            index += 1
-
-
 # -- one need -------------------------------------------------------------------------------------
 
-_Slot = tuple[_FreeRun, int]
+_Slot = tuple[FreeRun, int]
 """A free run and how much of it an attempt would use."""
+
+_Row = tuple[PvArea, ...]
+"""Areas side by side, equally long."""
 
 
 class _Search:
@@ -124,7 +68,7 @@ class _Search:
 
     def __init__(
         self,
-        pools: list[_Pool],
+        pools: list[Pool],
         need: Need,
         first: tuple[PvArea, ...],
         rules: AllocationRules,
@@ -142,7 +86,7 @@ class _Search:
         self.rules = rules
         self.approximate = approximate
         self.done = 0
-        self.given: list[tuple[PvArea, ...]] = []
+        self.given: list[_Row] = []
         # Of the attempt at hand:
         self.policy = ""
         self.positional = False
@@ -151,7 +95,7 @@ class _Search:
         self.to_given = False
         self.by_tags = False
         self.split = True
-        self.slots: dict[int, _FreeRun] = {}
+        self.slots: dict[int, FreeRun] = {}
 
     def run(self, policy: str, can_split: bool) -> bool:
         """Try every policy up to ``policy``; whether all was found (or something, where that is enough)."""
@@ -238,7 +182,7 @@ class _Search:
         self.given.append(tuple(areas))
         self.done += length
 
-    def _look_at(self, pool: _Pool, wanted: int, found: list[_Slot]) -> None:
+    def _look_at(self, pool: Pool, wanted: int, found: list[_Slot]) -> None:
         """Claim a run of ``pool`` for this attempt if the policy allows one (``anywhere``: several)."""
         have_one = False
         index = 0
@@ -273,7 +217,7 @@ class _Search:
 
     # -- where an area may go on ------------------------------------------------------------------
 
-    def _clings(self, run: _FreeRun) -> bool:
+    def _clings(self, run: FreeRun) -> bool:
         """Whether ``run`` suits what the attempt clings to; a positional attempt notes for which area."""
         near = self.rules.maximise_cling and self.follows
         if (self.to_last or near) and self._match(self.last, run, self._continues):
@@ -290,7 +234,7 @@ class _Search:
             return self._match(self.home, run, self._share_tag)
         return self._match_given(run, self._share_tag)
 
-    def _match(self, areas: Sequence[PvArea], run: _FreeRun, condition: Callable[[PvArea, _FreeRun], bool]) -> bool:
+    def _match(self, areas: Sequence[PvArea], run: FreeRun, condition: Callable[[PvArea, FreeRun], bool]) -> bool:
         for position, area in enumerate(areas):
             if self.positional and (position in self.slots or position >= self.count):
                 continue
@@ -300,7 +244,7 @@ class _Search:
                 return True
         return False
 
-    def _match_given(self, run: _FreeRun, condition: Callable[[PvArea, _FreeRun], bool]) -> bool:
+    def _match_given(self, run: FreeRun, condition: Callable[[PvArea, FreeRun], bool]) -> bool:
         for position in range(self.count):
             if self.positional and position in self.slots:
                 continue
@@ -311,14 +255,14 @@ class _Search:
         return False
 
     @staticmethod
-    def _continues(area: PvArea, run: _FreeRun) -> bool:
+    def _continues(area: PvArea, run: FreeRun) -> bool:
         return area.pv == run.pool.pv and area.end == run.start
 
     @staticmethod
-    def _same_pv(area: PvArea, run: _FreeRun) -> bool:
+    def _same_pv(area: PvArea, run: FreeRun) -> bool:
         return area.pv == run.pool.pv
 
-    def _share_tag(self, area: PvArea, run: _FreeRun) -> bool:
+    def _share_tag(self, area: PvArea, run: FreeRun) -> bool:
         return bool(self._listed(self.tags[run.pool.pv] & self.tags.get(area.pv, frozenset())))
 
     def _listed(self, tags: frozenset[str]) -> frozenset[str]:
@@ -336,13 +280,13 @@ class _Search:
         return kept
 
 
-def _on_given(pools: list[_Pool], need: Need, homes: list[set[Uuid]]) -> list[tuple[PvArea, ...]] | None:
+def _on_given(pools: list[Pool], need: Need, homes: list[set[Uuid]]) -> list[_Row] | None:
     """Areas for a need whose PVs are given by another role: for each the run that fits best, cut to one length."""
-    given: list[tuple[PvArea, ...]] = []
+    given: list[_Row] = []
     done = 0
     while done < need.extents:
         wanted = int(need.extents) - done
-        chosen: list[_FreeRun] = []
+        chosen: list[FreeRun] = []
         for home in homes:
             runs = [r for pool in pools if pool.pv in home and pool.pv not in need.avoid for r in pool.runs]
             runs = [r for r in runs if r not in chosen]
@@ -373,33 +317,68 @@ def allocate(
     approximate: bool = False,
     first: tuple[PvArea, ...] = (),
 ) -> Grant:
-    """Free extents for ``needs``, one after the other.
+    """Free extents for ``needs``, one after the other; where it can be, those that go with a role together with it.
 
     ``pvs`` restricts the choice and sets its order. ``first`` are the areas of the first segment of the
     volume that is extended: clinging prefers their PVs. With ``approximate``, which takes a single need, as much as
     can be had is enough. Raises :class:`NoSpace`, whose details say of each PV why it could not help.
     """
     policy = effective_policy(group, policy)
-    usable = usable_pvs(group, pvs)
-    pools = [_Pool(pv, free) for pv, free in usable]
+    pools = [Pool(pv.id, free) for pv, free in usable_pvs(group, pvs)]
     tags = {pv.id: frozenset[str](pv.tags) for pv in group.pvs}
     grant: dict[str, tuple[Run, ...]] = {}
-    single = len(needs) == 1
+
+    def search(need: Need) -> list[_Row] | None:
+        allowed = policy if need.distinct or need.areas == 1 else "anywhere"
+        if len(needs) == 1:
+            found = _Search(pools, need, first, rules, tags, approximate)
+        else:
+            found = _Search(pools, need, (), rules, tags, False)
+        complete = found.run(allowed, can_split=not need.whole and allowed != "contiguous")
+        return found.given if complete else None
+
     for need in needs:
+        if need.role in grant:
+            continue
         if not need.extents or not need.areas:
             grant[need.role] = ()
             continue
-        given: list[tuple[PvArea, ...]] | None
+        rows: list[_Row] | None
+        followers = [n for n in needs if n.with_role == need.role and n.areas == need.areas and n.extents]
         if need.with_role:
-            others = grant[need.with_role]
-            homes = [{run.areas[i].pv for run in others} for i in range(need.areas)]
-            given = _on_given(pools, need, homes)
+            homes = [{run.areas[i].pv for run in grant[need.with_role]} for i in range(need.areas)]
+            rows = _on_given(pools, need, homes)
+        elif followers:
+            untouched = [pool.copy() for pool in pools]
+            together = Extents.total((need.extents, *(n.extents for n in followers)))
+            rows = search(evolve(need, extents=together))
+            shares = _shared_out(rows, followers) if rows else None
+            if shares is None:
+                pools = untouched
+                rows = search(need)
+            else:
+                for follower, row in zip(followers, shares, strict=False):
+                    grant[follower.role] = (Run(row),)
+                rows = shares[len(followers) :]
         else:
-            allowed = policy if need.distinct or need.areas == 1 else "anywhere"
-            search = _Search(pools, need, first if single else (), rules, tags, approximate and single)
-            complete = search.run(allowed, can_split=not need.whole and allowed != "contiguous")
-            given = search.given if complete else None
-        if given is None:
+            rows = search(need)
+        if rows is None:
             raise no_space(group, need, policy, pvs)
-        grant[need.role] = (*grant.get(need.role, ()), *(Run(areas) for areas in given))
-    return grant
+        grant[need.role] = tuple(Run(areas) for areas in rows)
+    return {need.role: grant[need.role] for need in needs}
+
+
+def _shared_out(rows: list[_Row], followers: Sequence[Need]) -> list[_Row] | None:
+    """Rows found for a need and its followers together: the followers' rows from the front, then the need's own.
+
+    None where the first row has no room for that (LVM2 puts a RAID leg's metadata before its data).
+    """
+    ahead = sum(int(n.extents) for n in followers)
+    if int(rows[0][0].length) <= ahead:
+        return None
+    shares: list[_Row] = []
+    row = rows[0]
+    for follower in followers:
+        shares.append(tuple(evolve(a, length=follower.extents) for a in row))
+        row = tuple(PvArea(a.pv, a.start + follower.extents, a.length - follower.extents) for a in row)
+    return [*shares, row, *rows[1:]]
