@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 from vmgr.core.errors import InvalidGroup
 from vmgr.core.hooks import Violation
 from vmgr.core.ids import LvName, VgName
-from vmgr.core.model import POLICIES, LvArea, PvArea, UnknownBody
+from vmgr.core.model import POLICIES, LvArea, PvArea
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -250,6 +250,4 @@ def check_targets(group: VolumeGroup, targets: Targets) -> Iterable[Violation]:
     """9. The targets' own rules."""
     check = targets.check_volume
     for lv in group.lvs:
-        if type(lv.segments[0].body) is UnknownBody:
-            continue
         yield from check(group, lv)
