@@ -19,6 +19,8 @@ Everything before 6 can be undone and is, if a step fails; everything after it i
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -39,7 +41,9 @@ if TYPE_CHECKING:
     from vmgr.core.targets import Targets
 
 Live = Mapping[str, "LiveDevice"]
-"""What the kernel has now, by device-mapper UUID."""
+"""What the kernel has now, by device-mapper UUID, live tables included."""
+
+_NUMBERS = re.compile(r"\d+:\d+", re.ASCII).fullmatch
 
 
 # -- steps ----------------------------------------------------------------------------------------
@@ -393,7 +397,7 @@ class _DevicePlan:
         }
         stuck = {u for u in new if u not in fresh and u not in reload and live[u].suspended}
         gone = self._vanishing(change, live, old, new, goes, after)
-        self._refuse_open(gone, old)
+        self._refuse_open(gone)
 
         connected = _connected(reload, [*old.values(), *new.values()])
         needed = {need for u in fresh | reload for need in new[u].needs()}
@@ -476,12 +480,16 @@ class _DevicePlan:
                 gone.add(uuid)
         return gone
 
-    def _refuse_open(self, gone: set[str], old: Mapping[str, DmDevice]) -> None:
-        """A device may go if nothing has it open but devices that go or are loaded anew."""
-        for uuid in gone:
-            held = sum(1 for d in old.values() if d.uuid in self._live and uuid in d.needs())
+    def _refuse_open(self, gone: set[str]) -> None:
+        """A device may go if nothing has it open but devices of the group, as the kernel's own tables say."""
+        holders = Counter(
+            word
+            for device in self._live.values()
+            for word in {w for line in device.table or () for w in line.params.split() if _NUMBERS(w)}
+        )
+        for uuid in sorted(gone):
             device = self._live[uuid]
-            if device.open_count > held:
+            if device.open_count > holders[f"{device.major}:{device.minor}"]:
                 raise InUse(
                     f"device {device.name} is in use",
                     hint="unmount the file system or stop the program that uses it, then try again",

@@ -1,0 +1,172 @@
+"""vmgr and LVM2 take over from each other on a live system, in both directions, for every kind of volume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.support import lab
+from tests.support.tools import Tool, check_group, kernel_tables, kernel_uuids, lvm, suspended, vmgr
+
+BOTH_WAYS = pytest.mark.parametrize(
+    ("first", "second"), [("vmgr", "lvm"), ("lvm", "vmgr")], ids=["vmgr-then-lvm", "lvm-then-vmgr"]
+)
+
+KINDS = {
+    "linear": ["-L", "40M"],
+    "striped": ["-L", "40M", "-i", "2", "-I", "16k"],
+}
+
+EVERYTHING = (
+    "lv_name,lv_uuid,lv_attr,lv_size,lv_tags,origin,snap_percent,devices,seg_size_pe,seg_start_pe,stripes,stripe_size,"
+    "chunk_size,seg_pe_ranges,lv_active,lv_dm_path,lv_permissions,lv_time,lv_host"
+)
+
+
+@pytest.fixture
+def pvs(make_disk: Callable[[float], str]) -> list[str]:
+    return [make_disk(128), make_disk(128)]
+
+
+def shown(tool: Tool, what: str, columns: str, vg: str) -> str:
+    return tool(what, "-a", "-o", columns, "--units", "s", vg) if what == "lvs" else tool(what, "-o", columns, vg)
+
+
+def agree(vg: str, disks: list[str]) -> None:
+    """LVM2 accepts what is on the disks, and both tools show the same."""
+    check_group(vg, disks)
+    assert shown(Tool("vmgr"), "lvs", EVERYTHING, vg) == shown(Tool("lvm"), "lvs", EVERYTHING, vg)
+    for what in ("vgs", "pvs"):
+        columns = [what] if what == "vgs" else [what, "-o", "+pv_used,pv_uuid,pe_start,pv_mda_free"]
+        assert vmgr(*columns).stdout == lvm(*columns).stdout
+    ours = vmgr("vgcfgbackup", "-f", "/tmp/ours", vg)
+    theirs = lvm("vgcfgbackup", "-f", "/tmp/theirs", vg)
+    assert ours.stdout == theirs.stdout
+    assert _body("/tmp/ours") == _body("/tmp/theirs")
+    assert suspended() == []
+
+
+def _body(path: str) -> str:
+    """A backup file without its header, which says who wrote it and when."""
+    with open(path) as file:
+        text = file.read()
+    return text[text.index("\n}\n") :] if False else "\n".join(text.splitlines()[14:])
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_volume_of_one_tool_is_worked_on_by_the_other(first: str, second: str, kind: str, pvs: list[str]) -> None:
+    """Made by one; extended, deactivated, activated and removed by the other; devices and data stay right."""
+    a, b = Tool(first), Tool(second)
+    a("pvcreate", *pvs)
+    a("vgcreate", "tank", *pvs)
+    a("lvcreate", "-y", "-n", "data", *KINDS[kind], "tank")
+    agree("tank", pvs)
+    data = lab.pattern(1, 4 << 20)
+    lab.write_at("/dev/tank/data", 0, data)
+
+    b("lvextend", "-L", "+24M", "tank/data")
+    agree("tank", pvs)
+    tables, uuids = kernel_tables(), kernel_uuids()
+
+    for off, on in ((a, b), (b, a)):
+        off("vgchange", "-an", "tank")
+        assert kernel_tables() == {}
+        on("vgchange", "-ay", "tank")
+        assert kernel_tables() == tables
+        assert kernel_uuids() == uuids
+        assert lab.read_at("/dev/tank/data", 0, len(data)) == data
+
+    b("lvrename", "tank", "data", "da-ta")
+    agree("tank", pvs)
+    assert set(kernel_tables()) == {"tank-da--ta"}
+    a("lvreduce", "-y", "-f", "-L", "-24M", "tank/da-ta")
+    agree("tank", pvs)
+    assert lab.read_at("/dev/tank/da-ta", 0, len(data)) == data
+    b("lvremove", "-y", "tank/da-ta")
+    b("vgremove", "tank")
+    a("pvremove", *pvs)
+    assert kernel_tables() == {}
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("kind", KINDS)
+def test_snapshots_are_handed_over(first: str, second: str, kind: str, pvs: list[str]) -> None:
+    """One tool's origin gets the other's snapshots; both keep the data of their moment through every hand-over."""
+    a, b = Tool(first), Tool(second)
+    a("vgcreate", "tank", *pvs)
+    a("lvcreate", "-y", "-n", "data", *KINDS[kind], "tank")
+    old, new, newer = (lab.pattern(n, 2 << 20) for n in range(3))
+    lab.write_at("/dev/tank/data", 0, old)
+
+    b("lvcreate", "-s", "-n", "one", "-L", "8M", "tank/data")
+    lab.write_at("/dev/tank/data", 0, new)
+    agree("tank", pvs)
+    a("lvcreate", "-s", "-n", "two", "-L", "12M", "-c", "8k", "tank/data")
+    lab.write_at("/dev/tank/data", 0, newer)
+    agree("tank", pvs)
+    tables, uuids = kernel_tables(), kernel_uuids()
+    assert len(tables) == 6
+
+    def contents() -> list[bytes]:
+        return [lab.read_at(f"/dev/tank/{name}", 0, 2 << 20) for name in ("one", "two", "data")]
+
+    assert contents() == [old, new, newer]
+    for off, on in ((a, b), (b, a)):
+        off("vgchange", "-an", "tank")
+        assert kernel_tables() == {}
+        on("lvchange", "-ay", "tank/one" if on is a else "tank/data", *([] if on is b else ["-y"]))
+        assert kernel_tables() == tables
+        assert kernel_uuids() == uuids
+        assert contents() == [old, new, newer]
+
+    b("lvextend", "-L", "+4M", "tank/one")
+    agree("tank", pvs)
+    assert contents() == [old, new, newer]
+    a("lvremove", "-y", "tank/one")
+    agree("tank", pvs)
+    assert lab.read_at("/dev/tank/two", 0, 2 << 20) == new
+    b("lvremove", "-y", "tank/two")
+    agree("tank", pvs)
+    assert lab.read_at("/dev/tank/data", 0, 2 << 20) == newer
+    assert set(kernel_tables()) == {"tank-data"}
+    a("vgremove", "-y", "tank")
+    assert kernel_tables() == {}
+
+
+@BOTH_WAYS
+def test_a_merge_is_begun_by_one_and_seen_by_the_other(first: str, second: str, pvs: list[str]) -> None:
+    """A merge brings back the snapshot's data, and both tools agree that the snapshot is gone."""
+    a, b = Tool(first), Tool(second)
+    a("vgcreate", "tank", *pvs)
+    a("lvcreate", "-y", "-n", "data", "-L", "32M", "tank")
+    old, new = lab.pattern(1, 2 << 20), lab.pattern(2, 2 << 20)
+    lab.write_at("/dev/tank/data", 0, old)
+    b("lvcreate", "-s", "-n", "snap", "-L", "8M", "tank/data")
+    lab.write_at("/dev/tank/data", 0, new)
+    a("lvconvert", "--merge", "-i", "1", "tank/snap")
+    lab.until(lambda: set(kernel_tables()) == {"tank-data"}, "the merge to end")
+    agree("tank", pvs)
+    assert lab.read_at("/dev/tank/data", 0, 2 << 20) == old
+    b("vgremove", "-y", "tank")
+
+
+def test_a_merge_waits_while_the_origin_is_open(pvs: list[str]) -> None:
+    """With the origin in use the merge starts at its next activation, whichever tool does that."""
+    vmgr("vgcreate", "tank", *pvs)
+    vmgr("lvcreate", "-n", "data", "-L", "32M", "tank")
+    old, new = lab.pattern(1, 2 << 20), lab.pattern(2, 2 << 20)
+    lab.write_at("/dev/tank/data", 0, old)
+    vmgr("lvcreate", "-s", "-n", "snap", "-L", "8M", "tank/data")
+    lab.write_at("/dev/tank/data", 0, new)
+    with open("/dev/tank/data", "rb"):
+        vmgr("lvconvert", "--merge", "tank/snap")
+        assert lab.read_at("/dev/tank/data", 0, 2 << 20) == new
+        assert any("snapshot-origin" in line for line in kernel_tables()["tank-data"])
+    vmgr("vgchange", "-an", "tank")
+    vmgr("vgchange", "-ay", "tank")
+    lab.until(lambda: set(kernel_tables()) == {"tank-data"}, "the merge to end")
+    assert lab.read_at("/dev/tank/data", 0, 2 << 20) == old
+    agree("tank", pvs)
+    vmgr("vgremove", "-y", "tank")
