@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import evolve
-
 from tests.support.ondisk import HEADER, TARGETS, Rows
 from vmgr.core.change import LabelPv
 from vmgr.core.ids import LvName, Uuid, VgName
@@ -69,7 +67,7 @@ class World:
         return MetadataStore(
             pvs,
             TARGETS,
-            lambda description: evolve(HEADER, description=description),
+            lambda description: HEADER._replace(description=description),
             NO_FILES,
             command="test",
             open_disk=self.open,  # type: ignore[arg-type]

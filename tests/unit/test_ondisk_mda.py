@@ -66,7 +66,7 @@ slots = st.builds(
     st.integers(1, SIZE - 512).map(Bytes),
     st.integers(0, 2**32 - 1),
     st.integers(0, 2**32 - 1),
-) | st.builds(RawLocation, flags=st.integers(0, 3))
+) | st.integers(0, 3).map(lambda flags: RawLocation(flags=flags))
 headers = st.builds(MdaHeader, st.just(Bytes(START)), st.just(Bytes(SIZE)), slots, slots)
 
 
@@ -239,7 +239,7 @@ def test_an_old_text_off_the_sector_boundary_is_not_padded_over() -> None:
     disk = fresh()
     old = RawLocation(Bytes(SIZE - 3000 + 100), Bytes(2800), checksum(b"o" * 2799 + b"\0"))
     disk.write(START + int(old.offset), b"o" * 2799 + b"\0")
-    disk.put_header(evolve(disk.header(), committed=old))
+    disk.put_header(disk.header()._replace(committed=old))
     for size in range(5000, 7000, 7):
         try:
             plan = mda.plan_text(disk.header(), b"n" * size)
@@ -254,7 +254,7 @@ def test_an_old_text_off_the_sector_boundary_is_not_padded_over() -> None:
 
 def test_an_overlap_is_refused() -> None:
     """A committed text longer than LVM2 allows today leaves no room; it is not overwritten."""
-    header = evolve(fresh().header(), committed=RawLocation(Bytes(512), Bytes(SIZE - 1024)))
+    header = fresh().header()._replace(committed=RawLocation(Bytes(512), Bytes(SIZE - 1024)))
     with pytest.raises(NoSpace):
         mda.plan_text(header, b"x" * 2000)
 
@@ -262,7 +262,7 @@ def test_an_overlap_is_refused() -> None:
 def test_revert_and_clear_forget_slots_and_keep_flags() -> None:
     """Revert drops the precommitted text, clear both; the mark "ignored" stays."""
     slot = RawLocation(Bytes(512), Bytes(10), 7, flags=1)
-    header = MdaHeader(AREA.offset, AREA.size, slot, evolve(slot, offset=Bytes(1024), flags=0))
+    header = MdaHeader(AREA.offset, AREA.size, slot, slot._replace(offset=Bytes(1024), flags=0))
     assert mda.revert(header) == MdaHeader(AREA.offset, AREA.size, slot)
     assert mda.clear(header) == MdaHeader(AREA.offset, AREA.size, RawLocation(flags=1))
 
@@ -277,7 +277,7 @@ def test_ignored_areas() -> None:
     """The text of an ignored area counts for nothing: writing starts at the front, precommit forgets it."""
     header = fresh(evolve(AREA, ignored=True)).header(evolve(AREA, ignored=True))
     assert header.ignored
-    header = evolve(header, committed=evolve(header.committed, offset=Bytes(2048), size=Bytes(100)))
+    header = header._replace(committed=header.committed._replace(offset=Bytes(2048), size=Bytes(100)))
     plan = mda.plan_text(header, b"new")
     assert plan.location.offset == 512
     assert mda.precommit(header, plan.location).committed.empty
@@ -287,4 +287,4 @@ def test_free_space() -> None:
     """What pv_mda_free is made from: how much longer the text may become."""
     header = fresh().header()
     assert header.free == header.max_text
-    assert evolve(header, committed=RawLocation(Bytes(512), Bytes(100))).free == header.max_text - Bytes(100)
+    assert header._replace(committed=RawLocation(Bytes(512), Bytes(100))).free == header.max_text - Bytes(100)

@@ -6,9 +6,7 @@ The rules that reading and writing share are here too. :mod:`vmgr.ondisk.decode`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from attrs import evolve, frozen
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,11 +41,13 @@ CONTENTS = "Text Format Volume Group"
 VERSION = 1
 FORMAT = "lvm2"
 WRITE_LOCKED = "WRITE_LOCKED"
+_LONG = 16384
+"""Texts shorter than this are read sooner than the fast reader is loaded."""
+
 _BEFORE_WRITE = frozenset(("EXPORTED", "RESIZEABLE", "PVMOVE", "READ"))
 
 
-@frozen
-class DecodedGroup:
+class DecodedGroup(NamedTuple):
     """A group, and what its text says about how it was written.
 
     ``description`` tells by what command; ``creation_time`` is in seconds since 1970.
@@ -59,8 +59,7 @@ class DecodedGroup:
     creation_time: int = 0
 
 
-@frozen
-class TextHeader:
+class TextHeader(NamedTuple):
     """What the top of a text says. All of it comes from outside, as this package asks for no clock or host.
 
     ``time`` is in seconds since 1970 and ``date`` the same as ``ctime(3)`` prints it, without newline;
@@ -82,17 +81,19 @@ def decode_group(text: str | bytes, targets: Decoder) -> DecodedGroup:
 
     Bytes are taken as UTF-8; what is not UTF-8 survives the way back through :func:`to_bytes`.
     """
-    from vmgr.ondisk.fast import decode_canonical
-
     if isinstance(text, bytes):
         text = text.rstrip(b"\0").decode("utf-8", "surrogateescape")
-    decoded = decode_canonical(text, targets)
+    decoded = None
+    if len(text) >= _LONG:
+        from vmgr.ondisk.fast import decode_canonical
+
+        decoded = decode_canonical(text, targets)
     if decoded is None:
         from vmgr.ondisk.decode import decode_any
 
         decoded = decode_any(text, targets)
     group = targets.group_read(decoded.group)
-    return decoded if group is decoded.group else evolve(decoded, group=group)
+    return decoded if group is decoded.group else decoded._replace(group=group)
 
 
 def encode_group(

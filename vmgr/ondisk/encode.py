@@ -44,9 +44,11 @@ def backup_text(group: VolumeGroup, targets: Encoder, header: TextHeader, date: 
 class WriteNames:
     """The ``Names`` of a text being written. A PV's section is not given a name that a volume has."""
 
-    __slots__ = ("_locked", "_lvs", "_statuses", "pvs")
+    __slots__ = ("_locked", "_lvs", "_statuses", "keys", "pvs")
 
     def __init__(self, group: VolumeGroup) -> None:
+        self.keys: dict[str, str] = {}
+        """Keys as they are written, remembered: few differ."""
         self._locked = write_locked(group)
         self._statuses: dict[tuple[tuple[str, ...], tuple[str, ...]], str] = {}
         self._lvs: dict[str, str] = {lv.id: lv.name for lv in group.lvs}
@@ -186,12 +188,13 @@ def _segment(number: int, segment: Segment, targets: Encoder, names: WriteNames)
     word, fields = targets.encode(segment.body, names)
     if segment.extra:
         fields += segment.extra
-    early: Iterable[tuple[str, FieldValue]] = ()
-    if any(key == "reshape_count" for key, _ in fields):
-        early, fields = _split(fields, ("reshape_count",))
+    early = ""
+    if [key for key, _ in fields if key == "reshape_count"]:
+        first, fields = _split(fields, ("reshape_count",))
+        early = _fields(first, names)
     return (
         f"segment{number} {{\nstart_extent = {segment.start}\nextent_count = {segment.length}\n\n"
-        f"{_fields(early, names)}type = {quote(word)}\n{_tags(segment.tags)}{_fields(fields, names)}}}\n"
+        f"{early}type = {quote(word)}\n{_tags(segment.tags)}{_fields(fields, names)}}}\n"
     )
 
 
@@ -225,21 +228,29 @@ def _tags(tags: tuple[str, ...]) -> str:
 
 def _fields(fields: Iterable[tuple[str, FieldValue]], names: WriteNames) -> str:
     """Fields of a section other than the ones with a place of their own; arrays as LVM2 writes areas."""
-    parts = []
+    lines = ""
     for key, value in fields:
-        if type(value) is int:
-            parts.append(f"{write_key(key)} = {value}\n")
-        elif type(value) is tuple:
-            parts.append(_areas(write_key(key), value, names) if value else f"{write_key(key)} = []\n")
+        name = names.keys.get(key)
+        if name is None:
+            name = names.keys[key] = write_key(key)
+        if type(value) is tuple:
+            lines += _areas(name, value, names) if value else f"{name} = []\n"
         elif isinstance(value, Section):
-            parts.append(_section(key, value.fields))
+            lines += _section(key, value.fields)
         else:
-            parts.append(f"{write_key(key)} = {write_value(value)}\n")
-    return "".join(parts)
+            lines += f"{name} = {write_value(value)}\n"
+    return lines
 
 
 def _areas(key: str, values: tuple[Scalar, ...], names: WriteNames) -> str:
-    words = [quote(names.pv_name(v)) if type(v) is Uuid else write_scalar(v) for v in values]
+    words = []
+    for value in values:
+        if type(value) is str:
+            words.append(quote(value))
+        elif isinstance(value, Uuid):
+            words.append(quote(names.pv_name(value)))
+        else:
+            words.append(write_scalar(value))
     # Names and starts stand side by side in LVM2's layout, and so do the two volumes of a RAID's leg.
     if len(words) % 2 == 0 and (isinstance(values[1], int) or "_rmeta_" in words[0]):
         words = [f"{name}, {other}" for name, other in zip(words[::2], words[1::2], strict=True)]

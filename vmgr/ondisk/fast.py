@@ -66,7 +66,7 @@ def decode_canonical(text: str, targets: Decoder) -> DecodedGroup | None:
     Raises :class:`DamagedMetadata` as the general reader does for a text that makes no sense.
     """
     start = text.find(_START) + len(_START)
-    end = text.find(_END, start) + len(_END) - 3
+    end = text.rfind(_END, start) + len(_END) - 3
     if start < len(_START) or end < start:
         return None
     rows = _VOLUMES(text, start, end)

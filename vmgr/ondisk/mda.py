@@ -21,9 +21,7 @@ bytes belong where.
 from __future__ import annotations
 
 from struct import Struct, error
-from typing import TYPE_CHECKING
-
-from attrs import evolve, frozen
+from typing import TYPE_CHECKING, NamedTuple
 
 from vmgr.core.errors import DamagedMetadata, NoSpace, Refused
 from vmgr.core.pv import MdaArea
@@ -48,8 +46,10 @@ _CHECKED_FROM = 4
 _IGNORED = 1
 
 
-@frozen
-class RawLocation:
+# Named tuples here and in codec: every command loads them, and an attrs class takes five times as long to define.
+
+
+class RawLocation(NamedTuple):
     """Where a text lies: ``offset`` from the start of the area, ``size`` with its final NUL."""
 
     offset: Bytes = Bytes(0)
@@ -63,8 +63,7 @@ class RawLocation:
         return not self.offset
 
 
-@frozen
-class MdaHeader:
+class MdaHeader(NamedTuple):
     """The header sector of the metadata area that starts at byte ``start`` of its device."""
 
     start: Bytes
@@ -88,8 +87,7 @@ class MdaHeader:
         return max(self.max_text - self.committed.size, Bytes(0))
 
 
-@frozen
-class MdaWrite:
+class MdaWrite(NamedTuple):
     """What stores a text: ``writes`` are (byte offset on the device, bytes); ``location`` goes into a slot."""
 
     writes: tuple[tuple[Bytes, bytes], ...]
@@ -255,29 +253,27 @@ def precommit(header: MdaHeader, location: RawLocation) -> MdaHeader:
     committed = header.committed
     if header.ignored or committed.empty:
         committed = RawLocation(flags=committed.flags)
-    return evolve(header, committed=committed, precommitted=evolve(location, flags=header.precommitted.flags))
+    return header._replace(committed=committed, precommitted=location._replace(flags=header.precommitted.flags))
 
 
 def commit(header: MdaHeader) -> MdaHeader:
     """The header in which the precommitted text is the committed one. Raises :class:`Refused` if there is none."""
     if header.precommitted.empty:
         raise Refused("no metadata is precommitted in this area")
-    return evolve(
-        header,
-        committed=evolve(header.precommitted, flags=header.committed.flags),
+    return header._replace(
+        committed=header.precommitted._replace(flags=header.committed.flags),
         precommitted=RawLocation(flags=header.precommitted.flags),
     )
 
 
 def revert(header: MdaHeader) -> MdaHeader:
     """The header without a precommitted text."""
-    return evolve(header, precommitted=RawLocation(flags=header.precommitted.flags))
+    return header._replace(precommitted=RawLocation(flags=header.precommitted.flags))
 
 
 def clear(header: MdaHeader) -> MdaHeader:
     """The header that names no text at all (a group is removed, a PV leaves its group)."""
-    return evolve(
-        header,
+    return header._replace(
         committed=RawLocation(flags=header.committed.flags),
         precommitted=RawLocation(flags=header.precommitted.flags),
     )
