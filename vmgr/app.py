@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vmgr.orders import STANDARD_GROUP, STANDARD_LABEL, RunOptions
+from vmgr.outcome import RunOptions
 from vmgr.session import Session
 
 if TYPE_CHECKING:
@@ -113,11 +113,12 @@ class Application:
 
     # -- physical volumes -------------------------------------------------------------------------
 
-    def pvcreate(self, devices: Sequence[str], order: LabelOrder = STANDARD_LABEL) -> Outcome:
+    def pvcreate(self, devices: Sequence[str], order: LabelOrder | None = None) -> Outcome:
         """Make devices physical volumes."""
+        from vmgr.orders import STANDARD_LABEL
         from vmgr.services import pvs
 
-        return pvs.create(self._session, devices, order)
+        return pvs.create(self._session, devices, order or STANDARD_LABEL)
 
     def pvremove(self, devices: Sequence[str], *, force: int = 0) -> Outcome:
         """Wipe the labels of devices that no group uses."""
@@ -143,20 +144,23 @@ class Application:
         self,
         vg: str,
         devices: Sequence[str],
-        order: GroupOrder = STANDARD_GROUP,
-        label: LabelOrder = STANDARD_LABEL,
+        order: GroupOrder | None = None,
+        label: LabelOrder | None = None,
     ) -> Outcome:
         """Make a group of physical volumes; devices that are none become some, as ``label`` says."""
+        from vmgr.orders import STANDARD_GROUP, STANDARD_LABEL
         from vmgr.services import groups
 
-        return groups.create(self._session, vg, devices, order, label)
+        return groups.create(self._session, vg, devices, order or STANDARD_GROUP, label or STANDARD_LABEL)
 
     def vgextend(
-        self, vg: str, devices: Sequence[str], label: LabelOrder = STANDARD_LABEL, *, restore_missing: bool = False
+        self, vg: str, devices: Sequence[str], label: LabelOrder | None = None, *, restore_missing: bool = False
     ) -> Outcome:
         """Add physical volumes to a group. ``restore_missing`` takes back ones that had gone missing."""
+        from vmgr.orders import STANDARD_LABEL
         from vmgr.services import groups
 
+        label = label or STANDARD_LABEL
         return groups.extend(self._session, vg, devices, label, restore_missing=restore_missing)
 
     def vgreduce(
@@ -261,6 +265,12 @@ class Application:
         from vmgr.services import activation
 
         return activation.activate(self._session, subjects, order)
+
+    def poll(self, subjects: Sequence[Subject] = ()) -> Outcome:
+        """Wait for the end of what goes on in volumes (merges), and write it down; no subject means all groups."""
+        from vmgr.services import conversion
+
+        return conversion.poll(self._session, subjects)
 
     # -- backups ----------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from vmgr.core.errors import GroupUnusable, KernelError, NotPermitted, VmgrError
-from vmgr.orders import Outcome, RunOptions
+from vmgr.outcome import Outcome, RunOptions
 
 if TYPE_CHECKING:
     from vmgr.activation import KernelDevices, NoDevices
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vmgr.core.targets import Targets
     from vmgr.core.view import GroupView, PvView, SystemView
     from vmgr.dm.client import DmClient
-    from vmgr.orders import Dialogue
+    from vmgr.outcome import Dialogue
     from vmgr.system.config import Config
     from vmgr.system.locks import Locks
     from vmgr.system.metadata import MetadataStore
@@ -69,6 +69,10 @@ class Session:
         self._said: set[str] = set()
         self._client: DmClient | None = None
         self._no_client: VmgrError | None = None
+
+    def child(self) -> Session:
+        """A session for a process forked off this one: same options, nothing shared, nobody to talk to."""
+        return Session(evolve(self.options, yes=True), None, self._targets)
 
     def close(self) -> None:
         """Let go of locks, disks and the device mapper."""

@@ -16,8 +16,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from vmgr.orders import STANDARD_GROUP, STANDARD_LABEL
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
@@ -84,8 +82,8 @@ class Application(Protocol):
 
     # -- physical volumes -------------------------------------------------------------------------
 
-    def pvcreate(self, devices: Sequence[str], order: LabelOrder = STANDARD_LABEL) -> Outcome:
-        """Make devices physical volumes."""
+    def pvcreate(self, devices: Sequence[str], order: LabelOrder | None = None) -> Outcome:
+        """Make devices physical volumes; without ``order``, as lvm.conf says."""
 
     def pvremove(self, devices: Sequence[str], *, force: int = 0) -> Outcome:
         """Wipe the labels of devices that no group uses."""
@@ -102,8 +100,8 @@ class Application(Protocol):
         self,
         vg: str,
         devices: Sequence[str],
-        order: GroupOrder = STANDARD_GROUP,
-        label: LabelOrder = STANDARD_LABEL,
+        order: GroupOrder | None = None,
+        label: LabelOrder | None = None,
     ) -> Outcome:
         """Make a group of physical volumes; devices that are none become some, as ``label`` says."""
 
@@ -111,7 +109,7 @@ class Application(Protocol):
         self,
         vg: str,
         devices: Sequence[str],
-        label: LabelOrder = STANDARD_LABEL,
+        label: LabelOrder | None = None,
         *,
         restore_missing: bool = False,
     ) -> Outcome:

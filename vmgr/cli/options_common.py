@@ -9,7 +9,7 @@ from vmgr.cli.declare import Option
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vmgr.orders import RunOptions
+    from vmgr.outcome import RunOptions
 
 COMMON = (
     Option(
@@ -76,7 +76,7 @@ def run_options(
 
     ``command`` is the whole command line as text. ``changes`` tells whether ``--profile`` is a metadata profile.
     """
-    from vmgr.orders import RunOptions
+    from vmgr.outcome import RunOptions
 
     def text(name: str) -> str:
         value = values.get(name, "")

@@ -9,7 +9,7 @@ from vmgr.core.errors import EXIT_OK
 if TYPE_CHECKING:
     from vmgr.cli.application import Application
     from vmgr.cli.invocation import Invocation
-    from vmgr.orders import Outcome
+    from vmgr.outcome import Outcome
 
 
 def conclude(app: Application, invocation: Invocation, outcome: Outcome, *, silent: bool = False) -> int:
