@@ -13,6 +13,7 @@ from vmgr.core.errors import Interrupted, LockFailed, NotPermitted, Refused
 from vmgr.system import locks as module
 from vmgr.system.config import Config, parse
 from vmgr.system.locks import Locks
+from vmgr.system.rundir import StaleHints, forget_online
 
 
 @pytest.fixture
@@ -212,3 +213,43 @@ def test_locks_are_not_inherited_by_programs_that_are_started(make):
     """A file system checker that runs on must not keep the lock."""
     with make().group("vg") as held:
         assert fcntl.fcntl(held.fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+
+
+# -- LVM2's hints ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hints(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "hints").write_text("scan:/dev/sda\n")
+    return StaleHints(str(tmp_path / "run"))
+
+
+def test_the_exclusive_global_lock_empties_the_hints_of_lvm2(make, hints, tmp_path):
+    """As LVM2's own commands do before they change which PVs there are, and with the hints locked meanwhile."""
+    run = tmp_path / "run"
+    locks = make(hints=hints)
+    with locks.all_groups(), locks.group("vg", exclusive=True):
+        assert (run / "hints").read_text() == "scan:/dev/sda\n"
+        with locks.all_groups(exclusive=True):
+            assert (run / "hints").read_text().startswith("# Created empty by vmgr")
+            assert sorted(os.listdir(run)) == ["hints", "newhints"]
+            with open(run / "hints") as file, pytest.raises(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    with open(run / "hints") as file:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def test_without_lvm2s_directory_there_are_no_hints_to_empty(make, tmp_path):
+    """A machine without LVM2 gets no files of it."""
+    with make(hints=StaleHints(str(tmp_path / "none"))).all_groups(exclusive=True):
+        assert not (tmp_path / "none").exists()
+
+
+def test_a_deactivated_group_may_be_activated_by_itself_again(tmp_path):
+    """The file that says "done already" goes; a missing one is fine."""
+    (tmp_path / "vgs_online").mkdir()
+    (tmp_path / "vgs_online" / "vg").write_text("")
+    forget_online("vg", str(tmp_path))
+    forget_online("vg", str(tmp_path))
+    assert os.listdir(tmp_path / "vgs_online") == []

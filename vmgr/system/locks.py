@@ -18,6 +18,7 @@ from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
 from typing import TYPE_CHECKING
 
 from vmgr.core.errors import Interrupted, LockFailed, NotPermitted, Refused
+from vmgr.system.rundir import StaleHints
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,7 @@ class Held:
 
 
 class Locks:
-    """The locks of one command.
+    """The locks of one command. With the exclusive global lock LVM2's ``hints`` are emptied.
 
     ``wait`` False makes a lock that is held elsewhere an error at once. ``on_wait(path, holder)`` is called
     once when a lock has to be waited for; ``holder`` says who has it, as far as the kernel tells.
@@ -84,6 +85,7 @@ class Locks:
         metadata_read_only: bool = False,
         mode: str = NORMAL,
         on_wait: Callable[[str, str], None] | None = None,
+        hints: StaleHints | None = None,
     ) -> None:
         self.directory = directory.rstrip("/") or "/"
         self.wait = wait
@@ -91,6 +93,7 @@ class Locks:
         self.metadata_read_only = metadata_read_only
         self.mode = mode
         self.on_wait = on_wait
+        self._hints = hints
         self._held: dict[str, Held] = {}
         self._ready = False
 
@@ -106,6 +109,7 @@ class Locks:
             metadata_read_only=config.flag("global/metadata_read_only"),
             mode=mode,
             on_wait=on_wait,
+            hints=None if config.text("devices/hints") == "none" else StaleHints(),
         )
 
     def all_groups(self, *, exclusive: bool = False) -> Held:
@@ -113,7 +117,11 @@ class Locks:
 
         Raises :class:`LockFailed`, :class:`NotPermitted`, :class:`Refused` (read-only) or :class:`Interrupted`.
         """
-        return self._take(GLOBAL, exclusive, activating=False, convert=True)
+        held = self._take(GLOBAL, exclusive, activating=False, convert=True)
+        if exclusive and self._hints is not None:
+            # Who takes this lock changes which devices or groups there are.
+            self._hints.begin()
+        return held
 
     def group(self, name: str, *, exclusive: bool = False, activating: bool = False) -> Held:
         """The lock of the group ``name``; several must be taken in the order of their names.
@@ -141,6 +149,8 @@ class Locks:
     def _forget(self, held: Held) -> None:
         if self._held.get(held.path) is held:
             del self._held[held.path]
+        if self._hints is not None and held.path.endswith(f"/{GLOBAL}"):
+            self._hints.end()
 
     def _take(self, file: str, exclusive: bool, *, activating: bool, convert: bool) -> Held:
         path = f"{self.directory}/{file}"

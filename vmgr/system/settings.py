@@ -17,6 +17,7 @@ DEFAULTS: dict[str, Default] = {
     "devices/scan": ("/dev",),
     "devices/obtain_device_list_from_udev": False,
     "devices/external_device_info_source": "none",
+    "devices/hints": "all",
     "devices/preferred_names": None,
     "devices/types": None,
     "devices/use_devicesfile": False,
