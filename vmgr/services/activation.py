@@ -28,7 +28,13 @@ def activate(session: Session, subjects: Sequence[Subject], order: ActivationOrd
     if not session.options.test:
         session.need_client()
     chosen = choose(session, subjects)
-    return for_each(chosen, lambda item: _in_group(session, item, order))
+    outcome = for_each(chosen, lambda item: _in_group(session, item, order))
+    if order.poll and order.mode != "n" and not session.options.test:
+        from vmgr.services.conversion import follow_in_background, under_way
+
+        for item in chosen:
+            follow_in_background(session, item.vg, under_way(session, item.vg))
+    return outcome
 
 
 def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outcome:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -50,9 +52,13 @@ def _in_group(session: Session, chosen: Chosen, order: ConversionOrder) -> Outco
             outcome += session.carry_out(change, view)
             assert change.after is not None
             touched += _changed(view.group, change.after, volume)
-    if not session.options.test and not order.background:
-        for lv in dict.fromkeys(touched):
-            outcome += follow(session, chosen.vg, lv, order.interval)
+    if session.options.test:
+        return outcome
+    if order.background:
+        follow_in_background(session, chosen.vg, under_way(session, chosen.vg))
+        return outcome
+    for lv in dict.fromkeys(touched):
+        outcome += follow(session, chosen.vg, lv, order.interval)
     return outcome
 
 
@@ -100,6 +106,60 @@ def finish(session: Session, vg: str, lv: Uuid) -> tuple[bool, Outcome]:
         if change is None:
             return False, Outcome()
         return False, session.carry_out(change, view)
+
+
+def under_way(session: Session, vg: str) -> list[Uuid]:
+    """Volumes of a group in which the kernel is doing something whose end has to be written down."""
+    with session.changing(vg, activating=True) as view:
+        group = view.group
+        found = []
+        for lv in group.lvs:
+            if lv.visible and group.referrers.get(lv.id):
+                status = status_of(session, group, lv)
+                if status is not None and (status.running or status.done):
+                    found.append(lv.id)
+        return found
+
+
+def poll(session: Session, subjects: Sequence[Subject]) -> Outcome:
+    """Wait for the end of all that goes on in volumes of these groups, and write it down."""
+
+    def one(item: Chosen) -> Outcome:
+        outcome = Outcome()
+        for lv in under_way(session, item.vg):
+            outcome += follow(session, item.vg, lv, None)
+        return outcome
+
+    return for_each(choose(session, subjects), one)
+
+
+def follow_in_background(session: Session, vg: str, volumes: Sequence[Uuid]) -> None:
+    """Do :func:`follow` for each volume in a process of its own, which outlives this command.
+
+    If that process is lost, nothing is: the end of what goes on is written down by the next poll
+    (``vgchange --poll y``) or activation.
+    """
+    if not volumes or session.options.test:
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    try:
+        os.setsid()
+        if os.fork() == 0:
+            null = os.open(os.devnull, os.O_RDWR)
+            for fd in (0, 1, 2):
+                os.dup2(null, fd)
+            os.closerange(3, 1024)
+            os.chdir("/")
+            fresh = session.child()
+            for lv in volumes:
+                follow(fresh, vg, lv, None)
+    finally:
+        os._exit(0)
 
 
 def follow(session: Session, vg: str, lv: Uuid, interval: int | None) -> Outcome:
