@@ -176,7 +176,7 @@ def command_of(options: LabOptions) -> tuple[str, ...]:
 def start(
     options: LabOptions, images: Sequence[Image], streams: tuple[str, str, str], window: tuple[int, int]
 ) -> Machine:
-    """Start a machine for ``options`` with its ``streams`` (each ``pipe``, ``null`` or ``tty``)."""
+    """Start a machine for ``options`` with its ``streams`` (see streams_of_caller)."""
     kernel = find_kernel()
     shares = shares_of(options)
     memory_dir = room_for(options.memory)
@@ -199,6 +199,7 @@ def start(
         config = {
             "command": list(command_of(options)),
             "cwd": os.path.realpath(options.cwd or "."),
+            "disks": [device_name(index) for index in range(len(images))],
             "env": guest_environment(options, len(images)),
             "hostname": HOSTNAME,
             "seed": os.urandom(64).hex(),

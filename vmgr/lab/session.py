@@ -32,6 +32,9 @@ _DEAF_AFTER = 3.0
 _CONSOLE_KEPT = 16 * 1024
 _MOST_PENDING = 1 << 20
 _CHUNK = 4096
+_CHATTER = ("SELinux: ", "mmapper_init - ", "Failed to initialize ubd device 0 :Couldn't determine size")
+"""What the kernel says at every quiet start: no help when it is asked why it ended."""
+
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -191,6 +194,7 @@ class Session:
         self._stopped_by: int | None = None
         self._ended_by: int | None = None
         self._unheard: float | None = None
+        self._warned = False
         self._deadlines: dict[str, float] = {"boot": time.monotonic() + BOOT_LIMIT}
         if options.time_limit is not None:
             self._deadlines["limit"] = time.monotonic() + options.time_limit
@@ -208,9 +212,10 @@ class Session:
                 self._turn()
         except _Over as over:
             self._status = over.status
+            self._flush(_STOP_GRACE)
         else:
             self._check_end()
-        self._flush()
+            self._flush(None if self._ended_by is None else _STOP_GRACE)
         assert self._status is not None
         return self._status
 
@@ -220,7 +225,10 @@ class Session:
         machine = self.machine
         watched: dict[int, tuple[int, Callable[[int], None]]] = {}
         self._offer_input()
-        listen = select.POLLIN if sum(o.pending for o in self.outputs.values()) < _MOST_PENDING else 0
+        # A reader that takes its time holds the command up, but not the machine's end.
+        ending = self._status is not None or self._ended_by is not None
+        full = sum(output.pending for output in self.outputs.values()) >= _MOST_PENDING
+        listen = select.POLLIN if ending or not full else 0
         speak = select.POLLOUT if self._to_guest else 0
         watched[machine.link.fileno()] = (listen | speak, self._on_link)
         watched[machine.console] = (select.POLLIN, self._on_console)
@@ -389,6 +397,11 @@ class Session:
                     self._send(wire.WINDOW, wire.WINDOW_SIZE.pack(*window_of(0)))
             elif not self._ready:
                 raise _Over(128 + number)
+            elif self._status is not None and not self._warned:
+                self._warned = True
+                self._tell(b"vmgr lab: the machine is writing its disks; once more to stop it at once\n")
+            elif self._status is not None:
+                raise _Over(128 + number)
             elif self._stopped_by is None:
                 self._stopped_by = number
                 self._send(wire.SIGNAL, bytes([number]))
@@ -457,13 +470,15 @@ class Session:
     def _console_tail(self) -> tuple[str, ...]:
         self._drain_console()
         lines = self._console.decode(errors="replace").splitlines()
-        return tuple(line.rstrip() for line in lines if line.strip())[-15:]
+        return tuple(line.rstrip() for line in lines if line.strip() and not line.startswith(_CHATTER))[-15:]
 
-    def _flush(self) -> None:
-        """Write what is left of the output, however slowly it is read; a signal gives up."""
+    def _flush(self, limit: float | None) -> None:
+        """Write what is left of the output, within ``limit`` seconds if given; a signal gives up."""
+        end = None if limit is None else time.monotonic() + limit
+        self.signals.clear()
         while not self.signals:
             pending = [output for output in self.outputs.values() if output.pending and not output.closed]
-            if not pending:
+            if not pending or (end is not None and time.monotonic() > end):
                 return
             poll = select.poll()
             for output in pending:
@@ -471,7 +486,9 @@ class Session:
                 poll.register(output.fd, select.POLLOUT)
             if self.wakeups is not None:
                 poll.register(self.wakeups, select.POLLIN)
-            ready = dict(poll.poll())
+            ready = dict(poll.poll(None if limit is None else limit * 1000))
+            if self.wakeups in ready:
+                self._on_wakeup(select.POLLIN)
             for output in pending:
                 if output.fd in ready:
                     output.write()

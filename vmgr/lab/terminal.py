@@ -11,6 +11,8 @@ from types import TracebackType
 
 from attrs import define
 
+from vmgr.core.errors import UsageError
+
 
 def repair_streams() -> None:
     """Open /dev/null in place of standard streams that are closed.
@@ -33,16 +35,35 @@ def is_null(fd: int) -> bool:
     return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(1, 3)
 
 
-def streams_of_caller(wish: bool | None) -> tuple[str, str, str]:
-    """How the guest's three streams are made from the caller's: ``tty``, ``pipe`` or ``null`` each.
+def in_background(fd: int) -> bool:
+    """Whether ``fd`` is a terminal that another process group has the use of."""
+    try:
+        return os.tcgetpgrp(fd) != os.getpgrp()
+    except OSError:
+        return False
 
-    A terminal needs standard input and output to be one, like the caller's; standard error may go
-    elsewhere all the same.
+
+def are_same(first: int, second: int) -> bool:
+    """Whether two descriptors lead to one place, as after ``2>&1``."""
+    one, two = os.fstat(first), os.fstat(second)
+    return (one.st_dev, one.st_ino, one.st_rdev) == (two.st_dev, two.st_ino, two.st_rdev)
+
+
+def streams_of_caller(wish: bool | None) -> tuple[str, str, str]:
+    """How the guest's three streams are made from the caller's.
+
+    Each is ``tty``, ``pipe`` or ``null``; the third may be ``same`` as the second, which keeps the order of
+    what is written to both. A terminal needs standard input and output to be one, like the caller's;
+    standard error may go elsewhere all the same. A command in the background may not touch the
+    terminal: it gets none, and no input from it.
     """
-    terminal = (os.isatty(0) and os.isatty(1)) if wish is None else (wish and os.isatty(0))
-    if terminal:
+    if wish and not os.isatty(0):
+        raise UsageError("--tty needs a terminal as standard input")
+    background = in_background(0)
+    if (wish or (wish is None and os.isatty(0) and os.isatty(1))) and not background:
         return ("tty", "tty", "tty" if os.isatty(2) else "pipe")
-    return ("null" if is_null(0) else "pipe", "pipe", "pipe")
+    feed = "null" if is_null(0) or background else "pipe"
+    return (feed, "pipe", "same" if are_same(1, 2) else "pipe")
 
 
 def window_of(fd: int) -> tuple[int, int]:

@@ -34,6 +34,9 @@ class SetUpFailed(Exception):
 def set_up(config: dict[str, Any]) -> None:
     """Make the machine that ``config`` (see vmgr.lab.launch) describes."""
     _kernel_file_systems()
+    for device in config["disks"]:
+        if not os.path.exists(device):
+            raise SetUpFailed(f"the kernel did not take the image of {device}; see --verbose")
     linux.add_entropy(bytes.fromhex(config["seed"]))
     cwd = _hold(config["cwd"])
     modules = Modules()

@@ -109,6 +109,8 @@ class _Command:
                 os.set_blocking(ours, False)
                 self.outputs[ours] = kind
                 self._give(theirs, number)
+            elif streams[number] == "same":
+                self._actions.append((os.POSIX_SPAWN_DUP2, 1, number))
             elif streams[number] != "tty":
                 self._actions.append((os.POSIX_SPAWN_OPEN, number, "/dev/null", os.O_WRONLY, 0))
         argv = config["command"]
