@@ -1,0 +1,132 @@
+"""A whole machine in memory: disks with a group on them, a kernel with a device mapper, and the committer between.
+
+Everything but the hardware is the real thing: targets, operations, planner, metadata writer, device-mapper client.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrs import evolve
+
+from tests.support.machine import MIB, NO_FILES, World, layout
+from tests.support.ondisk import HEADER
+from vmgr.activation import KernelDevices
+from vmgr.commit import Committer
+from vmgr.core.change import Change, LabelPv
+from vmgr.core.ids import Uuid, VgName
+from vmgr.core.model import VolumeGroup
+from vmgr.core.operations.group import Joining, create_group
+from vmgr.core.plan import Plan, Step, plan_change
+from vmgr.core.requests import Stamp
+from vmgr.core.table import LiveDevice
+from vmgr.core.units import Sectors
+from vmgr.dm.client import DmClient
+from vmgr.dm.fake import FakeKernel
+from vmgr.registry import load_targets
+from vmgr.system.devices import Device
+from vmgr.system.metadata import MetadataStore
+from vmgr.system.scan import Scan
+
+TARGETS = load_targets()
+
+
+class Broken(Exception):
+    """A step that was made to fail."""
+
+
+class Rig:
+    """Two disks of 16 MiB with a group ``vg`` of extents of 64 KiB, and a kernel without devices."""
+
+    def __init__(self, dev_dir: Path) -> None:
+        self.world = World(2, 16 * MIB)
+        self.kernel = FakeKernel({(7, n): 16 * MIB // 512 for n in (1, 2)})
+        self.dev_dir = dev_dir
+        (dev_dir / "mapper").mkdir(parents=True, exist_ok=True)
+        self._stamps = 0
+        layouts = [layout(n, 16 * MIB) for n in (1, 2)]
+        joining = [
+            Joining(one, path, LabelPv(path, one)) for one, path in zip(layouts, self.world.disks, strict=True)
+        ]
+        change = create_group(VgName("vg"), joining, TARGETS, self.stamp(), extent_size=Sectors(128))
+        self.run(self.plan(change))
+
+    def stamp(self) -> Stamp:
+        """Another stamp each time."""
+        self._stamps += 1
+        return Stamp(hashlib.sha256(b"rig%d" % self._stamps).digest(), 1700000000, "host")
+
+    @property
+    def group(self) -> VolumeGroup:
+        """The group as a fresh scan finds it."""
+        devices = [Device(path, -1, n) for n, path in enumerate(self.world.disks)]
+        view = Scan(self.world.config, TARGETS, devices=devices, reader=self.world.reader).view()
+        (found,) = view.groups
+        return found.group
+
+    @property
+    def live(self) -> dict[str, LiveDevice]:
+        """What the kernel has, with tables."""
+        client = DmClient(self.kernel, dev_dir=str(self.dev_dir))
+        return {d.uuid: d for d in client.devices(tables=True)}
+
+    def plan(self, change: Change) -> Plan:
+        """The plan for a change, as a session makes it."""
+        if change.after is not None and change.changes_metadata:
+            seqno = change.before.seqno + 1 if change.before is not None else 1
+            change = evolve(change, after=evolve(change.after, seqno=seqno))
+        return plan_change(change, self.live, TARGETS)
+
+    def do(self, operation: Callable[[VolumeGroup], Change]) -> Plan:
+        """Plan and run an operation on the group as it is."""
+        plan = self.plan(operation(self.group))
+        self.run(plan)
+        return plan
+
+    def run(self, plan: Plan, progress: Callable[[Step], None] | None = None) -> None:
+        """Run a plan on the disks and the kernel."""
+        store = MetadataStore(
+            self._pvs(),
+            TARGETS,
+            lambda description: HEADER._replace(description=description),
+            NO_FILES,
+            command="test",
+            open_disk=self.world.open,  # type: ignore[arg-type]
+        )
+        client = DmClient(self.kernel, dev_dir=str(self.dev_dir))
+        numbers = {Uuid(f"{n:032d}"): f"7:{n}" for n in (1, 2)}
+        devices = Devices(client, numbers, ask=lambda _: False, say=lambda _: None, dev_dir=str(self.dev_dir))
+        Committer(store, devices, progress=progress).run(plan)  # type: ignore[arg-type]
+
+    def _pvs(self):
+        devices = [Device(path, -1, n) for n, path in enumerate(self.world.disks)]
+        return Scan(self.world.config, TARGETS, devices=devices, reader=self.world.reader).view().pvs()
+
+    def save(self) -> object:
+        """All that there is on disks and in the kernel, to come back to with :meth:`load`."""
+        import copy
+
+        return self.world.content(), copy.deepcopy(self.kernel._devices)
+
+    def load(self, saved: object) -> None:
+        """Make everything as it was when ``saved`` was taken."""
+        import copy
+
+        content, devices = saved  # type: ignore[misc]
+        for path, data in content.items():
+            self.world.disks[path].data[:] = data
+        self.kernel._devices = copy.deepcopy(devices)
+
+
+class Devices(KernelDevices):
+    """The device-mapper side without wiping (there are no nodes to wipe through) and without locking memory."""
+
+    def wipe(self, device, wipe) -> None:
+        self.settle()
+
+    @contextmanager
+    def critical(self) -> Iterator[None]:
+        yield

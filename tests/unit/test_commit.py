@@ -1,0 +1,236 @@
+"""Running plans: a failure before the commit undoes everything; one after it leaves nothing half done unsaid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.rig import TARGETS, Rig
+from vmgr.core.change import Change
+from vmgr.core.errors import DeviceError, InUse, StoppedHalfway
+from vmgr.core.ids import LvName
+from vmgr.core.model import VolumeGroup
+from vmgr.core.operations.create import create_volume
+from vmgr.core.operations.extend import extend_volume
+from vmgr.core.operations.remove import remove_volume
+from vmgr.core.operations.rename import rename_volume
+from vmgr.core.plan import Commit, Plan, Resume, Step, Suspend
+from vmgr.core.requests import (
+    CreateVolume,
+    ExtendVolume,
+    RemoveVolume,
+    RenameVolume,
+    SizeSpec,
+)
+from vmgr.core.table import LiveDevice
+from vmgr.core.units import Extents
+
+Operation = Callable[[VolumeGroup], Change]
+
+
+def size(extents: int, sign: str = "") -> SizeSpec:
+    return SizeSpec(Extents(extents), sign)
+
+
+def create(rig: Rig, name: str, extents: int = 8, **more: object) -> Operation:
+    request = CreateVolume(size=size(extents), name=LvName(name), **more)  # type: ignore[arg-type]
+    return lambda group: create_volume(group, request, TARGETS, rig.stamp(), live=rig.live)
+
+
+def snapshot(rig: Rig, name: str, origin: str) -> Operation:
+    def make(group: VolumeGroup) -> Change:
+        request = CreateVolume(
+            size=size(6), name=LvName(name), origin=group.lv_by_name[origin].id, options=(("snapshot", True),)
+        )
+        return create_volume(group, request, TARGETS, rig.stamp(), live=rig.live)
+
+    return make
+
+
+def extend(rig: Rig, name: str, extents: int) -> Operation:
+    def make(group: VolumeGroup) -> Change:
+        request = ExtendVolume(group.lv_by_name[name].id, size(extents, "+"))
+        return extend_volume(group, request, TARGETS, rig.stamp(), live=rig.live)
+
+    return make
+
+
+def remove(rig: Rig, name: str) -> Operation:
+    return lambda group: remove_volume(group, RemoveVolume(group.lv_by_name[name].id), TARGETS, live=rig.live)
+
+
+def rename(rig: Rig, name: str, new: str) -> Operation:
+    return lambda group: rename_volume(
+        group, RenameVolume(group.lv_by_name[name].id, LvName(new)), TARGETS, live=rig.live
+    )
+
+
+SCENES: dict[str, tuple[Callable[[Rig], list[Operation]], Callable[[Rig], Operation]]] = {
+    "create": (lambda r: [create(r, "other")], lambda r: create(r, "data")),
+    "create striped": (lambda r: [], lambda r: create(r, "data", options=(("stripes", 2),))),
+    "extend": (lambda r: [create(r, "data")], lambda r: extend(r, "data", 4)),
+    "snapshot": (lambda r: [create(r, "data")], lambda r: snapshot(r, "snap", "data")),
+    "second snapshot": (
+        lambda r: [create(r, "data"), snapshot(r, "snap", "data")],
+        lambda r: snapshot(r, "more", "data"),
+    ),
+    "extend snapshot": (
+        lambda r: [create(r, "data"), snapshot(r, "snap", "data")],
+        lambda r: extend(r, "snap", 2),
+    ),
+    "remove": (lambda r: [create(r, "data")], lambda r: remove(r, "data")),
+    "remove snapshot": (lambda r: [create(r, "data"), snapshot(r, "snap", "data")], lambda r: remove(r, "snap")),
+    "rename": (lambda r: [create(r, "data")], lambda r: rename(r, "data", "better")),
+    "rename origin": (
+        lambda r: [create(r, "data"), snapshot(r, "snap", "data")],
+        lambda r: rename(r, "data", "better"),
+    ),
+}
+
+scenes = pytest.mark.parametrize("scene", SCENES)
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path / "dev")
+
+
+def tables(live: dict[str, LiveDevice]) -> dict[str, tuple[str, tuple[str, ...] | None, bool]]:
+    """What matters of the kernel's devices: name, live table and whether suspended, by UUID. Numbers may differ."""
+    names = {f"{d.major}:{d.minor}": d.uuid for d in live.values()}
+
+    def clean(text: str) -> str:
+        return " ".join(names.get(word, word) for word in text.split())
+
+    return {d.uuid: (d.name, tuple(clean(str(line)) for line in d.table or ()), d.suspended) for d in live.values()}
+
+
+def prepared(rig: Rig, scene: str) -> Operation:
+    before, last = SCENES[scene]
+    for operation in before(rig):
+        rig.do(operation)
+    return last(rig)
+
+
+@scenes
+def test_a_plan_makes_what_a_fresh_activation_would_make(rig: Rig, scene: str) -> None:
+    """After a change on live devices the kernel has exactly the devices of the new group, none suspended."""
+    from vmgr.core.devices import stack
+
+    operation = prepared(rig, scene)
+    plan = rig.do(operation)
+    group, live = rig.group, rig.live
+    assert plan.change.after is not None
+    assert group == plan.change.after
+    active = [lv.id for lv in group.lvs if lv.visible]
+    assert set(live) == {d.uuid for d in stack(group, active, TARGETS, live)}
+    assert all(not d.suspended and not d.has_inactive for d in live.values())
+
+
+@scenes
+def test_a_failure_at_any_step_leaves_the_old_or_the_new_state(rig: Rig, scene: str) -> None:
+    """Before the commit all is undone; from it on the rest is done and what is pending is named."""
+    operation = prepared(rig, scene)
+    plan = rig.plan(operation(rig.group))
+    saved, old_group, old_live = rig.save(), rig.group, tables(rig.live)
+    commit_at = plan.commit_at
+    assert commit_at is not None
+    for number in range(len(plan.steps)):
+        rig.load(saved)
+
+        def fail(step: Step, doomed: Step = plan.steps[number]) -> None:
+            if step is doomed:
+                raise DeviceError("made to fail")
+
+        with pytest.raises((DeviceError, StoppedHalfway)) as caught:
+            rig.run(plan, fail)
+        live = rig.live
+        assert all(not d.suspended for d in live.values()) or isinstance(plan.steps[number], Resume), number
+        if number <= commit_at:
+            assert caught.type is DeviceError
+            assert rig.group == old_group
+            if not _removed_before(plan, number):
+                assert tables(live) == old_live, f"step {number}: {plan.steps[number]}"
+            assert not any(d.has_inactive for d in live.values())
+        else:
+            assert caught.type is StoppedHalfway
+            assert rig.group == plan.change.after
+            assert any(str(plan.steps[number]) in line for line in caught.value.details)
+
+
+def _removed_before(plan: Plan, number: int) -> bool:
+    """Whether devices that merely go were removed before the failing step: they stay inactive, described as before."""
+    from vmgr.core.plan import RemoveDevice
+
+    return any(isinstance(step, RemoveDevice) for step in plan.steps[:number])
+
+
+@scenes
+def test_a_power_cut_between_any_two_steps_leaves_the_old_or_the_new_group(rig: Rig, scene: str) -> None:
+    """After a cut the disks hold one of the two groups, whole, that can be activated and changed."""
+
+    class Cut(BaseException):
+        pass
+
+    operation = prepared(rig, scene)
+    plan = rig.plan(operation(rig.group))
+    saved, old_group = rig.save(), rig.group
+    commit_at = plan.commit_at
+    assert commit_at is not None
+    for number in range(len(plan.steps)):
+        rig.load(saved)
+        journal: list[Step] = []
+
+        def cut(step: Step, doomed: Step = plan.steps[number], seen: list[Step] = journal) -> None:
+            if step is doomed or seen:
+                seen.append(step)
+                raise Cut
+
+        with pytest.raises(Cut):
+            rig.run(plan, cut)
+        rig.kernel._devices.clear()  # the machine starts again
+        group = rig.group
+        assert group == (old_group if number <= commit_at else plan.change.after), number
+        rig.do(lambda g: Change(g, g, activate=tuple(lv.id for lv in g.lvs if lv.visible)))
+        rig.do(create(rig, "afterwards", 1))
+
+
+def test_suspends_enclose_the_commit_and_nothing_else(rig: Rig) -> None:
+    """Between the first suspend and the last resume of a suspended device there is only the commit."""
+    operation = prepared(rig, "second snapshot")
+    steps = rig.plan(operation(rig.group)).steps
+    first = next(i for i, s in enumerate(steps) if isinstance(s, Suspend))
+    last = max(i for i, s in enumerate(steps) if isinstance(s, Resume) and not s.fresh)
+    between = [type(s) for s in steps[first : last + 1]]
+    assert set(between) == {Suspend, Commit, Resume}
+    assert between.count(Commit) == 1
+
+
+def test_an_open_volume_is_not_removed(rig: Rig) -> None:
+    """A volume that something has open stays, in the kernel and on the disks."""
+    rig.do(create(rig, "data"))
+    (device,) = rig.kernel._devices.values()
+    device.opens = 1
+    before, group = tables(rig.live), rig.group
+    with pytest.raises(InUse, match="vg-data is in use"):
+        rig.do(remove(rig, "data"))
+    assert (tables(rig.live), rig.group) == (before, group)
+
+
+def test_devices_of_another_group_are_never_touched(rig: Rig) -> None:
+    """A plan names only devices of the group it is for."""
+    from vmgr.core.table import KernelLine
+    from vmgr.core.units import Sectors
+    from vmgr.dm.client import DmClient
+
+    client = DmClient(rig.kernel, dev_dir=str(rig.dev_dir))
+    foreign = f"LVM-{'x' * 64}"
+    client.create("else-where", foreign)
+    client.load(foreign, [KernelLine(Sectors(0), Sectors(8), "zero", "")])
+    client.resume(foreign)
+    rig.do(create(rig, "data"))
+    plan = rig.do(remove(rig, "data"))
+    assert foreign in rig.live
+    assert not any("else-where" in str(step) for step in plan.steps)
