@@ -152,7 +152,7 @@ def test_a_failure_at_any_step_leaves_the_old_or_the_new_state(rig: Rig, scene: 
             assert caught.type is DeviceError
             assert rig.group == old_group
             if not _removed_before(plan, number):
-                assert tables(live) == old_live, f"step {number}: {plan.steps[number]}"
+                assert tables(live) == old_live, number
             assert not any(d.has_inactive for d in live.values())
         else:
             assert caught.type is StoppedHalfway
@@ -161,7 +161,7 @@ def test_a_failure_at_any_step_leaves_the_old_or_the_new_state(rig: Rig, scene: 
 
 
 def _removed_before(plan: Plan, number: int) -> bool:
-    """Whether devices that merely go were removed before the failing step: they stay inactive, described as before."""
+    """Whether devices that merely go were removed before the failing step: inactive, described as before."""
     from vmgr.core.plan import RemoveDevice
 
     return any(isinstance(step, RemoveDevice) for step in plan.steps[:number])
@@ -206,6 +206,26 @@ def test_suspends_enclose_the_commit_and_nothing_else(rig: Rig) -> None:
     between = [type(s) for s in steps[first : last + 1]]
     assert set(between) == {Suspend, Commit, Resume}
     assert between.count(Commit) == 1
+
+
+@scenes
+def test_what_lies_on_a_device_is_suspended_before_it_and_resumed_after_it(rig: Rig, scene: str) -> None:
+    """I/O in flight above a suspended device would wait for ever, and with it a file system's freeze."""
+    operation = prepared(rig, scene)
+    plan = rig.plan(operation(rig.group))
+    down = [s.device for s in plan.steps if isinstance(s, Suspend)]
+    up = [s.device for s in plan.steps if isinstance(s, Resume)]
+    for order, sign in ((down, -1), (up, 1)):
+        place = {d.uuid: i * sign for i, d in enumerate(order)}
+        for device in order:
+            assert all(place[need] < place[device.uuid] for need in device.needs() if need in place)
+
+
+def test_an_extended_store_is_suspended_below_its_snapshot(rig: Rig) -> None:
+    """Extending a snapshot reloads its COW device, so the snapshot above is suspended first, then the store."""
+    operation = prepared(rig, "extend snapshot")
+    names = [s.device.name for s in rig.plan(operation(rig.group)).steps if isinstance(s, Suspend)]
+    assert names.index("vg-snap") < names.index("vg-snap-cow")
 
 
 def test_an_open_volume_is_not_removed(rig: Rig) -> None:
