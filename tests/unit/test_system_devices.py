@@ -235,7 +235,7 @@ def test_partition_tables_are_recognised_as_lvm2_does(head, partitioned):
         (device("/dev/sdb", 8, 16), True),
         (device("/dev/sdb1", 8, 17), False),
         (device("/dev/vda", 254, 0), True),
-        (device("/dev/dm-0", 253, 0, dm_uuid="CRYPT-1"), True),
+        (device("/dev/dm-0", 253, 0, dm_name="luks"), True),
         (Device("/tmp/image", -1, 0), False),
     ],
 )

@@ -13,8 +13,9 @@ There are two ways to find devices, and one rule for which is taken:
   vgcreate, vgextend), which ask what else claims the device. Where udev does not run, the kernel's list is
   all there is.
 
-Links (``/dev/disk/by-id/...``) matter for filters and preferred names: with a filter set, the device directory is
-walked, as LVM2 does. A path on a command line needs none of this: it is resolved by its device number.
+Links (``/dev/disk/by-id/...``) matter for filters and preferred names: with a filter set, or mapped devices to be
+scanned, the device directory is walked, as LVM2 does. A path on a command line needs none of this: it is resolved
+by its device number.
 """
 
 from __future__ import annotations
@@ -138,6 +139,7 @@ def from_kernel(
             dm = known[number] if known and number in known else _dm_facts(number)
             if skip_volumes and dm[1].startswith("LVM-"):
                 continue
+            needs_walk = True  # any link to it, at any depth (/dev/VG/LV), is preferred to its name in /dev/mapper
         path = f"{dev_dir}/mapper/{dm[0]}" if dm[0] else f"{dev_dir}/{name.replace('!', '/')}"
         device = Device(path, *number, name=name, size=size)
         device.dm_name, device.dm_uuid = dm

@@ -160,7 +160,7 @@ class Filters:
             return "device type is unknown"
         if self._listed is not None and device.number not in self._listed:
             return "device is not in devices list" if self._by_list else "device is not in devices file"
-        if device.dm_uuid and (reason := self._mapped_refusal(device)):
+        if device.dm_name and (reason := self._mapped_refusal(device)):
             return reason
         if device.size and device.size < self._min_size:
             return "device is too small (pv_min_size)"
@@ -174,8 +174,8 @@ class Filters:
 
     def partitionable(self, device: Device) -> bool:
         """Whether a partition table on the device would be one, and not the start of a volume's data."""
-        if device.major < 0 or device.dm_uuid:
-            return bool(device.dm_uuid)
+        if device.major < 0 or device.dm_name:
+            return bool(device.dm_name)
         name = os.path.basename(device.name)
         if name.startswith("md"):
             return not device.partition_number

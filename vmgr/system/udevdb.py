@@ -65,4 +65,4 @@ def is_partitioned(device: Device) -> bool:
     properties = device.udev or {}
     if not properties.get("ID_PART_TABLE_TYPE"):
         return False
-    return device.dm_uuid != "" or properties.get("DEVTYPE") == "disk"
+    return device.dm_name != "" or properties.get("DEVTYPE") == "disk"
