@@ -21,5 +21,5 @@ def activation_order(invocation: Invocation) -> ActivationOrder | None:
         completeness="partial" if invocation.flag("partial") else invocation.text("activationmode"),
         ignore_skip=invocation.flag("ignoreactivationskip"),
         sysinit=invocation.flag("sysinit"),
-        force=bool(invocation.count("force")),
+        force=bool(invocation.times("force")),
     )

@@ -1,13 +1,12 @@
 """How a command is declared: as data, from which its parser, its help, its completion and its man page come.
 
 A module in this package declares each of its commands as a :class:`Command`. Nothing here parses or prints.
+(Plain classes, whose values nobody changes: attrs would cost every command half a millisecond for each.)
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-
-from attrs import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +31,6 @@ METAVARS = {
 """What help shows for a value of each kind; sizes, extents and words make their own."""
 
 
-@frozen
 class Option:
     """One option. ``name`` is the long name without hyphens in front.
 
@@ -43,17 +41,45 @@ class Option:
     ``aliases`` are other long names. ``plugin`` is the target plugin that declared it, empty for vmgr's own.
     """
 
-    name: str
-    kind: str
-    help: str
-    short: str = ""
-    aliases: tuple[str, ...] = ()
-    metavar: str = ""
-    choices: tuple[str, ...] = ()
-    unit: str = "m"
-    sign: str = ""
-    many: bool = False
-    plugin: str = ""
+    __slots__ = (
+        "aliases", "choices", "help", "kind", "many", "metavar", "name", "plugin", "short", "sign", "unit",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        help: str,
+        short: str = "",
+        aliases: tuple[str, ...] = (),
+        metavar: str = "",
+        choices: tuple[str, ...] = (),
+        unit: str = "m",
+        sign: str = "",
+        many: bool = False,
+        plugin: str = "",
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.help = help
+        self.short = short
+        self.aliases = aliases
+        self.metavar = metavar
+        self.choices = choices
+        self.unit = unit
+        self.sign = sign
+        self.many = many
+        self.plugin = plugin
+
+    def with_help(self, help: str) -> Option:
+        """The same option with another help text."""
+        return Option(self.name, self.kind, help, *(getattr(self, name) for name in OPTION_FIELDS[3:]))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its long name, its aliases, and its letter if it has one."""
+        names = (self.name, *self.aliases)
+        return (*names, self.short) if self.short else names
 
     @property
     def takes_value(self) -> bool:
@@ -80,14 +106,21 @@ class Option:
         return METAVARS[self.kind]
 
 
-@frozen
+OPTION_FIELDS = (
+    "name", "kind", "help", "short", "aliases", "metavar", "choices", "unit", "sign", "many", "plugin",
+)  # fmt: skip
+
+
 class Argument:
     """A positional argument. ``many`` takes all that are left; ``needed`` is False where it may be left out."""
 
-    name: str
-    help: str
-    needed: bool = True
-    many: bool = False
+    __slots__ = ("help", "many", "name", "needed")
+
+    def __init__(self, name: str, help: str, needed: bool = True, many: bool = False) -> None:
+        self.name = name
+        self.help = help
+        self.needed = needed
+        self.many = many
 
     @property
     def usage(self) -> str:
@@ -96,7 +129,6 @@ class Argument:
         return text if self.needed else f"[{text}]"
 
 
-@frozen
 class Command:
     """A command. ``usages`` are the usage lines without the command's name.
 
@@ -107,18 +139,39 @@ class Command:
     it may change something.
     """
 
-    name: str
-    summary: str
-    usages: tuple[str, ...]
-    run: Run | None = None
-    run_alone: RunAlone | None = None
-    arguments: tuple[Argument, ...] = ()
-    options: tuple[Option, ...] = ()
-    one_of: tuple[tuple[str, ...], ...] = ()
-    exclusive: tuple[tuple[str, ...], ...] = ()
-    unsupported: tuple[str, ...] = ()
-    from_plugins: bool = False
-    changes: bool = False
+    __slots__ = (
+        "arguments", "changes", "exclusive", "from_plugins", "name", "one_of", "options", "run", "run_alone",
+        "summary", "unsupported", "usages",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: str,
+        summary: str,
+        *,
+        usages: tuple[str, ...],
+        run: Run | None = None,
+        run_alone: RunAlone | None = None,
+        arguments: tuple[Argument, ...] = (),
+        options: tuple[Option, ...] = (),
+        one_of: tuple[tuple[str, ...], ...] = (),
+        exclusive: tuple[tuple[str, ...], ...] = (),
+        unsupported: tuple[str, ...] = (),
+        from_plugins: bool = False,
+        changes: bool = False,
+    ) -> None:
+        self.name = name
+        self.summary = summary
+        self.usages = usages
+        self.run = run
+        self.run_alone = run_alone
+        self.arguments = arguments
+        self.options = options
+        self.one_of = one_of
+        self.exclusive = exclusive
+        self.unsupported = unsupported
+        self.from_plugins = from_plugins
+        self.changes = changes
 
 
 def plugin_options(command: Command, declared: tuple[tuple[str, Option], ...]) -> tuple[Option, ...]:
@@ -128,19 +181,17 @@ def plugin_options(command: Command, declared: tuple[tuple[str, Option], ...]) -
     letter; its help is then that of all of them. Raises :class:`~vmgr.core.errors.PluginError` for one that
     clashes with another.
     """
-    from attrs import evolve
-
     from vmgr.core.errors import PluginError
 
-    owners = {name: "vmgr itself" for option in command.options for name in _names(option)}
+    owners = {name: "vmgr itself" for option in command.options for name in option.names}
     added: dict[str, Option] = {}
     helps: dict[str, list[tuple[str, str]]] = {}
     for plugin, option in declared:
         other = added.get(option.name)
         shared = other is not None and (other.kind, other.short) == (option.kind, option.short)
-        for name in _names(option):
+        for name in option.names:
             owner = owners.setdefault(name, plugin)
-            if owner != plugin and not (shared and other is not None and name in _names(other)):
+            if owner != plugin and not (shared and other is not None and name in other.names):
                 raise PluginError(
                     f"target plugin {plugin!r} declares {option.flags} for {command.name}, where {owner} has"
                     f" {'-' + name if len(name) == 1 else '--' + name} with another meaning",
@@ -149,15 +200,11 @@ def plugin_options(command: Command, declared: tuple[tuple[str, Option], ...]) -
         added.setdefault(option.name, option)
         helps.setdefault(option.name, []).append((plugin, option.help))
     return tuple(
-        evolve(option, help=" ".join(f"{plugin}: {text}" for plugin, text in helps[option.name]))
+        option.with_help(" ".join(f"{plugin}: {text}" for plugin, text in helps[option.name]))
         if len(helps[option.name]) > 1
         else option
         for option in added.values()
     )
-
-
-def _names(option: Option) -> tuple[str, ...]:
-    return tuple(name for name in (option.name, *option.aliases, option.short) if name)
 
 
 def from_spec(spec: OptionSpec, plugin: str) -> Option:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
     from vmgr.core.units import Sectors
 
 
-@frozen
 class Invocation:
     """One run of a command. ``values`` has what was given by an option's long name, already checked.
 
@@ -24,11 +21,21 @@ class Invocation:
     target plugins declared.
     """
 
-    command: Command
-    arguments: tuple[str, ...]
-    values: Mapping[str, object]
-    terminal: Terminal
-    plugin: tuple[str, ...] = ()
+    __slots__ = ("arguments", "command", "plugin", "terminal", "values")
+
+    def __init__(
+        self,
+        command: Command,
+        arguments: tuple[str, ...],
+        values: Mapping[str, object],
+        terminal: Terminal,
+        plugin: tuple[str, ...] = (),
+    ) -> None:
+        self.command = command
+        self.arguments = arguments
+        self.values = values
+        self.terminal = terminal
+        self.plugin = plugin
 
     def given(self, name: str) -> bool:
         """Whether option ``name`` was given."""
@@ -44,7 +51,7 @@ class Invocation:
         assert value is None or isinstance(value, bool)
         return value
 
-    def count(self, name: str) -> int:
+    def times(self, name: str) -> int:
         """How often a ``count`` option was given."""
         value = self.values.get(name, 0)
         assert isinstance(value, int)

@@ -43,5 +43,5 @@ def label_order(invocation: Invocation) -> LabelOrder:
         uuid=None if uuid is None else Uuid(uuid),
         restore_file=restore_file,
         zero=invocation.yesno("zero"),
-        force=invocation.count("force"),
+        force=invocation.times("force"),
     )

@@ -34,7 +34,7 @@ def run(app: Application, invocation: Invocation) -> int:
         alloc=invocation.text("alloc"),
         background=invocation.flag("background"),
         interval=invocation.number("interval"),
-        force=bool(invocation.count("force")),
+        force=bool(invocation.times("force")),
     )
     chosen = tuple(dict.fromkeys(subject(word, os.environ, dev_dir) for word in volumes))
     return conclude(app, invocation, app.lvconvert(chosen, order))

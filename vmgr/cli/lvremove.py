@@ -21,7 +21,7 @@ def run(app: Application, invocation: Invocation) -> int:
 
     named = subjects(invocation.arguments, os.environ, app.config.dev_dir)
     chosen = select_volumes(app, invocation, named)
-    return conclude(app, invocation, app.lvremove(chosen, force=invocation.count("force")))
+    return conclude(app, invocation, app.lvremove(chosen, force=invocation.times("force")))
 
 
 DECLARED = {

@@ -51,7 +51,7 @@ def _order(app: Application, invocation: Invocation) -> tuple[Subject, ResizeOrd
         alloc=invocation.text("alloc"),
         resize_fs=invocation.flag("resizefs"),
         check_fs=not invocation.flag("nofsck"),
-        force=bool(invocation.count("force")),
+        force=bool(invocation.times("force")),
     )
     return volume(name, os.environ, app.config.dev_dir), order
 

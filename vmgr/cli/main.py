@@ -6,6 +6,7 @@ command, 3 for a bad command line, 5 for a failure.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -36,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (default: the process's own), program name first; the exit status."""
     from vmgr.cli.terminal import Terminal
 
+    if argv is None:
+        gc.disable()  # a report ends before collecting would pay; what may run longer enables it again
     words = list(sys.argv if argv is None else argv)
     terminal = Terminal()
     try:
@@ -111,6 +114,8 @@ def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
     options = run_options(values, command=" ".join((name, *words)), changes=command.changes, environ=os.environ)
     from vmgr.app import open_application
 
+    if command.changes:
+        gc.enable()
     if options.test and command.changes:
         terminal.warn("TEST MODE: nothing is changed")
     with open_application(options, terminal, targets) as app:

@@ -21,12 +21,13 @@ Json = dict[str, object]
 
 def plan_text(plan: Plan, targets: Targets) -> str:
     """A plan in lines: what changes in the metadata, then the steps in order, with the tables that they load."""
-    lines = [f"Plan for volume group {_name(plan)}:"]
+    name = _name(plan)
+    lines = [f"Plan for volume group {name}:" if name else "Plan:"]
     changes = metadata_difference(plan, targets)
     if changes:
         lines.append("  metadata:")
         lines += [f"    {line}" for line in changes]
-    elif plan.change.before == plan.change.after:
+    elif name:
         lines.append("  metadata: no change")
     if plan.steps:
         lines.append("  steps:")
@@ -50,7 +51,7 @@ def plan_json(plan: Plan, targets: Targets) -> Json:
         steps.append(entry)
     changed = plan.change.before != plan.change.after
     return {
-        "vg_name": _name(plan),
+        "vg_name": _name(plan) or None,
         "metadata": {"before": before, "after": after} if changed else None,
         "commit_at": plan.commit_at,
         "steps": steps,
@@ -83,7 +84,7 @@ def table_lines(plan: Plan, step: Step) -> list[str]:
 
 def _name(plan: Plan) -> str:
     group = plan.change.after or plan.change.before
-    return group.name if group is not None else "(none)"
+    return group.name if group is not None else ""
 
 
 def _resolver(plan: Plan) -> Callable[[PvRef | DevRef], str]:

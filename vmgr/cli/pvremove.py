@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def run(app: Application, invocation: Invocation) -> int:
     """Order the labels' removal."""
-    return conclude(app, invocation, app.pvremove(invocation.arguments, force=invocation.count("force")))
+    return conclude(app, invocation, app.pvremove(invocation.arguments, force=invocation.times("force")))
 
 
 DECLARED = {

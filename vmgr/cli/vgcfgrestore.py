@@ -26,7 +26,7 @@ def run(app: Application, invocation: Invocation) -> int:
         for archive in app.archives(vg, file):
             invocation.terminal.data(archive_text(archive))
         return 0
-    return conclude(app, invocation, app.vgcfgrestore(vg, file, force=bool(invocation.count("force"))))
+    return conclude(app, invocation, app.vgcfgrestore(vg, file, force=bool(invocation.times("force"))))
 
 
 def archive_text(archive: ArchiveView) -> str:

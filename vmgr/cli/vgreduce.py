@@ -26,7 +26,7 @@ def run(app: Application, invocation: Invocation) -> int:
         devices,
         all_unused=everything,
         missing=missing,
-        force=bool(invocation.count("force")),
+        force=bool(invocation.times("force")),
     )
     return conclude(app, invocation, outcome)
 

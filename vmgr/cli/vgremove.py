@@ -19,7 +19,7 @@ def run(app: Application, invocation: Invocation) -> int:
     """Order the removal."""
     subjects = group_subjects(invocation.arguments, app.config.dev_dir)
     subjects = select_groups(app, invocation, subjects)
-    return conclude(app, invocation, app.vgremove(subjects, force=invocation.count("force")))
+    return conclude(app, invocation, app.vgremove(subjects, force=invocation.times("force")))
 
 
 DECLARED = {
