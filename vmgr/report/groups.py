@@ -57,8 +57,9 @@ def in_use(areas: list[MdaView]) -> list[MdaView]:
 
 
 def least_free(areas: list[MdaView]) -> int:
-    """Free space of the fullest area, in sectors; 0 without any."""
-    return min((int(mda.free) // 512 for mda in areas), default=0)
+    """Free space of the fullest area, in sectors; 0 without any. Ignored ones count as full, as LVM2 does not
+    read them."""
+    return min((0 if mda.area.ignored else int(mda.free) // 512 for mda in areas), default=0)
 
 
 def least_size(areas: list[MdaView]) -> int:

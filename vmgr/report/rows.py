@@ -105,7 +105,8 @@ def collect(
         return Rows(ctx, groups)
     if rows_are in (LV, SEG):
         volumes = only if kind == "lvs" else None
-        pairs = [(g, lv) for g in groups for lv in _listed(g, volumes, every)]
+        usable = [g for g in groups if not g.group.exported]
+        pairs = [(g, lv) for g in usable for lv in _listed(g, volumes, every)]
         if rows_are == LV:
             return Rows(ctx, [g for g, _ in pairs], lvs=[lv for _, lv in pairs])
         parts = [(g, lv, s) for g, lv in pairs if every or lv.visible for s in lv.segments]
