@@ -161,6 +161,54 @@ def test_new_pvs_are_laid_out_as_pvcreate_does(
         assert mda.encode_header(mda.new_header(area)) == device.read(area.offset, 512)
 
 
+_OLD_PV = """contents = "Text Format Volume Group"
+version = 1
+vg {{
+id = "{vg}"
+seqno = 1
+status = []
+extent_size = {extent}
+max_lv = 0
+max_pv = 0
+physical_volumes {{
+pv0 {{
+id = "{pv}"
+status = []
+pe_start = {start}
+pe_count = {count}
+}}
+}}
+}}
+"""
+
+
+@pytest.mark.parametrize("copies", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("start", "count"), [(2048, 100), (384, 100), (384, 127), (384, 128), (70, 5), (50, 5), (8, 5), (8000, 60)]
+)
+def test_restored_pvs_are_laid_out_as_pvcreate_does(
+    lvm: Lvm2, tmp_path: Path, start: int, count: int, copies: int
+) -> None:
+    """With extents nailed down by a backup, areas go around them as LVM2 puts them, or it is refused by both."""
+    device = Device(lvm.disk(tmp_path / "disk", 8 * MIB))
+    old = tmp_path / "old.vg"
+    old.write_text(_OLD_PV.format(vg=Uuid("v" * 32).dashed, pv=PV_ID.dashed, extent=128, start=start, count=count))
+    options = ("--restorefile", str(old), "-u", PV_ID.dashed, "--metadatacopies", str(copies), device.path)
+    try:
+        layout = new_layout(
+            PV_ID,
+            device.size,
+            mda_copies=copies,
+            data_start=Sectors(start).bytes(),
+            data_size=Sectors(count * 128).bytes(),
+        )
+    except Refused:
+        lvm.run("pvcreate", *options, status=5)
+        return
+    lvm.run("pvcreate", *options)
+    assert device.layout() == layout
+
+
 @pytest.mark.parametrize("copies", [0, 1, 2])
 @pytest.mark.parametrize(("size", "extent"), [(9 * MIB + 512, 4096), (20 * MIB - 512, 65536), (33 * MIB, MIB)])
 def test_extents_are_counted_as_vgcreate_does(

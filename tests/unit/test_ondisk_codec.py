@@ -71,7 +71,7 @@ def test_both_readers_agree_on_damage(group: VolumeGroup, data: st.DataObject) -
     text = encode_group(group, TARGETS, HEADER)
     at = data.draw(st.integers(0, len(text) - 1))
     change = data.draw(
-        st.sampled_from(["", '"', "}", "{", "#", "\n", "=", "1", "0", "\\", "[", ",", "x = 1\n", " "])
+        st.sampled_from(["", '"', "}", "{", "#", "\n", "=", "1", "0", "\\", "[", ",", "x = 1\n", " ", "\0"])
     )
     text = text[:at] + change + text[at + data.draw(st.integers(0, 3)) :]
 

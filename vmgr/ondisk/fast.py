@@ -67,7 +67,7 @@ def decode_canonical(text: str, targets: Decoder) -> DecodedGroup | None:
     """
     start = text.find(_START) + len(_START)
     end = text.rfind(_END, start) + len(_END) - 3
-    if start < len(_START) or end < start:
+    if start < len(_START) or end < start or "\0" in text:
         return None
     rows = _VOLUMES(text, start, end)
     if sum([len(row[0] or row[15]) for row in rows]) != end - start:

@@ -34,16 +34,19 @@ def new_layout(
     data_alignment: Bytes | None = None,
     data_alignment_offset: Bytes = Bytes(0),
     bootloader_size: Bytes = Bytes(0),
+    bootloader_start: Bytes = Bytes(0),
     data_start: Bytes | None = None,
+    data_size: Bytes = Bytes(0),
     label_sector: int = 1,
     min_size: Bytes = PV_SIZE_MIN,
 ) -> PvLayout:
     """Lay out a new PV on a device of ``device_size`` bytes.
 
     ``mda_copies`` metadata areas (0, 1: at the start, 2: also at the end) of about ``mda_size``, which is
-    rounded so that data starts aligned. ``data_start`` nails the first extent down (``--restorefile``): the
-    areas must then fit before it. All sizes are rounded up to sectors, the device's down. Raises
-    :class:`Refused` if the device is too small.
+    rounded so that data starts aligned. To restore a PV (``--restorefile``), ``data_start`` nails the first extent
+    down, ``data_size`` says how many bytes of extents there are and ``bootloader_start`` where that area was;
+    metadata areas then go where there is room. All sizes are rounded up to sectors, the device's down.
+    Raises :class:`Refused` if the device is too small.
     """
     if mda_copies not in (0, 1, 2):
         raise Refused(f"{mda_copies} metadata areas on a physical volume", hint="there can be 0, 1 or 2")
@@ -67,19 +70,33 @@ def new_layout(
         boot_start = first
         if data_start is None:
             boot_size = min(-(-boot_size // align) * align, disk - boot_start)
-        elif data_start < first + boot_size:
-            raise Refused("the bootloader area would overlap the data")
+        else:
+            boot_start = int(bootloader_start) or first
+            if data_start < max(first, boot_start) + boot_size:
+                raise Refused("the bootloader area would overlap the data")
     start = first + boot_size if data_start is None else int(data_start)
-    wanted = int(mda_size.round_up(SECTOR_SIZE)) if mda_size else int(DATA_ALIGNMENT) - _PAGE
+    if start + data_size > disk:
+        raise Refused("the extents to be restored end beyond the end of the device", hint="use a larger device")
+    if min(start, boot_start or start) < LABEL_SCAN_SIZE and (data_start is not None or not mda_copies):
+        # LVM2 takes this, and the first write to the first extent destroys the label.
+        raise Refused(
+            f"the data would start at byte {start}, within the space for the label",
+            hint=f"use a --dataalignment of at least {LABEL_SCAN_SIZE} bytes",
+        )
+    wanted = int((mda_size or data_start or DATA_ALIGNMENT - Bytes(_PAGE)).round_up(SECTOR_SIZE))
     mdas = []
     if mda_copies:
-        at, size = _first_mda(disk, wanted, align, offset, boot_size, data_start)
+        if data_start is None:
+            limit = disk - boot_size
+        else:
+            limit = boot_start or start
+        at, size = _first_mda(wanted, align, offset, limit, fixed=data_start is not None)
         mdas.append(MdaArea(Bytes(at), Bytes(size), ignored))
         if data_start is None:
             boot_start = at + size if boot_size else 0
             start = at + size + boot_size
     if mda_copies == 2:
-        at, size = _second_mda(disk, wanted, align, start)
+        at, size = _second_mda(disk, wanted, align, start + int(data_size))
         mdas.append(MdaArea(Bytes(at), Bytes(size), ignored))
     return PvLayout(
         id=pv_id,
@@ -92,13 +109,11 @@ def new_layout(
     )
 
 
-def _first_mda(
-    disk: int, size: int, align: int, offset: int, boot_size: int, data_start: Bytes | None
-) -> tuple[int, int]:
-    """Start and size of the area behind the label, grown to end where data may start."""
-    limit = (disk if data_start is None else int(data_start)) - boot_size
-    if limit > disk:
-        raise _no_room("first")
+def _first_mda(size: int, align: int, offset: int, limit: int, *, fixed: bool) -> tuple[int, int]:
+    """Start and size of the area behind the label, grown to end where data may start.
+
+    ``limit``: where it must end. ``fixed``: what comes behind it does not depend on it.
+    """
     start = LABEL_SCAN_SIZE
     if limit - start >= MDA_SIZE_MIN:
         start = _PAGE
@@ -107,7 +122,7 @@ def _first_mda(
         size = _grow(size, offset, limit - start)
     if start + size > limit:
         room = limit - start
-        if data_start is None and room > 2 * align:
+        if not fixed and room > 2 * align:
             size = room - 2 * align
             size += -(start + size) % align
         else:
@@ -116,7 +131,7 @@ def _first_mda(
 
 
 def _second_mda(disk: int, size: int, align: int, limit: int) -> tuple[int, int]:
-    """Start and size of the area at the device's end, grown to start aligned; ``limit``: where data starts."""
+    """Start and size of the area at the device's end, grown to start aligned; ``limit``: where it may start."""
     if limit >= disk:
         raise _no_room("second")
     if disk - size < limit:

@@ -168,14 +168,16 @@ def lay_out(session: Session, device: Device, order: LabelOrder, view: SystemVie
         kib = config.number("devices/data_alignment")
         alignment = Sectors(kib * 2) if kib else Sectors(config.number("devices/default_data_alignment") * 2048)
     start: Bytes | None = None
-    boot = order.bootloader_size or Sectors(0)
+    extents = Bytes(0)
+    boot, boot_start = order.bootloader_size or Sectors(0), Sectors(0)
     if order.restore_file:
         old = restored_group(session, order.restore_file)
         pv_of_old = old.pv_by_id.get(Uuid(uuid))
         if pv_of_old is None:
             raise NotFound(f"no physical volume with UUID {uuid.dashed} in {order.restore_file}")
         start = pv_of_old.pe_start.bytes()
-        boot = pv_of_old.ba_size
+        extents = pv_of_old.pe_count.sectors(old.extent_size).bytes()
+        boot, boot_start = pv_of_old.ba_size, pv_of_old.ba_start
     return new_layout(
         uuid,
         Bytes(size),
@@ -185,7 +187,9 @@ def lay_out(session: Session, device: Device, order: LabelOrder, view: SystemVie
         data_alignment=alignment.bytes() if alignment else None,
         data_alignment_offset=(order.data_alignment_offset or Sectors(0)).bytes(),
         bootloader_size=boot.bytes(),
+        bootloader_start=boot_start.bytes(),
         data_start=start,
+        data_size=extents,
         label_sector=order.label_sector,
         min_size=Bytes(config.number("devices/pv_min_size") * 1024),
     )
