@@ -88,7 +88,8 @@ def report_request(kind: str, words: list[str]) -> ReportRequest:
     rest = iter(words)
     flags: dict[str, tuple[str, object]] = {
         "-a": ("all", True), "-v": ("verbose", 1), "--segments": ("segments", True),
-        "--nosuffix": ("suffix", False), "--noheadings": ("headings", 0), "--aligned": ("aligned", True), "--nameprefixes": ("nameprefixes", True),
+        "--nosuffix": ("suffix", False), "--noheadings": ("headings", 0),
+        "--aligned": ("aligned", True), "--nameprefixes": ("nameprefixes", True),
         "--unquoted": ("quoted", False), "--rows": ("rows", True), "--binary": ("binary", True),
         "--unbuffered": ("buffered", False),
     }  # fmt: skip
