@@ -6,6 +6,7 @@ take sizes in the words of ``-l`` and give the group afterwards.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,9 +46,9 @@ STAMP = Stamp(b"seed" * 8, 1_700_000_000, "host")
 KIB64 = Sectors(128)
 
 
-def stamp(number: int) -> Stamp:
-    """A stamp with UUIDs of its own."""
-    return STAMP.part(number)
+def stamp(group: VolumeGroup) -> Stamp:
+    """A stamp whose UUIDs no volume of the group has."""
+    return STAMP.part(zlib.crc32("".join(group.lv_by_id).encode()))
 
 
 def uuid(word: str) -> Uuid:
@@ -106,7 +107,7 @@ def creation(
     request = CreateVolume(
         size=parse_extents(size), name=LvName(name) if name else None, pvs=pv_list(group, *pvs), **fields
     )
-    return create_volume(group, request, targets, stamp(len(group.lvs) * 1000 + group.seqno))
+    return create_volume(group, request, targets, stamp(group))
 
 
 def create(group: VolumeGroup, size: str, name: str | None = None, **fields: Any) -> VolumeGroup:
@@ -130,7 +131,7 @@ def extension(
         pvs=pv_list(group, *pvs),
         **fields,
     )
-    return extend_volume(group, request, TARGETS, stamp(group.seqno))
+    return extend_volume(group, request, TARGETS, stamp(group))
 
 
 def extend(group: VolumeGroup, name: str, size: str, **fields: Any) -> VolumeGroup:

@@ -47,6 +47,9 @@ class PairBody(SegmentBody):
     areas: tuple[Area, ...]
     log: Uuid
 
+    def with_areas(self, areas: tuple[Area, ...]) -> PairBody:
+        return evolve(self, areas=areas)
+
     @property
     def references(self) -> tuple[Reference, ...]:
         return (Reference(self.log, "log"),)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from vmgr.core.errors import AlreadyExists, GroupUnusable, InvalidName, NotFound, Refused, UsageError
+from vmgr.core.errors import AlreadyExists, GroupUnusable, InvalidGroup, InvalidName, NotFound, Refused, UsageError
 from vmgr.core.ids import LvName
 from vmgr.core.model import POLICIES, UnknownBody
 from vmgr.core.naming import dm_name
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vmgr.core.hooks import Built
     from vmgr.core.ids import Tag, Uuid
     from vmgr.core.model import LogicalVolume, Segment, VolumeGroup
+    from vmgr.core.requests import Stamp
     from vmgr.core.targets import Targets
 
 
@@ -222,6 +223,15 @@ def joined(group: VolumeGroup, volume: LogicalVolume, targets: Targets) -> Logic
     if len(segments) == len(volume.segments):
         return volume
     return evolve(volume, segments=tuple(segments))
+
+
+def require_fresh(group: VolumeGroup, stamp: Stamp) -> None:
+    """Raise :class:`InvalidGroup` for a stamp that was used before: its volume would replace another."""
+    if stamp.uuid(0) in group.lv_by_id:
+        raise InvalidGroup(
+            f"volume group {group.name} has a volume with the UUID that a new one would get",
+            hint="nothing was changed; this is a fault in vmgr (each change of a batch needs a stamp of its own)",
+        )
 
 
 def with_built(group: VolumeGroup, built: Built, targets: Targets) -> VolumeGroup:

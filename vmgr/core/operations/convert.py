@@ -10,6 +10,7 @@ from vmgr.core.operations.checks import (
     find_volume,
     full_name,
     require_changeable,
+    require_fresh,
     require_policy,
     require_unlocked,
     require_visible,
@@ -49,6 +50,7 @@ def convert_volume(
     require_visible(group, volume, "convert")
     require_unlocked(group, volume, "convert")
     targets.check_request(group, volume, request, live)
+    require_fresh(group, stamp)
     policy = effective_policy(group, request.alloc, volume.alloc)
     needs = targets.convert_needs(group, request)
     placed = place(group, Sized(Extents(needs.extents)), lambda _: needs, Where(policy, request.pvs, rules))

@@ -14,6 +14,7 @@ from vmgr.core.operations.checks import (
     next_name,
     require_changeable,
     require_free_name,
+    require_fresh,
     require_policy,
     with_built,
     with_flag,
@@ -52,6 +53,7 @@ def create_volume(
     """
     require_changeable(group)
     require_policy(request.alloc)
+    require_fresh(group, stamp)
     if request.origin is not None:
         targets.check_request(group, find_volume(group, request.origin), request, live)
     _require_room(group)

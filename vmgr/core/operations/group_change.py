@@ -146,7 +146,10 @@ def with_extent_size(group: VolumeGroup, new: Sectors) -> VolumeGroup:
                 else LvArea(a.lv, convert(a.start, what), convert(a.length, what))
                 for a in segment.body.areas
             )
-            body = segment.body.with_areas(areas) if areas else segment.body
+            try:
+                body = segment.body.with_areas(areas) if areas else segment.body
+            except TypeError as error:
+                raise Refused(f"{what} cannot be put into other extents: {error}") from error
             segments.append(
                 evolve(segment, start=convert(segment.start, what), length=convert(segment.length, what), body=body)
             )
