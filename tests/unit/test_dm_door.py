@@ -11,11 +11,11 @@ import pytest
 
 pytest.register_assert_rewrite("tests.support.dm_conformance")
 
-from tests.support.dm_conformance import DmConformance, Rig, line, words, zeros
+from tests.support.dm_conformance import DmConformance, Rig, line, refused, words, zeros
 from tests.support.dm_shim import Shim
 from tests.unit.test_dm_fake import FakeRig
 from vmgr.core.errors import AlreadyExists, InUse, KernelError, NotFound, NotPermitted, VmgrError
-from vmgr.dm import abi, kernel as kernel_module
+from vmgr.dm import abi, kernel as kernel_module, wire
 from vmgr.dm.client import DmClient, by_name
 from vmgr.dm.failure import DmError, DmInUse, NoDeviceMapper, Unsupported, command_name, explain
 from vmgr.dm.fake import FakeKernel, FakeNodes
@@ -91,15 +91,22 @@ def test_an_interrupted_call_is_made_again(rig: ShimRig) -> None:
 
 
 def test_secret_data_leaves_no_trace_in_buffers(rig: ShimRig) -> None:
+    """Going in or coming out, taken or refused."""
     rig.dm.create("a")
-    secret = line(0, 8, "linear", f"{words(rig.disk(1))} 1234567")
-    from vmgr.dm import wire
-
-    with pytest.raises(DmError):
-        rig.kernel.call(
-            Request(abi.TABLE_LOAD, "a", flags=abi.SECURE_DATA, target_count=1, data=wire.pack_table([secret]))
-        )
-    assert all(b"1234567" not in buffer for buffer in rig.shim.buffers)
+    for offset, taken in (("1234", True), ("12345678", False)):
+        data = wire.pack_table([line(0, 8, "linear", f"{words(rig.disk(1))} {offset}")])
+        load = Request(abi.TABLE_LOAD, "a", flags=abi.SECURE_DATA, target_count=1, data=data)
+        rig.dm.clear("a")
+        if taken:
+            rig.kernel.call(load)
+        else:
+            rig.fake._devices[0].settled = False
+            assert refused(lambda load=load: rig.kernel.call(load)) == "EINVAL"
+            continue
+        flags = abi.SECURE_DATA | abi.STATUS_TABLE | abi.QUERY_INACTIVE_TABLE
+        assert offset.encode() in rig.kernel.call(Request(abi.TABLE_STATUS, "a", flags=flags)).data
+    assert rig.shim.buffers
+    assert all(b"1234" not in buffer for buffer in rig.shim.buffers)
 
 
 def test_replies_do_not_show_an_older_reply_s_data(rig: ShimRig) -> None:
@@ -118,6 +125,7 @@ def test_an_older_kernel_serves_what_it_can(version: abi.Version) -> None:
     kernel = FakeKernel(version=version)
     dm = DmClient(kernel, nodes=FakeNodes())
     dm.create("a", "UUID-a")
+    dm.create("other", "OTHER")
     dm.load("a", zeros())
     dm.resume("a")
     dm.suspend("a")

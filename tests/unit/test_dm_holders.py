@@ -47,8 +47,12 @@ def test_mounts_with_blanks_in_their_path(machine: tuple[Path, Path]) -> None:
 
 
 def test_mounts_in_another_namespace_say_where(machine: tuple[Path, Path]) -> None:
-    """A container keeps a file system mounted that the host has long unmounted."""
-    (machine[0] / "20/mountinfo").write_text("30 1 254:3 / /data rw - ext4 /dev/mapper/vg-lv rw\n")
+    """A container keeps a file system mounted that the host has long unmounted. Each namespace is told once."""
+    text = "30 1 254:3 / /data rw - ext4 /dev/mapper/vg-lv rw\n"
+    (machine[0] / "20/mountinfo").write_text(text)
+    (machine[0] / "21/ns").mkdir(parents=True)
+    (machine[0] / "21/ns/mnt").symlink_to("mnt:[2]")
+    (machine[0] / "21/mountinfo").write_text(text)
     (holder,) = found(machine)
     assert holder.kind == "mount"
     assert "/data" in holder.what

@@ -169,7 +169,7 @@ def read_ahead_file(tmp_path: Path, kib: int) -> Path:
 
 @pytest.mark.parametrize(
     ("before", "sectors", "at_least", "after"),
-    [(128, 512, False, 256), (128, 5, False, 3), (128, 0, False, 0), (128, 512, True, 256), (128, 256, True, 128)],
+    [(128, 512, False, 256), (128, 5, False, 3), (128, 0, False, 0), (128, 512, True, 256), (256, 256, True, 256)],
 )
 def test_read_ahead_is_kept_in_kib_rounded_up(
     tmp_path: Path, before: int, sectors: int, at_least: bool, after: int
@@ -248,8 +248,10 @@ def test_a_wrong_control_node_is_replaced(tmp_path: Path, kind: str) -> None:
         Path(path).write_text("")
     elif kind == "dangling link":
         os.symlink("nowhere", path)
+    elif kind == "block":
+        os.mknod(path, stat.S_IFBLK | 0o600, os.makedev(10, 236))
     else:
-        os.mknod(path, (stat.S_IFBLK if kind == "block" else stat.S_IFCHR) | 0o600, os.makedev(10, 1))
+        os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(10, 1))
     control._make_right(path, (10, 236))
     found = os.stat(path)
     assert stat.S_ISCHR(found.st_mode)

@@ -53,9 +53,10 @@ class FakeUdev:
         self.lazy = False
         self.none_left = False
         self.rescans: list[tuple[int, int]] = []
+        self.prepared_before = -1
 
     def prepare(self) -> None:
-        pass
+        self.prepared_before = len(self.kernel.calls)
 
     def new_cookie(self) -> FakeCookie:
         if self.none_left:
@@ -226,6 +227,38 @@ def test_nothing_is_waited_for_while_something_is_suspended(bench: Bench) -> Non
     assert [cookie.waited for cookie in bench.udev.cookies] == [None]
     bench.dm.resume("vg-low")
     assert [cookie.waited for cookie in bench.udev.cookies] == [30.0]
+
+
+def test_all_that_a_resume_needs_is_loaded_before_a_suspend(bench: Bench) -> None:
+    bench.dm.create("a")
+    assert bench.udev.prepared_before == -1
+    bench.dm.suspend(by_name("a"))
+    assert [call.command for call in bench.kernel.calls] == [abi.DEV_CREATE, abi.DEV_SUSPEND]
+    assert bench.udev.prepared_before == 1
+
+
+def test_a_busy_device_is_tried_again(alone: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone.make()
+    alone.kernel.hold("vg-lv")
+    naps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 3:
+            alone.kernel.release("vg-lv")
+
+    monkeypatch.setattr("vmgr.dm.client.time.sleep", sleep)
+    assert alone.dm.remove("vg-lv", link=LINK, retry=60)
+    assert naps == [0.2] * 3
+    assert alone.nodes.nodes == {}
+
+
+def test_a_wait_is_armed_before_it_looks(alone: Bench) -> None:
+    """Else an event in between would be slept through."""
+    alone.make()
+    alone.kernel.calls.clear()
+    assert alone.dm.wait(by_name("vg-lv"), 0, timeout=0) is None
+    assert [call.command for call in alone.kernel.calls] == [abi.DEV_ARM_POLL, abi.DEV_STATUS]
 
 
 def test_a_failure_that_leaves_something_suspended_leaves_no_semaphore(bench: Bench) -> None:

@@ -220,7 +220,7 @@ class DmClient(DmReader):
         self._upkeep.touch(old.name)
         if old.flags & abi.ACTIVE_PRESENT:
             self._upkeep.touch(new_name)
-        if old_link is not None and old_link != new_link:
+        if old_link is not None:
             self._upkeep.drop_link(old_link, old.name, reply.dev)
         if new_link is not None:
             self._upkeep.want_link(new_link, new_name)

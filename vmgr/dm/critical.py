@@ -37,13 +37,11 @@ class _Process:
 
     def lock(self, priority: int | None, reserve: int) -> None:
         import ctypes
-        import gc
 
         preload()
         if self._libc is None:
             self._libc = ctypes.CDLL(None, use_errno=True)
             self._libc.munlockall  # noqa: B018 - looked up now, so that the loader has nothing to do later
-        gc.collect()
         self._reserve(reserve)
         self.locked = self._libc.mlockall(_MCL_CURRENT | _MCL_FUTURE) == 0
         if priority is not None:

@@ -130,8 +130,7 @@ class Upkeep:
                 self._mend_node(name, mended)
             except NodeError as e:
                 failures.append(e)
-        # Links that go come first: another may take the directory or the name.
-        for link, (name, dev, wanted) in sorted(links.items(), key=lambda item: item[1][2]):
+        for link, (name, dev, wanted) in links.items():
             try:
                 self._mend_link(link, name, dev, wanted, mended)
             except NodeError as e:
