@@ -120,8 +120,9 @@ def _confirmed(
         if question and not force and not session.options.test and not session.dialogue.ask(question):
             refused.append(name)
             continue
-        gone.update(lv.id for lv in going)
-        agreed = [lv for lv in agreed if lv.id not in gone]
+        taken = {lv.id for lv in going}
+        gone |= taken
+        agreed = [lv for lv in agreed if lv.id not in taken]
         agreed.append(volume)
     if refused:
         raise Interrupted(f"logical volume {', '.join(refused)} not removed", hint="answer y, or use --yes")
