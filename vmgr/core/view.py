@@ -17,7 +17,7 @@ from vmgr.core.pv import MdaArea, PvLayout
 from vmgr.core.units import Bytes
 
 
-@frozen
+@frozen(eq=False)
 class DeviceView:
     """A block device that vmgr may use. ``device`` is its preferred path, ``aliases`` all its paths."""
 
@@ -28,7 +28,7 @@ class DeviceView:
     aliases: tuple[str, ...] = ()
 
 
-@frozen
+@frozen(eq=False)
 class MdaView:
     """A metadata area of a physical volume as it was found.
 
@@ -45,7 +45,7 @@ class MdaView:
     problem: str = ""
 
 
-@frozen
+@frozen(eq=False)
 class PvView:
     """A physical volume that was found on a device.
 
@@ -79,7 +79,7 @@ class PvView:
         return f"{self.major}:{self.minor}"
 
 
-@frozen
+@frozen(eq=False)
 class GroupView:
     """A group with what was found of its physical volumes.
 
@@ -153,7 +153,7 @@ class GroupView:
             )
 
 
-@frozen
+@frozen(eq=False)
 class SystemView:
     """All that a scan found and was asked to decode.
 

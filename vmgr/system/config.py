@@ -10,7 +10,6 @@ a :class:`ConfigError` that names file and line.
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING
 
 from vmgr.core.errors import ConfigError, DamagedMetadata
@@ -26,7 +25,6 @@ Layer = dict[str, Value]
 
 DEFAULT_SYSTEM_DIR = "/etc/lvm"
 
-_LIVE_LINE = re.compile(r"^[ \t]*([^#\s][^\n]*)", re.M).findall
 _BOOLEANS = {
     "y": True,
     "yes": True,
@@ -46,7 +44,7 @@ def parse(text: str, source: str) -> Layer:
     (``devices/dir = ...``), a later value replaces an earlier one. Raises :class:`ConfigError`.
     """
     layer: Layer = {}
-    live = _LIVE_LINE(text)
+    live = [line for line in map(str.strip, text.split("\n")) if line and line[0] != "#"]
     if not live:
         return layer
     # A file as distributions ship it is 2,400 lines of comments: drop them before the real work, unless a

@@ -17,7 +17,7 @@ import os
 from fcntl import ioctl
 from mmap import mmap
 from stat import S_ISBLK, S_ISREG
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from vmgr.core.errors import DeviceError, InUse, NotFound, NotPermitted, VmgrError
 from vmgr.core.units import Bytes
@@ -34,25 +34,6 @@ BLKZEROOUT = 0x127F
 """``linux/fs.h``. The last writes zeros, with the device's own command for it where there is one."""
 
 _CHUNK = 1 << 20
-
-
-class RawDisk(Protocol):
-    """What the writers of metadata need of a disk; :class:`Disk` and the fakes provide it."""
-
-    path: str
-
-    @property
-    def size(self) -> Bytes:
-        """The device's length."""
-
-    def read(self, offset: Bytes, length: Bytes) -> bytes:
-        """Exactly ``length`` bytes from ``offset``."""
-
-    def write(self, offset: Bytes, data: bytes) -> None:
-        """Write ``data`` at ``offset``; durable after :meth:`flush`."""
-
-    def flush(self) -> None:
-        """Make all that was written durable."""
 
 
 class Disk:

@@ -19,7 +19,7 @@ import select
 from mmap import mmap
 from struct import Struct
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from vmgr.core.errors import DeviceError, VmgrError
 from vmgr.core.units import Bytes
@@ -27,10 +27,24 @@ from vmgr.system.disk import io_error, open_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Protocol
 
     from vmgr.system.devices import Device
 
     Want = tuple[Device, int, int]
+
+    class Reader(Protocol):
+        """Reads parts of devices in batches."""
+
+        def read_many(self, wants: Sequence[Want]) -> list[bytes | VmgrError]:
+            """For each (device, offset, length) the bytes, fewer at the device's end, or why there are none.
+
+            Sets each device's ``size``.
+            """
+
+        def close(self) -> None:
+            """Let go of the devices."""
+
 
 ALIGN = 4096
 """Reads are widened to this: no device has larger logical blocks, and pages are no smaller."""
@@ -42,19 +56,6 @@ PATIENCE = 1.0
 _ARENA = 16 << 20
 _REQUEST = Struct("<QQQI")  # offset, length, place in the arena, length of the path
 _REPLY = Struct("<iiQQ")  # errno, whether the open failed, bytes read, size of the device
-
-
-class Reader(Protocol):
-    """Reads parts of devices in batches."""
-
-    def read_many(self, wants: Sequence[Want]) -> list[bytes | VmgrError]:
-        """For each (device, offset, length) the bytes, fewer at the device's end, or why there are none.
-
-        Sets each device's ``size``.
-        """
-
-    def close(self) -> None:
-        """Let go of the devices."""
 
 
 class _Server:
@@ -174,9 +175,9 @@ class _Helper:
         os.close(self.answer)
         if stuck:
             os.kill(self.pid, 9)  # takes effect when the device answers; nobody waits for that
-            os.waitpid(self.pid, os.WNOHANG)
-        else:
-            os.waitpid(self.pid, 0)
+        # A helper that nobody asks any more ends by itself, and mostly after the command: no need to wait here.
+        _ended.append(self.pid)
+        _reap()
 
 
 def _serve(ask: int, answer: int, arena: mmap) -> None:
@@ -207,6 +208,19 @@ def _serve(ask: int, answer: int, arena: mmap) -> None:
             except OSError as error:
                 errno = error.errno or 5
         os.write(answer, _REPLY.pack(errno, failed, got, server.sizes.get(path, 0)))
+
+
+_ended: list[int] = []
+"""Helpers that were told to end and have not been collected; a program that goes on collects them next time."""
+
+
+def _reap() -> None:
+    for pid in _ended[:]:
+        try:
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                _ended.remove(pid)
+        except ChildProcessError:
+            _ended.remove(pid)
 
 
 class GuardedReader:
