@@ -10,6 +10,9 @@ import pytest
 
 from tests.support import lab
 
+if lab.IN_LAB:
+    # The guest's /tmp shows the host's; pytest would tidy up its old directories there, one whiteout each.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/run")
 os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", "/tmp/hypothesis")
 
 HERE = Path(__file__).parent

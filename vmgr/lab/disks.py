@@ -35,8 +35,8 @@ def open_images(disks: tuple[Disk, ...]) -> list[Image]:
     """
     if len(disks) > MOST_DISKS:
         raise UsageError(f"{len(disks)} disks are more than the {MOST_DISKS} that a lab can have")
-    missing = [disk for disk in disks if not _check(disk)]
     _refuse_twins(disks)
+    missing = [disk for disk in disks if not _check(disk)]
     made: list[str] = []
     images: list[Image] = []
     try:
@@ -99,7 +99,7 @@ def _refuse_twins(disks: tuple[Disk, ...]) -> None:
         try:
             found = os.stat(disk.path)
             key: object = ("b", found.st_rdev) if stat.S_ISBLK(found.st_mode) else (found.st_dev, found.st_ino)
-        except FileNotFoundError:
+        except OSError:
             key = os.path.realpath(disk.path)
         if key in seen:
             raise UsageError(f"{disk.path} and {seen[key]} are the same disk image")
@@ -128,10 +128,10 @@ def _make(disk: Disk) -> None:
 def _hold(disk: Disk) -> Image:
     path = os.path.realpath(disk.path)
     flags = (os.O_RDONLY if disk.read_only else os.O_RDWR) | os.O_CLOEXEC
-    if stat.S_ISBLK(os.stat(path).st_mode) and not disk.read_only:
-        # Fails with EBUSY if the host has mounted or otherwise claimed the device.
-        flags |= os.O_EXCL
     try:
+        if stat.S_ISBLK(os.stat(path).st_mode) and not disk.read_only:
+            # Fails with EBUSY if the host has mounted or otherwise claimed the device.
+            flags |= os.O_EXCL
         fd = os.open(path, flags)
     except OSError as error:
         if error.errno == errno.EBUSY:

@@ -43,8 +43,8 @@ def set_up(config: dict[str, Any]) -> None:
     modules.load("overlay")
     _overlays(modules.directory)
     _devices()
-    _share(config)
     _protect_cwd(config, cwd)
+    _share(config)
     linux.sethostname(config["hostname"])
     linux.loopback_up()
     for name in AT_START:
