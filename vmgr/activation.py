@@ -130,6 +130,13 @@ class KernelDevices:
             read_ahead=device.read_ahead,
         )
 
+    def message(self, device: DmDevice, text: str, unless: str) -> None:
+        """Send a message to the target at the device's start, unless that one's status begins with ``unless``."""
+        dev = by_uuid(device.uuid)
+        if unless and any(line.params.startswith(unless) for line in self._client.status(dev)[:1]):
+            return
+        self._client.message(dev, 0, text)
+
     def rename(self, step: RenameDevice) -> None:
         """Rename a live device and its link."""
         self._batch()

@@ -25,6 +25,7 @@ from vmgr.core.plan import (
     RemoveText,
     RenameDevice,
     Resume,
+    SendMessage,
     Suspend,
     WipeLabel,
     WipeVolume,
@@ -98,6 +99,9 @@ class Devices(Protocol):
 
     def resume(self, device: DmDevice, *, fresh: bool, quiet: bool) -> None:
         """Resume it, swapping in a loaded table."""
+
+    def message(self, device: DmDevice, text: str, unless: str) -> None:
+        """Send a message to the target at its start, unless that one's status begins with ``unless``."""
 
     def rename(self, step: RenameDevice) -> None:
         """Rename a live device."""
@@ -289,6 +293,8 @@ class Committer:
                 devices.suspend(device)
             case Resume(device, fresh, quiet):
                 devices.resume(device, fresh=fresh, quiet=quiet)
+            case SendMessage(device, text, unless):
+                devices.message(device, text, unless)
             case RenameDevice():
                 devices.rename(step)
             case RemoveDevice(uuid, name, link):
@@ -305,6 +311,8 @@ class Committer:
 def _device_of(step: Step) -> str | None:
     match step:
         case CreateDevice(device) | LoadTable(device) | Suspend(device) | Resume(device) | WipeVolume(device):
+            return device.uuid
+        case SendMessage(device):
             return device.uuid
         case RenameDevice(uuid) | RemoveDevice(uuid):
             return uuid

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from vmgr.core.targets import Targets
 
 
+def own_uuid(group: VolumeGroup, volume: LogicalVolume) -> str:
+    """The device-mapper UUID of the device that tells whether ``volume`` is active."""
+    return dm_uuid(group.id, volume.id, volume.segments[0].body.own_layer if volume.segments else "")
+
+
 def base_device(group: VolumeGroup, volume: LogicalVolume, targets: Targets) -> DmDevice | None:
     """The device of the volume's own segments, or None if they have no lines."""
     lines: list[TargetLine] = []
@@ -31,7 +36,7 @@ def base_device(group: VolumeGroup, volume: LogicalVolume, targets: Targets) -> 
         numbers = (volume.major if volume.major is not None and volume.major >= 0 else -1, volume.minor)
     return DmDevice(
         name=dm_name(group.name, volume.name),
-        uuid=dm_uuid(group.id, volume.id),
+        uuid=own_uuid(group, volume),
         table=tuple(lines),
         read_only=not volume.writable,
         link=(group.name, volume.name) if volume.visible else None,

@@ -274,12 +274,14 @@ class Built:
 class TargetMessage:
     """``text`` for the target at sector 0 of the device whose device-mapper UUID is ``device``.
 
-    It is sent once the device's table is live, before anything that lies on the device is loaded, and while the
-    devices ``suspended`` are.
+    It is sent after the commit, once the device's table is live, before anything new that lies on the device is
+    loaded, and while the devices ``suspended`` are; but not if the status of the device's first line begins
+    with ``unless``, because then it has been sent before (a power cut may come before that is written down).
     """
 
     device: str
     text: str
+    unless: str = ""
     suspended: tuple[str, ...] = ()
 
 
@@ -356,7 +358,9 @@ class TargetSpec:
     ) -> SegmentBody | None:
         """Turn a segment's section into a body, or None: not mine. Required.
 
-        ``fields`` holds the whole section but ``start_extent``, ``extent_count``, ``type`` and ``tags``.
+        ``type_word`` is one of the plugin's, perhaps with flags (``cache-pool+METADATA_FORMAT``): a plugin that
+        does not know a flag must say None. ``fields`` holds the whole section but ``start_extent``,
+        ``extent_count``, ``type`` and ``tags``.
         Raise :class:`vmgr.core.errors.DamagedMetadata` for a section of this type that makes no sense.
         """
         raise NotImplementedError
@@ -520,13 +524,11 @@ class TargetSpec:
         raise NotImplementedError
 
     @hookspec
-    def messages(
-        self, group: VolumeGroup, volume: LogicalVolume, status: TargetStatus | None
-    ) -> tuple[TargetMessage, ...]:
-        """Messages that devices of ``volume`` shall get once their tables are live. Default: none.
+    def messages(self, group: VolumeGroup, volume: LogicalVolume) -> tuple[TargetMessage, ...]:
+        """Messages that the metadata ask for, for devices of ``volume``. Default: none.
 
-        ``status`` is the volume's own before the change, None if it was not active: a plugin tells by it what has
-        been sent already. That the metadata no longer ask for them is then for :meth:`finish`.
+        They are sent whenever the devices become or are live, in this order. :meth:`finish` then takes them out of
+        the metadata.
         """
         raise NotImplementedError
 

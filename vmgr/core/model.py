@@ -91,6 +91,14 @@ class SegmentBody:
         """A segment's length must be a multiple of this many extents."""
         return 1
 
+    @property
+    def own_layer(self) -> str:
+        """What the device-mapper UUID of the volume's own device ends in, after a hyphen; empty for nearly all.
+
+        The own device is the one that tells whether the volume is active (a thin pool's ends in ``pool``).
+        """
+        return ""
+
     def with_areas(self, areas: tuple[Area, ...]) -> SegmentBody:
         """The same body on other extents, one for each of :attr:`areas` (a move)."""
         if areas != self.areas:

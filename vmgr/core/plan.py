@@ -10,8 +10,8 @@ they shall have, and puts the steps into the order that survives a power cut at 
 4. new devices below a live one are made, and the tables of live ones are loaded beside the old;
 5. live devices are suspended, from the top down; nothing touches a disk but the commit;
 6. the commit: one sector for each metadata area;
-7. live devices are resumed with their new tables, from the bottom up;
-8. new devices above them are resumed; other new devices are made; new volumes are wiped;
+7. live devices are resumed with their new tables, from the bottom up, and new ones among them;
+8. messages are sent to targets; other new devices are made; new volumes are wiped;
 9. devices that go and hung together with reloaded ones are removed.
 
 Everything before 6 can be undone and is, if a step fails; everything after it is rolled forward.
@@ -26,15 +26,15 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from vmgr.core.devices import stack, together
+from vmgr.core.devices import own_uuid, stack, together
 from vmgr.core.errors import InUse
 from vmgr.core.model import LvArea, UnknownBody
-from vmgr.core.naming import dm_uuid, split_dm_uuid
+from vmgr.core.naming import split_dm_uuid
 from vmgr.core.table import DevRef, DmDevice
 
 if TYPE_CHECKING:
     from vmgr.core.change import Change, LabelPv, Wipe
-    from vmgr.core.hooks import ZeroRange
+    from vmgr.core.hooks import TargetMessage, ZeroRange
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.table import LiveDevice, PvRef
@@ -192,6 +192,18 @@ class Resume:
 
 
 @frozen
+class SendMessage:
+    """Send a message to the target at the start of a device, unless its status begins with ``unless``."""
+
+    device: DmDevice
+    text: str
+    unless: str = ""
+
+    def __str__(self) -> str:
+        return f"send {self.text!r} to {self.device.name}"
+
+
+@frozen
 class RenameDevice:
     """Give a live device another name; its link follows."""
 
@@ -251,6 +263,7 @@ Step = (
     | LoadTable
     | Suspend
     | Resume
+    | SendMessage
     | RenameDevice
     | RemoveDevice
     | WipeVolume
@@ -279,7 +292,7 @@ class Plan:
 
 def is_active(group: VolumeGroup, volume: LogicalVolume, live: Live) -> bool:
     """Whether the kernel has the volume's own device."""
-    return dm_uuid(group.id, volume.id) in live
+    return own_uuid(group, volume) in live
 
 
 def _understood(group: VolumeGroup, volume: LogicalVolume) -> bool:
@@ -363,6 +376,7 @@ def plan_change(change: Change, live: Live, targets: Targets) -> Plan:
         *d.resumes,
         *after_commit,
         *d.renames,
+        *d.messages,
         *d.made_after,
         *d.removed_after,
         *last,
@@ -401,7 +415,10 @@ class _DevicePlan:
 
         connected = _connected(reload, [*old.values(), *new.values()])
         needed = {need for u in fresh | reload for need in new[u].needs()}
-        wipes = {dm_uuid(after.id, w.lv): w for w in change.wipe} if after else {}
+        wipes = {own_uuid(after, after.lv_by_id[w.lv]): w for w in change.wipe} if after else {}
+        messages = _messages(after, new, targets) if after else {}
+        # What lies on a device that gets a message must not be loaded before the target has seen it.
+        later = {u for u in fresh if messages and _reaches(u, set(messages), new)}
 
         order = list(new.values())
         self.removed_before: list[Step] = []
@@ -410,6 +427,7 @@ class _DevicePlan:
         self.suspends: list[Step] = []
         self.resumes: list[Step] = []
         self.renames: list[Step] = []
+        self.messages: list[Step] = []
         self.made_after: list[Step] = []
 
         for uuid in _top_down(gone, old):
@@ -419,7 +437,8 @@ class _DevicePlan:
 
         for device in order:
             uuid = device.uuid
-            if uuid in fresh and uuid in connected:
+            sends = _sends(device, messages.get(uuid, ()), new, live)
+            if uuid in fresh and uuid in connected and uuid not in later:
                 self.before_suspend += [CreateDevice(device), LoadTable(device, fresh=True)]
                 if uuid in needed and not device.exclusive:
                     self.before_suspend.append(Resume(device, fresh=True))
@@ -440,6 +459,9 @@ class _DevicePlan:
                 ]
                 if quiet:
                     self.made_after.append(WipeVolume(device, wipes[uuid]))
+                self.made_after += sends
+                continue
+            self.messages += sends
         for device in order:
             current = live.get(device.uuid)
             if current is not None and current.name != device.name:
@@ -512,6 +534,35 @@ class _DevicePlan:
         resumes = [s for s in [*self.resumes, *extra] if isinstance(s, Resume)]
         resumes.sort(key=lambda s: position[s.device.uuid])
         self.resumes[:] = resumes
+
+
+def _messages(
+    group: VolumeGroup, devices: Mapping[str, DmDevice], targets: Targets
+) -> dict[str, list[TargetMessage]]:
+    """What targets shall be told, by the device-mapper UUID of the device."""
+    found: dict[str, list[TargetMessage]] = {}
+    if not targets.send_messages:
+        return found
+    of = {split[1] for u in devices if (split := split_dm_uuid(u))}
+    for volume in group.lvs:
+        if volume.id in of:
+            for message in targets.messages(group, volume):
+                if message.device in devices:
+                    found.setdefault(message.device, []).append(message)
+    return found
+
+
+def _sends(
+    device: DmDevice, messages: Iterable[TargetMessage], devices: Mapping[str, DmDevice], live: Live
+) -> list[Step]:
+    """The steps of a device's messages, each between a suspend and a resume of what must stand still for it."""
+    steps: list[Step] = []
+    for message in messages:
+        still = [devices[u] for u in message.suspended if u in devices and u in live]
+        steps += [Suspend(d) for d in reversed(still)]
+        steps.append(SendMessage(device, message.text, message.unless))
+        steps += [Resume(d, fresh=False) for d in still]
+    return steps
 
 
 def _reaches(uuid: str, goal: set[str], devices: Mapping[str, DmDevice]) -> bool:

@@ -108,6 +108,7 @@ class Targets:
             for impl in caller.get_hookimpls():
                 functions[impl.plugin_name][hook_name] = _all_arguments(impl, argnames)
         self._plugins = tuple(self._admit(name, hooks) for name, hooks in functions.items())
+        self.send_messages = any(p.has("messages") for p in self._plugins)
         self._by_word: dict[str, list[_Plugin]] = {}
         self._by_body: dict[type[SegmentBody], _Plugin] = {}
         self._by_kernel: dict[str, _Plugin] = {}
@@ -223,7 +224,10 @@ class Targets:
         An unclaimed section becomes an :class:`UnknownBody`. Two claims raise :class:`UnclaimedSegment`.
         """
         claims: list[tuple[_Plugin, SegmentBody]] = []
-        for plugin in self._by_word.get(type_word, ()):
+        plugins = self._by_word.get(type_word)
+        if plugins is None:
+            plugins = self._by_word.get(type_word.partition("+")[0], [])
+        for plugin in plugins:
             body = plugin._hooks["decode_segment"](type_word, length, fields, names)
             if body is not None:
                 claims.append((plugin, body))
@@ -517,15 +521,13 @@ class Targets:
                 found.setdefault(lv)
         return tuple(found)
 
-    def messages(
-        self, group: VolumeGroup, volume: LogicalVolume, status: TargetStatus | None
-    ) -> tuple[TargetMessage, ...]:
+    def messages(self, group: VolumeGroup, volume: LogicalVolume) -> tuple[TargetMessage, ...]:
         """Messages that devices of ``volume`` shall get once their tables are live."""
         found: list[TargetMessage] = []
-        for plugin in self._around(group, volume):
+        for plugin in self._around(group, volume) if self.send_messages else ():
             hook = plugin.hook("messages")
             if hook is not None:
-                found.extend(hook(group, volume, status))
+                found.extend(hook(group, volume))
         return tuple(found)
 
     def status_device(self, group: VolumeGroup, volume: LogicalVolume, live: Live = NOTHING_LIVE) -> str:

@@ -107,7 +107,7 @@ def decode_segment(
     type_word: str, length: Extents, fields: Mapping[str, FieldValue], names: Names
 ) -> LinearBody | None:
     """Claim a stripe set of one stripe."""
-    if fields.get("stripe_count") != 1:
+    if type_word != STORED_AS or fields.get("stripe_count") != 1:
         return None
     match fields.get("stripes"):
         case (str(name), int(start)):

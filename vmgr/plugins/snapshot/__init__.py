@@ -137,8 +137,10 @@ def target_info() -> TargetInfo:
 
 
 @hookimpl
-def decode_segment(fields: Mapping[str, FieldValue], names: Names) -> SnapshotBody:
+def decode_segment(type_word: str, fields: Mapping[str, FieldValue], names: Names) -> SnapshotBody | None:
     """Read a bookkeeping volume's segment; one that merges says ``merging_store`` for ``cow_store``."""
+    if type_word != WORD:
+        return None
     chunk, origin = fields.get("chunk_size"), fields.get("origin")
     merging = "merging_store" in fields
     if merging and "cow_store" in fields:

@@ -120,7 +120,7 @@ def decode_segment(
 ) -> StripedBody | None:
     """Claim what has more than one stripe."""
     count = fields.get("stripe_count")
-    if count == 1:
+    if count == 1 or type_word != WORD:
         return None
     if not isinstance(count, int) or count < 1:
         raise DamagedMetadata(f"a stripe set cannot have {count!r} stripes ('stripe_count')")
