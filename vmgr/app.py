@@ -100,8 +100,10 @@ class Application:
         """
         return self._session.shared_view(vgs, detail=all_devices, foreign=foreign)
 
-    def live(self, *, status: bool = False) -> Mapping[str, LiveDevice]:
-        """What the kernel has, by device-mapper UUID; empty where there is no device mapper."""
+    def live(self, *, status: bool = False) -> Mapping[str, LiveDevice] | None:
+        """What the kernel has, by device-mapper UUID; None where there is no device mapper to be asked."""
+        if self._session.options.read_only or self._session.client() is None:
+            return None
         return self._session.live(status=status, table=status)
 
     # -- any change -------------------------------------------------------------------------------

@@ -72,8 +72,8 @@ class Application(Protocol):
         ``foreign`` also takes groups of other hosts.
         """
 
-    def live(self, *, status: bool = False) -> Mapping[str, LiveDevice]:
-        """What the kernel has, by device-mapper UUID; empty where there is no device mapper."""
+    def live(self, *, status: bool = False) -> Mapping[str, LiveDevice] | None:
+        """What the kernel has, by device-mapper UUID; None where there is no device mapper to be asked."""
 
     # -- any change -------------------------------------------------------------------------------
 

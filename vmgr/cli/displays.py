@@ -23,7 +23,8 @@ def run(app: Application, invocation: Invocation) -> int:
 
     kind = REPORTS[invocation.command.name]
     request = report_request(kind, invocation, app.config)
-    from vmgr.report import DisplayRequest, display, prepare
+    from vmgr.report import DisplayRequest, prepare
+    from vmgr.report.display import display
 
     columns = invocation.flag("columns")
     if not columns:

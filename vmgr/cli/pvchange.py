@@ -16,6 +16,7 @@ from vmgr.cli.options_change import (
 )
 from vmgr.cli.output import conclude
 from vmgr.core.errors import UsageError
+from vmgr.outcome import Outcome
 
 if TYPE_CHECKING:
     from vmgr.cli.application import Application
@@ -36,7 +37,15 @@ def run(app: Application, invocation: Invocation) -> int:
         metadata_ignore=invocation.yesno("metadataignore"),
         new_uuid=invocation.flag("uuid"),
     )
-    return conclude(app, invocation, app.pvchange(None if everything else invocation.arguments, order))
+    outcome = app.pvchange(None if everything else invocation.arguments, order)
+    return conclude(app, invocation, outcome + Outcome(done=(summary(outcome),)))
+
+
+def summary(outcome: Outcome) -> str:
+    """How many were changed and how many were not, as LVM2 says it at the end."""
+    counts = len(outcome.done), len(outcome.errors)
+    changed, unchanged = (f"{n} physical volume{'' if n == 1 else 's'}" for n in counts)
+    return f"{changed} changed / {unchanged} not changed"
 
 
 DECLARED = {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from vmgr.cli.declare import Argument, Command, Option
 from vmgr.cli.options_change import REPORTFORMAT
 from vmgr.cli.output import conclude
+from vmgr.outcome import Outcome
 
 if TYPE_CHECKING:
     from vmgr.cli.application import Application
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 def run(app: Application, invocation: Invocation) -> int:
     """Order the new sizes."""
     size = invocation.size("setphysicalvolumesize")
-    return conclude(app, invocation, app.pvresize(invocation.arguments, size))
+    outcome = app.pvresize(invocation.arguments, size)
+    resized, left = len(outcome.done), len(outcome.errors)
+    said = f"{resized} physical volume(s) resized or updated / {left} physical volume(s) not resized"
+    return conclude(app, invocation, outcome + Outcome(done=(said,)))
 
 
 DECLARED = {
