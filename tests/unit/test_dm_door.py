@@ -43,6 +43,12 @@ class ShimRig(FakeRig):
         self.fake.disks[abi.dev_number(*numbers)] = mib * 2048
         return numbers
 
+    def claim(self, numbers: tuple[int, int]) -> None:
+        self.fake.busy.add(abi.dev_number(*numbers))
+
+    def unclaim(self, numbers: tuple[int, int]) -> None:
+        self.fake.busy.clear()
+
     def hold(self, name: str) -> None:
         self.fake.hold(name)
 

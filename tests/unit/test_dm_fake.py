@@ -25,6 +25,12 @@ class FakeRig:
         self.kernel.disks[abi.dev_number(*numbers)] = mib * 2048
         return numbers
 
+    def claim(self, numbers: tuple[int, int]) -> None:
+        self.kernel.busy.add(abi.dev_number(*numbers))
+
+    def unclaim(self, numbers: tuple[int, int]) -> None:
+        self.kernel.busy.clear()
+
     def hold(self, name: str) -> None:
         self.kernel.hold(name)
 

@@ -218,6 +218,14 @@ def test_parameters_with_a_nul_are_refused() -> None:
         wire.pack_table([KernelLine(Sectors(0), Sectors(8), "linear", "7:0 \x000")])
 
 
+def test_the_last_byte_of_a_target_s_name_is_not_read() -> None:
+    """The kernel does not write it: it may hold anything."""
+    lines = [KernelLine(Sectors(0), Sectors(8), "snapshot-origin", "254:0")]
+    data = bytearray(wire.pack_status(lines))
+    data[39] = ord("k")
+    assert wire.unpack_status(bytes(data), 1) == tuple(lines)
+
+
 def test_a_long_target_name_is_refused() -> None:
     with pytest.raises(KernelError, match="longer than 15 bytes"):
         wire.pack_table([KernelLine(Sectors(0), Sectors(8), "x" * 16, "")])

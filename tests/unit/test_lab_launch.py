@@ -111,7 +111,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., LabOptions]:
         seen.append(options)
         return 7
 
-    monkeypatch.setattr("vmgr.lab.session.run", note)
+    monkeypatch.setattr("vmgr.lab.front.run", note)
 
     def ask(*argv: str) -> LabOptions:
         result = CliRunner().invoke(command, argv)

@@ -62,7 +62,7 @@ class Catalog:
                 key = canonical(spec.name)
                 if key not in self._index:
                     section = SEG if spec.per_segment else LVSTATUS
-                    words = spec.name.replace("_", " ") if spec.kind == "binary" else ""
+                    words = spec.heading.lower() if spec.kind == "binary" else ""
                     self._index[key] = len(self._rows)
                     self._added.add(len(self._rows))
                     self._rows.append((spec.name, section, spec.kind, spec.heading, 0, spec.help, words))
