@@ -106,6 +106,14 @@ class Application:
             return None
         return self._session.live(status=status, table=status)
 
+    def read_ahead(self, major: int, minor: int) -> int | None:
+        """The read-ahead, in sectors, that the kernel has for a device; None where it does not say."""
+        try:
+            with open(f"/sys/dev/block/{major}:{minor}/bdi/read_ahead_kb") as file:
+                return int(file.read()) * 2
+        except (OSError, ValueError):
+            return None
+
     # -- any change -------------------------------------------------------------------------------
 
     def change_group(self, vg: str, make: Callable[[VolumeGroup], Change]) -> Outcome:

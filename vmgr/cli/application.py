@@ -75,6 +75,9 @@ class Application(Protocol):
     def live(self, *, status: bool = False) -> Mapping[str, LiveDevice] | None:
         """What the kernel has, by device-mapper UUID; None where there is no device mapper to be asked."""
 
+    def read_ahead(self, major: int, minor: int) -> int | None:
+        """The read-ahead, in sectors, that the kernel has for a device; None where it does not say."""
+
     # -- any change -------------------------------------------------------------------------------
 
     def change_group(self, vg: str, make: Callable[[VolumeGroup], Change]) -> Outcome:

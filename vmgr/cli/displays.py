@@ -46,7 +46,7 @@ def run(app: Application, invocation: Invocation) -> int:
     if columns:
         report = prepare(request._replace(only=only), app.targets)
         live = app.live(status=report.wants_status(view)) if report.needs_live else {}
-        text = report.text(view, live)
+        text = report.text(view, live, read_ahead=app.read_ahead)
     else:
         style = "colon" if invocation.flag("colon") else "short" if invocation.flag("short") else "long"
         text = display(
@@ -62,10 +62,12 @@ def run(app: Application, invocation: Invocation) -> int:
                 suffix=request.suffix,
                 dev_dir=request.dev_dir,
                 now=request.now,
+                active=invocation.flag("activevolumegroups"),
             ),
             view,
             app.live(status=kind == "lvs"),
             app.targets,
+            app.read_ahead,
         )
     if not invocation.flag("logonly"):
         invocation.terminal.data(text)

@@ -36,7 +36,7 @@ def run(app: Application, invocation: Invocation) -> int:
         report = prepare(request._replace(only=only), app.targets)
     if not invocation.flag("logonly"):
         live = app.live(status=report.wants_status(view)) if report.needs_live else {}
-        invocation.terminal.data(report.text(view, live))
+        invocation.terminal.data(report.text(view, live, read_ahead=app.read_ahead))
     return status
 
 

@@ -28,6 +28,7 @@ def run(app: Application, invocation: Invocation) -> int:
         units=units(invocation, config),
         suffix=config.flag("global/suffix"),
         dev_dir=config.dev_dir,
+        uuid=invocation.flag("uuid"),
     )
     view = app.view()
     live = app.live() if kind == "lv" else {}
@@ -67,10 +68,11 @@ DECLARED = {
             IGNORE_LOCK,
             _FORMAT,
             Option("short", "flag", "Print only the devices.", "s"),
+            Option("uuid", "flag", "Print the UUIDs of physical volumes, too.", "u"),
         ),
         unsupported=(
             "activate/a", "autoactivation", "background/b", "cache", "checkcomplete", "exported/e", "listlvs",
-            "listvg", "major/j", "minor", "novolumegroup/n", "noudevsync", "udevoutput", "uuid/u", "vgonline",
+            "listvg", "major/j", "minor", "novolumegroup/n", "noudevsync", "udevoutput", "vgonline",
         ),
     ),
     "vgscan": Command(
