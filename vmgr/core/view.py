@@ -2,6 +2,8 @@
 
 :mod:`vmgr.system.scan` makes these; operations, reports and the committer read them. Nothing in
 here decides what to believe: that has been done when a view exists, and what was left out is in ``problems``.
+Views are looked at and never compared, so they have no equality of their own; that makes the classes cheaper at
+start-up.
 """
 
 from __future__ import annotations

@@ -198,19 +198,18 @@ class Scan:
 
     def _identify(self, text: FoundText) -> None:
         match = _PEEK(text.start)
-        if match is None:
-            # Not LVM2's order of fields, or damaged: only the whole text can tell.
-            self._load(text)
-            if text.group is not None:
-                text.name, text.vgid, text.seqno = text.group.name, text.group.id, text.group.seqno
-            return
-        text.name = match[1].decode("ascii")
-        try:
-            text.vgid = Uuid(match[2].decode("ascii", "replace"))
-        except InvalidName:
-            self._load(text)
-            return
-        text.seqno = int(match[3])
+        if match is not None:
+            try:
+                text.vgid = Uuid(match[2].decode("ascii", "replace"))
+            except InvalidName:
+                pass  # damaged
+            else:
+                text.name, text.seqno = match[1].decode("ascii"), int(match[3])
+                return
+        # Not LVM2's order of fields, or damaged: only the whole text can tell.
+        self._load(text)
+        if text.group is not None:
+            text.name, text.vgid, text.seqno = text.group.name, text.group.id, text.group.seqno
 
     def _load(self, text: FoundText) -> None:
         """Read the whole text from the first place where it is intact, and decode it; note where it is not."""
