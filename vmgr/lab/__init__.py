@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vmgr.lab.front import Captured, capture, run
     from vmgr.lab.options import Disk, LabOptions
-    from vmgr.lab.session import Captured, capture, run
 
 __all__ = ["Captured", "Disk", "LabOptions", "capture", "run"]
 
@@ -24,7 +24,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(options, name)
     if name in ("Captured", "capture", "run"):
-        from vmgr.lab import session
+        from vmgr.lab import front
 
-        return getattr(session, name)
+        return getattr(front, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

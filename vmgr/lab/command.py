@@ -60,8 +60,8 @@ def command(
     Needs no privilege and no device mapper in this machine's kernel. The machine sees this machine's files,
     read-only; the disk images are its block devices. Without COMMAND, starts a shell.
     """
+    from vmgr.lab.front import run
     from vmgr.lab.options import Disk, LabOptions, check_memory, parse_size
-    from vmgr.lab.session import run
 
     if time_limit is not None and not 0 < time_limit < 1e9:
         raise UsageError(f"the time limit {time_limit:g} is not a positive number of seconds")

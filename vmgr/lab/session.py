@@ -1,4 +1,4 @@
-"""Runs one command in a lab from start to end: streams, signals, limits, status."""
+"""The loop on the host's side of one running machine: streams, signals, limits, status."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
-from types import FrameType
 
-from attrs import define, field, frozen
-
-from vmgr.core.errors import LabError, UsageError
+from vmgr.core.errors import LabError
 from vmgr.lab import wire
-from vmgr.lab.disks import close_images, open_images
-from vmgr.lab.launch import Machine, start
+from vmgr.lab.launch import Machine
 from vmgr.lab.options import LabOptions
-from vmgr.lab.terminal import RawTerminal, repair_streams, streams_of_caller, window_of
+from vmgr.lab.streams import Output
+from vmgr.lab.terminal import window_of
 
 TIMED_OUT = 124
 """Exit status when the time limit is reached, as timeout(1) has it."""
@@ -30,133 +26,11 @@ _STOP_GRACE = 5.0
 _FLUSH_LIMIT = 60.0
 _DEAF_AFTER = 3.0
 _CONSOLE_KEPT = 16 * 1024
+_CONSOLE_SHOWN = 15
 _MOST_PENDING = 1 << 20
 _CHUNK = 4096
 _CHATTER = ("SELinux: ", "mmapper_init - ", "Failed to initialize ubd device 0 :Couldn't determine size")
 """What the kernel says at every quiet start: no help when it is asked why it ended."""
-
-_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-
-
-@frozen
-class Captured:
-    """What a command left: exit status (128 + n for signal n), standard output and error."""
-
-    status: int
-    stdout: bytes
-    stderr: bytes
-
-
-def run(options: LabOptions) -> int:
-    """Run a command in a lab on the caller's own streams; returns its exit status.
-
-    128 + n if signal n ended it, 124 if the time limit did. Signals that stop a process are passed
-    on to the command; a second one ends the lab. Must be called from the main thread. Raises a
-    VmgrError if the lab cannot be had or did not end as it should.
-    """
-    repair_streams()
-    streams = streams_of_caller(options.tty)
-    with ExitStack() as stack:
-        machine = _boot(stack, options, streams)
-        session = Session(machine, options, _out_to_fd(1), _out_to_fd(2), 0 if streams[0] != "null" else None)
-        stack.enter_context(_Signals(session))
-        if "tty" in streams:
-            session.terminal = True
-            stack.enter_context(RawTerminal(0))
-        return session.run()
-
-
-def capture(options: LabOptions, stdin: bytes = b"") -> Captured:
-    """Run a command in a lab and return what it printed. Touches no stream of the caller.
-
-    Works in any thread. Raises a VmgrError as ``run`` does.
-    """
-    with ExitStack() as stack:
-        machine = _boot(stack, options, ("pipe", "pipe", "pipe"))
-        out, err = Output(), Output()
-        session = Session(machine, options, out, err, None)
-        session.give(stdin)
-        status = session.run()
-        return Captured(status, bytes(out.kept), bytes(err.kept))
-
-
-def _boot(stack: ExitStack, options: LabOptions, streams: tuple[str, str, str]) -> Machine:
-    if os.environ.get("VMGR_LAB"):
-        raise UsageError("this is a lab already, and a lab in a lab does not work")
-    images = open_images(options.disks)
-    stack.callback(close_images, images)
-    return stack.enter_context(start(options, images, streams, window_of(0)))
-
-
-@define
-class Output:
-    """One stream of the command on the host: kept in memory, or written to ``fd``."""
-
-    fd: int | None = None
-    kept: bytearray = field(factory=bytearray)
-    closed: bool = False
-    told: bool = False
-
-    def add(self, data: bytes) -> None:
-        """Take what the command wrote."""
-        if not self.closed:
-            self.kept += data
-
-    @property
-    def pending(self) -> int:
-        """Bytes that wait to be written."""
-        return len(self.kept) if self.fd is not None else 0
-
-    def write(self) -> None:
-        """Write one piece. poll(2) said that there is room, and a pipe with room takes 4096 bytes."""
-        assert self.fd is not None
-        try:
-            done = os.write(self.fd, self.kept[:_CHUNK])
-        except BlockingIOError:
-            return
-        except OSError:  # EPIPE and its like: nobody reads this any more
-            self.shut()
-            return
-        del self.kept[:done]
-
-    def shut(self) -> None:
-        """Give the stream up."""
-        self.closed = True
-        self.kept.clear()
-
-
-def _out_to_fd(fd: int) -> Output:
-    return Output(fd)
-
-
-class _Signals:
-    """While entered, the signals that end a process go to ``session`` instead."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._saved: dict[int, object] = {}
-
-    def __enter__(self) -> None:
-        reader, writer = os.pipe()
-        os.set_blocking(reader, False)
-        os.set_blocking(writer, False)
-        self._session.wakeups = reader
-        self._pipe = (reader, writer)
-        self._wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        for number in (*_FORWARDED, signal.SIGWINCH):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                self._saved[number] = signal.signal(number, self._arrived)
-
-    def _arrived(self, number: int, _frame: FrameType | None) -> None:
-        self._session.signals.append(number)
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._saved.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-        signal.set_wakeup_fd(self._wakeup)
-        self._session.wakeups = None
-        for fd in self._pipe:
-            os.close(fd)
 
 
 class _Over(Exception):
@@ -453,10 +327,12 @@ class Session:
             return
         status = self.machine.end()
         self._drain_console()
-        what = "stopped before it was up" if not self._ready else "stopped unexpectedly"
+        what, hint = "stopped unexpectedly", "run it again with --verbose to see all of its console"
+        if not self._ready:
+            what, hint = "stopped before it was up", hint + "; in a container, allow the system call ptrace"
         raise LabError(
             f"the lab's machine {what} (status {status})",
-            hint="run it again with --verbose to see its console; in a container, allow the system call ptrace",
+            hint=hint,
             details=self._console_tail(),
         )
 
@@ -468,9 +344,14 @@ class Session:
             pass
 
     def _console_tail(self) -> tuple[str, ...]:
+        """The end of what the console said, or from the kernel's last words on if there are any."""
         self._drain_console()
-        lines = self._console.decode(errors="replace").splitlines()
-        return tuple(line.rstrip() for line in lines if line.strip() and not line.startswith(_CHATTER))[-15:]
+        lines = [line.rstrip() for line in self._console.decode(errors="replace").splitlines()]
+        lines = [line for line in lines if line and not line.startswith(_CHATTER)]
+        for number, line in enumerate(lines):
+            if "Kernel panic" in line:
+                return tuple(lines[number : number + _CONSOLE_SHOWN])
+        return tuple(lines[-_CONSOLE_SHOWN:])
 
     def _flush(self, limit: float | None) -> None:
         """Write what is left of the output, within ``limit`` seconds if given; a signal gives up."""
