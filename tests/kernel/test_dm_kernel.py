@@ -25,10 +25,21 @@ class KernelRig:
         self.dm = DmClient(self.kernel, nodes=FakeNodes())
         self._make_disk = make_disk
         self._open: dict[str, int] = {}
+        self._paths: dict[tuple[int, int], str] = {}
+        self._claim = -1
 
     def disk(self, mib: int) -> tuple[int, int]:
-        number = os.stat(self._make_disk(mib)).st_rdev
-        return os.major(number), os.minor(number)
+        path = self._make_disk(mib)
+        number = os.stat(path).st_rdev
+        numbers = os.major(number), os.minor(number)
+        self._paths[numbers] = path
+        return numbers
+
+    def claim(self, numbers: tuple[int, int]) -> None:
+        self._claim = os.open(self._paths[numbers], os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
+
+    def unclaim(self, numbers: tuple[int, int]) -> None:
+        os.close(self._claim)
 
     def hold(self, name: str) -> None:
         device = self.dm.info(name=name)

@@ -513,3 +513,62 @@ def test_a_suspend_waits_for_input_and_output_and_lets_other_threads_run(dm: DmC
     dm.resume(UUID, link=LINK)
     assert ended.wait(30)
     thread.join()
+
+
+@with_udev
+def test_the_rules_make_of_our_devices_what_they_make_of_lvm2_s(
+    dm: DmClient, make_disk: Callable[[float], str]
+) -> None:
+    """A snapshot and its helpers, activated by lvm2 and again by us: udev's database says the same."""
+    disk = make_disk(64)
+    run("pvcreate", "-qq", "-y", disk)
+    run("vgcreate", "-qq", "labvg", disk)
+    run("lvcreate", "-qq", "-y", "-l4", "-n", "one", "labvg")
+    run("mke2fs", "-q", "/dev/labvg/one")
+    run("lvcreate", "-qq", "-y", "-l2", "-s", "-n", "snap", "labvg/one")
+    run("vgchange", "-qq", "-an", "labvg")
+    run("vgchange", "-qq", "-ay", "labvg")
+    run("udevadm", "settle")
+    links = {"labvg-one": ("labvg", "one"), "labvg-snap": ("labvg", "snap")}
+    devices = sorted(dm.devices(prefix="LVM-", tables=True), key=lambda device: device.minor)
+    theirs = {device.name: comparable(device.name) for device in devices}
+    links_then = sorted(os.listdir("/dev/disk/by-uuid"))
+    run("vgchange", "-qq", "-an", "labvg")
+
+    with dm.transaction():
+        for device in devices:
+            assert device.table is not None
+            dm.create(device.name, device.uuid, numbers=(device.major, device.minor))
+        while waiting := [d for d in dm.devices() if not d.has_live]:
+            for live in waiting:
+                (then,) = (device for device in devices if device.uuid == live.uuid)
+                needed = {abi.dev_number(*pair) for pair in ready(dm)}
+                if not set(abi.numbers_in(then.table[0].params)) - needed:  # type: ignore[index]
+                    dm.load(live, then.table or ())
+                    dm.resume(
+                        live,
+                        link=links.get(live.name),
+                        hidden=live.name not in links,
+                        low_priority="snap" in live.name,
+                    )
+    run("udevadm", "settle")
+    assert {device.name: comparable(device.name) for device in devices} == theirs
+    assert sorted(os.listdir("/dev/disk/by-uuid")) == links_then
+    assert os.path.realpath(f"/dev/disk/by-uuid/{links_then[0]}") == os.path.realpath("/dev/labvg/one")
+    run("vgchange", "-qq", "-an", "labvg")
+    assert dm.names() == ()
+
+
+def ready(dm: DmClient) -> list[tuple[int, int]]:
+    """Devices that a table may refer to: disks, and mapped devices that are live."""
+    mapped = [(device.major, device.minor) for device in dm.devices() if device.has_live]
+    return mapped + [(7, minor) for minor in range(16)]
+
+
+def comparable(name: str) -> dict[str, str]:
+    """udev's properties of a device, but for those that tell when, and that lvm2 wants no help with nodes."""
+    found = properties(f"/dev/mapper/{name}")
+    for key in ("USEC_INITIALIZED", "SEQNUM", "DISKSEQ", "DM_UDEV_DISABLE_LIBRARY_FALLBACK_FLAG"):
+        found.pop(key, None)
+    found["DEVLINKS"] = " ".join(sorted(found.get("DEVLINKS", "").split()))
+    return found

@@ -34,6 +34,12 @@ class Rig(Protocol):
     def disk(self, mib: int) -> tuple[int, int]:
         """A block device that is not a device-mapper one, as (major, minor)."""
 
+    def claim(self, numbers: tuple[int, int]) -> None:
+        """Hold a block device for oneself, as a mount does."""
+
+    def unclaim(self, numbers: tuple[int, int]) -> None:
+        """Let go of it."""
+
     def hold(self, name: str) -> None:
         """Open a device."""
 
@@ -638,6 +644,18 @@ class DmConformance:
             rig.release("a")
         rig.dm.remove("a")
 
+    def test_a_table_may_not_refer_to_what_others_hold_for_themselves(self, rig: Rig) -> None:
+        """A mounted disk, say."""
+        disk = rig.disk(1)
+        rig.dm.create("a")
+        rig.claim(disk)
+        try:
+            with pytest.raises(InUse):
+                rig.dm.load("a", [line(0, 8, "linear", f"{words(disk)} 0")])
+        finally:
+            rig.unclaim(disk)
+        rig.dm.load("a", [line(0, 8, "linear", f"{words(disk)} 0")])
+
     # -- deferred removal ------------------------------------------------------------------------------
 
     def test_a_deferred_removal_of_a_free_device_happens_now(self, rig: Rig) -> None:
@@ -792,6 +810,8 @@ class DmConformance:
         dm.resume("snap")
         assert dm.table("origin") == (line(0, 4 * MIB, "snapshot-origin", words(real)),)
         assert dm.table("snap") == (line(0, 4 * MIB, "snapshot", f"{words(real)} {words(cow)} P 8"),)
+        assert [printed.params for printed in dm.status("snap")] == ["16/4096 16"]
+        assert [printed.params for printed in dm.status("origin")] == [""]
         assert set(dm.deps("snap")) == {(real.major, real.minor), (cow.major, cow.minor)}
         assert dm.deps("origin") == ((real.major, real.minor),)
         held = dm.info(name="real")
@@ -799,6 +819,21 @@ class DmConformance:
         assert held.open_count == 2
         for name in ("snap", "origin", "real", "cow"):
             dm.remove(name)
+
+    def test_a_reply_holds_nothing_of_an_older_one(self, rig: Rig) -> None:
+        """The kernel leaves bytes unwritten, the last of a target's name of 15 among them."""
+        disk = rig.disk(4)
+        rig.dm.create("long")
+        rig.dm.load("long", [line(8 * i, 8, "linear", f"{words(disk)} {8 * i}") for i in range(100)])
+        rig.dm.create("a")
+        rig.dm.load("a", [line(0, MIB, "snapshot-origin", words(disk))])
+        rig.dm.resume("a")
+        rig.dm.create("\xff" * 60, "\xff" * 60)
+        for _ in range(3):
+            assert len(rig.dm.table("long", inactive=True)) == 100
+            assert rig.dm.names()
+            assert rig.dm.table("a") == (line(0, MIB, "snapshot-origin", words(disk)),)
+            assert rig.dm.status("a") == (line(0, MIB, "snapshot-origin"),)
 
     @pytest.mark.parametrize("params", ["{one} {two} P", "{one} {two} X 8", "{one} {two} P 7", "{one} {one} P 8"])
     def test_a_bad_snapshot_line_is_refused(self, rig: Rig, params: str) -> None:

@@ -214,3 +214,13 @@ def dev_number(major: int, minor: int) -> int:
 def major_minor(dev: int) -> tuple[int, int]:
     """The (major, minor) in a ``dm_ioctl.dev``."""
     return (dev & 0xFFF00) >> 8, (dev & 0xFF) | ((dev >> 12) & 0xFFF00)
+
+
+def numbers_in(params: str) -> tuple[int, ...]:
+    """The devices that a target's parameters name as ``major:minor``, as numbers, in order."""
+    pairs = (word.split(":") for word in params.split() if ":" in word)
+    return tuple(
+        dev_number(int(pair[0]), int(pair[1]))
+        for pair in pairs
+        if len(pair) == 2 and all(part.isascii() and part.isdigit() for part in pair)
+    )

@@ -117,9 +117,12 @@ class DmClient(DmReader):
     def load(self, dev: Dev, lines: Sequence[KernelLine], *, read_only: bool = False) -> None:
         """Load a table into the inactive slot, where it replaces any that waits there; a resume makes it live."""
         flags = abi.READONLY if read_only else 0
-        reply = self._command(dev, abi.TABLE_LOAD, flags, target_count=len(lines), data=wire.pack_table(lines))
-        itself = "{}:{}".format(*abi.major_minor(reply.dev))
-        if any(itself in line.params.split() for line in lines):
+        try:
+            reply = self._command(dev, abi.TABLE_LOAD, flags, target_count=len(lines), data=wire.pack_table(lines))
+        except DmInUse as e:
+            self._say_who(e, *(used for line in lines for used in abi.numbers_in(line.params)))
+            raise
+        if any(reply.dev in abi.numbers_in(line.params) for line in lines):
             # Linux before 6.4 takes such a table; the device would hold itself open for ever.
             self._command(dev, abi.TABLE_CLEAR)
             raise explain(self._request(dev, abi.TABLE_LOAD, flags), errno.ELOOP)
@@ -344,13 +347,13 @@ class DmClient(DmReader):
             except DmError as e:
                 self.warn(f"{e.message}; it is left suspended")
 
-    def _say_who(self, error: DmInUse, dev: int) -> None:
-        """Add to an error who keeps the device busy."""
+    def _say_who(self, error: DmInUse, *devs: int) -> None:
+        """Add to an error who keeps the devices busy."""
         if not isinstance(self.kernel, IoctlKernel):
             return
         from vmgr.dm.holders import in_words
 
-        error.details = in_words(*abi.major_minor(dev))
+        error.details = tuple(text for dev in dict.fromkeys(devs) for text in in_words(*abi.major_minor(dev)))
         if error.details:
             error.message = f"{error.message}: {error.details[0]}"
             error.args = (error.message,)

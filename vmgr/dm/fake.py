@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from vmgr.core.table import DM_NAME_MAX, DM_UUID_MAX
+from vmgr.core.table import DM_NAME_MAX, DM_UUID_MAX, KernelLine
 from vmgr.dm import abi, wire
 from vmgr.dm.failure import explain
 from vmgr.dm.fake_nodes import FakeNodes
@@ -22,7 +22,7 @@ from vmgr.dm.wire import NameEntry, Reply, Request
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from vmgr.core.table import KernelLine, LiveDevice
+    from vmgr.core.table import LiveDevice
     from vmgr.dm.abi import Version
 
 __all__ = ["FakeKernel", "FakeNodes"]
@@ -162,7 +162,7 @@ class FakeKernel:
         for live in devices:
             if live.table:
                 device = self._devices[live.minor]
-                deps = tuple(dict.fromkeys(d for line in live.table for d in _numbers_in(line.params)))
+                deps = tuple(dict.fromkeys(d for line in live.table for d in abi.numbers_in(line.params)))
                 device.live = _Table(live.table, live.read_only, deps)
                 device.settled = True
         for live in devices:
@@ -425,11 +425,14 @@ class FakeKernel:
         if request.flags & abi.STATUS_TABLE:
             lines = table.lines
         else:
-            lines = tuple(
-                self._targets[line.target].status(line, None if inactive else device.status.get(index))
-                for index, line in enumerate(table.lines)
-            )
+            lines = tuple(self._status_line(device, table, index) for index in range(len(table.lines)))
         return self._reply(device, request, data=wire.pack_status(lines))
+
+    def _status_line(self, device: _Device, table: _Table, index: int) -> KernelLine:
+        line = table.lines[index]
+        given = device.status.get(index) if table is device.live else None
+        text = self._targets[line.target].status(line, lambda dev: self.size(dev) or 0) if given is None else given
+        return KernelLine(line.start, line.length, line.target, text)
 
     def _wait(self, request: Request) -> Reply:
         device = self._find(request)
@@ -481,13 +484,3 @@ class FakeKernel:
     def _arm(self, _: Request) -> Reply:
         self._armed = self._events
         return Reply(self.version)
-
-
-def _numbers_in(params: str) -> list[int]:
-    """Device numbers among the words of a target's parameters."""
-    found = []
-    for word in params.split():
-        major, _, minor = word.partition(":")
-        if major.isdigit() and minor.isdigit():
-            found.append(abi.dev_number(int(major), int(minor)))
-    return found

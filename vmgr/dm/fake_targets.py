@@ -13,7 +13,12 @@ from vmgr.core.table import KernelLine
 from vmgr.dm import abi
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vmgr.dm.abi import Version
+
+DEFAULT_CHUNK = 32
+"""Sectors in a snapshot's chunk when the table does not say (``DM_CHUNK_SIZE_DEFAULT_SECTORS``)."""
 
 
 class Refusal(Exception):
@@ -48,9 +53,9 @@ class FakeTarget:
         """The line as the kernel prints it, and what it refers to. Raises :class:`Refusal`."""
         return _with(line, ""), ()
 
-    def status(self, line: KernelLine, given: str | None) -> KernelLine:
-        """The status line; ``given`` is what a test set."""
-        return _with(line, given or "")
+    def status(self, line: KernelLine, size: Callable[[int], int]) -> str:
+        """The status that a healthy device has; ``size`` gives a device's sectors."""
+        return ""
 
     def message(self, line: KernelLine, text: str) -> str | None:
         """The answer to a message, None for none. Raises :class:`Refusal`."""
@@ -62,13 +67,7 @@ class AnyTarget(FakeTarget):
 
     def parse(self, line: KernelLine) -> tuple[KernelLine, tuple[Area, ...]]:
         """Keep the parameters as they are."""
-        areas = []
-        for word in line.params.split():
-            try:
-                areas.append(Area(_device(word)))
-            except Refusal:
-                continue
-        return _with(line, " ".join(line.params.split())), tuple(areas)
+        return _with(line, " ".join(line.params.split())), tuple(map(Area, abi.numbers_in(line.params)))
 
 
 class Linear(FakeTarget):
@@ -104,13 +103,11 @@ class Striped(FakeTarget):
         places = " ".join(f"{_words(area.dev)} {area.start}" for area in areas)
         return _with(line, f"{stripes} {chunk} {places}"), areas
 
-    def status(self, line: KernelLine, given: str | None) -> KernelLine:
+    def status(self, line: KernelLine, size: Callable[[int], int]) -> str:
         """The devices, and an A for each that is well."""
-        if given is not None:
-            return _with(line, given)
         words = line.params.split()
         stripes = int(words[0])
-        return _with(line, f"{stripes} {' '.join(words[2::2])} 1 {'A' * stripes}")
+        return f"{stripes} {' '.join(words[2::2])} 1 {'A' * stripes}"
 
 
 class Origin(FakeTarget):
@@ -139,9 +136,11 @@ class Snapshot(FakeTarget):
         printed = " ".join((_words(origin), _words(store), kind, str(chunk), *words[4:]))
         return _with(line, printed), (Area(origin), Area(store))
 
-    def status(self, line: KernelLine, given: str | None) -> KernelLine:
-        """Used and metadata sectors; a test gives the text that it wants."""
-        return _with(line, "Unknown" if given is None else given)
+    def status(self, line: KernelLine, size: Callable[[int], int]) -> str:
+        """Sectors used and in all, and those for metadata: a fresh store has its header and one area."""
+        _, store, kind, chunk, *_ = line.params.split()
+        used = 0 if kind == "N" else 2 * (int(chunk) or DEFAULT_CHUNK)
+        return f"{used}/{size(_device(store))} {used}"
 
 
 def _with(line: KernelLine, params: str) -> KernelLine:

@@ -146,6 +146,8 @@ class IoctlKernel:
             size = request_size(request, room)
             buffers = self._small if size <= SMALL else self._large
             buffer = self._take(buffers, size)
+            # Zeroed, because the kernel leaves bytes of its reply unwritten.
+            buffer[abi.DATA_START :] = bytes(len(buffer) - abi.DATA_START)
             try:
                 pack_request(buffer, request)
                 while True:

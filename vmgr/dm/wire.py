@@ -200,8 +200,10 @@ def _unpack_line(data: bytes, offset: int) -> tuple[KernelLine, int]:
     begin = offset + _target.size
     end = data.find(b"\0", begin)
     params = data[begin : end if end >= 0 else len(data)].decode("utf-8", "surrogateescape")
-    # A target pads what it prints as it likes (linear not, striped ends in a blank on some kernels).
-    return KernelLine(Sectors(start), Sectors(length), decode(target), params.rstrip(" ")), following
+    # The kernel never writes the name's last byte: after "snapshot-origin" there is what was in the buffer.
+    # And a target ends what it prints with a blank or not, as it likes.
+    name = decode(target[: abi.TARGET_NAME_MAX])
+    return KernelLine(Sectors(start), Sectors(length), name, params.rstrip(" ")), following
 
 
 # -- the list of devices ----------------------------------------------------------------------------
