@@ -61,11 +61,11 @@ def _lines(text: str) -> dict[str, tuple[KernelLine, ...]]:
 
 
 @cache
-def load_stack(name: str) -> Stack:
-    """The fixture ``lvm2-NAME``."""
-    folder = GOLDEN / f"lvm2-{name}"
+def load_stack(name: str, kind: str = "lvm2", targets: Targets = TARGETS) -> Stack:
+    """The fixture ``KIND-NAME``, read by ``targets``."""
+    folder = GOLDEN / f"{kind}-{name}"
     text = (folder / "metadata.vg").read_text()
-    group = decode_group(text, TARGETS).group
+    group = decode_group(text, targets).group
     tables = _lines((folder / "table.txt").read_text())
     statuses = _lines((folder / "status.txt").read_text())
     live = {}

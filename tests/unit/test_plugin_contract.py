@@ -1,0 +1,209 @@
+"""The paper test of the plugin contract, executed: RAID 1, thin pools and caches over the core as it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.contract_targets import CONTRACT, PoolBody, ThinBody
+from tests.support.plugins import STAMP, a_group
+from tests.support.stacks import GOLDEN, Stack, load_stack
+from tests.unit.test_plugin_golden import _bare
+from vmgr.core.change import Change
+from vmgr.core.devices import own_uuid, stack
+from vmgr.core.ids import LvName, Uuid
+from vmgr.core.model import LvArea, VolumeGroup
+from vmgr.core.operations.create import create_volume
+from vmgr.core.plan import LoadTable, RenameDevice, Resume, SendMessage, Suspend, active_volumes, plan_change
+from vmgr.core.requests import CreateVolume, SizeSpec
+from vmgr.core.units import Extents
+from vmgr.core.validate import validate
+from vmgr.ondisk.codec import TextHeader, decode_group, encode_group
+
+NAMES = sorted(path.name.removeprefix("contract-") for path in GOLDEN.glob("contract-*"))
+
+
+def load(name: str) -> Stack:
+    return load_stack(name, "contract", CONTRACT)
+
+
+@pytest.fixture(params=NAMES)
+def made(request: pytest.FixtureRequest) -> Stack:
+    return load(request.param)
+
+
+def active(made: Stack) -> tuple[Uuid, ...]:
+    return active_volumes(made.group, made.live)
+
+
+def test_the_fixtures_are_there() -> None:
+    assert set(NAMES) >= {"raid1", "thin", "thin-new", "thin-alone", "cache-raid", "cache-raid-snapshot"}
+
+
+def test_the_core_tells_what_is_active(made: Stack) -> None:
+    names = {made.group.lv_by_id[lv].name for lv in active(made)}
+    expected = {
+        "raid1": {"r"},
+        "thin-new": {"pool"},
+        "thin": {"pool", "thin", "tsnap"},
+        "thin-alone": {"thin"},
+        "cache-raid": {"c"},
+        "cache-raid-snapshot": {"c", "csnap"},
+    }
+    assert names in expected.values()
+    assert names == next(e for n, e in expected.items() if load(n) is made)
+
+
+def test_devices_are_lvm2_s(made: Stack) -> None:
+    devices = stack(made.group, active(made), CONTRACT, made.live)
+    assert {(d.name, d.uuid) for d in devices} == {(d.name, d.uuid) for d in made.live.values()}
+    for device in devices:
+        live = made.live[device.uuid]
+        assert live.table is not None
+        assert made.shown(device) == [str(line).rstrip() for line in live.table]
+        assert device.read_only == live.read_only
+    assert {d.name: d.link for d in devices if d.link} == made.links
+
+
+def test_each_device_comes_after_those_that_it_needs(made: Stack) -> None:
+    seen: set[str] = set()
+    for device in stack(made.group, active(made), CONTRACT, made.live):
+        assert seen.issuperset((*device.needs(), *device.after))
+        seen.add(device.uuid)
+
+
+def test_texts_are_lvm2_s(made: Stack) -> None:
+    text = encode_group(made.group, CONTRACT, TextHeader("", "h", 1, "d", "s", "p"))
+    theirs = made.text[made.text.index("vg {") :]
+    assert _bare(text[: text.index("# Generated")]) == _bare(theirs)
+    assert decode_group(text, CONTRACT).group == made.group
+
+
+def test_groups_are_valid(made: Stack) -> None:
+    assert validate(made.group, CONTRACT) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "volume", "percent"),
+    [("raid1", "r", 100.0), ("thin", "pool", 0.0), ("thin", "thin", 0.0), ("cache-raid", "c", 0.0)],
+)
+def test_statuses_come_back(name: str, volume: str, percent: float) -> None:
+    made = load(name)
+    lv = made.group.lv_by_name[volume]
+    lines = made.live[CONTRACT.status_device(made.group, lv, made.live)].status
+    assert lines
+    status = CONTRACT.parse_status(lines[0].target, lines[0].params)
+    assert (status.percent, status.health) == (percent, "")
+
+
+def test_parts_of_a_raid_have_letters() -> None:
+    group = load("raid1").group
+    for row in load("raid1").rows:
+        lv = group.lv_by_name[row["LV"].strip("[]")]
+        facts = CONTRACT.describe(group, lv, lv.segments[0], None)
+        assert (facts.kind, facts.target) == (row["Attr"][0], row["Attr"][6])
+
+
+# -- making ---------------------------------------------------------------------------------------
+
+
+def test_a_raid_volume_is_made_of_plain_ones() -> None:
+    """Images and metadata are made by whoever makes plain volumes; the metadata are zeroed before the commit."""
+    request = CreateVolume(SizeSpec(Extents(5)), LvName("r"), "raid1", options=(("mirrors", 1),))
+    change = create_volume(a_group(), request, CONTRACT, STAMP)
+    group = change.after
+    assert group is not None
+    assert {lv.name for lv in group.lvs} == {"r", "r_rimage_0", "r_rimage_1", "r_rmeta_0", "r_rmeta_1"}
+    assert {lv.name for lv in group.lvs if lv.visible} == {"r"}
+    on = {lv.name: {a.pv for a in lv.areas() if not isinstance(a, LvArea)} for lv in group.lvs}
+    assert on["r_rimage_0"] == on["r_rmeta_0"] != on["r_rimage_1"] == on["r_rmeta_1"]
+    assert {z.area.pv for z in change.zero} == on["r_rmeta_0"] | on["r_rmeta_1"]
+    steps = plan_change(change, {}, CONTRACT).steps
+    loads = [s.device.name for s in steps if isinstance(s, LoadTable)]
+    assert loads[-1] == "vg-r"
+    assert len(loads) == 5
+
+
+def thin(group: VolumeGroup) -> Change:
+    request = CreateVolume(SizeSpec(Extents(25)), LvName("more"), "thin", options=(("thinpool", "pool"),))
+    return create_volume(group, request, CONTRACT, STAMP)
+
+
+def test_a_thin_volume_s_pool_is_told_of_it_before_it_is_loaded() -> None:
+    made = load("thin")
+    steps = plan_change(thin(made.group), made.live, CONTRACT).steps
+    words = [
+        s.text if isinstance(s, SendMessage) else f"load {s.device.name}"
+        for s in steps
+        if isinstance(s, SendMessage | LoadTable)
+    ]
+    assert words == ["create_thin 3", "set_transaction_id 2 3", "load vg-more"]
+    assert {s.unless for s in steps if isinstance(s, SendMessage)} == {"3 "}
+
+
+def test_the_message_is_sent_as_soon_as_an_inactive_pool_runs() -> None:
+    after = thin(load("thin").group).after
+    assert after is not None
+    change = Change(after, after, activate=(after.lv_by_name["more"].id,))
+    steps = [s for s in plan_change(change, {}, CONTRACT).steps if isinstance(s, Resume | SendMessage | LoadTable)]
+    words = [f"{type(s).__name__} {s.device.name}" for s in steps]
+    assert (
+        words.index("Resume vg-pool-tpool")
+        < words.index("SendMessage vg-pool-tpool")
+        < words.index("LoadTable vg-more")
+    )
+
+
+def test_the_message_is_forgotten_once_the_kernel_has_it() -> None:
+    after = thin(load("thin").group).after
+    assert after is not None
+    pool = after.lv_by_name["pool"]
+    for number, done in ((2, False), (3, True)):
+        said = f"{number} 112/1024 0/640 - rw no_discard_passdown queue_if_no_space - 256"
+        built = CONTRACT.finish(after, pool, CONTRACT.parse_status("thin-pool", said), STAMP)
+        assert (built is not None) == done
+    assert built is not None
+    body = built.volumes[0].segments[0].body
+    assert isinstance(body, PoolBody)
+    assert (body.create, body.transaction) == ((), 3)
+
+
+def test_a_pool_s_first_volume_turns_its_device_into_a_layer() -> None:
+    """The pool's device is renamed by its UUID, and one that stands for the pool appears beside it."""
+    made = load("thin-new")
+    steps = plan_change(thin(made.group), made.live, CONTRACT).steps
+    renames = [(s.old, s.device.name) for s in steps if isinstance(s, RenameDevice)]
+    assert renames == [("vg-pool", "vg-pool-tpool")]
+
+
+def test_a_thin_snapshot_outlives_its_origin() -> None:
+    group = load("thin").group
+    origin, snapshot = group.lv_by_name["thin"], group.lv_by_name["tsnap"]
+    body = snapshot.segments[0].body
+    assert isinstance(body, ThinBody)
+    assert body.origin == origin.id
+    assert validate(group.without_lv(origin.id), CONTRACT) == ()
+    assert CONTRACT.removed_with(group, origin) == ()
+
+
+def test_a_snapshot_of_a_cache_moves_the_cache_below_without_running_it_twice() -> None:
+    """The cache's own device becomes the origin; ``-real`` gets the cache, and runs only while that one stands still."""
+    made = load("cache-raid")
+    request = CreateVolume(SizeSpec(Extents(2)), LvName("csnap"), origin=made.group.lv_by_name["c"].id)
+    change = create_volume(made.group, request, CONTRACT, STAMP, live=made.live)
+    assert change.after is not None
+    mine = {d.name: d.table[0].target for d in stack(change.after, active(made), CONTRACT)}
+    assert mine == {d.name: d.table[0].target for d in load("cache-raid-snapshot").live.values() if d.table}
+    steps = plan_change(change, made.live, CONTRACT).steps
+    at = {
+        (type(s).__name__, s.device.name): n
+        for n, s in enumerate(steps)
+        if isinstance(s, Suspend | Resume | LoadTable)
+    }
+    assert at["LoadTable", "vg-c-real"] < at["Suspend", "vg-c"] < at["Resume", "vg-c-real"]
+    assert at["Resume", "vg-c-real"] < at["Resume", "vg-csnap"] < at["Resume", "vg-c"]
+
+
+def test_a_pool_s_own_device_has_a_uuid_of_its_kind() -> None:
+    for name, suffix in (("thin-new", "-tpool"), ("thin", "-pool")):
+        group = load(name).group
+        assert own_uuid(group, group.lv_by_name["pool"]).endswith(suffix)
