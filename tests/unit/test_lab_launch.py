@@ -80,6 +80,16 @@ def test_a_missing_directory_is_not_shared(tmp_path: Path) -> None:
         launch.shares_of(LabOptions(shares=(str(tmp_path / "missing"),)))
 
 
+def test_a_directory_to_start_in_must_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for cwd in (None, str(gone)):
+        with pytest.raises(NotFound):
+            launch.directory_of(LabOptions(cwd=cwd))
+
+
 def test_the_environment_is_the_caller_s_made_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/opt/mine:/usr/bin")
     monkeypatch.setenv("TMPDIR", "/somewhere")

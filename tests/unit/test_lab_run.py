@@ -373,6 +373,18 @@ def test_a_lab_in_a_lab_is_refused(lab: Lab) -> None:
     assert b"a lab already" in done.stderr
 
 
+def test_a_directory_that_the_guest_s_own_mounts_hide_is_shown(lab: Lab) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as path:
+        Path(path, "file").write_text("seen\n")
+        os.mkdir(f"{path}/shared")
+        done = lab(
+            "--share", "shared", "--", "sh", "-c", "cat file; echo x >shared/new; ! echo x >new", cwd=path
+        ).end()
+        assert (done.status, done.stdout) == (0, b"seen\n")
+        assert sorted(os.listdir(path)) == ["file", "shared"]
+        assert os.listdir(f"{path}/shared") == ["new"]
+
+
 @pytest.mark.skipif(not os.path.exists("/lib/systemd/systemd-udevd"), reason="needs the package udev")
 def test_udev_makes_the_links_and_completes_the_cookies(lab: Lab) -> None:
     script = (

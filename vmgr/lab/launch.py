@@ -27,7 +27,7 @@ _KERNEL = "linux.uml"
 _HERE = os.path.dirname(os.path.realpath(__file__))
 _KEEPER = f"{_HERE}/keeper.py"
 _PLAIN = re.compile(r"[A-Za-z0-9/._+-]{1,60}")
-_UNSHAREABLE = ("/", "/dev", "/proc", "/sys", "/run", "/etc", "/usr", "/lib", "/bin", "/sbin")
+_UNSHAREABLE = ("/", "/dev", "/proc", "/sys", "/run", "/etc", "/usr", "/lib", "/bin", "/sbin", "/dev/shm")
 _ROOM_TO_SPARE = Bytes(16 << 20)
 
 _DROPPED = frozenset(
@@ -139,10 +139,22 @@ def shares_of(options: LabOptions) -> list[str]:
         path = os.path.realpath(share)
         if not os.path.isdir(path):
             raise NotFound(f"the directory {share} to share does not exist")
-        if path in _UNSHAREABLE or path.startswith(("/dev/", "/proc/", "/sys/")):
+        kernel_s = path.startswith(("/dev/", "/proc/", "/sys/")) and not path.startswith("/dev/shm/")
+        if path in _UNSHAREABLE or kernel_s:
             raise UsageError(f"{path} cannot be shared", hint="share the directory that the command shall write to")
         found.append(path)
     return found
+
+
+def directory_of(options: LabOptions) -> str:
+    """The directory that the command starts in, as an absolute path. Raises NotFound."""
+    try:
+        path = os.path.realpath(options.cwd or ".")
+    except FileNotFoundError:
+        raise NotFound("the current directory does not exist any more", hint="change it, or give --cwd") from None
+    if not os.path.isdir(path):
+        raise NotFound(f"the directory {options.cwd} to start in does not exist")
+    return path
 
 
 def guest_environment(options: LabOptions, disks: int) -> dict[str, str]:
@@ -179,12 +191,14 @@ def start(
     """Start a machine for ``options`` with its ``streams`` (see streams_of_caller)."""
     kernel = find_kernel()
     shares = shares_of(options)
+    cwd = directory_of(options)
     memory_dir = room_for(options.memory)
     python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
     directory = _directory()
     try:
         os.symlink(python, f"{directory}/python")
         os.symlink(f"{_HERE}/guest/boot.py", f"{directory}/boot.py")
+        os.symlink(cwd, f"{directory}/cwd")
         sources = {}
         for index, share in enumerate(shares):
             sources[share] = f"{directory}/share{index}"
@@ -198,7 +212,8 @@ def start(
             argv.append("quiet")
         config = {
             "command": list(command_of(options)),
-            "cwd": os.path.realpath(options.cwd or "."),
+            "cwd": cwd,
+            "cwd_source": f"{directory}/cwd",
             "disks": [device_name(index) for index in range(len(images))],
             "env": guest_environment(options, len(images)),
             "hostname": HOSTNAME,

@@ -20,6 +20,9 @@ PRIVATE = "/run/.lab"
 SCRATCH = ("/etc", "/media", "/mnt", "/srv", "/tmp", "/var")
 """Host directories that the guest sees, may change, and whose changes are forgotten."""
 
+HIDING = (*SCRATCH, "/dev/shm", "/run")
+"""Where the guest has its own files in place of, or in front of, the host's."""
+
 EMPTY = ("/etc/lvm/archive", "/etc/lvm/backup", "/etc/lvm/cache", "/etc/lvm/devices", "/var/tmp")
 """Directories that start empty: the host's groups and device list mean nothing to the guest."""
 
@@ -38,12 +41,11 @@ def set_up(config: dict[str, Any]) -> None:
         if not os.path.exists(device):
             raise SetUpFailed(f"the kernel did not take the image of {device}; see --verbose")
     linux.add_entropy(bytes.fromhex(config["seed"]))
-    cwd = _hold(config["cwd"])
     modules = Modules()
     modules.load("overlay")
     _overlays(modules.directory)
     _devices()
-    _protect_cwd(config, cwd)
+    _show_cwd(config)
     _share(config)
     linux.sethostname(config["hostname"])
     linux.loopback_up()
@@ -63,14 +65,6 @@ def _kernel_file_systems() -> None:
     for path in ("/run/lock", "/run/lvm", "/run/lock/lvm"):
         os.mkdir(path)
     os.chmod("/run/lock", 0o1777)
-
-
-def _hold(cwd: str) -> int | None:
-    """Keep a handle on the caller's directory as the host has it, before anything covers it."""
-    try:
-        return os.open(cwd, os.O_PATH | os.O_CLOEXEC)
-    except OSError:
-        return None
 
 
 # -- the tree -------------------------------------------------------------------------------------
@@ -129,17 +123,18 @@ def _within(path: str, directory: str) -> bool:
     return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
-def _protect_cwd(config: dict[str, Any], held: int | None) -> None:
-    """Make the caller's directory read-only where an overlay would swallow what is written there."""
+def _show_cwd(config: dict[str, Any]) -> None:
+    """Show the caller's directory, read-only, where the guest's own mounts hide it.
+
+    An overlay would do so too, but would swallow what is written there.
+    """
     cwd = config["cwd"]
-    if held is None:
-        return
-    covered = any(_within(cwd, path) and cwd != path for path in SCRATCH)
-    shared = any(_within(cwd, path) for path in config["shares"])
-    if covered and not shared:
-        os.makedirs(cwd, exist_ok=True)
-        linux.mount(f"/proc/self/fd/{held}", cwd, "none", linux.MS_BIND)
-    os.close(held)
+    if any(_within(cwd, path) and cwd != path for path in HIDING):
+        try:
+            os.makedirs(cwd, exist_ok=True)
+            linux.mount("cwd", cwd, "hostfs", linux.MS_RDONLY, config["cwd_source"])
+        except OSError as error:
+            raise SetUpFailed(f"cannot show the directory {cwd}: {error.strerror}") from None
 
 
 # -- processes ------------------------------------------------------------------------------------
