@@ -396,3 +396,28 @@ def test_an_option_that_two_plugins_declare_differently_is_a_plugin_error():
 def test_a_usage_error_found_by_the_application_is_status_3(app, capsys):
     app.error = UsageError("unknown segment type 'foo'", hint="known types: toy")
     assert app.run("lvcreate", "-L1", "--type", "foo", "vg") == 3
+
+
+def test_help_does_without_plugins_that_cannot_be_loaded(app, capsys, monkeypatch):
+    from vmgr.core.errors import PluginError
+
+    def broken():
+        raise PluginError("target plugin 'odd' cannot be loaded", hint="mend or uninstall that package")
+
+    monkeypatch.setattr("vmgr.registry.load_targets", broken)
+    assert app.run("lvcreate", "--help") == 0
+    assert "--size" in capsys.readouterr().out
+    assert app.run("lvcreate", "-L1", "vg") == 5
+    assert "'odd'" in capsys.readouterr().err
+
+
+def test_archives_are_listed_as_lvm2_lists_them(app, capsys):
+    from vmgr.cli.vgcfgrestore import archive_text
+    from vmgr.orders import ArchiveView
+
+    archive = ArchiveView("/etc/lvm/archive/vg_00000-1.vg", "vg", "Created *before* executing 'x'", 0)
+    assert [line.split(":")[0].strip() for line in archive_text(archive).splitlines()] == [
+        "", "File", "VG name", "Description", "Backup Time", "",
+    ]  # fmt: skip
+    assert app.run("vgcfgrestore", "--list", "vg") == 0
+    assert capsys.readouterr() == ("", "  no archives or backups of volume group vg found\n")

@@ -92,8 +92,12 @@ def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
     targets: Targets | None = None
     added: tuple[Option, ...] = ()
     if command.from_plugins:
-        targets, declared = declared_by_plugins(command)
-        added = plugin_options(command, declared)
+        try:
+            targets, declared = declared_by_plugins(command)
+            added = plugin_options(command, declared)
+        except VmgrError:
+            if not set(words) & {"-h", "--help", "--longhelp", "--version"}:
+                raise  # help does without a plugin that cannot be loaded
     parsed = parse(command, (*command.options, *added, *COMMON), words)
     values = parsed.values
     if "help" in values or "longhelp" in values:

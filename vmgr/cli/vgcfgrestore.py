@@ -8,7 +8,7 @@ from vmgr.cli.declare import Argument, Command, Option
 from vmgr.cli.names import group
 from vmgr.cli.options_change import REPORTFORMAT
 from vmgr.cli.output import conclude
-from vmgr.core.errors import UsageError
+from vmgr.core.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
     from vmgr.cli.application import Application
@@ -23,9 +23,12 @@ def run(app: Application, invocation: Invocation) -> int:
     if not vg and not (file and invocation.flag("list")):
         raise UsageError("vgcfgrestore needs VG: the group to restore", hint="usage: vgcfgrestore [-f FILE] VG")
     if invocation.flag("list"):
-        for archive in app.archives(vg, file):
+        found = app.archives(vg, file)
+        for archive in found:
             invocation.terminal.data(archive_text(archive))
-        return 0
+        if not found:
+            invocation.terminal.note(f"no archives or backups of volume group {vg} found")
+        return EXIT_OK
     return conclude(app, invocation, app.vgcfgrestore(vg, file, force=bool(invocation.times("force"))))
 
 
@@ -33,11 +36,10 @@ def archive_text(archive: ArchiveView) -> str:
     """An archive or backup as ``--list`` shows it."""
     import time
 
-    kind = "Backup" if archive.backup else "Archive"
     return (
         f"   \n  File:\t\t{archive.file}\n  VG name:    \t{archive.vg}\n  Description:\t{archive.description}\n"
-        f"  {kind} Time:\t{time.ctime(archive.time)}\n\n"
-    ).replace("Archive Time", "Backup Time")
+        f"  Backup Time:\t{time.ctime(archive.time)}\n\n"
+    )
 
 
 DECLARED = {
