@@ -98,7 +98,7 @@ TARGETS = Targets([("linear", linear), ("toy", ToyPlugin())])
 
 
 def uuid(word: str) -> Uuid:
-    return Uuid(word.ljust(32, "0"))
+    return Uuid(word.replace("-", "").ljust(32, "0"))
 
 
 def plain(name: str, start: int, length: int, *status: str, pv: str = "pv0", **fields: object) -> LogicalVolume:

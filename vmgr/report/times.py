@@ -126,6 +126,8 @@ class _Words:
     def span(self) -> Span:
         """Read the words and work out the first and the last second."""
         words = self._tokens()
+        if not words:
+            raise self._bad()
         ago = [at for at, word in enumerate(words) if word == "ago"]
         number: int | None = None
         at = 0
