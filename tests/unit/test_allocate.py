@@ -16,6 +16,7 @@ from tests.support.groups import (
     grown_groups,
     places,
     pv_list,
+    reduce,
     remove,
     uuid,
 )
@@ -158,6 +159,36 @@ def test_normal_prefers_tags_to_the_first_pv() -> None:
     ask = need(5, after=group.lv_by_name["a"].segments[-1].body.areas)
     assert given_to(group, ask, rules=AllocationRules(cling_tags=("a",))) == {"data": [[("pv2", 0, 5)]]}
     assert given_to(group, ask) == {"data": [[("pv1", 0, 5)]]}
+
+
+def test_of_equal_runs_the_one_is_taken_that_lvm2_takes() -> None:
+    """The last one if they fit exactly, else the first."""
+    assert given_to(holes(5, 5, 5), need(5)) == {"data": [[("pv0", 12, 5)]]}
+    assert given_to(holes(5, 5, 5), need(3)) == {"data": [[("pv0", 0, 3)]]}
+
+
+def test_of_longer_runs_the_one_is_taken_that_lvm2_takes() -> None:
+    """Each run that would do gives way to a shorter one, but only to those behind where it would stand when cut."""
+    assert given_to(holes(10, 3, 2), need(2)) == {"data": [[("pv0", 11, 2)]]}
+    assert given_to(holes(10, 9, 6), need(4)) == {"data": [[("pv0", 0, 4)]]}
+
+
+def test_a_volume_clings_to_the_pvs_of_its_first_segment() -> None:
+    """LVM2 looks no further; without ``maximise_cling`` it looks at the last segment instead."""
+    group = create(a_group(10, 10, 30), "10", "a", pvs=["pv0"])
+    group = extend(group, "a", "+5", pvs=["pv1"])
+    group = create(group, "1", "b", pvs=["pv1:5"])
+    group = reduce(group, "a", "9")
+    group = create(group, "1", "c", pvs=["pv0:9"])
+    group = extend(group, "a", "+1", pvs=["pv1:8"])
+    group = remove(group, "c")
+    ask = need(1, after=group.lv_by_name["a"].segments[-1].body.areas)
+    first = group.lv_by_name["a"].segments[0].body.areas
+    assert places(group, "a") == [["pv0:0+9"], ["pv1:8+1"]]
+    group = create(group, "1", "d", pvs=["pv1:9"])
+    assert given_to(group, ask, policy="cling", first=first) == {"data": [[("pv0", 9, 1)]]}
+    rules = AllocationRules(maximise_cling=False)
+    assert given_to(group, ask, policy="cling", first=first, rules=rules) == {"data": [[("pv1", 0, 1)]]}
 
 
 # -- several areas --------------------------------------------------------------------------------

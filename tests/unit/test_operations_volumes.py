@@ -44,9 +44,10 @@ from vmgr.core.model import LogicalVolume, Segment, UnknownBody, VolumeGroup
 from vmgr.core.operations.checks import next_name, require_changeable
 from vmgr.core.operations.create import create_volume
 from vmgr.core.operations.extend import extend_volume, resize_volume, shrinks
+from vmgr.core.operations.reduce import reduce_volume
 from vmgr.core.operations.remove import removal_set, remove_volume
 from vmgr.core.operations.sizing import physical_extents
-from vmgr.core.requests import CreateVolume, ExtendVolume, RemoveVolume, SizeSpec
+from vmgr.core.requests import CreateVolume, ExtendVolume, ReduceVolume, RemoveVolume, SizeSpec
 from vmgr.core.sizes import MAX_EXTENTS, parse_extents, parse_size
 from vmgr.core.units import Extents, Sectors
 
@@ -483,6 +484,15 @@ def test_reducing_says_what_lvm2_says() -> None:
 def test_sizes_of_a_reduction(size: str, extents: int) -> None:
     """At most what was said is taken away."""
     assert volume(reduce(create(a_group(100), "10", "a"), "a", size), "a").size == extents
+
+
+def test_a_reduction_by_a_size_takes_away_at_most_that() -> None:
+    """Data are never cut off for the sake of a round number."""
+    group = create(a_group(100), "10", "a")
+    request = ReduceVolume(volume(group, "a").id, parse_size("-9m"))
+    change = reduce_volume(group, request, TARGETS)
+    assert volume(after(change), "a").size == 8
+    assert change.notes == ("Rounding size to boundary between physical extents: 8.00 MiB.",)
 
 
 def test_segments_behind_the_new_end_go() -> None:
