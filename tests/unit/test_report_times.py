@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -112,15 +114,13 @@ def test_a_day_contains_its_hours_and_these_their_minutes(when: datetime) -> Non
     minute = parse_time(f"{when:%Y-%m-%d %H:%M}", None)
     second = parse_time(f"{when:%Y-%m-%d %H:%M:%S}", None)
     spans = [year, month, day, hour, minute, second]
-    for outer, inner in zip(spans, spans[1:], strict=False):
+    for outer, inner in pairwise(spans):
         assert outer[0] <= inner[0] <= inner[1] <= outer[1]
     assert second[0] == second[1]
 
 
 @given(st.text("0123456789-: +@aegodmnthsyrTFj", max_size=20))
 def test_any_text_is_a_time_or_refused(text: str) -> None:
-    try:
+    with contextlib.suppress(UsageError):
         first, last = parse_time(text, NOW)
         assert first <= last
-    except UsageError as error:
-        assert error.hint
