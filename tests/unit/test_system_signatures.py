@@ -12,7 +12,7 @@ from vmgr.core.errors import NotFound
 from vmgr.system import signatures
 from vmgr.system.signatures import Signature, find_signatures, wipe_signature
 
-SIZE = 64 << 20
+SIZE = 8 << 20
 
 
 def put(path, *parts: tuple[int, bytes]) -> str:
