@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from time import monotonic
 
 import pytest
 from attrs import evolve
@@ -14,7 +15,7 @@ from vmgr.core.errors import DeviceError, InUse, VmgrError
 from vmgr.core.units import Bytes
 from vmgr.core.view import SystemView
 from vmgr.system import config as configuration
-from vmgr.system import devices, udevdb
+from vmgr.system import devices, topology, udevdb
 from vmgr.system.archive import Archives
 from vmgr.system.config import Config
 from vmgr.system.disk import Disk
@@ -240,3 +241,30 @@ def test_a_full_file_system_loses_no_backup(tmp_path: object) -> None:
         assert os.listdir("/tmp/small/archive") == []
     finally:
         run("umount", "/tmp/small")
+
+
+@pytest.mark.parametrize(
+    "shape", ["physblk_exp=3 lowest_aligned=7 opt_blks=3072", "sector_size=4096 opt_blks=384", "opt_blks=0"]
+)
+def test_data_starts_where_lvm2_puts_it(config: Config, shape: str) -> None:
+    """On disks with large blocks, odd best sizes and an offset: alignment and offset are lvm2's."""
+    before = set(os.listdir("/sys/block"))
+    run("modprobe", "sd_mod")
+    run("modprobe", "scsi_debug", "dev_size_mb=64", *shape.split())
+    try:
+        deadline = monotonic() + 60
+        while not (new := set(os.listdir("/sys/block")) - before) and monotonic() < deadline:
+            pass  # the kernel looks for disks in the background
+        disk = f"/dev/{new.pop()}"
+        while devices.device_number(disk) is None and monotonic() < deadline:
+            pass
+        run("pvcreate", "-y", disk)
+        start = int(run("pvs", "--noheadings", "--units=s", "--nosuffix", "-ope_start", disk).stdout)
+        (device,) = [d for d in devices.discover(config) if d.path == disk]
+        align = topology.data_alignment(device, config)
+        assert start == align + topology.data_alignment_offset(device, config)
+        assert [pv.device for pv in look(config).pvs()] == [disk]
+        with Disk.open(disk, write=True) as opened:
+            assert opened.logical_block == topology.logical_block(device) == (4096 if "4096" in shape else 512)
+    finally:
+        run("modprobe", "-r", "scsi_debug")
