@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from vmgr.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from vmgr.cli.application import Application
     from vmgr.cli.invocation import Invocation
     from vmgr.core.ids import Uuid
-    from vmgr.core.view import SystemView
+    from vmgr.core.view import GroupView
     from vmgr.orders import Subject
 
 Subjects = tuple["Subject", ...]
@@ -23,54 +23,63 @@ def select_groups(app: Application, invocation: Invocation, named: Subjects, *, 
 
     Raises :class:`UsageError` when there is neither and ``needed``.
     """
-    matcher = _matcher(app, invocation, "vgs", named, needed)
-    if matcher is None:
+    if not _selects(invocation, named, needed):
         return named
     from vmgr.orders import Subject
 
-    view, matches = matcher
     return tuple(
         Subject(g.group.name)
-        for g in view.groups
+        for g, matches in _by_group(app, invocation, "vgs")
         if matches(g.group.id) and _is_named(named, g.group.name, "", (g.group.tags,))
     )
 
 
 def select_volumes(app: Application, invocation: Invocation, named: Subjects) -> Subjects:
     """Like :func:`select_groups` for volumes."""
-    matcher = _matcher(app, invocation, "lvs", named, True)
-    if matcher is None:
+    if not _selects(invocation, named, True):
         return named
     from vmgr.orders import Subject
 
-    view, matches = matcher
     return tuple(
         Subject(g.group.name, lv.name)
-        for g in view.groups
+        for g, matches in _by_group(app, invocation, "lvs")
         for lv in g.group.lvs
         if lv.visible and matches(lv.id) and _is_named(named, g.group.name, lv.name, (g.group.tags, lv.tags))
     )
 
 
-def _matcher(
-    app: Application, invocation: Invocation, kind: str, named: Subjects, needed: bool
-) -> tuple[SystemView, Callable[[Uuid], bool]] | None:
-    criteria = invocation.texts("select")
-    if not criteria:
-        if needed and not named:
-            argument = invocation.command.arguments[0]
-            raise UsageError(
-                f"{invocation.command.name} needs {argument.name}: {argument.help}",
-                hint=f"usage: {invocation.command.name} {invocation.command.usages[0]}",
-            )
-        return None
+def _selects(invocation: Invocation, named: Subjects, needed: bool) -> bool:
+    """Whether there is a selection; an error where there is nothing to go by."""
+    if invocation.texts("select"):
+        return True
+    if needed and not named:
+        argument = invocation.command.arguments[0]
+        raise UsageError(
+            f"{invocation.command.name} needs {argument.name}: {argument.help}",
+            hint=f"usage: {invocation.command.name} {invocation.command.usages[0]}",
+        )
+    return False
+
+
+def _by_group(
+    app: Application, invocation: Invocation, kind: str
+) -> Iterator[tuple[GroupView, Callable[[Uuid], bool]]]:
+    """Each group with a test for what is selected in it.
+
+    One group at a time, because a copied group has volumes of the same UUIDs.
+    """
     import time
+
+    from attrs import evolve
 
     from vmgr.report import select
 
-    view = app.view()
-    test = select(kind, " && ".join(f"({c})" for c in criteria), view, app.live(), app.targets, int(time.time()))
-    return view, test
+    criteria = invocation.texts("select")
+    text = criteria[0] if len(criteria) == 1 else " && ".join(f"({one})" for one in criteria)
+    view, live, now = app.view(), app.live(), int(time.time())
+    select(kind, text, evolve(view, groups=()), live, app.targets, now)  # refuses a wrong selection at once
+    for group in view.groups:
+        yield group, select(kind, text, evolve(view, groups=(group,)), live, app.targets, now)
 
 
 def _is_named(named: Subjects, vg: str, lv: str, tags: tuple[tuple[str, ...], ...]) -> bool:
