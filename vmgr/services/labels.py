@@ -147,6 +147,7 @@ def _agreed_signatures(session: Session, path: str, order: LabelOrder) -> tuple[
 def lay_out(session: Session, device: Device, order: LabelOrder, view: SystemView) -> PvLayout:
     """The layout of a new physical volume, from the order and lvm.conf. Raises :class:`Refused`."""
     from vmgr.ondisk.layout import new_layout
+    from vmgr.system.topology import data_alignment, data_alignment_offset
 
     config = session.config
     size = device.size if order.size is None else order.size.bytes()
@@ -163,10 +164,8 @@ def lay_out(session: Session, device: Device, order: LabelOrder, view: SystemVie
     metadata_size = order.metadata_size
     if metadata_size is None and config.is_set("metadata/pvmetadatasize"):
         metadata_size = Sectors(config.number("metadata/pvmetadatasize"))
-    alignment = order.data_alignment
-    if alignment is None:
-        kib = config.number("devices/data_alignment")
-        alignment = Sectors(kib * 2) if kib else Sectors(config.number("devices/default_data_alignment") * 2048)
+    alignment = order.data_alignment or data_alignment(device, config)
+    offset = order.data_alignment_offset or data_alignment_offset(device, config)
     start: Bytes | None = None
     extents = Bytes(0)
     boot, boot_start = order.bootloader_size or Sectors(0), Sectors(0)
@@ -184,8 +183,8 @@ def lay_out(session: Session, device: Device, order: LabelOrder, view: SystemVie
         mda_copies=config.number("metadata/pvmetadatacopies") if copies is None else copies,
         mda_size=None if metadata_size is None else metadata_size.bytes(),
         ignored=order.metadata_ignore,
-        data_alignment=alignment.bytes() if alignment else None,
-        data_alignment_offset=(order.data_alignment_offset or Sectors(0)).bytes(),
+        data_alignment=alignment.bytes(),
+        data_alignment_offset=offset.bytes(),
         bootloader_size=boot.bytes(),
         bootloader_start=boot_start.bytes(),
         data_start=start,
