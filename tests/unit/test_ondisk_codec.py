@@ -37,6 +37,8 @@ LV = LogicalVolume(
 )
 GROUP = VolumeGroup(Uuid("v" * 32), VgName("vg"), 7, Sectors(8192), pvs=(PV,), lvs=(LV,))
 
+TEXT = encode_group(GROUP, TARGETS, HEADER)
+
 
 def linear(n: int, **changes: object) -> LogicalVolume:
     area = PvArea(PV.id, Extents(n), Extents(1))
@@ -59,6 +61,7 @@ def test_decode_after_encode_is_the_identity(group: VolumeGroup, backup: bool) -
 def test_both_readers_agree(group: VolumeGroup) -> None:
     """The fast reader gives what the general one gives, and takes every text that is written here."""
     text = encode_group(group, TARGETS, HEADER)
+    assert fast.decode_canonical(text, NO_TARGETS) in (decode_any(text, NO_TARGETS), None)
     quick = fast.decode_canonical(text, TARGETS)
     assert quick in (decode_any(text, TARGETS), None)
     if group.lvs and all(lv.segments for lv in group.lvs) and not group.extra:
@@ -120,6 +123,30 @@ def test_volumes_hidden_in_a_string_are_not_read() -> None:
     assert dict(decoded.extra)["x"].startswith("\nlogical_volumes")
     quick = fast.decode_canonical(text, TARGETS)
     assert quick is None or quick.group == decoded
+
+
+def test_a_nul_in_a_text_is_damage() -> None:
+    """LVM2 would stop reading there; neither reader takes such a text."""
+    text = TEXT.replace('creation_host = "h"', 'creation_host = "h\0"')
+    assert fast.decode_canonical(text, TARGETS) is None
+    with pytest.raises(DamagedMetadata, match="NUL"):
+        decode_any(text, TARGETS)
+    assert decode_group(to_bytes(TEXT) + b"\0", TARGETS).group == GROUP
+
+
+def test_a_host_without_a_time() -> None:
+    """Where a volume was made counts for nothing if it is not said when; LVM2 refuses such a text."""
+    text = TEXT.replace("creation_time = 1700000000\ncreation_host", "creation_host")
+    assert decode_any(text, TARGETS).group.lvs[0].host == ""
+
+
+def test_write_and_write_locked() -> None:
+    """A text with both has WRITE once in the model."""
+    text = TEXT.replace(
+        '"READ", "WRITE", "VISIBLE"]\nflags = []', '"READ", "WRITE"]\nflags = ["WRITE_LOCKED", "X"]'
+    )
+    (lv,) = decode_group(text, TARGETS).group.lvs
+    assert (lv.status, lv.flags) == (("READ", "WRITE", "VISIBLE"), ("X",))
 
 
 def test_status_of_a_locked_group() -> None:
@@ -195,9 +222,6 @@ def test_a_sections_order_and_unknown_sections() -> None:
         '\nhistorical_logical_volumes {\n\nold {\nid = "x"\n}\n}\n}\n'
     )
     assert decode_group(text, TARGETS).group == group
-
-
-TEXT = encode_group(GROUP, TARGETS, HEADER)
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,19 @@ def test_the_usual_layout() -> None:
     assert extent_count(layout, Sectors(8192)) == 15
 
 
+def test_a_restored_bootloader_area_is_left_alone() -> None:
+    """The metadata area ends before it although there would be more room before the data."""
+    layout = new_layout(
+        PV_ID,
+        Bytes(64 * MIB),
+        data_start=Bytes(8 * MIB),
+        bootloader_start=Bytes(2 * MIB),
+        bootloader_size=Bytes(MIB),
+    )
+    assert layout.bootloader == (DiskArea(Bytes(2 * MIB), Bytes(MIB)),)
+    assert layout.mdas == (MdaArea(Bytes(4096), Bytes(2 * MIB - 4096)),)
+
+
 @pytest.mark.parametrize("size", [0, 512, 2 * MIB - 512])
 def test_small_devices_are_refused(size: int) -> None:
     """Less than two MiB is no PV, unless lvm.conf says otherwise."""
