@@ -34,9 +34,10 @@ from vmgr.core.requests import (
     ReduceVolume,
     RemoveVolume,
     RenameVolume,
+    SizeSpec,
     Stamp,
 )
-from vmgr.core.sizes import parse_extents, parse_pv_ranges
+from vmgr.core.sizes import parse_extents, parse_pv_ranges, parse_size
 from vmgr.core.targets import Targets
 from vmgr.core.units import Sectors
 from vmgr.ondisk.codec import decode_group
@@ -63,6 +64,15 @@ class Step:
 
     command: tuple[str, ...]
     operation: Callable[[VolumeGroup], VolumeGroup | None]
+
+
+def _size_words(size: str) -> tuple[str, str]:
+    """``-l`` or ``-L``: sizes with a unit are told by their last letter."""
+    return ("-L" if size[-1] in "kms" else "-l", size)
+
+
+def _parsed(size: str) -> SizeSpec:
+    return parse_size(size) if size[-1] in "kms" else parse_extents(size)
 
 
 class Versus:
@@ -150,7 +160,7 @@ class Versus:
         self, name: str, size: str, stripes: int = 0, alloc: str = "inherit", pvs: Sequence[str] = ()
     ) -> Step:
         options: tuple[tuple[str, OptionValue], ...] = ()
-        words = ["lvcreate", "-an", "-y", "-Zn", "-Wn", "-l", size]
+        words = ["lvcreate", "-an", "-y", "-Zn", "-Wn", *_size_words(size)]
         if name:
             words += ["-n", name]
         if stripes:
@@ -161,7 +171,7 @@ class Versus:
 
         def operation(group: VolumeGroup) -> VolumeGroup | None:
             request = CreateVolume(
-                size=parse_extents(size),
+                size=_parsed(size),
                 name=LvName(name) if name else None,
                 options=options,
                 pvs=self._pvs(group, pvs),
@@ -185,7 +195,7 @@ class Versus:
         command: str = "lvextend",
     ) -> Step:
         options: tuple[tuple[str, OptionValue], ...] = ()
-        words = [command, "-y", "-l", size]
+        words = [command, "-y", *_size_words(size)]
         if command == "lvresize":
             words.append("-f")
         if stripes:
@@ -197,7 +207,7 @@ class Versus:
         def operation(group: VolumeGroup) -> VolumeGroup | None:
             request = ExtendVolume(
                 self._lv(group, name).id,
-                parse_extents(size),
+                _parsed(size),
                 options=options,
                 pvs=self._pvs(group, pvs),
                 alloc=alloc,
@@ -209,10 +219,10 @@ class Versus:
 
     def reduce(self, name: str, size: str) -> Step:
         def operation(group: VolumeGroup) -> VolumeGroup | None:
-            request = ReduceVolume(self._lv(group, name).id, parse_extents(size))
+            request = ReduceVolume(self._lv(group, name).id, _parsed(size))
             return reduce_volume(group, request, self.targets).after
 
-        return Step(("lvreduce", "-f", "-y", "-l", size, f"{self.name}/{name}"), operation)
+        return Step(("lvreduce", "-f", "-y", *_size_words(size), f"{self.name}/{name}"), operation)
 
     def remove(self, name: str) -> Step:
         def operation(group: VolumeGroup) -> VolumeGroup | None:
@@ -279,6 +289,8 @@ class Versus:
             return self.extend(name, size, again, None if alloc == "inherit" else alloc, pvs, command)
         if kind < 0.8:
             size = f"-{rng.randrange(1, own + 2)}" if rng.random() < 0.5 else str(rng.randrange(1, own + 1))
+            if rng.random() < 0.3:
+                size = f"{'-' * (size[0] == '-')}{rng.randrange(1, own * 128 + 200)}k"
             return self.reduce(name, size)
         if kind < 0.92:
             return self.remove(name)
@@ -324,6 +336,8 @@ class Versus:
     @staticmethod
     def _random_size(rng: random.Random, free: int, signs: Sequence[str]) -> str:
         sign = rng.choice(signs)
+        if rng.random() < 0.2:
+            return sign + rng.choice((f"{rng.randrange(1, 1500)}k", f"{rng.random() * 3 + 0.001:.3f}m", "999s"))
         if rng.random() < 0.25:
             return f"{sign}{rng.choice((10, 33, 50, 100))}%{rng.choice(('FREE', 'VG', 'PVS', 'FREE'))}"
         return f"{sign}{rng.choice((rng.randrange(1, 12), rng.randrange(1, free + 2)))}"
