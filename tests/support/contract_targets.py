@@ -11,22 +11,17 @@ from collections.abc import Mapping
 
 from attrs import evolve, frozen
 
+from vmgr.core.exchange import Built, Need, Run, SpaceNeeds, TargetMessage, ZeroRange
 from vmgr.core.hooks import (
     PLAIN_ROLE,
-    Built,
     Grant,
     KernelTarget,
     Makers,
     Names,
-    Need,
     OptionSpec,
-    Run,
-    SpaceNeeds,
     TargetInfo,
-    TargetMessage,
     TargetStatus,
     VolumeFacts,
-    ZeroRange,
     hookimpl,
 )
 from vmgr.core.ids import LvName, Uuid

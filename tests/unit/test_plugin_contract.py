@@ -186,7 +186,7 @@ def test_a_thin_snapshot_outlives_its_origin() -> None:
 
 
 def test_a_snapshot_of_a_cache_moves_the_cache_below_without_running_it_twice() -> None:
-    """The cache's own device becomes the origin; ``-real`` gets the cache, and runs only while that one stands still."""
+    """The cache's own device becomes the origin; ``-real`` gets the cache, and runs while that one stands still."""
     made = load("cache-raid")
     request = CreateVolume(SizeSpec(Extents(2)), LvName("csnap"), origin=made.group.lv_by_name["c"].id)
     change = create_volume(made.group, request, CONTRACT, STAMP, live=made.live)
