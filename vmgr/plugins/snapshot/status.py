@@ -68,6 +68,8 @@ def facts(group: VolumeGroup, volume: LogicalVolume, segment: Segment, status: T
             ("origin_size", snapshot.volume.size.sectors(group.extent_size)),
             ("chunk_size", snapshot.body.chunk_size),
             ("lv_merging", merging),
+            ("lv_role", ("public", "snapshot", "thicksnapshot")),
+            ("lv_modules", ("snapshot",)),
         ]
         return _facts("S" if merging else "s", status, values)
     snapshots = snapshots_of(group, volume)
@@ -81,6 +83,8 @@ def facts(group: VolumeGroup, volume: LogicalVolume, segment: Segment, status: T
     values = [
         ("origin_size", volume.size.sectors(group.extent_size)),
         ("lv_merging", merging),
+        ("lv_role", ("origin", "thickorigin", *(("multithickorigin",) if len(snapshots) > 1 else ()))),
+        ("lv_modules", ("snapshot",)),
     ]
     return _facts(kind, status if merging else None, values)
 
