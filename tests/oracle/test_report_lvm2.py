@@ -66,7 +66,7 @@ class Machine:
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
         said = "".join(line for line in done.stdout.splitlines(True) if not line.startswith(CHATTER))
-        return re.sub(r"(?<=[-\w]{4})XX(?=[-\w]{4})", "--", said)
+        return re.sub(r"(?<![-\w])([-\w]{4})XX([-\w]{4})(?![-\w])", r"\1--\2", said)
 
     def ours(self, words: list[str]) -> str:
         name, *arguments = words
@@ -188,7 +188,7 @@ lvs --nameprefixes --rows
 lvs --nameprefixes --unquoted --noheadings
 lvs --separator '|'
 lvs --separator '|' --aligned
-lvs --separator '%s'
+lvs --separator '%%'
 lvs --noheadings -o lv_name
 lvs --unbuffered
 pvs --unbuffered -o pv_name,pv_size
@@ -363,6 +363,7 @@ def golden(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.mark.parametrize(
     "command",
     ["pvs -a", "pvs -o pv_all,vg_name", "vgs -o vg_all", "vgs", "pvs --segments -o+lv_name,segtype", "lvs -a",
+     "lvs -a -o lv_name,lv_layout,lv_role,lv_parent,lv_modules,seg_monitor,lv_ancestors,lv_descendants,origin_uuid",
      "lvs -a -o+devices,origin_size,lv_health_status,segtype,chunk_size,lv_tags", "lvdisplay", "vgdisplay -v",
      "pvdisplay -m", "lvdisplay -m", "lvscan -a", "pvscan"],
 )  # fmt: skip

@@ -115,7 +115,7 @@ def _role(g: GroupFacts, lv: LogicalVolume) -> object:
 
 
 def _parent(g: GroupFacts, lv: LogicalVolume) -> str:
-    over = () if lv.visible else g.referrers.get(lv.id, ())
+    over = [] if lv.visible else [o for o in g.referrers.get(lv.id, ()) if not g.is_bookkeeping(o)]
     return g.lv_name(over[0].id) if len(over) == 1 else ""
 
 
