@@ -22,7 +22,7 @@ from tests.support.groups import (
 )
 from vmgr.core.allocate import AllocationRules, allocate
 from vmgr.core.errors import NoSpace
-from vmgr.core.hooks import Need
+from vmgr.core.exchange import Need
 from vmgr.core.ids import Tag
 from vmgr.core.model import POLICIES, PvArea, VolumeGroup
 from vmgr.core.space import effective_policy, free_runs, largest

@@ -50,6 +50,37 @@ def test_memory_is_locked_inside_and_only_there() -> None:
         assert int(nice) == critical.PRIORITY
 
 
+SIGNALS = """
+import os, signal
+from vmgr.dm.critical import critical_section
+
+steps = []
+try:
+    with critical_section(reserve=0):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTSTP, signal.SIGHUP, signal.SIGALRM):
+            if number != signal.SIGINT:
+                signal.signal(number, lambda n, _: steps.append(signal.Signals(n).name))
+            os.kill(os.getpid(), number)
+        steps.append("end of section")
+        with critical_section(reserve=0):
+            pass
+        steps.append("after an inner section")
+except KeyboardInterrupt:
+    steps.append("interrupted")
+while len(steps) < 7:
+    pass  # the other handlers run as soon as the interpreter looks
+assert steps[:2] == ["end of section", "after an inner section"], steps
+assert set(steps[2:]) == {"SIGTERM", "SIGHUP", "SIGALRM", "SIGTSTP", "interrupted"}, steps
+assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+"""
+
+
+def test_signals_wait_for_the_end_of_the_section() -> None:
+    """A process that ends or stops with a device suspended leaves everyone waiting for it."""
+    done = subprocess.run([sys.executable, "-c", SIGNALS], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_process_that_may_not_lock_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """No privilege makes it slower or less safe, never wrong."""
     with critical_section(priority=None, reserve=0) as first:

@@ -228,4 +228,7 @@ def test_udev_is_relied_on_only_where_it_does_the_work(
 ) -> None:
     monkeypatch.setattr(udev, "running", lambda: runs)
     monkeypatch.setattr(udev, "rules_installed", lambda: rules)
+    monkeypatch.setattr(udev, "SEMAPHORES", "/")
     assert (udev.detect(dev_dir, environ) is not None) == found
+    monkeypatch.setattr(udev, "SEMAPHORES", "/no/such/file")
+    assert udev.detect(dev_dir, environ) is None

@@ -142,11 +142,28 @@ def test_a_host_without_a_time() -> None:
 
 def test_write_and_write_locked() -> None:
     """A text with both has WRITE once in the model."""
-    text = TEXT.replace(
-        '"READ", "WRITE", "VISIBLE"]\nflags = []', '"READ", "WRITE"]\nflags = ["WRITE_LOCKED", "X"]'
-    )
+    volume = TEXT.index("lvol0 {")
+    text = TEXT[:volume] + TEXT[volume:].replace("flags = []", 'flags = ["WRITE_LOCKED", "X"]')
     (lv,) = decode_group(text, TARGETS).group.lvs
     assert (lv.status, lv.flags) == (("READ", "WRITE", "VISIBLE"), ("X",))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("stripe_count = 1", "start_extent = 0"),
+        ("stripe_count = 1", "tags = 1"),
+        ("stripe_count = 1", "stripes = 1"),
+        ("stripes = [", "tags = ["),
+        ("stripes = [", "type = ["),
+    ],
+)
+def test_fields_in_the_places_of_others(old: str, new: str) -> None:
+    """A volume in the common shape whose fields have the segment's own names is not read as one."""
+    text = TEXT.replace(old, new)
+    assert fast.decode_canonical(text, NO_TARGETS) is None
+    with pytest.raises(DamagedMetadata):
+        decode_any(text, NO_TARGETS)
 
 
 def test_status_of_a_locked_group() -> None:

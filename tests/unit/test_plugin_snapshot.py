@@ -13,7 +13,8 @@ from tests.unit.test_plugin_linear import Names
 from vmgr.core.change import Change
 from vmgr.core.devices import stack
 from vmgr.core.errors import DamagedMetadata, InUse, InvalidSize, PluginError, Refused, UsageError
-from vmgr.core.hooks import Built, Live, SpaceNeeds
+from vmgr.core.exchange import Built, SpaceNeeds
+from vmgr.core.hooks import Live
 from vmgr.core.ids import LvName
 from vmgr.core.model import Reference, VolumeGroup
 from vmgr.core.naming import dm_uuid

@@ -10,7 +10,7 @@ from tests.support.plugins import a_group, area, create, extend, extents_of, lin
 from tests.support.stacks import TARGETS
 from tests.unit.test_plugin_linear import Names
 from vmgr.core.errors import DamagedMetadata, InvalidSize, Refused, UsageError
-from vmgr.core.hooks import SpaceNeeds
+from vmgr.core.exchange import SpaceNeeds
 from vmgr.core.ids import LvName
 from vmgr.core.model import Segment, VolumeGroup
 from vmgr.core.requests import CreateVolume, ExtendVolume, Options, Percent, SizeSpec

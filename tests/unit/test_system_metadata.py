@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.machine import MIB, World, group, layout, uuid
 from vmgr.core.change import LabelPv
 from vmgr.core.errors import DeviceError, GroupUnusable, InUse, NoSpace, Refused
-from vmgr.core.hooks import ZeroRange
+from vmgr.core.exchange import ZeroRange
 from vmgr.core.model import PvArea, VolumeGroup
 from vmgr.core.units import Extents, Sectors
 from vmgr.system.memory_disk import MemoryDisk, after_cut, sector_count

@@ -57,7 +57,8 @@ _VOLUMES = re.compile(
     re.VERBOSE | re.DOTALL,
 ).findall
 
-_OWN_KEYS = frozenset(("start_extent", "extent_count", "type", "tags", "reshape_count"))
+_OWN_KEYS = frozenset(("start_extent", "extent_count", "type", "tags"))
+"""What the general reader takes out of a segment's section; no plugin gets to see it."""
 
 
 def decode_canonical(text: str, targets: Decoder) -> DecodedGroup | None:
@@ -72,6 +73,9 @@ def decode_canonical(text: str, targets: Decoder) -> DecodedGroup | None:
     rows = _VOLUMES(text, start, end)
     if sum([len(row[0] or row[15]) for row in rows]) != end - start:
         return None
+    for number, areas in {(row[10], row[12]) for row in rows if row[0]}:
+        if number in _OWN_KEYS or areas in _OWN_KEYS or number == areas:
+            return None
     try:
         tree = parse(f"{text[:start]}{_MARKER} = 1\n{text[end:]}", unique=True)
         others = {row[15]: parse(row[15], unique=True) for row in rows if row[15]}
