@@ -1,4 +1,4 @@
-"""Attributes of volumes, and turning volumes active and inactive."""
+"""Attributes of volumes, and turning volumes into something else."""
 
 from __future__ import annotations
 
@@ -7,27 +7,19 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from tests.support.groups import STAMP, TARGETS, a_group, after, create, snapshot_of, uuid, volume
+from tests.support.groups import STAMP, TARGETS, a_group, after, create, snapshot_of, volume
 from vmgr.core.change import Change
-from vmgr.core.errors import GroupUnusable, NotFound, Refused, UnclaimedSegment, UsageError
+from vmgr.core.errors import Refused, UsageError
 from vmgr.core.hooks import TargetStatus
-from vmgr.core.ids import LvName, Tag
-from vmgr.core.model import LogicalVolume, Segment, UnknownBody, VolumeGroup
+from vmgr.core.ids import Tag
+from vmgr.core.model import LogicalVolume, VolumeGroup
 from vmgr.core.naming import dm_uuid
-from vmgr.core.operations.activate import (
-    activatable,
-    activate_volumes,
-    deactivate_volumes,
-    now_active,
-    refresh_volumes,
-)
 from vmgr.core.operations.change import NO_NUMBERS, change_volume
 from vmgr.core.operations.checks import with_flag
 from vmgr.core.operations.convert import convert_volume, finish_volume
 from vmgr.core.operations.create import READ_AHEAD_AUTO
 from vmgr.core.requests import ChangeVolume, ConvertVolume
 from vmgr.core.table import LiveDevice
-from vmgr.core.units import Extents
 
 
 def change(group: VolumeGroup, **changes: Any) -> Change:
@@ -133,113 +125,6 @@ def test_hidden_volumes_are_not_changed() -> None:
     request = ChangeVolume(volume(group, "pair_log").id, add_tags=(Tag("x"),))
     with pytest.raises(Refused, match="internal"):
         change_volume(group, request, TARGETS)
-
-
-# -- activation -----------------------------------------------------------------------------------
-
-
-def with_unknown(group: VolumeGroup) -> VolumeGroup:
-    segment = Segment(Extents(0), Extents(1), UnknownBody("vdo", ()))
-    return group.with_lv(LogicalVolume(uuid("u"), LvName("u"), segments=(segment,)))
-
-
-def ids(group: VolumeGroup, *names: str) -> list[Any]:
-    return [volume(group, name).id for name in names]
-
-
-def test_activation_changes_no_metadata() -> None:
-    done = activate_volumes(PLAIN, ids(PLAIN, "a"), TARGETS)
-    assert not done.changes_metadata
-    assert done.activate == tuple(ids(PLAIN, "a"))
-
-
-def test_snapshots_are_active_with_their_origin_and_the_other_way_round() -> None:
-    group = snapshot_of(PLAIN, "a", "2", "s")
-    for name in ("a", "s"):
-        up = activate_volumes(group, ids(group, name), TARGETS).activate
-        assert set(ids(group, "a", "s")) <= set(up)
-        down = deactivate_volumes(group, ids(group, name), TARGETS).deactivate
-        assert set(ids(group, "a", "s")) <= set(down)
-        again = refresh_volumes(group, ids(group, name), TARGETS).refresh
-        assert set(ids(group, "a", "s")) <= set(again)
-
-
-def test_volumes_marked_to_be_skipped_are_skipped_with_a_note() -> None:
-    group = after(change(PLAIN, activation_skip=True))
-    done = activate_volumes(group, ids(group, "a"), TARGETS)
-    assert done.activate == ()
-    assert "ACTIVATION_SKIP" in done.notes[0]
-    assert activate_volumes(group, ids(group, "a"), TARGETS, ignore_skip=True).activate
-    assert activatable(group) == ((), ())
-    assert activatable(group, ignore_skip=True)[0] == tuple(ids(group, "a"))
-
-
-def test_the_configuration_may_leave_volumes_out() -> None:
-    done = activate_volumes(PLAIN, ids(PLAIN, "a"), TARGETS, wanted=lambda lv: False)
-    assert done.activate == ()
-    assert "does not pass activation filter" in done.notes[0]
-    assert activatable(PLAIN, wanted=lambda lv: lv.name != "a") == ((), ())
-
-
-def test_automatic_activation_heeds_its_marks() -> None:
-    """A mark on the volume or on the group; activation by hand does not heed it."""
-    group = after(change(create(PLAIN, "1", "b"), autoactivate=False))
-    assert activatable(group, auto=True)[0] == tuple(ids(group, "b"))
-    assert activatable(group)[0] == tuple(ids(group, "a", "b"))
-    assert activatable(evolve(group, flags=("NOAUTOACTIVATE",)), auto=True) == ((), ())
-
-
-def test_hidden_volumes_are_not_activated_by_themselves() -> None:
-    group = create(a_group(20, 20, 20), "4", "pair", type="pair", options=())
-    for operation in (activate_volumes, deactivate_volumes, refresh_volumes):
-        with pytest.raises(Refused, match="internal"):
-            operation(group, ids(group, "pair_log"), TARGETS)
-    assert activatable(group)[0] == tuple(ids(group, "pair"))
-
-
-def test_volumes_on_missing_pvs_stay_inactive() -> None:
-    """One by name is refused; among others it is left out with a note, and the others come up."""
-    group = create(create(a_group(5, 5), "5", "a"), "5", "b")
-    lost = uuid("pv1")
-    with pytest.raises(Refused, match="missing physical volumes: pv1000"):
-        activate_volumes(group, ids(group, "b"), TARGETS, missing=[lost])
-    chosen, notes = activatable(group, missing=[lost])
-    assert chosen == tuple(ids(group, "a"))
-    assert len(notes) == 1
-    marked = evolve(group, pvs=(group.pvs[0], evolve(group.pvs[1], flags=("MISSING",))))
-    assert activatable(marked)[0] == tuple(ids(group, "a"))
-
-
-def test_a_missing_pv_below_a_hidden_part_counts() -> None:
-    group = create(a_group(20, 20), "4", "pair", type="pair", options=())
-    with pytest.raises(Refused, match="missing"):
-        activate_volumes(group, ids(group, "pair"), TARGETS, missing=[uuid("pv1")])
-
-
-def test_known_volumes_of_a_group_with_unknown_types_can_be_activated() -> None:
-    group = with_unknown(PLAIN)
-    assert activate_volumes(group, ids(group, "a"), TARGETS).activate
-    with pytest.raises(UnclaimedSegment, match="vdo"):
-        activate_volumes(group, ids(group, "u"), TARGETS)
-    chosen, notes = activatable(group)
-    assert chosen == tuple(ids(group, "a"))
-    assert len(notes) == 1
-
-
-def test_exported_groups_are_not_activated_but_can_be_deactivated() -> None:
-    group = evolve(PLAIN, status=("EXPORTED", *PLAIN.status))
-    with pytest.raises(GroupUnusable):
-        activate_volumes(group, ids(group, "a"), TARGETS)
-    assert deactivate_volumes(group, ids(group, "a"), TARGETS).deactivate
-
-
-def test_unknown_volumes_are_not_found() -> None:
-    with pytest.raises(NotFound):
-        activate_volumes(PLAIN, [uuid("other")], TARGETS)
-
-
-def test_what_is_said_of_a_group() -> None:
-    assert now_active(PLAIN, 2) == '2 logical volume(s) in volume group "vg" now active'
 
 
 # -- conversion -----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from vmgr.core.model import POLICIES, UnknownBody
 from vmgr.core.naming import dm_name
 
 if TYPE_CHECKING:
-    from vmgr.core.hooks import Built
+    from vmgr.core.exchange import Built
     from vmgr.core.ids import Tag, Uuid
     from vmgr.core.model import LogicalVolume, Segment, VolumeGroup
     from vmgr.core.requests import Stamp
@@ -115,10 +115,6 @@ def require_free_name(group: VolumeGroup, name: str) -> LvName:
         )
     require_device_name(group.name, chosen)
     return chosen
-
-
-LAYER_ROOM = 8
-"""Characters that a device's name may need beyond the volume's own, for a layer such as ``-real`` or ``-cow``."""
 
 
 def require_device_name(group: str, volume: str) -> None:
