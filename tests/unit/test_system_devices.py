@@ -334,6 +334,34 @@ def test_a_device_that_answers_late_is_still_heard(tmp_path):
     guarded.close()
 
 
+def test_a_helper_that_dies_is_replaced(tmp_path):
+    """One answer is an error; the next device is read by another helper."""
+    good = image(tmp_path / "a")
+    guarded = GuardedReader(limit=20, patience=10)
+    guarded.read_many([(good, 0, 512)])
+    helper = guarded._helper
+    assert helper is not None
+    os.kill(helper.pid, 9)
+    os.waitpid(helper.pid, 0)
+    first, second = guarded.read_many([(good, 0, 512), (good, 512, 512)])
+    assert isinstance(first, DeviceError)
+    assert isinstance(second, bytes)
+    guarded.close()
+
+
+def test_without_processes_the_command_reads_by_itself(tmp_path, monkeypatch):
+    """A limit on processes does not stop a scan."""
+
+    def no_fork():
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", no_fork)
+    guarded = GuardedReader()
+    (got,) = guarded.read_many([(image(tmp_path / "a"), 0, 512)])
+    assert isinstance(got, bytes)
+    guarded.close()
+
+
 def test_a_helper_holds_nothing_of_the_command(tmp_path):
     """With a helper stuck for good, whoever waits for the command's output does not wait for the helper."""
     pipe = tmp_path / "pipe"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -157,6 +159,21 @@ def test_a_read_error_names_device_place_and_reason(tmp_path):
     with pytest.raises(DeviceError, match=r"disk: read of 512 bytes at byte 1024 failed"):
         disk.read(Bytes(1024), Bytes(512))
     disk.fd = -1
+
+
+def test_a_disk_never_takes_the_place_of_standard_error(tmp_path):
+    """In a program that was started without standard files, what is printed does not go onto a disk."""
+    path = tmp_path / "disk"
+    path.write_bytes(bytes(4096))
+    code = f"""
+import os
+for fd in (0, 1, 2):
+    os.close(fd)
+from vmgr.system.disk import Disk
+disk = Disk.open({str(path)!r}, write=True)
+os._exit(disk.fd)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode > 2
 
 
 # -- power cuts -----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from vmgr.core.errors import Refused
 from vmgr.system import topology
 from vmgr.system.config import Config, parse
 from vmgr.system.devices import Device
@@ -74,3 +75,13 @@ def test_the_offset_is_the_devices(device, value, text, sectors):
 def test_the_block_size(device, value, size):
     """What the device takes; 512 bytes where nothing is known."""
     assert topology.logical_block(device(queue__logical_block_size=value)) == size
+
+
+def test_devices_of_one_group_agree_in_their_blocks(monkeypatch):
+    """512 and 4096 do not go together, unless lvm.conf says so."""
+    monkeypatch.setattr(Device, "attribute", lambda self, name: {0: "512", 1: "512", 2: "4096"}[self.minor])
+    one, two, big = (Device(f"/dev/d{n}", 8, n) for n in range(3))
+    topology.check_block_sizes([one, two], config())
+    topology.check_block_sizes([one, big], config("devices/allow_mixed_block_sizes=1"))
+    with pytest.raises(Refused, match="/dev/d0 has 512 bytes, /dev/d2 has 4096 bytes"):
+        topology.check_block_sizes([one, big], config())

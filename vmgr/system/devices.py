@@ -303,6 +303,16 @@ def named_device(path: str, devices: Iterable[Device]) -> Device | None:
     return None
 
 
+def hidden_reason(path: str) -> str:
+    """Why an existing block device is not among those that :func:`discover` gives; empty if nothing tells."""
+    number = device_number(path)
+    if number is None:
+        return ""
+    if _dm_facts(number)[1].startswith("LVM-"):
+        return "device is an LV"
+    return ""
+
+
 def from_paths(paths: Iterable[str]) -> list[Device]:
     """Devices for exactly these paths, block devices or regular files (images), nothing filtered.
 

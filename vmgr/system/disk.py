@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
-from fcntl import ioctl
+from fcntl import F_DUPFD_CLOEXEC, fcntl, ioctl
 from mmap import mmap
 from stat import S_ISBLK, S_ISREG
 from typing import TYPE_CHECKING
@@ -67,7 +67,7 @@ class Disk:
                 raise DeviceError(
                     f"{path} is not a block device", hint="name a disk, a partition or a mapped device"
                 )
-            fd = os.open(path, flags)
+            fd = _above_standard(os.open(path, flags))
         except OSError as error:
             raise open_error(path, error, write=write) from None
         return cls(path, fd)
@@ -206,6 +206,19 @@ class Disk:
             raise DeviceError(
                 f"{self.path}: cannot flush: {error.strerror}", hint="see the kernel log; the device may be failing"
             ) from None
+
+
+def _above_standard(fd: int) -> int:
+    """Keep a disk off the numbers 0 to 2, where a program that was started without them gets its files.
+
+    Whoever prints an error to number 2 would print it onto the disk.
+    """
+    if fd > 2:
+        return fd
+    try:
+        return fcntl(fd, F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(fd)
 
 
 def io_error(path: str, what: str, offset: int, length: int, error: OSError) -> DeviceError:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from vmgr.core.change import LabelPv
-    from vmgr.core.hooks import ZeroRange
+    from vmgr.core.exchange import ZeroRange
     from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup
     from vmgr.core.pv import PvLayout

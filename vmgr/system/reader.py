@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import select
+from errno import EINVAL, EIO
 from mmap import mmap
 from struct import Struct
 from time import monotonic
@@ -71,7 +72,7 @@ class _Server:
             try:
                 fd = os.open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
             except OSError as error:
-                if error.errno != 22:  # EINVAL: a file system without direct I/O
+                if error.errno != EINVAL:  # a file system without direct I/O
                     raise
                 fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             self.fds[path] = fd
@@ -105,15 +106,15 @@ class DirectReader:
 
     def __init__(self) -> None:
         self._server = _Server()
-        self._pages = mmap(-1, 256 << 10)
+        self._pages: mmap | None = None
 
     def read_many(self, wants: Sequence[Want]) -> list[bytes | VmgrError]:
         """As :meth:`Reader.read_many`."""
         results: list[bytes | VmgrError] = []
         for device, offset, length in wants:
             first, wide = _widen(offset, length)
-            if wide > len(self._pages):
-                self._pages = mmap(-1, wide)
+            if self._pages is None or wide > len(self._pages):
+                self._pages = mmap(-1, max(wide, 256 << 10))
             try:
                 fd = self._server.open(device.path)
             except OSError as error:
@@ -141,7 +142,13 @@ class _Helper:
         ask_in, self.ask = os.pipe()
         self.answer, answer_out = os.pipe()
         self.since = monotonic()
-        self.pid = os.fork()
+        self.dead = False
+        try:
+            self.pid = os.fork()
+        except OSError:
+            for fd in (ask_in, self.ask, self.answer, answer_out):
+                os.close(fd)
+            raise
         if self.pid == 0:
             try:
                 _serve(ask_in, answer_out, self.arena)
@@ -159,14 +166,15 @@ class _Helper:
             pass  # the reply's absence tells
 
     def reply(self, seconds: float) -> tuple[int, int, int, int] | None:
-        """(errno, open failed, bytes, size); None if there is none yet. All zeros but errno if the helper died."""
+        """(errno, open failed, bytes, size); None if there is none yet. A helper that died gives EIO."""
         poll = select.poll()
         poll.register(self.answer, select.POLLIN)
         if not poll.poll(max(0.0, seconds) * 1000):
             return None
         raw = os.read(self.answer, _REPLY.size)
         if len(raw) < _REPLY.size:
-            return 5, 0, 0, 0  # EIO
+            self.dead = True
+            return EIO, 0, 0, 0
         errno, failed, got, size = _REPLY.unpack(raw)
         return errno, failed, got, size
 
@@ -201,12 +209,12 @@ def _serve(ask: int, answer: int, arena: mmap) -> None:
         try:
             fd = server.open(path)
         except OSError as error:
-            errno, failed = error.errno or 5, 1
+            errno, failed = error.errno or EIO, 1
         else:
             try:
                 got = _fill(fd, memoryview(arena)[place : place + length], offset)
             except OSError as error:
-                errno = error.errno or 5
+                errno = error.errno or EIO
         os.write(answer, _REPLY.pack(errno, failed, got, server.sizes.get(path, 0)))
 
 
@@ -230,10 +238,13 @@ class GuardedReader:
         self._limit = limit
         self._patience = min(patience, limit)
         self._helper: _Helper | None = None
+        self._direct = DirectReader()
         self.hung: set[str] = set()
 
     def read_many(self, wants: Sequence[Want]) -> list[bytes | VmgrError]:
         """As :meth:`Reader.read_many`."""
+        if self._helper is None and not self._start():
+            return self._direct.read_many(wants)
         results: list[bytes | VmgrError] = [b""] * len(wants)
         aside: list[tuple[_Helper, int, int, int]] = []
         for number, (device, offset, length) in enumerate(wants):
@@ -245,7 +256,11 @@ class GuardedReader:
             at = first
             while at < first + wide:
                 size = min(_ARENA, first + wide - at)
-                helper = self._helper = self._helper or _Helper()
+                if self._helper is None and not self._start():
+                    results[number] = self._direct.read_many([wants[number]])[0]
+                    break
+                helper = self._helper
+                assert helper is not None
                 helper.request(device, at, size, 0)
                 reply = helper.reply(self._patience)
                 if reply is None:
@@ -256,6 +271,9 @@ class GuardedReader:
                         self._helper = None
                         break
                 outcome = self._outcome(helper, device, offset, length, reply)
+                if helper.dead:
+                    helper.close()
+                    self._helper = None
                 if isinstance(outcome, VmgrError):
                     results[number] = outcome
                     break
@@ -280,6 +298,14 @@ class GuardedReader:
             helper.close()
         return results
 
+    def _start(self) -> bool:
+        """Start a helper; False where no process can be made, and the command reads by itself."""
+        try:
+            self._helper = _Helper()
+        except OSError:
+            return False
+        return True
+
     def _outcome(
         self, helper: _Helper, device: Device, offset: int, length: int, reply: tuple[int, int, int, int]
     ) -> bytes | VmgrError:
@@ -300,6 +326,7 @@ class GuardedReader:
 
     def close(self) -> None:
         """As :meth:`Reader.close`."""
+        self._direct.close()
         if self._helper is not None:
             self._helper.close()
             self._helper = None

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vmgr.core.errors import Refused
 from vmgr.core.units import SECTOR_SIZE, Bytes, Sectors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vmgr.system.config import Config
     from vmgr.system.devices import Device
 
@@ -63,6 +66,22 @@ def logical_block(device: Device) -> Bytes:
     """The size of the blocks that the device takes; a group's devices should agree in it. 512 where unknown."""
     value = device.attribute("queue/logical_block_size")
     return Bytes(int(value)) if value.isdigit() else Bytes(SECTOR_SIZE)
+
+
+def check_block_sizes(devices: Sequence[Device], config: Config) -> None:
+    """Raise :class:`Refused` if devices that are to be in one group take blocks of different sizes.
+
+    A file system made on one of them may not work when a volume is moved to, or extended onto, another.
+    """
+    if config.flag("devices/allow_mixed_block_sizes"):
+        return
+    sizes = {logical_block(device): device.path for device in devices}
+    if len(sizes) > 1:
+        shown = ", ".join(f"{path} has {size} bytes" for size, path in sorted(sizes.items()))
+        raise Refused(
+            f"the devices have different logical block sizes: {shown}",
+            hint="use devices that agree, or set devices/allow_mixed_block_sizes in lvm.conf",
+        )
 
 
 def _sectors(device: Device, attribute: str) -> Sectors:
