@@ -44,13 +44,16 @@ class NewPv:
 
 def find_device(session: Session, path: str) -> Device:
     """The device that the user calls ``path``, if vmgr may use it. Raises :class:`NotFound` or :class:`Refused`."""
-    from vmgr.system.devices import named_device
+    from vmgr.system.devices import hidden_reason, named_device
 
     scan = session.look(detail=True)
     device = named_device(path, scan.devices)
     if device is None:
         if not os.path.lexists(path):
             raise NotFound(f"device {path} not found", hint="check the path; lsblk lists the devices there are")
+        hidden = hidden_reason(path)
+        if hidden:
+            raise Refused(f"cannot use {path}: {hidden}", hint="devices/scan_lvs in lvm.conf lets volumes be used")
         raise Refused(
             f"{path} is not a block device that can hold a physical volume", hint="lsblk lists the devices"
         )
