@@ -13,7 +13,8 @@ from vmgr.core.errors import UsageError
 from vmgr.core.ids import Tag
 from vmgr.report import ReportRequest, prepare
 from vmgr.report.catalog import Catalog
-from vmgr.report.selection import parse_selection, reserved_words
+from vmgr.report.comparisons import reserved_words
+from vmgr.report.selection import parse_selection
 
 CATALOG = Catalog(TARGETS)
 GROUP = a_group("vg", plain("big", 20, 60, tags=(Tag("t1"),)), plain("in-use", 8, 1, created=1_700_003_600))

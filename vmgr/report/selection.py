@@ -17,16 +17,25 @@ import re
 from typing import TYPE_CHECKING, NoReturn
 
 from vmgr.core.errors import InvalidSize, UsageError
-from vmgr.report.columns import SPECIAL, UNKNOWN
+from vmgr.report.columns import SPECIAL
+from vmgr.report.comparisons import (
+    MILLIONTHS,
+    number_test,
+    percent_test,
+    regex_test,
+    reserved_test,
+    reserved_value,
+    size_test,
+    span_test,
+    translated,
+)
 from vmgr.report.times import parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from vmgr.report.catalog import Catalog, Column
-
-    Test = Callable[[object], bool]
-    """Whether a raw value of the column passes."""
+    from vmgr.report.comparisons import Test
 
 COMPARISONS = (
     ("=~", "Matches the regular expression. [string]"),
@@ -49,9 +58,6 @@ _OF_TIME = {"since": ">=", "after": ">", "until": "<=", "before": "<"}
 _ORDERED = (">=", ">", "<=", "<")
 _NUMBER = re.compile(r"\d+\.?\d*|\.\d+", re.ASCII).match
 _NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII).match
-_UNDEFINED = ("-1", "unknown", "undefined", "undef")
-_MILLIONTHS = 1_000_000
-"""Percentages are compared in these, as LVM2 keeps them."""
 
 
 # -- the parsed form ------------------------------------------------------------------------------
@@ -178,7 +184,7 @@ class _Parser:
         if operator in ("=~", "!~"):
             if kind != "string":
                 self._fail(f"{operator} goes with strings only, and {column.name} is a {kind}")
-            return _regex_test(self._regex(), operator == "!~")
+            return regex_test(self._regex(), operator == "!~")
         if operator in _ORDERED and kind in ("string", "list"):
             self._fail(f"{operator} goes with numbers, sizes, percentages and times, and {column.name} is a {kind}")
         if kind == "list":
@@ -188,16 +194,16 @@ class _Parser:
             wanted = reserved if isinstance(reserved, str) else self._word()
             return (lambda value: value != wanted) if operator == "!=" else (lambda value: value == wanted)
         if kind == "time":
-            return _span_test(parse_time(self._word(), self.now), operator)
+            return span_test(parse_time(self._word(), self.now), operator)
         if kind == "percent":
-            return _percent_test(self._percent(), operator)
+            return percent_test(self._percent(), operator)
         if kind == "size":
             if reserved is not None:
-                return _reserved_test(reserved, operator)
-            return _size_test(self._size(), operator)
+                return reserved_test(reserved, operator)
+            return size_test(self._size(), operator)
         if reserved is not None:
-            return _number_test(reserved, operator)
-        return _number_test(self._integer(), operator)
+            return number_test(reserved, operator)
+        return number_test(self._integer(), operator)
 
     # -- tokens -----------------------------------------------------------------------------------
 
@@ -271,7 +277,7 @@ class _Parser:
             self.at += 1
         if value > 100:
             self._fail("a percentage is at most 100,")
-        return int(value * _MILLIONTHS)
+        return int(value * MILLIONTHS)
 
     def _size(self) -> float:
         number = self._number("a size")
@@ -295,7 +301,7 @@ class _Parser:
         start = self.at
         text = self._until(closing) if closing else self._word()
         try:
-            return re.compile(_translated(text))
+            return re.compile(translated(text))
         except re.error as error:
             self.at = start
             self._fail(f"regular expression: {error},")
@@ -335,128 +341,6 @@ class _Parser:
             return found != negated
 
         return test
-
-
-# -- reserved words -------------------------------------------------------------------------------
-
-
-def reserved_words(column: Column) -> tuple[tuple[object, tuple[str, ...]], ...]:
-    """Values of a column that have names, with these."""
-    if column.kind == "binary":
-        words = tuple(column.words.split(",")) if column.words else ()
-        return ((UNKNOWN, _UNDEFINED), (1, (*words, "yes")), (0, ("no",)))
-    found: list[tuple[object, tuple[str, ...]]] = []
-    if column.kind == "number":
-        found.append((UNKNOWN, _UNDEFINED))
-    for entry in column.words.split(";") if column.words else ():
-        value, _, synonyms = entry.partition("=")
-        found.append((value, (value, *(word for word in synonyms.split(",") if word))))
-    return tuple(found)
-
-
-def reserved_value(column: Column, word: str) -> object:
-    """What ``word`` stands for in this column; None if it is no reserved word."""
-    return next((value for value, names in reserved_words(column) if word in names), None)
-
-
-# -- tests ----------------------------------------------------------------------------------------
-
-
-def _number_test(wanted: object, operator: str) -> Test:
-    """Undefined numbers are equal to each other, and neither greater nor smaller than any."""
-    if operator in ("=", "!="):
-        return lambda value: (_defined(value) == wanted) == (operator == "=")
-    if not isinstance(wanted, int) or wanted == UNKNOWN:
-        return lambda value: False
-    compare = _compare(operator)
-    return lambda value: isinstance(value, int) and value != UNKNOWN and compare(value, wanted)
-
-
-def _defined(value: object) -> object:
-    return UNKNOWN if value is None or value == "" else value
-
-
-def _reserved_test(wanted: object, operator: str) -> Test:
-    if operator in ("=", "!="):
-        return lambda value: (value == wanted) == (operator == "=")
-    return lambda value: False
-
-
-def _size_test(wanted: float, operator: str) -> Test:
-    compare = _compare(operator)
-    missing = operator == "!="
-
-    def test(value: object) -> bool:
-        if not isinstance(value, int) or value == UNKNOWN:
-            return missing
-        return compare(float(value), wanted)
-
-    return test
-
-
-def _percent_test(wanted: int, operator: str) -> Test:
-    compare = _compare(operator)
-    return lambda value: isinstance(value, int | float) and compare(int(value * _MILLIONTHS), wanted)
-
-
-def _span_test(span: tuple[int, int], operator: str) -> Test:
-    first, last = span
-
-    def test(value: object) -> bool:
-        assert isinstance(value, int)
-        if operator in ("=", "!="):
-            return (first <= value <= last) == (operator == "=")
-        if operator in (">", "<="):
-            return (value > last) == (operator == ">")
-        return (value >= first) == (operator == ">=")
-
-    return test
-
-
-def _regex_test(pattern: re.Pattern[str], negated: bool) -> Test:
-    return lambda value: (pattern.search(str(value or "")) is not None) != negated
-
-
-def _compare(operator: str) -> Callable[[float, float], bool]:
-    import operator as operators
-
-    compare: Callable[[float, float], bool] = {
-        "=": operators.eq, "!=": operators.ne, ">=": operators.ge, ">": operators.gt, "<=": operators.le,
-        "<": operators.lt,
-    }[operator]  # fmt: skip
-    return compare
-
-
-def _translated(pattern: str) -> str:
-    """A regular expression of LVM2's to one of Python's: braces are plain, and ``\\x`` is ``x``."""
-    found: list[str] = []
-    at, within = 0, False
-    while at < len(pattern):
-        char = pattern[at]
-        if char == "\\" and at + 1 < len(pattern):
-            at += 1
-            char = pattern[at]
-            found.append({"n": "\n", "r": "\r", "t": "\t"}.get(char, re.escape(char)))
-        elif within:
-            within = char != "]"
-            found.append("\\[" if char == "[" else char)
-        elif char in "{}":
-            found.append("\\" + char)
-        elif char == "(":
-            if pattern[at + 1 : at + 2] == "?":
-                raise re.error("nothing before ?")
-            found.append("(?:")
-        else:
-            within = char == "["
-            found.append(char)
-            if within and pattern[at + 1 : at + 2] == "^":
-                at += 1
-                found.append("^")
-            if within and pattern[at + 1 : at + 2] == "]":
-                at += 1
-                found.append("\\]")
-        at += 1
-    return "".join(found)
 
 
 # -- help -----------------------------------------------------------------------------------------
