@@ -144,6 +144,9 @@ def device(path: str = "/dev/sdb", major: int = 8, minor: int = 16, **more: obje
     return one
 
 
+BY_UDEV = 'devices/external_device_info_source="udev"'
+
+
 @pytest.fixture(autouse=True)
 def _majors(monkeypatch):
     """A machine that has these drivers, whatever the real one has."""
@@ -184,9 +187,13 @@ def _majors(monkeypatch):
         ("", device("/dev/dm-0", 253, 0, dm_name="plain", dm_uuid=""), ""),
         ("", device(udev={"ID_FS_TYPE": "mpath_member"}), "multipath component"),
         ("", device(udev={"DM_MULTIPATH_DEVICE_PATH": "1"}), "multipath component"),
-        ("", device(udev={"ID_FS_TYPE": "linux_raid_member"}), "md component"),
+        (BY_UDEV, device(udev={"ID_FS_TYPE": "linux_raid_member"}), "md component"),
+        ("", device(udev={"ID_FS_TYPE": "linux_raid_member"}), ""),
+        (BY_UDEV, device(udev={"ID_PART_TABLE_TYPE": "gpt", "DEVTYPE": "disk"}), "partitioned"),
+        (BY_UDEV, device("/dev/sdb1", 8, 17, udev={"ID_PART_TABLE_TYPE": "gpt", "DEVTYPE": "partition"}), ""),
+        (BY_UDEV, device("/dev/dm-0", 253, 0, dm_name="x", udev={"ID_PART_TABLE_TYPE": "dos"}), "partitioned"),
         ("", device(udev={"ID_FS_TYPE": "ext4"}), ""),
-        ("devices/md_component_detection=0", device(udev={"ID_FS_TYPE": "linux_raid_member"}), ""),
+        (f"{BY_UDEV} devices/md_component_detection=0", device(udev={"ID_FS_TYPE": "linux_raid_member"}), ""),
     ],
 )
 def test_each_refusal_has_its_reason(text, made, reason):

@@ -236,8 +236,13 @@ class Filters:
 
         if self._config.flag("devices/multipath_component_detection") and udevdb.is_multipath_path(device):
             return "device is a multipath component"
+        # The rest the device itself tells as well, and udev may not have heard yet that it changed.
+        if self._config.text("devices/external_device_info_source") != "udev":
+            return ""
         if self._config.flag("devices/md_component_detection") and udevdb.is_raid_member(device):
             return "device is an md component"
+        if udevdb.is_partitioned(device) and self.partitionable(device):
+            return "device is partitioned"
         return ""
 
 
