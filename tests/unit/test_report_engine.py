@@ -117,6 +117,15 @@ def test_hidden_volumes_are_listed_with_all_or_by_name() -> None:
     assert cells("lv_name", only=frozenset()) == []
 
 
+def test_a_volume_of_a_copied_group_can_be_told_from_the_original() -> None:
+    view = system(a_group("one"), a_group("two"))
+    columns = ReportRequest("lvs", columns=("lv_full_name",), headings=0)
+    both = columns._replace(only=frozenset((uuid("a"),)))
+    assert text(both, view).split() == ["one/a", "two/a"]
+    one = columns._replace(only=frozenset((uuid("two") + uuid("a"),)))
+    assert text(one, view).split() == ["two/a"]
+
+
 def test_volumes_of_an_exported_group_are_not_listed() -> None:
     group = a_group(status=("RESIZEABLE", "READ", "WRITE", "EXPORTED"))
     assert text(ReportRequest("lvs"), system(group)) == ""

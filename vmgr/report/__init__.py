@@ -37,12 +37,13 @@ class ReportRequest(NamedTuple):
     ``kind``: ``lvs``, ``vgs`` or ``pvs``. ``columns`` are the arguments of each ``-o`` as given
     (``lv_name,size``, ``+devices``, ``-lv_attr``, ``#...``), in order. ``sort`` is that of ``-O``, None for
     the default order. ``select`` is the text of ``-S``. ``only`` limits the report to these UUIDs: of volumes
-    for ``lvs`` (hidden ones that are in it are shown without ``all``), of groups for ``vgs``, of PVs for
-    ``pvs``; None means everything. ``units`` is the argument of ``--units``, ``suffix`` whether unit letters
-    are shown. ``format``: ``basic``, ``json`` or ``json_std``. A ``separator`` turns alignment off unless
-    ``aligned`` says otherwise. ``buffered`` False prints each row by itself, unsorted. ``headings``: 0 none,
-    1 abbreviated, 2 full column names. ``settings`` are those of lvm.conf's ``report`` section that are not
-    the default, by their name in it (``lvs_cols``, ``pvs_sort``, ``list_item_separator``, ``compact_output``,
+    for ``lvs`` (hidden ones that are in it are shown without ``all``; as copied groups have the same volumes,
+    a group's UUID may stand before a volume's), of groups for ``vgs``, of PVs for ``pvs``; None means
+    everything. ``units`` is the argument of ``--units``, ``suffix`` whether unit letters are shown.
+    ``format``: ``basic``, ``json`` or ``json_std``. A ``separator`` turns alignment off unless ``aligned``
+    says otherwise. ``buffered`` False prints each row by itself, unsorted. ``headings``: 0 none, 1
+    abbreviated, 2 full column names. ``settings`` are those of lvm.conf's ``report`` section that are not the
+    default, by their name in it (``lvs_cols``, ``pvs_sort``, ``list_item_separator``, ``compact_output``,
     ``time_format``, ``mark_hidden_devices``...). ``dev_dir`` is where paths begin (``DM_DEV_DIR``). ``now``
     is the present, in seconds since 1970, for selections such as ``lv_time since yesterday``; without it they
     are refused.
@@ -52,7 +53,7 @@ class ReportRequest(NamedTuple):
     columns: tuple[str, ...] = ()
     sort: str | None = None
     select: str = ""
-    only: frozenset[Uuid] | None = None
+    only: frozenset[str] | None = None
     all: bool = False
     segments: bool = False
     verbose: int = 0
@@ -83,7 +84,7 @@ class DisplayRequest(NamedTuple):
     kind: str
     style: str = "long"
     maps: bool = False
-    only: frozenset[Uuid] | None = None
+    only: frozenset[str] | None = None
     all: bool = False
     verbose: int = 0
     select: str = ""

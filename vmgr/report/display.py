@@ -53,7 +53,7 @@ def display(
 
 def chosen(
     request: DisplayRequest, system: SystemView, live: Mapping[str, LiveDevice] | None, targets: Targets
-) -> frozenset[Uuid] | None:
+) -> frozenset[str] | None:
     """The UUIDs that are named and selected; None for everything."""
     if not request.select:
         return request.only
@@ -87,7 +87,7 @@ class Display:
 
     # -- physical volumes -------------------------------------------------------------------------
 
-    def pvs(self, system: SystemView, only: frozenset[Uuid] | None) -> Iterator[str]:
+    def pvs(self, system: SystemView, only: frozenset[str] | None) -> Iterator[str]:
         """Lines about physical volumes."""
         rows = collect(self.ctx, system, PV, "pvs", only, self.request.all)
         for p in rows.pvs:
@@ -161,7 +161,7 @@ class Display:
 
     # -- groups -----------------------------------------------------------------------------------
 
-    def vgs(self, system: SystemView, only: frozenset[Uuid] | None) -> Iterator[str]:
+    def vgs(self, system: SystemView, only: frozenset[str] | None) -> Iterator[str]:
         """Lines about groups."""
         for view in system.groups:
             g = GroupFacts(self.ctx, view)
@@ -228,7 +228,7 @@ class Display:
 
     # -- volumes ----------------------------------------------------------------------------------
 
-    def lvs(self, system: SystemView, only: frozenset[Uuid] | None) -> Iterator[str]:
+    def lvs(self, system: SystemView, only: frozenset[str] | None) -> Iterator[str]:
         """Lines about volumes."""
         rows = collect(self.ctx, system, LV, "lvs", only, self.request.all)
         for g, lv in zip(rows.groups, rows.lvs, strict=True):

@@ -94,7 +94,7 @@ class Rows:
 
 
 def collect(
-    ctx: Context, system: SystemView, rows_are: int, kind: str, only: frozenset[Uuid] | None, every: bool
+    ctx: Context, system: SystemView, rows_are: int, kind: str, only: frozenset[str] | None, every: bool
 ) -> Rows:
     """The rows of a report whose rows stand for ``rows_are`` (a section of the catalogue)."""
     views = system.groups
@@ -120,9 +120,10 @@ def collect(
     return _run_rows(ctx, pvs)
 
 
-def _listed(g: GroupFacts, only: frozenset[Uuid] | None, every: bool) -> Iterable[LogicalVolume]:
+def _listed(g: GroupFacts, only: frozenset[str] | None, every: bool) -> Iterable[LogicalVolume]:
     if only is not None:
-        return [lv for lv in g.group.lvs if lv.id in only and not g.is_bookkeeping(lv)]
+        named = (lv for lv in g.group.lvs if lv.id in only or g.group.id + lv.id in only)
+        return [lv for lv in named if not g.is_bookkeeping(lv)]
     if every:
         return [lv for lv in g.group.lvs if "VISIBLE" in lv.status or not g.is_bookkeeping(lv)]
     return [lv for lv in g.group.lvs if "VISIBLE" in lv.status]
@@ -139,7 +140,7 @@ def _physical(
     system: SystemView,
     groups: Sequence[GroupFacts],
     kind: str,
-    only: frozenset[Uuid] | None,
+    only: frozenset[str] | None,
     every: bool,
 ) -> Iterator[PvFacts]:
     from vmgr.report.physical import PvFacts

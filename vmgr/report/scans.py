@@ -11,7 +11,6 @@ from vmgr.report.rows import collect
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from vmgr.core.ids import Uuid
     from vmgr.core.table import LiveDevice
     from vmgr.core.targets import Targets
     from vmgr.core.view import SystemView
@@ -32,7 +31,7 @@ def scan_lines(
     return "".join(f"  {line}\n" for line in lines)
 
 
-def _pvs(shown: Display, system: SystemView, only: frozenset[Uuid] | None) -> Iterator[str]:
+def _pvs(shown: Display, system: SystemView, only: frozenset[str] | None) -> Iterator[str]:
     pvs = collect(shown.ctx, system, PV, "pvs", only, False).pvs
     if not pvs:
         yield "No matching physical volumes found"
@@ -68,14 +67,14 @@ def _data(p: PvFacts) -> int:
     return int(p.pv.pe_count) * p.group.extent_size if p.pv is not None else 0
 
 
-def _vgs(shown: Display, system: SystemView, only: frozenset[Uuid] | None) -> Iterator[str]:
+def _vgs(shown: Display, system: SystemView, only: frozenset[str] | None) -> Iterator[str]:
     for view in system.groups:
         if only is None or view.group.id in only:
             exported = "exported " if view.group.exported else ""
             yield f'Found {exported}volume group "{view.group.name}" using metadata type lvm2'
 
 
-def _lvs(shown: Display, system: SystemView, only: frozenset[Uuid] | None) -> Iterator[str]:
+def _lvs(shown: Display, system: SystemView, only: frozenset[str] | None) -> Iterator[str]:
     rows = collect(shown.ctx, system, LV, "lvs", only, shown.request.all)
     for g, lv in zip(rows.groups, rows.lvs, strict=True):
         facts = g.facts(lv)
