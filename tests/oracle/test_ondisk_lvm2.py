@@ -524,6 +524,16 @@ def test_numbers_are_read_as_lvmconfig_reads_them(lvm: Lvm2, value: str) -> None
     assert parse(shown, unique=True) == parse(f"umask={value}")
 
 
+def test_lvmconfigs_own_texts_are_read(lvm: Lvm2) -> None:
+    """Every setting there is, with its description in comments and without: one tree, and a large one."""
+    plain = parse(lvm.run("lvmconfig", "--type", "full"), unique=True)
+    assert plain == parse(lvm.run("lvmconfig", "--type", "full", "--withcomments"), unique=True)
+    assert plain == parse(lvm.run("lvmconfig", "--type", "full", "--withspaces"), unique=True)
+    settings = [value for section in plain.values() for value in section.values()]  # type: ignore[union-attr]
+    assert len(settings) > 150
+    assert {type(value) for value in settings} >= {int, str, tuple}
+
+
 @pytest.mark.parametrize(
     "text", ["a = ", "a { b = 1", "a = [1, 2", "a = [1 2]", "a = [,1]", "a }", "a = 1 }", "= 1", "a", "a = [[1]]"]
 )

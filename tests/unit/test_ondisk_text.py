@@ -108,6 +108,8 @@ def test_what_lvm2_reads(text: str, tree: dict) -> None:
         ("a = 1\na { }", 2),
         ("a { }\n\na = 1", 3),
         ("a = 1\0", 1),
+        ("a {\n" * 200 + "}" * 200, 101),
+        ("a/" * 200 + "b = 1", 1),
     ],
 )
 def test_damage_is_reported_with_its_line(text: str, line: int) -> None:

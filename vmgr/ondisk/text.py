@@ -55,6 +55,9 @@ _COMMA = re.compile(rf"{_GAP},").match
 _SKIP_GAP = re.compile(_GAP).match
 _ESCAPED = re.compile(r'\\(["\\])').sub
 _INT64 = 1 << 63
+_DEEPEST = 100
+"""LVM2 sets no limit; its own texts have five levels. What goes deeper was made to break readers."""
+
 _BROKEN_CREATION_TIME = 1527120000
 """What LVM2 reads for a ``creation_time`` that does not fit in 64 bits (some 32-bit builds wrote such)."""
 
@@ -99,6 +102,8 @@ class _Parser:
             at = m.end()
             if kind == "open":
                 stack.append(here)
+                if len(stack) > _DEEPEST:
+                    raise self.fail(m.start(), f"sections are nested more than {_DEEPEST} deep")
                 here = self.section(m.start(), holder, key)
                 continue
             value: Value
@@ -134,6 +139,8 @@ class _Parser:
         *parents, last = [part for part in path.split("/") if part] or [""]
         if not last:
             raise self.fail(at, "a name is empty")
+        if len(parents) > _DEEPEST:
+            raise self.fail(at, f"sections are nested more than {_DEEPEST} deep")
         for name in parents:
             known = holder.get(name)
             holder = known if isinstance(known, dict) else self.section(at, holder, name)
