@@ -1,8 +1,9 @@
 """The critical section: nothing in it may wait for a disk that is suspended.
 
 Between suspend and resume a page fault that reads a program file, an import, or a swapped-out page can
-wait for the very device that is suspended, for ever. So everything is fetched and locked
-first, and the process runs at a raised priority, as LVM2 does (``lib/mm/memlock.c``).
+wait for the very device that is suspended, for ever; and a process that ends or is stopped there leaves
+everybody waiting. So everything is fetched and locked first, signals wait until the end, and the
+process runs at a raised priority, as LVM2 does (``lib/mm/memlock.c``, ``lib/misc/lvm-signal.c``).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class _Process:
         self._libc: Any = None
         self._old_priority: int | None = None
         self._cap: bytearray | None = None
+        self._old_mask: Any = None
 
     def lock(self, priority: int | None, reserve: int) -> None:
         import ctypes
@@ -44,6 +46,7 @@ class _Process:
             self._libc.munlockall  # noqa: B018 - looked up now, so that the loader has nothing to do later
         self._reserve(reserve)
         self.locked = self._libc.mlockall(_MCL_CURRENT | _MCL_FUTURE) == 0
+        self._hold_signals()
         if priority is not None:
             try:
                 old = os.getpriority(os.PRIO_PROCESS, 0)
@@ -52,6 +55,14 @@ class _Process:
                     self._old_priority = old
             except OSError:
                 pass  # no privilege: slower, not wrong
+
+    def _hold_signals(self) -> None:
+        """Let every signal wait that would end or stop the process, but for its own faults."""
+        import signal
+
+        s = signal.Signals
+        faults = {s.SIGABRT, s.SIGBUS, s.SIGFPE, s.SIGILL, s.SIGSEGV, s.SIGSYS, s.SIGTRAP}
+        self._old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - faults)
 
     def _reserve(self, size: int) -> None:
         """Make the allocator hold ``size`` bytes of touched memory.
@@ -73,13 +84,22 @@ class _Process:
             except OSError:
                 pass
             self._old_priority = None
+        if self._old_mask is not None:
+            import signal
+
+            mask, self._old_mask = self._old_mask, None
+            # Last of all: what waited arrives now, and may raise.
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 _process = _Process()
 
 
 class critical_section:
-    """``with critical_section():`` around suspend to resume. Sections nest; only the outermost locks.
+    """``with critical_section():`` around suspend to resume. Sections nest; only the outermost does anything.
+
+    Signals that would end or stop the process wait until the end (Ctrl-C raises there). In a
+    program with several threads they may still reach another one.
 
     Locking memory may be refused (no privilege, a limit): the section runs all the same, and
     :attr:`locked` tells. ``priority`` None leaves the priority alone.

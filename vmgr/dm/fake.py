@@ -15,6 +15,7 @@ from vmgr.core.table import DM_NAME_MAX, DM_UUID_MAX, KernelLine
 from vmgr.dm import abi, wire
 from vmgr.dm.failure import explain
 from vmgr.dm.fake_nodes import FakeNodes
+from vmgr.dm.fake_state import FakeDevice, FakeTable
 from vmgr.dm.fake_targets import TARGETS, FakeTarget, Refusal
 from vmgr.dm.kernel import check
 from vmgr.dm.wire import NameEntry, Reply, Request
@@ -29,42 +30,6 @@ __all__ = ["FakeKernel", "FakeNodes"]
 
 MAJOR = 254
 MINORS = 1 << 20
-
-
-class _Table:
-    """A loaded table: its lines as the kernel would print them, and the devices that it opens."""
-
-    __slots__ = ("deps", "lines", "read_only")
-
-    def __init__(self, lines: tuple[KernelLine, ...], read_only: bool, deps: tuple[int, ...]) -> None:
-        self.lines = lines
-        self.read_only = read_only
-        self.deps = deps
-
-    @property
-    def size(self) -> int:
-        last = self.lines[-1]
-        return int(last.start) + int(last.length)
-
-
-class _Device:
-    __slots__ = (
-        "deferred", "event_nr", "inactive", "live", "minor", "name", "opens", "read_only", "settled", "status",
-        "suspended", "uuid",
-    )  # fmt: skip
-
-    def __init__(self, name: str, uuid: str, minor: int) -> None:
-        self.name, self.uuid, self.minor = name, uuid, minor
-        self.live: _Table | None = None
-        self.inactive: _Table | None = None
-        self.suspended = False
-        self.read_only = False
-        self.deferred = False
-        self.opens = 0
-        self.event_nr = 0
-        self.settled = False
-        """Whether a table was ever loaded: only the first load checks the areas."""
-        self.status: dict[int, str] = {}
 
 
 class FakeKernel:
@@ -89,7 +54,7 @@ class FakeKernel:
         self.busy: set[int] = set()
         """Disks that something else holds (``abi.dev_number``): a table that refers to one is refused."""
         self._targets = {target.name: target for target in targets}
-        self._devices: dict[int, _Device] = {}
+        self._devices: dict[int, FakeDevice] = {}
         self._armed = self._events = 0
         self._commands: dict[int, Callable[[Request], Reply]] = {
             abi.VERSION.nr: lambda _: Reply(self.version),
@@ -155,7 +120,7 @@ class FakeKernel:
         """Start from what a real kernel has: ``devices`` with their tables, lowest first or not."""
         devices = tuple(devices)
         for live in devices:
-            device = _Device(live.name, live.uuid, live.minor)
+            device = FakeDevice(live.name, live.uuid, live.minor)
             device.suspended, device.read_only = live.suspended, live.read_only
             device.event_nr = live.event_nr
             self._devices[live.minor] = device
@@ -163,7 +128,7 @@ class FakeKernel:
             if live.table:
                 device = self._devices[live.minor]
                 deps = tuple(dict.fromkeys(d for line in live.table for d in abi.numbers_in(line.params)))
-                device.live = _Table(live.table, live.read_only, deps)
+                device.live = FakeTable(live.table, live.read_only, deps)
                 device.settled = True
         for live in devices:
             device = self._devices[live.minor]
@@ -183,7 +148,7 @@ class FakeKernel:
 
     # -- looking up ----------------------------------------------------------------------------------
 
-    def _find(self, request: Request) -> _Device:
+    def _find(self, request: Request) -> FakeDevice:
         if request.uuid and request.name:
             raise Refusal(errno.EINVAL)
         found = None
@@ -200,13 +165,13 @@ class FakeKernel:
             raise Refusal(errno.ENXIO)
         return found
 
-    def _by_name(self, name: str) -> _Device:
+    def _by_name(self, name: str) -> FakeDevice:
         return next(device for device in self._devices.values() if device.name == name)
 
-    def _dev(self, device: _Device) -> int:
+    def _dev(self, device: FakeDevice) -> int:
         return abi.dev_number(self.major, device.minor)
 
-    def _holders(self, device: _Device) -> int:
+    def _holders(self, device: FakeDevice) -> int:
         """Devices above: each opens what its tables refer to once, however many tables it has."""
         wanted = self._dev(device)
         return sum(
@@ -214,10 +179,10 @@ class FakeKernel:
             for other in self._devices.values()
         )
 
-    def _open_count(self, device: _Device) -> int:
+    def _open_count(self, device: FakeDevice) -> int:
         return device.opens + self._holders(device)
 
-    def _reply(self, device: _Device, request: Request, *, flags: int = 0, data: bytes = b"") -> Reply:
+    def _reply(self, device: FakeDevice, request: Request, *, flags: int = 0, data: bytes = b"") -> Reply:
         inactive = bool(request.flags & abi.QUERY_INACTIVE_TABLE)
         if device.suspended:
             flags |= abi.SUSPEND
@@ -246,7 +211,7 @@ class FakeKernel:
             data,
         )
 
-    def _raise_event(self, device: _Device) -> None:
+    def _raise_event(self, device: FakeDevice) -> None:
         device.event_nr += 1
         self._events += 1
 
@@ -270,7 +235,7 @@ class FakeKernel:
         for device in self._devices.values():
             if device.name == request.name or (request.uuid and device.uuid == request.uuid):
                 raise Refusal(errno.EBUSY)
-        device = self._devices[minor] = _Device(request.name, request.uuid, minor)
+        device = self._devices[minor] = FakeDevice(request.name, request.uuid, minor)
         return self._reply(device, request)
 
     def _remove(self, request: Request) -> Reply:
@@ -283,7 +248,7 @@ class FakeKernel:
         self._destroy(device)
         return Reply(self.version, flags=abi.UEVENT_GENERATED, name=device.name, uuid=device.uuid)
 
-    def _destroy(self, device: _Device) -> None:
+    def _destroy(self, device: FakeDevice) -> None:
         del self._devices[device.minor]
         if device.live is not None:
             self._events += 1
@@ -367,7 +332,7 @@ class FakeKernel:
         self._reap()
         return self._reply(device, request)
 
-    def _parse(self, device: _Device, lines: tuple[KernelLine, ...], read_only: bool) -> _Table:
+    def _parse(self, device: FakeDevice, lines: tuple[KernelLine, ...], read_only: bool) -> FakeTable:
         end = 0
         deps: dict[int, None] = {}
         kept = []
@@ -387,7 +352,7 @@ class FakeKernel:
                 deps[area.dev] = None
             kept.append(printed)
         # The kernel puts each newly met device at the head of its list.
-        return _Table(tuple(kept), read_only, tuple(reversed(deps)))
+        return FakeTable(tuple(kept), read_only, tuple(reversed(deps)))
 
     def _can_open(self, dev: int) -> bool:
         """A disk, or a device that had a table: before its first, a device has no disk behind its number."""
@@ -397,7 +362,7 @@ class FakeKernel:
         device = self._devices.get(minor) if major == self.major else None
         return device is not None and device.settled
 
-    def _check_areas(self, table: _Table) -> None:
+    def _check_areas(self, table: FakeTable) -> None:
         for line in table.lines:
             for area in self._targets[line.target].parse(line)[1]:
                 size = self.size(area.dev)
@@ -428,7 +393,7 @@ class FakeKernel:
             lines = tuple(self._status_line(device, table, index) for index in range(len(table.lines)))
         return self._reply(device, request, data=wire.pack_status(lines))
 
-    def _status_line(self, device: _Device, table: _Table, index: int) -> KernelLine:
+    def _status_line(self, device: FakeDevice, table: FakeTable, index: int) -> KernelLine:
         line = table.lines[index]
         given = device.status.get(index) if table is device.live else None
         text = self._targets[line.target].status(line, lambda dev: self.size(dev) or 0) if given is None else given

@@ -27,6 +27,7 @@ MAGIC = 0x0D4D
 _IPC_CREAT, _IPC_EXCL, _IPC_NOWAIT = 0o1000, 0o2000, 0o4000
 _IPC_RMID, _GETVAL = 0, 12
 
+SEMAPHORES = "/proc/sysvipc/sem"
 CONTROL_SOCKET = "/run/udev/control"
 RULES = "95-dm-notify.rules"
 RULES_DIRS = ("/etc/udev/rules.d", "/run/udev/rules.d", "/usr/lib/udev/rules.d", "/lib/udev/rules.d")
@@ -230,13 +231,13 @@ def rules_installed(directories: tuple[str, ...] = RULES_DIRS) -> bool:
 def detect(dev_dir: str = "/dev", environ: Mapping[str, str] | None = None) -> Udev | None:
     """The udev that keeps ``dev_dir``, or None when the caller has to make the nodes itself.
 
-    None when udevd does not run, lacks the device mapper's rules, keeps another directory, or
-    ``DM_DISABLE_UDEV`` is set.
+    None when udevd does not run, lacks the device mapper's rules, keeps another directory,
+    ``DM_DISABLE_UDEV`` is set, or the kernel has no semaphores to share with it.
     """
     environ = os.environ if environ is None else environ
     if environ.get("DM_DISABLE_UDEV") is not None or os.path.realpath(dev_dir) != "/dev":
         return None
-    return Udev() if running() and rules_installed() else None
+    return Udev() if running() and rules_installed() and os.path.exists(SEMAPHORES) else None
 
 
 def properties(major: int, minor: int) -> dict[str, str]:
