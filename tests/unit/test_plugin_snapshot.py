@@ -586,6 +586,9 @@ def test_whether_a_merge_runs_is_not_guessed() -> None:
     live = {u: evolve(d, table=None, status=None) for u, d in running(merging).items()}
     with pytest.raises(PluginError, match="table of vg-base is needed"):
         tables(merging, live)
+    # A report that did not ask has nothing to show, and that is all.
+    for name in ("base", "snap"):
+        TARGETS.status_device(merging, merging.lv_by_name[name], live)
 
 
 def test_one_snapshot_merges_at_a_time() -> None:

@@ -104,19 +104,20 @@ def _helper(group: VolumeGroup, volume: LogicalVolume, base: DmDevice, layer: st
 # -- merging --------------------------------------------------------------------------------------
 
 
-def is_merge_target(device: LiveDevice) -> bool:
-    """Whether a merge runs in a live device. Raises :class:`PluginError` if its table was not asked for."""
+def is_merge_target(device: LiveDevice) -> bool | None:
+    """Whether a merge runs in a live device; None if neither its table nor its status was asked for."""
     lines = device.table if device.table is not None else device.status
-    if lines is None:
-        raise PluginError(f"the table of {device.name} is needed to tell whether a merge runs")
-    return any(line.target == "snapshot-merge" for line in lines)
+    return None if lines is None else any(line.target == "snapshot-merge" for line in lines)
 
 
 def merge_runs(group: VolumeGroup, origin: LogicalVolume, snapshot: Snapshot, live: Live, start: bool) -> bool:
     """Whether a merge that the metadata ask for runs, or shall begin now."""
     top = live.get(dm_uuid(group.id, origin.id))
     if top is not None:
-        if is_merge_target(top):
+        running = is_merge_target(top)
+        if running is None:
+            raise PluginError(f"the table of {top.name} is needed to tell whether a merge runs")
+        if running:
             return True
         if not start or top.open_count:
             return False
