@@ -69,6 +69,14 @@ def test_a_missing_kernel_names_the_package(monkeypatch: pytest.MonkeyPatch) -> 
     assert "user-mode-linux" in caught.value.hint
 
 
+def test_a_missing_udev_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "UDEV_DAEMONS", ("/no/such/udevd",))
+    monkeypatch.setattr(launch, "find_kernel", lambda: "/bin/true")
+    with pytest.raises(LabError) as caught:
+        launch.start(LabOptions(udev=True), [], ("null", "pipe", "pipe"), (24, 80))
+    assert "package udev" in caught.value.hint
+
+
 @pytest.mark.parametrize("share", ["/", "/etc", "/dev/shm", "/proc"])
 def test_directories_that_the_machine_needs_are_not_shared(share: str) -> None:
     with pytest.raises(UsageError):

@@ -89,6 +89,8 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         raise SystemExit(3) from None
+    except (click.Abort, KeyboardInterrupt):
+        raise SystemExit(130) from None
     except VmgrError as error:
         print(f"vmgr lab: {error}", file=sys.stderr)
         for line in error.details:

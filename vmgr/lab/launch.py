@@ -18,6 +18,7 @@ from attrs import define
 from vmgr.core.errors import LabError, NotFound, UsageError
 from vmgr.core.units import Bytes
 from vmgr.lab.disks import Image, device_name
+from vmgr.lab.guest.machine import UDEV_DAEMONS
 from vmgr.lab.options import LabOptions
 
 HOSTNAME = "vmgr-lab"
@@ -190,6 +191,8 @@ def start(
 ) -> Machine:
     """Start a machine for ``options`` with its ``streams`` (see streams_of_caller)."""
     kernel = find_kernel()
+    if options.udev and not any(map(os.path.exists, UDEV_DAEMONS)):
+        raise LabError("systemd-udevd is not installed", hint="install the package udev, or give --no-udev")
     shares = shares_of(options)
     cwd = directory_of(options)
     memory_dir = room_for(options.memory)

@@ -26,6 +26,8 @@ HIDING = (*SCRATCH, "/dev/shm", "/run")
 EMPTY = ("/etc/lvm/archive", "/etc/lvm/backup", "/etc/lvm/cache", "/etc/lvm/devices", "/var/tmp")
 """Directories that start empty: the host's groups and device list mean nothing to the guest."""
 
+UDEV_DAEMONS = ("/lib/systemd/systemd-udevd", "/usr/lib/systemd/systemd-udevd", "/sbin/udevd")
+
 AT_START = ("dm-mod", "loop")
 """Modules loaded at the start, so that /dev/mapper/control and /dev/loop-control are there."""
 
@@ -157,7 +159,7 @@ def _run(argv: list[str]) -> int:
 
 def _start_udev() -> None:
     """Start a real systemd-udevd, let it see what is there, and wait until it is done."""
-    for path in ("/lib/systemd/systemd-udevd", "/usr/lib/systemd/systemd-udevd", "/sbin/udevd"):
+    for path in UDEV_DAEMONS:
         if os.path.exists(path):
             break
     else:
