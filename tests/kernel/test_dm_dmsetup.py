@@ -26,52 +26,62 @@ def number(path: str) -> str:
     return f"{os.major(found)}:{os.minor(found)}"
 
 
-def parse(text: str) -> tuple[KernelLine, ...]:
+def parse(rows: list[str]) -> tuple[KernelLine, ...]:
     """A table as dmsetup prints it."""
     lines = []
-    for row in filter(None, text.splitlines()):  # an empty row stands for a device without a table
+    for row in filter(None, rows):  # an empty row stands for a device without a table
         start, length, target, *rest = row.split(" ", 3)
         lines.append(KernelLine(Sectors(int(start)), Sectors(int(length)), target, rest[0].strip() if rest else ""))
     return tuple(lines)
 
 
-def as_dmsetup_sees(name: str) -> LiveDevice:
-    """``dmsetup info``, ``table`` and ``status`` of a device, as our value."""
+def by_device(command: str) -> dict[str, list[str]]:
+    """What ``dmsetup COMMAND`` prints of all devices, ``NAME: TEXT`` in each row, by name."""
+    found: dict[str, list[str]] = {}
+    for row in run("dmsetup", command).stdout.splitlines():
+        name, _, text = row.partition(":")
+        found.setdefault(name, []).append(text.strip())
+    return found
+
+
+def as_dmsetup_sees() -> dict[str, tuple[LiveDevice, tuple[tuple[int, int], ...]]]:
+    """``dmsetup info``, ``table`` and ``status`` of every device as our value, and ``deps``."""
     fields = "name,uuid,major,minor,open,suspended,read_only,tables_loaded,events"
-    row = run("dmsetup", "info", "-c", "--noheadings", "--separator", "|", "-o", fields, name).stdout
-    name, uuid, major, minor, opened, suspended, read_only, tables, events = row.rstrip("\n").split("|")
-    return LiveDevice(
-        name,
-        uuid,
-        int(major),
-        int(minor),
-        int(opened),
-        suspended == "Suspended",
-        read_only == "Read-only",
-        tables in ("Live", "Both"),
-        tables in ("Inactive", "Both"),
-        int(events),
-        parse(run("dmsetup", "table", name).stdout),
-        parse(run("dmsetup", "status", name).stdout),
-    )
-
-
-def deps_as_dmsetup_sees(name: str) -> tuple[tuple[int, int], ...]:
-    """``dmsetup deps``: ``2 dependencies : (7, 1) (7, 0)``."""
-    pairs = run("dmsetup", "deps", name).stdout.partition(":")[2].replace("(", " ").split(")")
-    return tuple((int(a), int(b)) for a, _, b in (pair.strip().partition(", ") for pair in pairs if pair.strip()))
+    rows = run("dmsetup", "info", "-c", "--noheadings", "--separator", "|", "-o", fields).stdout
+    tables, statuses, deps = by_device("table"), by_device("status"), by_device("deps")
+    found = {}
+    for row in rows.splitlines():
+        name, uuid, major, minor, opened, suspended, read_only, loaded, events = row.split("|")
+        device = LiveDevice(
+            name,
+            uuid,
+            int(major),
+            int(minor),
+            int(opened),
+            suspended == "Suspended",
+            read_only == "Read-only",
+            loaded in ("Live", "Both"),
+            loaded in ("Inactive", "Both"),
+            int(events),
+            parse(tables[name]),
+            parse(statuses[name]),
+        )
+        # 2 dependencies : (7, 1) (7, 0)
+        pairs = deps[name][0].partition(":")[2].replace("(", " ").split(")")
+        numbers = (pair.strip().partition(", ") for pair in pairs if pair.strip())
+        found[name] = device, tuple((int(a), int(b)) for a, _, b in numbers)
+    return found
 
 
 def check_all(dm: DmClient) -> None:
     """Both list the same devices, and tell the same of each."""
+    theirs = as_dmsetup_sees()
     ours = {device.name: device for device in dm.devices(tables=True, status=True)}
-    listing = run("dmsetup", "ls").stdout
-    theirs = {row.split()[0]: row.split()[1].strip("()") for row in listing.splitlines() if "(" in row}
-    assert {name: f"{device.major}:{device.minor}" for name, device in ours.items()} == theirs
+    assert {name: (device, dm.deps(by_name(name))) for name, device in ours.items()} == theirs
     for name, device in ours.items():
-        assert device == as_dmsetup_sees(name)
-        assert dm.deps(by_name(name)) == deps_as_dmsetup_sees(name)
-        assert dm.info(uuid=device.uuid, table=True, status=True) == device if device.uuid else True
+        assert dm.info(name=name, table=True, status=True) == device
+        if device.uuid:
+            assert dm.info(uuid=device.uuid, table=True, status=True) == device
 
 
 def build_with_client(dm: DmClient, one: str, two: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -223,3 +225,19 @@ def test_a_refusal_keeps_the_code_word_of_its_kind() -> None:
     assert explain(Request(abi.DEV_REMOVE, "a"), errno.EBUSY).code == InUse.code == DmInUse.code
     assert explain(Request(abi.DEV_STATUS, "a"), errno.ENXIO).code == NotFound.code
     assert explain(Request(abi.DEV_STATUS, "a"), errno.EIO).code == "device-mapper"
+
+
+def test_a_listing_loads_nothing_heavy() -> None:
+    """What only changes need is imported when something changes."""
+    program = """
+import sys
+from vmgr.dm.client import DmClient
+from vmgr.dm.kernel import IoctlKernel
+DmClient.open()
+heavy = {"ctypes", "pyudev", "subprocess", "select", "signal", "logging", "pathlib", "grp", "importlib.metadata",
+         "vmgr.dm.udev", "vmgr.dm.nodes", "vmgr.dm.holders", "vmgr.dm.critical", "vmgr.dm.fake"}
+print(sorted(heavy & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}\n{program}"],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    assert done.stdout.strip() == "[]"
