@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from vmgr.core.change import LabelPv, Wipe
-    from vmgr.core.hooks import ZeroRange
+    from vmgr.core.exchange import ZeroRange
     from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup
     from vmgr.core.plan import Plan, Step

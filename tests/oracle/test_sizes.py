@@ -51,7 +51,22 @@ def test_bad_units_are_refused_by_both(disks: tuple[Lvm2, dict[str, Sectors]], u
 
 @pytest.mark.parametrize(
     "text",
-    ["1", "1.5m", ".5g", "1M", "3001k", "2049k", "5000s", "1048576b", "0.01t", "1g", "2.0001g", "7.m", "1gb", "0.3g"],
+    [
+        "1",
+        "1.5m",
+        ".5g",
+        "1M",
+        "3001k",
+        "2049k",
+        "5000s",
+        "1048576b",
+        "0.01t",
+        "1g",
+        "2.0001g",
+        "7.m",
+        "1gb",
+        "0.3g",
+    ],
 )
 def test_sizes_are_read_alike(disks: tuple[Lvm2, dict[str, Sectors]], text: str) -> None:
     """``--setphysicalvolumesize`` shows to the sector what lvm2 made of a size."""

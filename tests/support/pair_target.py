@@ -11,16 +11,8 @@ from collections.abc import Mapping
 from attrs import evolve, frozen
 
 from vmgr.core.errors import Refused
-from vmgr.core.hooks import (
-    Built,
-    Claim,
-    Grant,
-    Need,
-    OptionSpec,
-    SpaceNeeds,
-    TargetInfo,
-    hookimpl,
-)
+from vmgr.core.exchange import Built, Need, SpaceNeeds
+from vmgr.core.hooks import Claim, Grant, OptionSpec, TargetInfo, hookimpl
 from vmgr.core.ids import LvName, Uuid
 from vmgr.core.model import (
     Area,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tests.support.stacks import TARGETS
-from vmgr.core.hooks import Built, Run
+from vmgr.core.exchange import Built, Run
 from vmgr.core.ids import LvName, Uuid, VgName
 from vmgr.core.model import LogicalVolume, PhysicalVolume, PvArea, VolumeGroup
 from vmgr.core.requests import CreateVolume, ExtendVolume, Options, SizeSpec, Stamp

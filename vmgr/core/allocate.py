@@ -27,14 +27,15 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
-from vmgr.core.hooks import Run
+from vmgr.core.exchange import Run
 from vmgr.core.model import POLICIES, PvArea
 from vmgr.core.pools import FreeRun, Pool
 from vmgr.core.space import effective_policy, no_space, usable_pvs
 from vmgr.core.units import Extents
 
 if TYPE_CHECKING:
-    from vmgr.core.hooks import Grant, Need
+    from vmgr.core.exchange import Need
+    from vmgr.core.hooks import Grant
     from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup
     from vmgr.core.requests import PvRange

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from attrs import evolve, frozen
 
-from vmgr.core.hooks import ZeroRange
+from vmgr.core.exchange import ZeroRange
 from vmgr.core.ids import Uuid
 from vmgr.core.model import VolumeGroup
 from vmgr.core.pv import PvLayout

@@ -9,7 +9,7 @@ Which plugin is called is decided by what it declared in :class:`TargetInfo`: it
 (decode), its body classes (everything about an existing segment), its kernel targets (status), or
 its claim on a request. Only ``target_info``, ``decode_segment``, ``encode_segment`` and
 ``segment_lines`` are needed to use volumes; each other hook has the default that is named in its
-docstring.
+docstring. What the hooks exchange about space and volumes is in :mod:`vmgr.core.exchange`.
 """
 
 from __future__ import annotations
@@ -20,22 +20,20 @@ from typing import TYPE_CHECKING, Protocol
 import pluggy
 from attrs import frozen
 
-from vmgr.core.ids import Uuid
-from vmgr.core.model import (
-    Area,
-    Fields,
-    FieldValue,
-    LogicalVolume,
-    PvArea,
-    Segment,
-    SegmentBody,
-    VolumeGroup,
-)
-from vmgr.core.units import Extents, Sectors
-
 if TYPE_CHECKING:
+    from vmgr.core.exchange import (
+        Built,
+        MappedRange,
+        Run,
+        SpaceNeeds,
+        TargetMessage,
+        Violation,
+    )
+    from vmgr.core.ids import Uuid
+    from vmgr.core.model import Area, Fields, FieldValue, LogicalVolume, Segment, SegmentBody, VolumeGroup
     from vmgr.core.requests import ConvertVolume, CreateVolume, ExtendVolume, Request, Stamp
     from vmgr.core.table import DmDevice, LiveDevice, TargetLine
+    from vmgr.core.units import Extents, Sectors
 
 API_VERSION = 1
 """The version of this contract. A plugin made for another one is refused when it is loaded."""
@@ -189,100 +187,8 @@ PLAIN_ROLE = "data"
 """The role in which plain volumes ask for their space, and in which a grant for one must hold its runs."""
 
 
-@frozen
-class Need:
-    """Space that a request needs, in one role.
-
-    ``areas`` runs of ``extents`` each, side by side (a stripe set, mirror legs). ``distinct`` asks for
-    a different PV for each of them; ``avoid`` for none of these PVs; ``with_role`` for
-    the PVs that the same-numbered areas of that role got. ``after`` are the areas that
-    the new ones continue: ``contiguous`` must start where they end, ``cling`` stays on their PVs.
-    ``whole`` forbids splitting an area into several runs.
-    """
-
-    role: str
-    areas: int
-    extents: Extents
-    distinct: bool = True
-    avoid: tuple[Uuid, ...] = ()
-    with_role: str = ""
-    after: tuple[PvArea, ...] = ()
-    whole: bool = False
-
-
-@frozen
-class SpaceNeeds:
-    """What a request needs: ``extents`` is the volume's gain after rounding; ``notes`` say what was rounded.
-
-    ``step`` is the multiple (in extents of the volume's length) that the size must have; the allocator uses it to
-    name the largest size that would fit.
-    """
-
-    extents: Extents
-    needs: tuple[Need, ...]
-    step: int = 1
-    notes: tuple[str, ...] = ()
-
-
-@frozen
-class Run:
-    """``extents`` extents in each of ``areas``, which lie side by side."""
-
-    areas: tuple[PvArea, ...]
-
-    @property
-    def extents(self) -> Extents:
-        """The length of each area."""
-        return self.areas[0].length
-
-
-Grant = Mapping[str, tuple[Run, ...]]
+Grant = Mapping[str, "tuple[Run, ...]"]
 """What the allocator gave: for each role its runs, in the order of the volume's extents."""
-
-
-@frozen
-class ZeroRange:
-    """Sectors of a physical volume to be zeroed before the commit, counted from the start of ``area``."""
-
-    area: PvArea
-    start: Sectors
-    length: Sectors
-
-
-@frozen
-class Built:
-    """The outcome of a hook that makes or changes volumes.
-
-    ``volumes`` are new ones and changed ones (same UUID); ``main`` is the one the user asked for.
-    ``removed`` are volumes that go. ``zero`` is done before the commit: use it for headers that
-    the kernel will read (they lie in space that was free until now, so nothing is lost if
-    the commit never comes). ``wipe`` tells whether the main volume shall be wiped once it is active.
-    ``activate`` False: the main volume is not activated on its own account, because it is active exactly when
-    a companion is.
-    """
-
-    volumes: tuple[LogicalVolume, ...]
-    main: Uuid
-    removed: tuple[Uuid, ...] = ()
-    zero: tuple[ZeroRange, ...] = ()
-    wipe: bool = True
-    activate: bool = True
-    notes: tuple[str, ...] = ()
-
-
-@frozen
-class TargetMessage:
-    """``text`` for the target at sector 0 of the device whose device-mapper UUID is ``device``.
-
-    It is sent after the commit, once the device's table is live, before anything new that lies on the device is
-    loaded, and while the devices ``suspended`` are; but not if the status of the device's first line begins
-    with ``unless``, because then it has been sent before (a power cut may come before that is written down).
-    """
-
-    device: str
-    text: str
-    unless: str = ""
-    suspended: tuple[str, ...] = ()
 
 
 @frozen
@@ -319,24 +225,6 @@ class VolumeFacts:
     zero: str = ""
     health: str = ""
     values: tuple[tuple[str, object], ...] = ()
-
-
-@frozen
-class Violation:
-    """A broken rule of the volume model, in words for a person."""
-
-    subject: str
-    rule: str
-
-
-@frozen
-class MappedRange:
-    """Where ``length`` sectors of a volume from its sector ``start`` lie: in ``area``, from sector ``offset``."""
-
-    start: Sectors
-    length: Sectors
-    area: Area
-    offset: Sectors
 
 
 # -- the hooks ------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from vmgr.core.table import DevRef, DmDevice
 
 if TYPE_CHECKING:
     from vmgr.core.change import Change, LabelPv, Wipe
-    from vmgr.core.hooks import TargetMessage, ZeroRange
+    from vmgr.core.exchange import TargetMessage, ZeroRange
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.table import LiveDevice, PvRef

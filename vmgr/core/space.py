@@ -10,7 +10,7 @@ from vmgr.core.model import PvArea
 from vmgr.core.units import Extents
 
 if TYPE_CHECKING:
-    from vmgr.core.hooks import Need
+    from vmgr.core.exchange import Need
     from vmgr.core.ids import Uuid
     from vmgr.core.model import PhysicalVolume, VolumeGroup
     from vmgr.core.requests import PvRange

@@ -16,17 +16,13 @@ from vmgr.core.errors import PluginError, Refused, UnclaimedSegment, UsageError
 from vmgr.core.hooks import (
     API_VERSION,
     PROJECT,
-    Built,
     Claim,
     ColumnSpec,
     Grant,
     Live,
-    MappedRange,
     Names,
     OptionSpec,
-    SpaceNeeds,
     TargetInfo,
-    TargetMessage,
     TargetSpec,
     TargetStatus,
     VolumeFacts,
@@ -35,7 +31,7 @@ from vmgr.core.model import Fields, FieldValue, LogicalVolume, Segment, SegmentB
 from vmgr.core.naming import dm_uuid
 
 if TYPE_CHECKING:
-    from vmgr.core.hooks import Violation
+    from vmgr.core.exchange import Built, MappedRange, SpaceNeeds, TargetMessage, Violation
     from vmgr.core.ids import Uuid
     from vmgr.core.requests import ConvertVolume, CreateVolume, ExtendVolume, Request, Stamp
     from vmgr.core.table import DmDevice, TargetLine
@@ -82,6 +78,24 @@ def _command(request: CreateVolume | ExtendVolume) -> frozenset[str]:
     from vmgr.core.requests import CreateVolume
 
     return frozenset({"lvcreate"}) if isinstance(request, CreateVolume) else frozenset({"lvextend", "lvresize"})
+
+
+def _built(plugin: _Plugin, value: object) -> Built:
+    """What a plugin built, if it is that. Raises :class:`PluginError`."""
+    from vmgr.core.exchange import Built
+
+    if not isinstance(value, Built):
+        raise PluginError(f"target plugin {plugin.name!r} returned {type(value).__name__} where Built is due")
+    return value
+
+
+def _needs(plugin: _Plugin, value: object) -> SpaceNeeds:
+    """What space a plugin needs, if it is that. Raises :class:`PluginError`."""
+    from vmgr.core.exchange import SpaceNeeds
+
+    if not isinstance(value, SpaceNeeds):
+        raise PluginError(f"target plugin {plugin.name!r} returned {type(value).__name__} where SpaceNeeds is due")
+    return value
 
 
 class Targets:
@@ -361,9 +375,7 @@ class Targets:
         hook = plugin.hook("space_needed")
         if hook is None or not plugin.has("build_volumes"):
             raise Refused(f"target {plugin.info.name} cannot make or extend volumes")
-        needs = hook(group, request, extents, self)
-        assert isinstance(needs, SpaceNeeds)
-        return needs
+        return _needs(plugin, hook(group, request, extents, self))
 
     def build_volumes(
         self,
@@ -374,11 +386,10 @@ class Targets:
         stamp: Stamp,
     ) -> Built:
         """The volumes made from granted space."""
-        hook = self._chosen(group, request).hook("build_volumes")
+        plugin = self._chosen(group, request)
+        hook = plugin.hook("build_volumes")
         assert hook is not None
-        built = hook(group, request, blank, grant, stamp, self)
-        assert isinstance(built, Built)
-        return built
+        return _built(plugin, hook(group, request, blank, grant, stamp, self))
 
     def join(self, group: VolumeGroup, first: Segment, second: Segment) -> SegmentBody | None:
         """The body of one segment in the place of two neighbours, or None."""
@@ -399,9 +410,10 @@ class Targets:
 
     def reduce_volume(self, group: VolumeGroup, volume: LogicalVolume, extents: Extents) -> Built | None:
         """``volume`` made ``extents`` long by its plugin, or None: cut its segments."""
-        hook = self._of(volume.segments[-1].body).hook("reduce_volume")
-        built: Built | None = hook(group, volume, extents, self) if hook else None
-        return built
+        plugin = self._of(volume.segments[-1].body)
+        hook = plugin.hook("reduce_volume")
+        built = hook(group, volume, extents, self) if hook else None
+        return None if built is None else _built(plugin, built)
 
     def _converter(self, group: VolumeGroup, request: ConvertVolume) -> _Plugin:
         given = {name for name, _ in request.options}
@@ -416,21 +428,21 @@ class Targets:
 
     def convert_needs(self, group: VolumeGroup, request: ConvertVolume) -> SpaceNeeds:
         """What space a conversion needs."""
+        from vmgr.core.exchange import SpaceNeeds
         from vmgr.core.units import Extents
 
-        hook = self._converter(group, request).hook("convert_needs")
-        needs: SpaceNeeds = hook(group, request, self) if hook else SpaceNeeds(Extents(0), ())
-        return needs
+        plugin = self._converter(group, request)
+        hook = plugin.hook("convert_needs")
+        return _needs(plugin, hook(group, request, self) if hook else SpaceNeeds(Extents(0), ()))
 
     def convert(
         self, group: VolumeGroup, request: ConvertVolume, grant: Grant, stamp: Stamp, live: Live = NOTHING_LIVE
     ) -> Built:
         """Carry out a conversion by the plugin that declared the given options or the type."""
-        hook = self._converter(group, request).hook("convert")
+        plugin = self._converter(group, request)
+        hook = plugin.hook("convert")
         assert hook is not None
-        built = hook(group, request, grant, live, stamp, self)
-        assert isinstance(built, Built)
-        return built
+        return _built(plugin, hook(group, request, grant, live, stamp, self))
 
     def finish(self, group: VolumeGroup, volume: LogicalVolume, status: TargetStatus, stamp: Stamp) -> Built | None:
         """The metadata change that is due after a kernel process on ``volume`` is done, if any."""
@@ -438,8 +450,7 @@ class Targets:
             hook = plugin.hook("finish")
             built = hook(group, volume, status, stamp) if hook else None
             if built is not None:
-                assert isinstance(built, Built)
-                return built
+                return _built(plugin, built)
         return None
 
     def removed_with(self, group: VolumeGroup, volume: LogicalVolume) -> tuple[Uuid, ...]:

@@ -28,7 +28,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmgr.core.errors import InvalidGroup
-from vmgr.core.hooks import Violation
+from vmgr.core.exchange import Violation
 from vmgr.core.ids import LvName, VgName
 from vmgr.core.model import POLICIES, LvArea, PvArea
 

@@ -26,7 +26,8 @@ from vmgr.core.targets import NOTHING_LIVE
 from vmgr.core.validate import require_valid
 
 if TYPE_CHECKING:
-    from vmgr.core.hooks import Built, Live
+    from vmgr.core.exchange import Built
+    from vmgr.core.hooks import Live
     from vmgr.core.ids import LvName
     from vmgr.core.model import VolumeGroup
     from vmgr.core.requests import CreateVolume, Stamp

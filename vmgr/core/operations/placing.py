@@ -16,7 +16,8 @@ from vmgr.core.units import Extents
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vmgr.core.hooks import Grant, SpaceNeeds
+    from vmgr.core.exchange import SpaceNeeds
+    from vmgr.core.hooks import Grant
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.operations.sizing import Sized
     from vmgr.core.requests import PvRange

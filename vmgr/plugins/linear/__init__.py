@@ -11,14 +11,10 @@ from typing import TYPE_CHECKING
 from vmgr.core.errors import DamagedMetadata, Refused, UsageError
 from vmgr.core.hooks import (
     PLAIN_ROLE,
-    Built,
     Claim,
     ColumnSpec,
     KernelTarget,
-    MappedRange,
-    Need,
     OptionSpec,
-    SpaceNeeds,
     TargetInfo,
     VolumeFacts,
     hookimpl,
@@ -32,6 +28,7 @@ from vmgr.plugins.linear.body import LinearBody
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vmgr.core.exchange import Built, MappedRange, SpaceNeeds
     from vmgr.core.hooks import Grant, Names
     from vmgr.core.model import Fields, FieldValue, LogicalVolume, VolumeGroup
     from vmgr.core.requests import CreateVolume, ExtendVolume
@@ -161,6 +158,7 @@ def claim_request(group: VolumeGroup, request: CreateVolume | ExtendVolume) -> i
 @hookimpl
 def space_needed(group: VolumeGroup, request: CreateVolume | ExtendVolume, extents: Extents) -> SpaceNeeds:
     """One area of the volume's gain."""
+    from vmgr.core.exchange import Need, SpaceNeeds
     from vmgr.core.requests import CreateVolume, option
 
     after: tuple[PvArea, ...] = ()
@@ -185,6 +183,8 @@ def space_needed(group: VolumeGroup, request: CreateVolume | ExtendVolume, exten
 def build_volumes(blank: LogicalVolume, grant: Grant) -> Built:
     """A segment for each run."""
     from attrs import evolve
+
+    from vmgr.core.exchange import Built
 
     segments = list(blank.segments)
     start = blank.size
@@ -245,4 +245,6 @@ def describe() -> VolumeFacts:
 @hookimpl
 def map_read(segment: Segment, start: Sectors, length: Sectors) -> tuple[MappedRange, ...]:
     """The sectors lie side by side."""
+    from vmgr.core.exchange import MappedRange
+
     return (MappedRange(start, length, segment.body.areas[0], start),)

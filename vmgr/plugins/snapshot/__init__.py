@@ -15,7 +15,6 @@ from vmgr.core.hooks import (
     OptionSpec,
     TargetInfo,
     TargetStatus,
-    Violation,
     VolumeFacts,
     hookimpl,
 )
@@ -32,7 +31,8 @@ from vmgr.plugins.snapshot.body import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vmgr.core.hooks import Built, Grant, Live, Makers, Names, SpaceNeeds
+    from vmgr.core.exchange import Built, SpaceNeeds, Violation
+    from vmgr.core.hooks import Grant, Live, Makers, Names
     from vmgr.core.ids import Uuid
     from vmgr.core.model import Fields, FieldValue, LogicalVolume, Segment, VolumeGroup
     from vmgr.core.requests import ConvertVolume, CreateVolume, ExtendVolume, Request, Stamp
@@ -124,6 +124,8 @@ def target_info() -> TargetInfo:
                 "For snapshots, the unit of data used when tracking changes.",
                 per_segment=True,
             ),
+            ColumnSpec("lv_role", "Role", "list", "LV role."),
+            ColumnSpec("lv_modules", "Modules", "list", "Kernel device-mapper modules required for this LV."),
             ColumnSpec("lv_merging", "Merging", "binary", "Set if snapshot LV is being merged to origin."),
             ColumnSpec("lv_merge_failed", "MergeFailed", "binary", "Set if snapshot merge failed."),
             ColumnSpec("lv_snapshot_invalid", "SnapInvalid", "binary", "Set if snapshot LV is invalid."),
@@ -348,6 +350,8 @@ def removed_with(group: VolumeGroup, volume: LogicalVolume) -> tuple[Uuid, ...]:
 @hookimpl
 def check_volume(group: VolumeGroup, volume: LogicalVolume) -> tuple[Violation, ...]:
     """A bookkeeping volume has one segment, whose volumes are each in one role only."""
+    from vmgr.core.exchange import Violation
+
     body = body_of(volume)
     origin = group.lv_by_id.get(body.origin) if body else None
     cow = group.lv_by_id.get(body.cow) if body else None
@@ -410,7 +414,7 @@ def status_device(group: VolumeGroup, volume: LogicalVolume, live: Live) -> str 
     snapshot = snapshot_in(group, volume)
     origin = group.lv_by_id[snapshot.body.origin] if snapshot is not None else volume
     top = dm_uuid(group.id, origin.id)
-    runs = merging_into(group, origin) is not None and top in live and is_merge_target(live[top])
+    runs = merging_into(group, origin) is not None and top in live and bool(is_merge_target(live[top]))
     if snapshot is not None:
         return top if snapshot.body.merging and runs else None
     if not snapshots_of(group, volume) or runs:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from vmgr.core.errors import Refused, UsageError
-from vmgr.core.hooks import Built, ZeroRange
+from vmgr.core.exchange import Built, ZeroRange
 from vmgr.core.ids import LvName
 from vmgr.core.model import LogicalVolume, PvArea, Segment
 from vmgr.core.requests import Percent, option
@@ -17,7 +17,8 @@ from vmgr.plugins.snapshot.body import SnapshotBody, merging_into, snapshot_in
 from vmgr.plugins.snapshot.cow import DEFAULT_CHUNK, HEADER, check_chunk, check_min, max_extents
 
 if TYPE_CHECKING:
-    from vmgr.core.hooks import Grant, Makers, SpaceNeeds
+    from vmgr.core.exchange import SpaceNeeds
+    from vmgr.core.hooks import Grant, Makers
     from vmgr.core.model import VolumeGroup
     from vmgr.core.requests import CreateVolume, Stamp
 

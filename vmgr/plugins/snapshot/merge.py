@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from vmgr.core.errors import Refused
-from vmgr.core.hooks import Built
+from vmgr.core.exchange import Built
 from vmgr.core.naming import dm_uuid
 from vmgr.plugins.snapshot.body import merging_into, snapshot_in
 from vmgr.plugins.snapshot.stack import delay

@@ -11,16 +11,11 @@ from typing import TYPE_CHECKING
 from vmgr.core.errors import DamagedMetadata, Refused
 from vmgr.core.hooks import (
     PLAIN_ROLE,
-    Built,
     Claim,
     ColumnSpec,
     KernelTarget,
-    MappedRange,
-    Need,
     OptionSpec,
-    SpaceNeeds,
     TargetInfo,
-    Violation,
     VolumeFacts,
     hookimpl,
 )
@@ -33,6 +28,7 @@ from vmgr.plugins.striped.body import StripedBody
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vmgr.core.exchange import Built, MappedRange, SpaceNeeds, Violation
     from vmgr.core.hooks import Grant, Names
     from vmgr.core.model import Fields, FieldValue, LogicalVolume, VolumeGroup
     from vmgr.core.requests import CreateVolume, ExtendVolume
@@ -177,6 +173,7 @@ def claim_request(group: VolumeGroup, request: CreateVolume | ExtendVolume) -> i
 @hookimpl
 def space_needed(group: VolumeGroup, request: CreateVolume | ExtendVolume, extents: Extents) -> SpaceNeeds:
     """As many areas as there are stripes, on different physical volumes."""
+    from vmgr.core.exchange import Need, SpaceNeeds
     from vmgr.core.requests import CreateVolume
     from vmgr.plugins.striped.sizing import rounded, shape_for
 
@@ -198,6 +195,7 @@ def build_volumes(
     """A segment for each run."""
     from attrs import evolve
 
+    from vmgr.core.exchange import Built
     from vmgr.plugins.striped.sizing import shape_for
 
     shape = shape_for(group, request)
@@ -245,6 +243,8 @@ def cut_segment(group: VolumeGroup, segment: Segment, start: Extents, length: Ex
 @hookimpl
 def check_volume(group: VolumeGroup, volume: LogicalVolume) -> tuple[Violation, ...]:
     """Areas of a set are equal and hold whole stripes."""
+    from vmgr.core.exchange import Violation
+
     found = []
     for segment in volume.segments:
         body = segment.body
@@ -292,6 +292,8 @@ def describe(segment: Segment) -> VolumeFacts:
 @hookimpl
 def map_read(segment: Segment, start: Sectors, length: Sectors) -> tuple[MappedRange, ...]:
     """One range for each stripe that the sectors touch."""
+    from vmgr.core.exchange import MappedRange
+
     body = _body(segment)
     size, count = int(body.stripe_size), len(body.areas)
     found = []

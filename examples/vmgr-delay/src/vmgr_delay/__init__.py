@@ -5,18 +5,8 @@ from __future__ import annotations
 from attrs import evolve, frozen
 
 from vmgr.core.errors import DamagedMetadata, UsageError
-from vmgr.core.hooks import (
-    PLAIN_ROLE,
-    Built,
-    ColumnSpec,
-    KernelTarget,
-    Need,
-    OptionSpec,
-    SpaceNeeds,
-    TargetInfo,
-    VolumeFacts,
-    hookimpl,
-)
+from vmgr.core.exchange import Built, Need, SpaceNeeds
+from vmgr.core.hooks import PLAIN_ROLE, ColumnSpec, KernelTarget, OptionSpec, TargetInfo, VolumeFacts, hookimpl
 from vmgr.core.model import PvArea, Segment, SegmentBody
 from vmgr.core.requests import option
 from vmgr.core.table import PvRef, TargetLine
