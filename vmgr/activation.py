@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from vmgr.core.errors import KernelError, NotFound, VmgrError
 from vmgr.core.table import DevRef, KernelLine, PvRef
 from vmgr.core.units import Bytes
+from vmgr.dm.abi import UDEV_LOW_PRIORITY
 from vmgr.dm.address import by_uuid
+from vmgr.dm.failure import NodeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +68,16 @@ class KernelDevices:
         """Wait until udev has finished with all that was done so far."""
         if self._shared:
             self._shared = False
-            self._scope.close()
+            with self._nodes_may_wait():
+                self._scope.close()
+
+    @contextmanager
+    def _nodes_may_wait(self) -> Iterator[None]:
+        """A node that cannot be made is no reason to undo, or not to go on with, what the kernel has done."""
+        try:
+            yield
+        except NodeError as error:
+            self._say(f"WARNING: {error.message}; `vmgr vgmknodes` tries again")
 
     @contextmanager
     def critical(self) -> Iterator[None]:
@@ -122,13 +133,16 @@ class KernelDevices:
     def resume(self, device: DmDevice, *, fresh: bool, quiet: bool) -> None:
         """Resume the device; ``quiet`` keeps udev's rules, and thereby everybody, from looking into it."""
         self._batch()
-        self._client.resume(
-            by_uuid(device.uuid),
-            hidden=device.link is None,
-            link=None if quiet else device.link,
-            noscan=quiet,
-            read_ahead=device.read_ahead,
-        )
+        with self._nodes_may_wait():
+            self._client.resume(
+                by_uuid(device.uuid),
+                hidden=device.link is None,
+                link=None if quiet else device.link,
+                noscan=quiet,
+                read_ahead=None if device.read_ahead is None else int(device.read_ahead),
+                read_ahead_at_least=device.read_ahead_at_least,
+                low_priority=device.low_priority,
+            )
 
     def message(self, device: DmDevice, text: str, unless: str) -> None:
         """Send a message to the target at the device's start, unless that one's status begins with ``unless``."""
@@ -140,12 +154,20 @@ class KernelDevices:
     def rename(self, step: RenameDevice) -> None:
         """Rename a live device and its link."""
         self._batch()
-        self._client.rename(by_uuid(step.uuid), step.device.name, old_link=step.old_link, new_link=step.device.link)
+        with self._nodes_may_wait():
+            self._client.rename(
+                by_uuid(step.uuid),
+                step.device.name,
+                old_link=step.old_link,
+                new_link=step.device.link,
+                udev_flags=UDEV_LOW_PRIORITY if step.device.low_priority else 0,
+            )
 
     def remove(self, uuid: str, name: str, link: tuple[str, str] | None) -> None:
         """Remove a device; one that udev's own look at it keeps busy for a moment is tried again."""
         self._batch()
-        self._client.remove(by_uuid(uuid), link=link, retry=self._remove_retry)
+        with self._nodes_may_wait():
+            self._client.remove(by_uuid(uuid), link=link, retry=self._remove_retry)
 
     def wipe(self, device: DmDevice, wipe: Wipe) -> None:
         """Wipe the start of a new volume and old signatures in it, then show the volume."""

@@ -31,6 +31,7 @@ def base_device(group: VolumeGroup, volume: LogicalVolume, targets: Targets) -> 
         lines.extend(targets.segment_lines(group, volume, segment))
     if not lines:
         return None
+    wish = max(segment.body.read_ahead for segment in volume.segments)
     numbers = None
     if "FIXED_MINOR" in volume.status and volume.minor is not None:
         numbers = (volume.major if volume.major is not None and volume.major >= 0 else -1, volume.minor)
@@ -41,7 +42,8 @@ def base_device(group: VolumeGroup, volume: LogicalVolume, targets: Targets) -> 
         read_only=not volume.writable,
         link=(group.name, volume.name) if volume.visible else None,
         numbers=numbers,
-        read_ahead=None if volume.read_ahead is None else Sectors(volume.read_ahead),
+        read_ahead=(wish or None) if volume.read_ahead is None else Sectors(volume.read_ahead),
+        read_ahead_at_least=volume.read_ahead is None and wish > 0,
         exclusive=targets.exclusive(volume),
     )
 

@@ -99,6 +99,11 @@ class SegmentBody:
         """
         return ""
 
+    @property
+    def read_ahead(self) -> Sectors:
+        """The least read-ahead that suits the segment where the volume's is "auto"; 0: whatever the kernel does."""
+        return Sectors(0)
+
     def with_areas(self, areas: tuple[Area, ...]) -> SegmentBody:
         """The same body on other extents, one for each of :attr:`areas` (a move)."""
         if areas != self.areas:

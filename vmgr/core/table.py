@@ -80,7 +80,9 @@ class DmDevice:
     kernel's choice. ``after`` are device-mapper UUIDs of devices that must be running again before this one
     is, although its table does not refer to them (an origin after its snapshots: writes must not pass them by).
     ``exclusive``: its targets must not run twice at once, so when it takes over what a live device does, it is
-    resumed only while that one is suspended.
+    resumed only while that one is suspended. ``low_priority``: where another device has the same content, links by
+    content (``/dev/disk/by-uuid``) are that one's. ``read_ahead_at_least``: ``read_ahead`` only raises what the
+    kernel chose.
     """
 
     name: str
@@ -92,6 +94,8 @@ class DmDevice:
     read_ahead: Sectors | None = None
     after: tuple[str, ...] = ()
     exclusive: bool = False
+    low_priority: bool = False
+    read_ahead_at_least: bool = False
 
     @property
     def size(self) -> Sectors:

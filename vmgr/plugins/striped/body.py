@@ -28,6 +28,11 @@ class StripedBody(SegmentBody):
         """A segment consists of whole rows of extents."""
         return len(self.areas)
 
+    @property
+    def read_ahead(self) -> Sectors:
+        """Twice a whole row of stripes, so that reading ahead keeps all disks busy (LVM2 does the same)."""
+        return self.stripe_size * (2 * len(self.areas))
+
     def with_areas(self, areas: tuple[Area, ...]) -> StripedBody:
         """The same on other areas."""
         if len(areas) != len(self.areas):
