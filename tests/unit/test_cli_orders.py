@@ -88,8 +88,14 @@ ORDERS = [
     ("vgchange -ay", ("activate", ((), ActivationOrder("y")), {})),
     (
         "vgchange -aay --sysinit -K -P vg",
-        ("activate", ((Subject("vg"),), ActivationOrder("ay", "partial", True, True)), {}),
+        ("activate", ((Subject("vg"),), ActivationOrder("ay", "partial", True, True, poll=False)), {}),
     ),
+    ("vgchange -ay --poll n vg", ("activate", ((Subject("vg"),), ActivationOrder("y", poll=False)), {})),
+    ("vgchange -ay --poll y vg", ("activate", ((Subject("vg"),), ActivationOrder("y")), {})),
+    ("vgchange --poll y", ("poll", ((),), {})),
+    ("vgchange --poll y vg", ("poll", ((Subject("vg"),),), {})),
+    ("lvchange --poll y vg/lv", ("poll", ((LV,),), {})),
+    ("lvchange --poll n -ay vg/lv", ("activate", ((LV,), ActivationOrder("y", poll=False)), {})),
     ("vgchange --refresh vg", ("activate", ((Subject("vg"),), ActivationOrder("refresh")), {})),
     (
         "vgchange -x n --addtag a --deltag b -l 0 vg",

@@ -22,4 +22,5 @@ def activation_order(invocation: Invocation) -> ActivationOrder | None:
         ignore_skip=invocation.flag("ignoreactivationskip"),
         sysinit=invocation.flag("sysinit"),
         force=bool(invocation.times("force")),
+        poll=invocation.yesno("poll") is not False and not invocation.flag("sysinit"),
     )

@@ -176,6 +176,9 @@ class Application(Protocol):
         ``Outcome.done`` has, for each subject that is a group, how many of its volumes are active now.
         """
 
+    def poll(self, subjects: Sequence[Subject] = ()) -> Outcome:
+        """Wait for the end of what goes on in volumes (merges), and write it down; no subject means all groups."""
+
     # -- backups ----------------------------------------------------------------------------------
 
     def vgcfgbackup(self, subjects: Sequence[Subject], file: str = "") -> Outcome:

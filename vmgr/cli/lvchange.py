@@ -84,6 +84,8 @@ def run(app: Application, invocation: Invocation) -> int:
     order = activation_order(invocation)
     if order is not None:
         status = max(status, conclude(app, invocation, app.activate(chosen, order), silent=True))
+    elif invocation.flag("poll"):
+        status = max(status, conclude(app, invocation, app.poll(chosen)))
     return status
 
 

@@ -56,13 +56,18 @@ AUTOACTIVATION = Option(
 )
 PARTIAL = Option("partial", "flag", "The same as --activationmode partial.", "P")
 SYSINIT = Option(
-    "sysinit", "flag", "For early boot scripts: go on without locks that cannot be had; -aay is left to events."
+    "sysinit", "flag", "For early boot scripts: go on without locks that cannot be had; implies --poll n."
 )
 IGNORELOCK = Option("ignorelockingfailure", "flag", "Go on without a lock when it cannot be had, reading only.")
 READONLY = Option("readonly", "flag", "Read the disks without locks and without asking the kernel.")
 MONITOR = Option("monitor", "yesno", "Accepted for LVM2's sake; vmgr does not start monitoring by dmeventd.")
 IGNOREMONITORING = Option("ignoremonitoring", "flag", "Accepted for LVM2's sake; vmgr does not use dmeventd.")
-POLL = Option("poll", "yesno", "Accepted for LVM2's sake; vmgr starts no background polling.")
+POLL = Option(
+    "poll",
+    "yesno",
+    "y waits for the end of what the kernel is doing in the volumes (a merge), and writes it down. With an activation"
+    " that is done in the background, by itself; n leaves it undone.",
+)
 METADATAPROFILE = Option("metadataprofile", "text", "The metadata profile to use and to keep with the new object.")
 IGNORESKIPPED = Option("ignoreskippedcluster", "flag", "Accepted for LVM2's sake; there are no clustered groups.")
 PERMISSION = Option("permission", "permission", "Whether the volume may be written to: rw or r.", "p")

@@ -62,7 +62,9 @@ def run(app: Application, invocation: Invocation) -> int:
                 raise UsageError(f"--{name} does not go with an activation", hint="use two commands")
         return conclude(app, invocation, app.activate(subjects, order))
     if not any(invocation.given(name) for name in PROPERTIES):
-        return EXIT_OK  # --monitor or --poll alone
+        if invocation.flag("poll"):
+            return conclude(app, invocation, app.poll(subjects))
+        return EXIT_OK  # --monitor or --poll n alone
     from vmgr.orders import GroupChange
 
     if invocation.given("systemid") and len(named) != 1:
@@ -88,7 +90,12 @@ DECLARED = {
     "vgchange": Command(
         "vgchange",
         "Change properties of volume groups, or activate or deactivate their volumes.",
-        usages=("--activate y|n|ay [VG|Tag ...]", "--refresh [VG|Tag ...]", "OPTION ... [VG|Tag ...]"),
+        usages=(
+            "--activate y|n|ay [VG|Tag ...]",
+            "--refresh [VG|Tag ...]",
+            "--poll y [VG|Tag ...]",
+            "OPTION ... [VG|Tag ...]",
+        ),
         run=run,
         arguments=(Argument("VG|Tag", "a group, or @tag; all groups if there is none", needed=False, many=True),),
         options=(

@@ -33,7 +33,7 @@ def activate(session: Session, subjects: Sequence[Subject], order: ActivationOrd
         from vmgr.services.conversion import follow_in_background, under_way
 
         for item in chosen:
-            follow_in_background(session, item.vg, under_way(session, item.vg))
+            follow_in_background(session, item.vg, under_way(session, Chosen.all(item.vg)))
     return outcome
 
 

@@ -55,7 +55,7 @@ def _in_group(session: Session, chosen: Chosen, order: ConversionOrder) -> Outco
     if session.options.test:
         return outcome
     if order.background:
-        follow_in_background(session, chosen.vg, under_way(session, chosen.vg))
+        follow_in_background(session, chosen.vg, under_way(session, Chosen.all(chosen.vg)))
         return outcome
     for lv in dict.fromkeys(touched):
         outcome += follow(session, chosen.vg, lv, order.interval)
@@ -108,12 +108,12 @@ def finish(session: Session, vg: str, lv: Uuid) -> tuple[bool, Outcome]:
         return False, session.carry_out(change, view)
 
 
-def under_way(session: Session, vg: str) -> list[Uuid]:
-    """Volumes of a group in which the kernel is doing something whose end has to be written down."""
-    with session.changing(vg, activating=True) as view:
+def under_way(session: Session, chosen: Chosen) -> list[Uuid]:
+    """Those of the chosen volumes in which the kernel is doing something whose end has to be written down."""
+    with session.changing(chosen.vg, activating=True) as view:
         group = view.group
         found = []
-        for lv in group.lvs:
+        for lv in chosen.volumes(group):
             if lv.visible and group.referrers.get(lv.id):
                 status = status_of(session, group, lv)
                 if status is not None and (status.running or status.done):
@@ -122,12 +122,17 @@ def under_way(session: Session, vg: str) -> list[Uuid]:
 
 
 def poll(session: Session, subjects: Sequence[Subject]) -> Outcome:
-    """Wait for the end of all that goes on in volumes of these groups, and write it down."""
+    """Wait for the end of all that goes on in these volumes, and write it down."""
+    if not session.options.test:
+        session.need_client()
 
     def one(item: Chosen) -> Outcome:
         outcome = Outcome()
-        for lv in under_way(session, item.vg):
-            outcome += follow(session, item.vg, lv, None)
+        for lv in under_way(session, item):
+            if session.options.test:
+                outcome += finish(session, item.vg, lv)[1]  # what has ended is planned, the rest not waited for
+            else:
+                outcome += follow(session, item.vg, lv, None)
         return outcome
 
     return for_each(choose(session, subjects), one)

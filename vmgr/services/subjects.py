@@ -26,6 +26,13 @@ class Chosen:
         self.names: dict[str, None] = {}
         self.tags: dict[str, None] = {}
 
+    @classmethod
+    def all(cls, vg: str) -> Chosen:
+        """All volumes of a group."""
+        chosen = cls(vg)
+        chosen.whole = True
+        return chosen
+
     def volumes(self, group: VolumeGroup, *, hidden: bool = False) -> list[LogicalVolume]:
         """The volumes meant, in the order named. Raises :class:`NotFound` for a name that is not there."""
         if self.whole or set(self.tags) & set(group.tags):
