@@ -53,6 +53,26 @@ def test_a_damaged_newest_text_gives_way_to_an_older_intact_one():
     assert any("sequence number 2 is damaged" in problem for problem in view.problems)
 
 
+def test_an_intact_text_that_is_not_understood_is_never_written_over(monkeypatch):
+    """A newer text with right checksums that no plugin can read makes the group readable and not changeable."""
+    from vmgr.system import metadata
+
+    world = world_of(2)
+    world.write(group(lvs=1))
+    old = bytes(world.disks["/dev/d2"].data)
+    plain = metadata.encode_group
+    monkeypatch.setattr(
+        metadata, "encode_group", lambda *a, **k: plain(*a, **k).replace("stripe_count = 1", "stripe_count = 7")
+    )
+    world.write(group(lvs=1, seqno=2))
+    world.disks["/dev/d2"].data = bytearray(old)
+    view = world.view().group("vg")
+    assert view.group.seqno == 1
+    with pytest.raises(GroupUnusable, match=r"cannot be understood.*sequence number 2"):
+        view.check_changeable()
+    assert any("cannot be understood" in problem for problem in world.view().problems)
+
+
 def test_a_damaged_copy_is_passed_over_for_an_intact_one_of_the_same_text():
     """If the first copy of a text is damaged the next one is read."""
     world = world_of(2, mdas=2)

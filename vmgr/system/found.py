@@ -41,10 +41,10 @@ class FoundText:
     """One version of a group's metadata: as much of it as was read, and where it lies.
 
     ``seqno`` is -1 until the text's beginning was understood; ``raw`` None until it was read whole,
-    empty if no copy of it is intact.
+    empty if no copy of it is intact. ``refused`` says why an intact text was not understood.
     """
 
-    __slots__ = ("group", "name", "places", "raw", "seqno", "start", "vgid")
+    __slots__ = ("group", "name", "places", "raw", "refused", "seqno", "start", "vgid")
 
     def __init__(self) -> None:
         self.places: list[tuple[FoundPv, FoundArea]] = []
@@ -54,3 +54,4 @@ class FoundText:
         self.vgid = ""
         self.seqno = -1
         self.group: VolumeGroup | None = None
+        self.refused = ""

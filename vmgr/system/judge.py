@@ -4,6 +4,8 @@
 * Of several texts of one group the one with the highest sequence number counts. A physical volume with an older one
   is outdated. Two texts of one number that differ (the halves of a group were changed without each other) make the
   group readable and not changeable.
+* A newest text that is intact and cannot be understood is not damage: an older one is shown instead, and the group
+  is not changeable, because a change would write over what was committed.
 * A group on a device that has a double is not changeable, unless lvm.conf allows it.
 * What is not understood belongs to somebody: a PV with a text that cannot be read is never shown as free.
 """
@@ -95,6 +97,9 @@ class Judge:
         doubts: list[str] = []
         for text in texts:
             self._load(text)
+            if text.refused:
+                doubts.append(f"{_REFUSED}volume group {text.name}, sequence number {text.seqno}: {text.refused}")
+                continue
             if text.group is None:
                 doubts.append(
                     f"volume group {text.name}: every copy of its metadata with sequence number {text.seqno}"
@@ -183,8 +188,9 @@ class Judge:
             say(f"{pv.device.path} has {pv.device.size} bytes, fewer than the {wanted} in the metadata")
 
     def _unchangeable(self, group: VolumeGroup, there: dict[Uuid, PvView], doubts: list[str]) -> str:
-        if doubts and doubts[-1].startswith(_SPLIT):
-            return doubts[-1]
+        for doubt in doubts:
+            if doubt.startswith((_SPLIT, _REFUSED)):
+                return doubt
         if not self._config.flag("devices/allow_changes_with_duplicate_pvs"):
             for pv in self._duplicates:
                 if pv.layout.id in there:
@@ -233,6 +239,7 @@ class Judge:
         )
 
 
+_REFUSED = "intact metadata that cannot be understood: "
 _SPLIT = "different metadata with one sequence number: "
 
 

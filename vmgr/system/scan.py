@@ -220,11 +220,17 @@ class Scan:
             assert area.header is not None
             try:
                 raw = read_text(area.header, partial(self._bytes, pv))
-                text.group = decode_group(raw, self._targets).group
             except (DamagedMetadata, DeviceError) as error:
                 area.problem = error.message
                 continue
+            try:
+                text.group = decode_group(raw, self._targets).group
+            except VmgrError as error:
+                # Its checksum is right, so this is what was committed: nobody may write over it.
+                area.problem = text.refused = error.message
+                continue
             text.raw = raw
+            text.refused = ""
             return
 
     def _bytes(self, pv: FoundPv, offset: Bytes, length: Bytes) -> bytes:
