@@ -80,6 +80,15 @@ def test_several_stripes_make_a_set() -> None:
         assert TARGETS.choose(a_group(), request).name == "striped"
 
 
+def test_an_option_that_its_kind_does_not_take_is_named() -> None:
+    for asked, message in (
+        ((("chunksize", Sectors(8)),), "a linear volume takes no --chunksize"),
+        ((("chunksize", Sectors(8)), ("stripes", 2)), "a striped volume takes no --chunksize"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            TARGETS.choose(a_group(), CreateVolume(extents_of(4), LvName("x"), options=asked))
+
+
 @pytest.mark.parametrize("stripes", [0, -1, 129])
 def test_the_number_of_stripes_has_bounds(stripes: int) -> None:
     with pytest.raises(UsageError, match="between 1 and 128"):

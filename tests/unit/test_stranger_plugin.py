@@ -71,7 +71,7 @@ def test_its_type_makes_a_volume(targets: Targets) -> None:
 def test_its_option_is_its_own(targets: Targets) -> None:
     assert [o.name for o in targets.options("lvcreate")].count("delay") == 1
     request = CreateVolume(SizeSpec(Extents(3)), LvName("x"), "linear", None, (("delay", 20),))
-    with pytest.raises(UsageError, match="do not fit together"):
+    with pytest.raises(UsageError, match="a linear volume takes no --delay"):
         create_volume(a_group(), request, targets, STAMP)
     with pytest.raises(UsageError, match="not possible"):
         make(a_group(), targets, (("delay", -1),))

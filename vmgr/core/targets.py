@@ -312,16 +312,15 @@ class Targets:
             raise UsageError(f"unknown segment type {request.type!r}", hint=f"known types: {', '.join(known)}")
         strong: list[_Plugin] = []
         weak: list[_Plugin] = []
+        refused: list[tuple[_Plugin, set[str]]] = []
         given = {name for name, _ in request.options}
         command = _command(request)
         for plugin in self._extenders(group, request):
-            if not given <= self._accepted(plugin, command):
+            unknown = given - self._accepted(plugin, command)
+            if unknown:
+                refused.append((plugin, unknown))
                 continue
-            hook = plugin.hook("claim_request")
-            if hook is not None:
-                claim = hook(group, request)
-            else:
-                claim = Claim.YES if self._is_for(group, request, plugin) else Claim.NO
+            claim = self._claim(group, request, plugin)
             if claim == Claim.YES:
                 strong.append(plugin)
             elif claim == Claim.IF_NOBODY_ELSE:
@@ -329,9 +328,24 @@ class Targets:
         claims = strong or weak
         if len(claims) == 1:
             return claims[0]
-        if not claims:
-            raise UsageError("these options do not fit together", hint="give --type to say what to make")
-        raise UnclaimedSegment(f"plugins {' and '.join(p.name for p in claims)} both claim this request")
+        if claims:
+            raise UnclaimedSegment(f"plugins {' and '.join(p.name for p in claims)} both claim this request")
+        for plugin, unknown in refused:
+            if self._claim(group, request, plugin) != Claim.NO:
+                words = ", ".join(f"--{name}" for name in sorted(unknown))
+                raise UsageError(
+                    f"a {plugin.info.name} volume takes no {words}",
+                    hint="give --type to say what to make, or leave the option out",
+                )
+        raise UsageError("these options do not fit together", hint="give --type to say what to make")
+
+    def _claim(self, group: VolumeGroup, request: CreateVolume | ExtendVolume, plugin: _Plugin) -> int:
+        """What a plugin says of a request."""
+        hook = plugin.hook("claim_request")
+        if hook is None:
+            return Claim.YES if self._is_for(group, request, plugin) else Claim.NO
+        claim: int = hook(group, request)
+        return claim
 
     def _accepted(self, plugin: _Plugin, command: frozenset[str]) -> set[str]:
         """The options of ``command`` that a request for ``plugin`` may carry."""
