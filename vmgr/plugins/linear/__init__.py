@@ -106,8 +106,10 @@ def decode_segment(
     """Claim a stripe set of one stripe."""
     if type_word != STORED_AS or fields.get("stripe_count") != 1:
         return None
-    match fields.get("stripes"):
-        case (str(name), int(start)):
+    stripes = fields.get("stripes")
+    if type(stripes) is tuple and len(stripes) == 2:
+        name, start = stripes
+        if type(name) is str and type(start) is int:
             return LinearBody((names.area(name, start, length),))
     raise DamagedMetadata("a segment of one stripe must have one area in 'stripes'")
 

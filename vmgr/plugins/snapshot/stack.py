@@ -66,9 +66,9 @@ def _origin(
 def _snapshot(
     group: VolumeGroup, volume: LogicalVolume, base: DmDevice, snapshot: Snapshot, live: Live, start: bool
 ) -> tuple[DmDevice, ...]:
-    # The exceptions are written also where the snapshot itself is read-only.
     # It holds what its origin holds, but links by content (/dev/disk/by-uuid) are the origin's.
     base = evolve(base, low_priority=True)
+    # The exceptions are written also where the snapshot itself is read-only.
     cow = evolve(_helper(group, volume, base, "cow"), read_only=False)
     length = snapshot.volume.size.sectors(group.extent_size)
     origin = group.lv_by_id[snapshot.body.origin]
