@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vmgr.core.errors import EXIT_FAILED, EXIT_OK, NotFound, VmgrError
+from vmgr.core.errors import EXIT_FAILED, EXIT_OK, GroupUnusable, NotFound, VmgrError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from vmgr.cli.application import Application
     from vmgr.cli.invocation import Invocation
-    from vmgr.core.ids import Uuid
-    from vmgr.core.view import SystemView
+    from vmgr.core.model import LogicalVolume
+    from vmgr.core.view import GroupView, SystemView
     from vmgr.orders import Subject
 
 
@@ -36,52 +38,69 @@ def groups_named(kind: str, app: Application, invocation: Invocation) -> tuple[s
     return tuple(dict.fromkeys(subject.vg for subject in subjects))
 
 
-def chosen(kind: str, app: Application, invocation: Invocation, view: SystemView) -> tuple[frozenset[Uuid], int]:
-    """The UUIDs that the arguments mean, and the exit status: a failure if something was not found."""
+def chosen(kind: str, app: Application, invocation: Invocation, view: SystemView) -> tuple[frozenset[str], int]:
+    """What the arguments mean, as ``ReportRequest.only`` takes it, and the exit status: a failure if one was not found.
+
+    A volume stands there with its group: copied groups have volumes of the same UUIDs.
+    """
     if kind == "pvs":
         return _pvs(invocation, view)
-    found: set[Uuid] = set()
+    found: set[str] = set()
     status = EXIT_OK
     for subject in named(kind, app, invocation):
         try:
-            found |= _of_subject(kind, subject, view)
+            found |= _of_subject(kind, subject, view, invocation)
         except VmgrError as error:
             invocation.terminal.error(error)
             status = EXIT_FAILED
     return frozenset(found), status
 
 
-def _of_subject(kind: str, subject: Subject, view: SystemView) -> set[Uuid]:
+def _of_subject(kind: str, subject: Subject, view: SystemView, invocation: Invocation) -> set[str]:
+    hidden = invocation.flag("all")
     if subject.tag:
-        return _tagged(kind, subject.tag, view)
-    group = view.group(subject.vg).group
+        return _tagged(kind, subject.tag, view, hidden)
+    shown = view.group(subject.vg)
+    if not invocation.flag("foreign"):
+        shown.check_readable()
+    group = shown.group
     if kind == "vgs":
         return {group.id}
+    if group.exported:
+        raise GroupUnusable(
+            f"volume group {group.name} is exported",
+            hint=f"vgs and pvs show it; bring it back with LVM2's vgimport {group.name}",
+        )
     if not subject.lv:
-        return {lv.id for lv in group.lvs if lv.visible}
+        return _ids(shown, (lv for lv in group.lvs if hidden or lv.visible))
     name = subject.lv[1:-1] if subject.lv.startswith("[") else subject.lv
     volume = group.lv_by_name.get(name)
     if volume is None:
         raise NotFound(
             f"logical volume {subject.vg}/{subject.lv} not found", hint=f"lvs -a {subject.vg} lists its volumes"
         )
-    return {volume.id}
+    return _ids(shown, (volume,))
 
 
-def _tagged(kind: str, tag: str, view: SystemView) -> set[Uuid]:
-    found: set[Uuid] = set()
+def _ids(shown: GroupView, volumes: Iterable[LogicalVolume]) -> set[str]:
+    return {shown.group.id + lv.id for lv in volumes}
+
+
+def _tagged(kind: str, tag: str, view: SystemView, hidden: bool) -> set[str]:
+    found: set[str] = set()
     for shown in view.groups:
         group = shown.group
         if kind == "vgs":
             if tag in group.tags:
                 found.add(group.id)
         else:
-            found.update(lv.id for lv in group.lvs if lv.visible and (tag in group.tags or tag in lv.tags))
+            lvs = (lv for lv in group.lvs if hidden or lv.visible)
+            found |= _ids(shown, (lv for lv in lvs if tag in group.tags or tag in lv.tags))
     return found
 
 
-def _pvs(invocation: Invocation, view: SystemView) -> tuple[frozenset[Uuid], int]:
-    found: set[Uuid] = set()
+def _pvs(invocation: Invocation, view: SystemView) -> tuple[frozenset[str], int]:
+    found: set[str] = set()
     status = EXIT_OK
     for word in invocation.arguments:
         if word.startswith("@"):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def run(app: Application, invocation: Invocation) -> int:
     """Print the lines."""
     from vmgr.cli.reports import units
-    from vmgr.report import DisplayRequest, scan_lines
+    from vmgr.report import DisplayRequest, ReportRequest, prepare, scan_lines
 
     kind = invocation.command.name[:2]
     config = app.config
@@ -31,7 +31,10 @@ def run(app: Application, invocation: Invocation) -> int:
         uuid=invocation.flag("uuid"),
     )
     view = app.view()
-    live = app.live() if kind == "lv" else {}
+    live = None
+    if kind == "lv":
+        status = prepare(ReportRequest("lvs", columns=("lv_attr",)), app.targets).wants_status(view)
+        live = app.live(status=status)  # without status lines a lost snapshot would be shown as active
     invocation.terminal.data(scan_lines(request, view, live, app.targets))
     if invocation.flag("mknodes"):
         from vmgr.cli.output import conclude

@@ -72,14 +72,16 @@ def _by_group(
 
     from attrs import evolve
 
-    from vmgr.report import select
+    from vmgr.report import ReportRequest, prepare
 
     criteria = invocation.texts("select")
     text = criteria[0] if len(criteria) == 1 else " && ".join(f"({one})" for one in criteria)
-    view, live, now = app.view(), app.live(), int(time.time())
-    select(kind, text, evolve(view, groups=()), live, app.targets, now)  # refuses a wrong selection at once
+    request = ReportRequest(kind, select=text, all=True, now=int(time.time()))
+    report = prepare(request, app.targets)  # refuses a wrong selection before anything is read
+    view = app.view()
+    live = app.live(status=report.wants_status(view)) if report.needs_live else {}
     for group in view.groups:
-        yield group, select(kind, text, evolve(view, groups=(group,)), live, app.targets, now)
+        yield group, report.selected(evolve(view, groups=(group,)), live).__contains__
 
 
 def _is_named(named: Subjects, vg: str, lv: str, tags: tuple[tuple[str, ...], ...]) -> bool:
