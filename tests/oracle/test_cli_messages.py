@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.lvm2 import Lvm2, requires_lvm2
 from vmgr.cli.main import main
+from vmgr.cli.terminal import Terminal
 
 pytestmark = requires_lvm2
 
@@ -69,6 +70,8 @@ def lvm2(side: Side, line: str) -> tuple[int, list[str]]:
 def vmgr(side: Side, line: str, capsys, monkeypatch) -> tuple[int, list[str]]:
     monkeypatch.setenv("LVM_SYSTEM_DIR", str(side.lvm.dir))
     monkeypatch.setattr("sys.stdin", io.StringIO())
+    # LVM2 says on standard output what was done; vmgr says the same, on standard error.
+    monkeypatch.setattr(Terminal, "done", lambda self, message: self.data(f"  {message}\n"))
     status = main(["vmgr", *side.words(line)])
     return status, side.plain(capsys.readouterr().out)
 

@@ -1,6 +1,6 @@
 """The person at the other end: what is printed where, and how questions are asked.
 
-Data and what was done go to standard output, everything else to standard error, each line indented by
+Data go to standard output, everything said to a person goes to standard error, each line indented by
 two blanks as LVM2 does. A question that nobody can answer is answered no.
 """
 
@@ -44,12 +44,12 @@ class Terminal:
         if text and sys.stdout is not None:
             sys.stdout.write(text)
 
-    def done(self, message: str) -> None:
-        """Say what was done."""
-        if not self.quiet:
-            self.data(f"{INDENT}{message}\n")
-
     # -- standard error ---------------------------------------------------------------------------
+
+    def done(self, message: str) -> None:
+        """Say what was done. (LVM2 says it on standard output; here that is for data alone.)"""
+        if not self.quiet:
+            self._error_line(message)
 
     def note(self, message: str) -> None:
         """Say something that the user may want to know."""
@@ -62,12 +62,8 @@ class Terminal:
 
     def progress(self, message: str) -> None:
         """Tell how far a long process is."""
-        if not self.quiet and sys.stdout is not None:
-            try:
-                sys.stdout.write(f"{INDENT}{message}\n")
-                sys.stdout.flush()
-            except OSError:
-                pass  # a long process does not end because nobody watches
+        if not self.quiet:
+            self._error_line(message)
 
     def detail(self, message: str, level: int = 1) -> None:
         """Say what is being done, if ``-v`` asks for it."""
