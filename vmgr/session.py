@@ -6,7 +6,7 @@ the same way: under the lock, freshly read, checked, planned, and then run by th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -67,6 +67,7 @@ class Session:
         self._scan: Scan | None = None
         self._detail = False
         self._said: set[str] = set()
+        self._admitted: tuple[str, ...] = ()
         self._client: DmClient | None = None
         self._no_client: VmgrError | None = None
 
@@ -161,9 +162,15 @@ class Session:
                 devices=options.devices or (),
                 devices_file=options.devices_file,
                 system_id=self.system_id,
+                also=self._admitted,
             )
             self._scan = Scan(self.config, self.targets, detail=detail, listed=listed)
         return self._scan
+
+    def admit(self, devices: Iterable[str]) -> None:
+        """Look at ``devices``, which are to become physical volumes, though the devices file may not have them."""
+        self._admitted = tuple(devices)
+        self.forget()
 
     def forget(self) -> None:
         """The devices have changed: the next look reads them again."""
@@ -181,7 +188,11 @@ class Session:
         view = scan.view(only, system_ids=local_system_ids(self.config))
         if not foreign and any(group.foreign for group in view.groups):
             view = evolve(view, groups=tuple(group for group in view.groups if not group.foreign or only))
-        for problem in view.problems:
+        for problem in scan.unopened:
+            if problem not in self._said:
+                self._said.add(problem)
+                self.dialogue.detail(problem)
+        for problem in (*_without_rights(scan.unopened), *view.problems):
             if problem not in self._said:
                 self._said.add(problem)
                 self.dialogue.warn(f"WARNING: {problem}")
@@ -223,6 +234,7 @@ class Session:
                 client = DmClient.open(
                     dev_dir=self.config.dev_dir,
                     use_udev=None if self.options.udev_sync and self.config.flag("activation/udev_sync") else False,
+                    warn=lambda text: self.dialogue.warn(f"WARNING: {text}"),
                 )
                 client.version()
                 self._client = client
@@ -291,11 +303,13 @@ class Session:
         *,
         new_pvs: Mapping[Uuid, PvView] | None = None,
         touch_devices: bool = True,
+        repair: bool = False,
     ) -> Outcome:
         """Plan a change of a locked group and, unless this is a test, run the plan.
 
         ``view`` is the group as it was read, None for a new one; ``new_pvs`` are PVs that join it.
-        ``touch_devices`` off leaves the kernel's devices as they are, whatever the new metadata say.
+        ``touch_devices`` off leaves the kernel's devices as they are, whatever the new metadata say. ``repair``
+        makes metadata areas anew whose headers are damaged.
         """
         from vmgr.commit import Committer
         from vmgr.core.plan import plan_change
@@ -310,7 +324,7 @@ class Session:
             return outcome
         pvs: dict[Uuid, PvView] = dict(view.pvs) if view is not None else {}
         pvs.update(new_pvs or {})
-        store = self._store(pvs)
+        store = self._store(pvs, repair=repair)
         try:
             Committer(store, self._devices(pvs), progress=self._progress).run(plan)
         finally:
@@ -323,7 +337,7 @@ class Session:
     def _progress(self, step: Step) -> None:
         self.dialogue.detail(str(step))
 
-    def _store(self, pvs: Mapping[Uuid, PvView]) -> MetadataStore:
+    def _store(self, pvs: Mapping[Uuid, PvView], *, repair: bool) -> MetadataStore:
         from vmgr.system.archive import Archives
         from vmgr.system.identity import text_header
         from vmgr.system.metadata import MetadataStore
@@ -334,6 +348,7 @@ class Session:
             lambda description: text_header(description, self.config),
             Archives.from_config(self.config, autobackup=self.options.autobackup),
             command=self.options.command,
+            repair=repair,
         )
 
     def _devices(self, pvs: Mapping[Uuid, PvView]) -> KernelDevices | NoDevices:
@@ -350,6 +365,17 @@ class Session:
             say=self.dialogue.warn,
             dev_dir=self.config.dev_dir,
         )
+
+
+def _without_rights(unopened: Collection[str]) -> tuple[str, ...]:
+    """What to say when devices could not be opened because a user who is not root may not open any."""
+    import os
+
+    return (
+        ("this is not root: devices cannot be opened, so what is on them is not seen",)
+        if unopened and os.geteuid()
+        else ()
+    )
 
 
 def _unknown_words(group: VolumeGroup) -> Iterator[str]:

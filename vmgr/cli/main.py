@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from vmgr.cli.terminal import Terminal
 
     if argv is None:
+        _fill_standard_files()
         gc.disable()  # a report ends before collecting would pay; what may run longer enables it again
     words = list(sys.argv if argv is None else argv)
     terminal = Terminal()
@@ -61,6 +62,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception:
         return _internal_error(terminal)
     return _finish(status, terminal)
+
+
+def _fill_standard_files() -> None:
+    """Open /dev/null where a standard file is missing: the next file opened would take its place."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
 
 
 def _dispatch(words: list[str], terminal: Terminal) -> int:

@@ -65,8 +65,8 @@ IGNOREMONITORING = Option("ignoremonitoring", "flag", "Accepted for LVM2's sake;
 POLL = Option(
     "poll",
     "yesno",
-    "y waits for the end of what the kernel is doing in the volumes (a merge), and writes it down. With an activation"
-    " that is done in the background, by itself; n leaves it undone.",
+    "y waits for the end of what the kernel is doing in the volumes (a merge), and writes it down. With an"
+    " activation that is done in the background, by itself; n leaves it undone.",
 )
 METADATAPROFILE = Option("metadataprofile", "text", "The metadata profile to use and to keep with the new object.")
 IGNORESKIPPED = Option("ignoreskippedcluster", "flag", "Accepted for LVM2's sake; there are no clustered groups.")

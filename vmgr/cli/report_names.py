@@ -39,9 +39,10 @@ def groups_named(kind: str, app: Application, invocation: Invocation) -> tuple[s
 
 
 def chosen(kind: str, app: Application, invocation: Invocation, view: SystemView) -> tuple[frozenset[str], int]:
-    """What the arguments mean, as ``ReportRequest.only`` takes it, and the exit status: a failure if one was not found.
+    """What the arguments mean, as ``ReportRequest.only`` takes it, and the exit status.
 
-    A volume stands there with its group: copied groups have volumes of the same UUIDs.
+    That is a failure if something was not found. A volume stands there with its group: copied groups
+    have volumes of the same UUIDs.
     """
     if kind == "pvs":
         return _pvs(invocation, view)

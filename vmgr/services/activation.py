@@ -62,6 +62,10 @@ def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outco
                 errors.append(error)
         outcome = together_or_apart(wanted, lambda some: _run(session, group.name, some, order))
         outcome += Outcome(errors=tuple(errors))
+        if chosen.whole and order.mode == "n" and not outcome.errors and not session.options.test:
+            from vmgr.system.rundir import forget_online
+
+            forget_online(group.name)
         if chosen.whole and order.mode in ("y", "ay", "n"):
             outcome += Outcome(done=(_count(session, group),))
         return outcome

@@ -111,7 +111,7 @@ def restore(session: Session, vg: str, file: str = "", *, force: bool = False) -
             evolve(group, seqno=newest + 1),
             done=(f"Restored volume group {vg}.",),
         )
-        return session.carry_out(change, before, new_pvs=present, touch_devices=False)
+        return session.carry_out(change, before, new_pvs=present, touch_devices=False, repair=True)
 
 
 def _check_kinds(group: VolumeGroup, force: bool) -> None:

@@ -12,7 +12,7 @@ from vmgr.core.errors import AlreadyExists, GroupUnusable, Interrupted, NotFound
 from vmgr.core.ids import Uuid, VgName
 from vmgr.core.plan import active_volumes
 from vmgr.orders import STANDARD_GROUP, STANDARD_LABEL, GroupChange, GroupOrder, LabelOrder, Outcome, Subject
-from vmgr.services.labels import NewPv, existing_pv, find_device, prepare
+from vmgr.services.labels import NewPv, enter_devices, existing_pv, find_device, prepare
 from vmgr.services.subjects import Chosen, choose, for_each, member
 
 if TYPE_CHECKING:
@@ -23,16 +23,24 @@ if TYPE_CHECKING:
 
 
 def _joining(
-    session: Session, view: SystemView, devices: Sequence[str], label: LabelOrder
+    session: Session, view: SystemView, paths: Sequence[str], label: LabelOrder, members: Sequence[PvView] = ()
 ) -> tuple[list[Joining], list[NewPv], dict[Uuid, PvView]]:
-    """What ``devices`` bring into a group: orphans as they are, other devices once they are labelled."""
+    """What devices bring into a group of ``members``: orphans as they are, others once they are labelled."""
     from vmgr.core.operations.group import Joining
+    from vmgr.system.topology import check_block_sizes
 
     joining: list[Joining] = []
     new: list[NewPv] = []
     known: dict[Uuid, PvView] = {}
-    for path in devices:
-        device = find_device(session, path)
+    devices = [find_device(session, path) for path in paths]
+    for path, device in zip(paths, devices, strict=True):
+        if devices.count(device) > 1:
+            raise UsageError(f"{path} is named twice", hint="name each device once")
+    numbers = {(pv.major, pv.minor) for pv in members}
+    check_block_sizes(
+        [*devices, *(d for d in session.look(detail=True).devices if d.number in numbers)], session.config
+    )
+    for path, device in zip(paths, devices, strict=True):
         pv = existing_pv(view, device)
         if pv is not None and pv.vg is not None:
             raise AlreadyExists(
@@ -66,6 +74,7 @@ def create(
 
     name = VgName(vg)
     with session.locks.all_groups(exclusive=True), session.locks.group(name, exclusive=True):
+        session.admit(devices)
         view = session.view(detail=True)
         _require_free(session, view, name)
         joining, new, known = _joining(session, view, devices, label)
@@ -85,7 +94,9 @@ def create(
             profile=order.profile,
         )
         created = tuple(f'Physical volume "{n.label.device}" successfully created.' for n in new)
-        return _run(session, evolve(change, done=created + change.done), None, new, known)
+        outcome = _run(session, evolve(change, done=created + change.done), None, new, known)
+        enter_devices(session, add=[(j.device, j.layout.id) for j in joining])
+        return outcome
 
 
 def _require_free(session: Session, view: SystemView, name: str) -> None:
@@ -120,12 +131,15 @@ def extend(
 
     if restore_missing:
         return _restore_missing(session, vg, devices)
+    session.admit(devices)
     with session.changing(vg, whole_namespace=True) as view:
         system = session.view(detail=True)
-        joining, new, known = _joining(session, system, devices, label)
+        joining, new, known = _joining(session, system, devices, label, tuple(view.pvs.values()))
         change = extend_group(view.group, joining, session.targets)
         created = tuple(f'Physical volume "{n.label.device}" successfully created.' for n in new)
-        return _run(session, evolve(change, done=created + change.done), view, new, known)
+        outcome = _run(session, evolve(change, done=created + change.done), view, new, known)
+        enter_devices(session, add=[(j.device, j.layout.id) for j in joining])
+        return outcome
 
 
 def _restore_missing(session: Session, vg: str, devices: Sequence[str]) -> Outcome:
@@ -329,7 +343,7 @@ def check(session: Session, subjects: Sequence[Subject], *, update: bool = False
                     " of its metadata",
                     hint=f"write them anew: vgck --updatemetadata {chosen.vg}",
                 )
-            return session.carry_out(rewritten(view.group), view)
+            return session.carry_out(rewritten(view.group), view, repair=True)
 
     return for_each(choose(session, subjects), one)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from vmgr.core.errors import Interrupted, InUse, NotFound, Refused, UsageError
+from vmgr.core.errors import Interrupted, InUse, NotFound, Refused, StoppedHalfway, UsageError, VmgrError
 from vmgr.core.ids import Uuid
 from vmgr.core.units import Bytes, Sectors
 
@@ -94,7 +94,8 @@ def prepare(session: Session, view: SystemView, path: str, order: LabelOrder) ->
     if old is not None:
         _check_member(session, old, path, order)
     _check_unused(path)
-    signatures = _agreed_signatures(session, path, order)
+    # A label that the scan did not take for one is a damaged label: somebody's data may be behind it.
+    signatures = _agreed_signatures(session, path, ignore=(MEMBER,) if old is not None else ())
     layout = lay_out(session, device, order, view)
     zero = True if order.zero is None else order.zero
     return NewPv(LabelPv(device.path, layout, zero=zero), signatures)
@@ -131,10 +132,10 @@ def _check_unused(path: str) -> None:
         )
 
 
-def _agreed_signatures(session: Session, path: str, order: LabelOrder) -> tuple[Signature, ...]:
+def _agreed_signatures(session: Session, path: str, ignore: Sequence[str]) -> tuple[Signature, ...]:
     from vmgr.system.signatures import find_signatures
 
-    found = tuple(find_signatures(path, ignore=(MEMBER,)))
+    found = tuple(find_signatures(path, ignore=ignore))
     for signature in found[:1]:
         text = f"WARNING: {signature.type} signature detected on {path} at offset {signature.offset}."
         if session.options.test:
@@ -209,14 +210,28 @@ def restored_group(session: Session, path: str) -> VolumeGroup:
     return decode_group(raw, session.targets).group
 
 
-def prepare_all(session: Session, view: SystemView, paths: Sequence[str], order: LabelOrder) -> list[NewPv]:
-    """:func:`prepare` for each of ``paths``; a device named twice is refused."""
-    if order.uuid is not None and len(paths) > 1:
-        raise UsageError("--uuid is for one device", hint="name one device, or leave --uuid out")
-    found: list[NewPv] = []
-    for path in paths:
-        new = prepare(session, view, path, order)
-        if any(new.label.device == other.label.device for other in found):
-            raise UsageError(f"{path} is named twice")
-        found.append(new)
-    return found
+def enter_devices(session: Session, *, add: Sequence[tuple[str, Uuid]] = (), remove: Sequence[str] = ()) -> None:
+    """Enter devices that are physical volumes now into the devices file, where one is in force; unmark others.
+
+    Raises :class:`StoppedHalfway` when that fails: the disks have been written by then.
+    """
+    from vmgr.system.devicesfile import DevicesFile
+
+    options = session.options
+    if options.test or options.devices:
+        return
+    file = DevicesFile.from_config(session.config, options.devices_file, system_id=session.system_id)
+    if file is None or not file.exists:
+        return
+    by_path = {device.path: device for device in session.look(detail=True).devices}
+    try:
+        file.change(
+            add=[(by_path[path], pv) for path, pv in add if path in by_path],
+            remove=[by_path[path] for path in remove if path in by_path],
+            command=options.command,
+        )
+    except VmgrError as error:
+        raise StoppedHalfway(
+            f"the physical volumes have been written, but the devices file was not changed: {error.message}",
+            hint="LVM2's lvmdevices --adddev DEVICE (or --deldev) enters them",
+        ) from None

@@ -10,7 +10,7 @@ from attrs import evolve
 from vmgr.core.change import Change, combine
 from vmgr.core.errors import Interrupted, NotFound, Refused, VmgrError
 from vmgr.orders import STANDARD_LABEL, LabelOrder, Outcome, PvChange
-from vmgr.services.labels import existing_pv, find_device, prepare
+from vmgr.services.labels import enter_devices, existing_pv, find_device, prepare
 from vmgr.services.subjects import member, read_all
 
 if TYPE_CHECKING:
@@ -44,8 +44,11 @@ def create(session: Session, devices: Sequence[str], order: LabelOrder = STANDAR
         done = (f'Physical volume "{path}" successfully created.',)
         if not session.options.test:
             new.wipe()
-        return session.carry_out(Change(None, None, labels=(new.label,), done=done), None)
+        outcome = session.carry_out(Change(None, None, labels=(new.label,), done=done), None)
+        enter_devices(session, add=[(new.label.device, new.label.layout.id)])
+        return outcome
 
+    session.admit(devices)
     with session.locks.all_groups(exclusive=True):
         return _each(devices, one)
 
@@ -69,7 +72,9 @@ def remove(session: Session, devices: Sequence[str], *, force: int = 0) -> Outco
             if not session.options.test and not session.dialogue.ask(question):
                 raise Interrupted(f"{path}: physical volume label not removed", hint="answer y, or use --yes")
         done = (f'Labels on physical volume "{path}" successfully wiped.',)
-        return session.carry_out(Change(None, None, unlabel=(device.path,), done=done), None)
+        outcome = session.carry_out(Change(None, None, unlabel=(device.path,), done=done), None)
+        enter_devices(session, remove=[device.path])
+        return outcome
 
     with session.locks.all_groups(exclusive=True):
         return _each(devices, one)

@@ -256,33 +256,42 @@ class DevicesFile:
 
 
 class Selection:
-    """The devices that are allowed by name, by ``--devices`` (``by_list``) or by a devices file that was read."""
+    """The devices that are allowed by name, by ``--devices`` (``by_list``) or by a devices file that was read.
+
+    ``names`` are those of ``--devices``, or devices that are allowed besides those in the file.
+    """
 
     def __init__(self, file: DevicesFile | None, names: Sequence[str]) -> None:
         self.file = file
-        self.by_list = bool(names)
+        self.by_list = file is None
         self._names = names
 
     def __call__(self, devices: Sequence[Device]) -> set[Number]:
         """The numbers of those of ``devices`` that are allowed."""
-        if self.by_list:
-            found = (named_device(name, devices) for name in self._names)
-            return {device.number for device in found if device is not None}
-        assert self.file is not None
-        return self.file.allowed(devices)
+        found = (named_device(name, devices) for name in self._names)
+        named = {device.number for device in found if device is not None}
+        return named if self.file is None else named | self.file.allowed(devices)
 
 
 def selection(
-    config: Config, *, devices: Sequence[str] = (), devices_file: str | None = None, system_id: str = ""
+    config: Config,
+    *,
+    devices: Sequence[str] = (),
+    devices_file: str | None = None,
+    system_id: str = "",
+    also: Sequence[str] = (),
 ) -> Selection | None:
-    """What ``--devices`` (paths) or the devices file allow; None: every device that the filters let through."""
+    """What ``--devices`` (paths) or the devices file allow; None: every device that the filters let through.
+
+    ``also`` are devices that are allowed though the file does not have them.
+    """
     if devices:
         return Selection(None, devices)
     file = DevicesFile.from_config(config, devices_file, system_id=system_id)
     if file is None or not file.exists:
         return None
     file.read()
-    return Selection(file, ())
+    return Selection(file, also)
 
 
 class _Locked:

@@ -62,7 +62,7 @@ class MetadataStore:
     """Writes for one command. ``warnings`` collects what went wrong and did not matter (one copy of several).
 
     ``pvs`` are the physical volumes that may be written. ``header`` makes the top of a text from a description.
-    ``command`` is the command line, for descriptions.
+    ``command`` is the command line, for descriptions. ``repair`` makes areas with a damaged header anew.
     """
 
     def __init__(
@@ -73,12 +73,14 @@ class MetadataStore:
         archives: Archives,
         *,
         command: str,
+        repair: bool = False,
         open_disk: Callable[..., Disk] = Disk.open,
     ) -> None:
         self._targets = targets
         self._header = header
         self._archives = archives
         self._command = command
+        self._repair = repair
         self._open = open_disk
         self.warnings: list[str] = []
         self._pvs: dict[Uuid, _Target] = {}
@@ -168,7 +170,7 @@ class MetadataStore:
                 continue  # missing; whether that is allowed was decided before
             for area in target.areas:
                 area.header = area.location = area.precommitted = None
-                header = self._usable_header(target, area)
+                area.header = header = self._usable_header(target, area)
                 if header is None:
                     continue
                 plan = mda.plan_text(header, text)
@@ -339,6 +341,8 @@ class MetadataStore:
         Raises :class:`InUse` when the text in it is not the one that was scanned.
         """
         header = self._header_of(target, area)
+        if header is None and self._repair:
+            return mda.new_header(target.layout.mdas[area.number])
         if header is None or header.ignored:
             return None
         now = (int(header.committed.size), header.committed.checksum)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from vmgr.core.errors import DamagedMetadata, DeviceError, InvalidName, NotFound, VmgrError
+from vmgr.core.errors import DamagedMetadata, DeviceError, InvalidName, NotFound, NotPermitted, VmgrError
 from vmgr.core.ids import Uuid
 from vmgr.core.units import Bytes
 from vmgr.core.view import DeviceView
@@ -53,7 +53,8 @@ class Scan:
 
     ``devices`` (default: :func:`vmgr.system.devices.discover`) are filtered first. ``listed`` tells which are
     allowed by the devices file or ``--devices``. ``detail`` asks udev and looks for md superblocks at the devices'
-    ends too, for commands that take new devices. ``refused`` tells for each device that is not used, why not.
+    ends too, for commands that take new devices. ``refused`` tells for each device that is not used, why not;
+    ``unopened`` has a sentence for each that this process may not open, which is no news unless it is asked for.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Scan:
         self.devices = discover(config, detail=detail, mapped=mapped) if devices is None else devices
         self.refused: dict[Device, str] = {}
         self.problems: list[str] = []
+        self.unopened: list[str] = []
         self._filters = Filters(
             config,
             listed=None if listed is None else listed(self.devices),
@@ -103,7 +105,9 @@ class Scan:
         found: list[FoundPv] = []
         for device, head in zip(devices, heads, strict=True):
             if isinstance(head, VmgrError):
-                if not isinstance(head, NotFound):
+                if isinstance(head, NotPermitted):
+                    self.unopened.append(head.message)
+                elif not isinstance(head, NotFound):
                     self.problems.append(head.message)
                 self.refused[device] = head.message
                 continue

@@ -1,0 +1,100 @@
+"""What a session says of the devices, and what it keeps to itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.machine import World, group, layout
+from vmgr.core.errors import DeviceError, NotPermitted
+from vmgr.outcome import RunOptions
+from vmgr.session import Session
+from vmgr.system.scan import Scan
+
+SIZE = 8 << 20
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self.details: list[str] = []
+
+    def ask(self, question: str) -> bool:
+        raise AssertionError(question)
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+    def progress(self, message: str) -> None:
+        raise AssertionError(message)
+
+    def detail(self, message: str, level: int = 1) -> None:
+        self.details.append(message)
+
+
+class Unwilling:
+    """A reader to which one disk says no."""
+
+    def __init__(self, reader, path, error) -> None:
+        self._reader, self._path, self._error = reader, path, error
+
+    def read_many(self, wants):
+        answers = self._reader.read_many(wants)
+        return [
+            self._error if want[0].path == self._path else answer
+            for want, answer in zip(wants, answers, strict=True)
+        ]
+
+    def close(self) -> None:
+        pass
+
+
+def said(monkeypatch, error, uid: int) -> Listener:
+    """What is said when the third disk, which is no physical volume, answers with ``error``."""
+    world = World(3)
+    world.label(layout(1, SIZE), layout(2, SIZE))
+    world.write(group())
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    listener = Listener()
+    session = Session(RunOptions(), listener, world.scan()._targets)
+    session._config = world.config
+    devices = world.scan().devices
+    session._scan = Scan(
+        world.config, session.targets, devices=devices, reader=Unwilling(world.reader, "/dev/d3", error)
+    )
+    for _ in range(2):
+        assert [view.group.name for view in session.view().groups] == ["vg"]
+    return listener
+
+
+def test_a_device_that_may_not_be_opened_is_a_detail_for_root(monkeypatch):
+    listener = said(monkeypatch, NotPermitted("cannot open /dev/d3: Operation not permitted"), 0)
+    assert listener.warnings == []
+    assert listener.details == ["cannot open /dev/d3: Operation not permitted"]
+
+
+def test_another_user_is_told_once_that_devices_stay_unseen(monkeypatch):
+    listener = said(monkeypatch, NotPermitted("cannot open /dev/d3: Permission denied"), 1000)
+    (warning,) = listener.warnings
+    assert "not root" in warning
+
+
+def test_a_device_that_fails_is_a_warning(monkeypatch):
+    listener = said(monkeypatch, DeviceError("/dev/d3: read failed"), 0)
+    assert listener.warnings == ["WARNING: /dev/d3: read failed"]
+
+
+@pytest.mark.parametrize("closed", [(0,), (1, 2), (0, 1, 2)])
+def test_no_file_takes_the_place_of_a_standard_file_that_is_missing(closed, tmp_path):
+    code = (
+        "import os, sys; import vmgr.cli.main as m\n"
+        f"[os.close(fd) for fd in {closed}]\n"
+        "m._fill_standard_files()\n"
+        f"ok = os.open({str(tmp_path)!r}, os.O_RDONLY) > 2 and all(os.path.samestat(os.fstat(fd), os.stat('/dev/null'))"
+        f" for fd in {closed})\n"
+        "os._exit(0 if ok else 1)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
