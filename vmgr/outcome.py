@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
+from vmgr.core.value import Value
+
 if TYPE_CHECKING:
     from vmgr.core.errors import VmgrError
     from vmgr.core.plan import Plan
 
 
-@frozen
-class RunOptions:
+@frozen(repr=False)
+class RunOptions(Value):
     """How a command is to be run: LVM2's options common to all commands, and vmgr's defaults for them.
 
     ``command`` is the command line, for descriptions in the metadata. ``config`` are texts of ``--config``,
@@ -59,8 +61,8 @@ class Dialogue(Protocol):
         """Say what is being done: shown from ``-v`` (1) on, ``-vv`` (2), ..."""
 
 
-@frozen
-class Outcome:
+@frozen(repr=False)
+class Outcome(Value):
     """What came of an order.
 
     ``done`` says in LVM2's manner what was done, ``notes`` what the user should know besides. ``plans`` are the

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vmgr.core.ids import Uuid
+from vmgr.core.model import PvArea
 from vmgr.core.units import Bytes, Extents, Sectors
+from vmgr.plugins.linear.body import LinearBody
 
 
 @pytest.mark.parametrize("op", [operator.add, operator.sub, operator.mod])
@@ -54,3 +57,10 @@ def test_bytes_round_up_to_sectors(n: int) -> None:
     """A started sector counts as a whole one."""
     sectors = Bytes(n).sectors()
     assert n <= sectors.bytes() < n + 512
+
+
+def test_a_value_shows_all_its_fields() -> None:
+    """The repr that values share says what attrs' own would: the class, and each field with its value."""
+    area = PvArea(Uuid("a" * 32), Extents(2), Extents(3))
+    assert repr(area) == f"PvArea(pv={'a' * 32!r}, start=Extents(2), length=Extents(3))"
+    assert repr(LinearBody((area,))) == f"LinearBody(areas=({area!r},))"

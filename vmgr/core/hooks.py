@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Protocol
 import pluggy
 from attrs import frozen
 
+from vmgr.core.value import Value
+
 if TYPE_CHECKING:
     from vmgr.core.exchange import (
         Built,
@@ -46,16 +48,16 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 # -- what a plugin declares -----------------------------------------------------------------------
 
 
-@frozen
-class KernelTarget:
+@frozen(repr=False)
+class KernelTarget(Value):
     """A device-mapper target that the plugin's tables use, and the oldest version that will do."""
 
     name: str
     version: tuple[int, int, int] = (1, 0, 0)
 
 
-@frozen
-class OptionSpec:
+@frozen(repr=False)
+class OptionSpec(Value):
     """An option that a plugin adds to commands.
 
     ``kind``: ``flag``, ``number``, ``size`` (sectors; a bare number is in ``default_unit``), ``yesno``,
@@ -75,8 +77,8 @@ class OptionSpec:
     default_unit: str = "m"
 
 
-@frozen
-class ColumnSpec:
+@frozen(repr=False)
+class ColumnSpec(Value):
     """A column that a plugin adds to ``lvs``.
 
     ``kind``: ``string``, ``number``, ``size`` (Sectors), ``percent`` (a float, 0 to 100), ``binary`` (a bool, shown
@@ -93,8 +95,8 @@ class ColumnSpec:
     per_segment: bool = False
 
 
-@frozen
-class TargetInfo:
+@frozen(repr=False)
+class TargetInfo(Value):
     """What a plugin is. Returned by ``target_info``.
 
     ``segment_types``: type words of the metadata text that it may claim. ``fields``: every field of such a
@@ -191,8 +193,8 @@ Grant = Mapping[str, "tuple[Run, ...]"]
 """What the allocator gave: for each role its runs, in the order of the volume's extents."""
 
 
-@frozen
-class TargetStatus:
+@frozen(repr=False)
+class TargetStatus(Value):
     """What a status line of the kernel says.
 
     ``percent`` (0 to 100) is fill or progress, None where there is none. ``health`` is ``""`` when all is well,
@@ -208,8 +210,8 @@ class TargetStatus:
     values: tuple[tuple[str, object], ...] = ()
 
 
-@frozen
-class VolumeFacts:
+@frozen(repr=False)
+class VolumeFacts(Value):
     """What reports say of a volume or segment beyond what the core knows.
 
     ``kind``, ``target``, ``zero`` and ``health`` are the 1st, 7th, 8th and 9th letters of ``lv_attr``, ``""`` for

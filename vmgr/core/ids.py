@@ -5,7 +5,6 @@ The rules are LVM2's (``lvm(8)``, "Valid names", and ``lib/misc/lvm-string.c``).
 
 from __future__ import annotations
 
-import re
 from typing import Self
 
 from vmgr.core.errors import InvalidName
@@ -15,11 +14,10 @@ NAME_MAX = 127
 
 TAG_MAX = 1024
 
-_NAME = re.compile(r"[A-Za-z0-9._+][A-Za-z0-9._+-]*").fullmatch
-_TAG = re.compile(r"[A-Za-z0-9._+/=!:#&][A-Za-z0-9._+/=!:#&-]*").fullmatch
-_UUID = re.compile(r"[A-Za-z0-9!#]{32}").fullmatch
-_UUID_GROUPS = (6, 4, 4, 4, 4, 4, 6)
 _UUID_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_UUID = frozenset(_UUID_ALPHABET + "!#").issuperset
+_NAME = frozenset(_UUID_ALPHABET + "._+-").issuperset
+_TAG = frozenset(_UUID_ALPHABET + "._+-/=!:#&").issuperset
 
 
 class Uuid(str):
@@ -33,7 +31,7 @@ class Uuid(str):
     def __new__(cls, text: str) -> Self:
         """Check ``text`` (32 characters, or 38 with hyphens at LVM2's places)."""
         plain = text.replace("-", "") if len(text) == 38 else text
-        if not _UUID(plain):
+        if len(plain) != 32 or not _UUID(plain):
             raise InvalidName(f"invalid UUID {text!r}", hint="a UUID has 32 letters and digits")
         return super().__new__(cls, plain)
 
@@ -58,7 +56,7 @@ class _Name(str):
     def __new__(cls, text: str) -> Self:
         if len(text) > NAME_MAX:
             raise InvalidName(f"{cls.kind} {text!r} is longer than {NAME_MAX} characters")
-        if not _NAME(text) or text in (".", ".."):
+        if not text or text[0] == "-" or not _NAME(text) or text in (".", ".."):
             raise InvalidName(
                 f"invalid {cls.kind} {text!r}",
                 hint="use letters, digits and . _ + - ; the first character is not a hyphen",
@@ -107,7 +105,7 @@ class Tag(str):
 
     def __new__(cls, text: str) -> Self:
         """Check ``text``; a leading ``@`` is not part of a tag."""
-        if len(text) > TAG_MAX or not _TAG(text):
+        if not text or text[0] == "-" or len(text) > TAG_MAX or not _TAG(text):
             raise InvalidName(
                 f"invalid tag {text!r}",
                 hint="use letters, digits and _ + . - / = ! : # & ; the first character is not a hyphen",

@@ -14,12 +14,13 @@ from attrs import evolve, frozen
 
 from vmgr.core.ids import LvName, Tag, Uuid, VgName
 from vmgr.core.units import Extents, Sectors
+from vmgr.core.value import Value
 
 Scalar = int | float | str
 
 
-@frozen
-class Section:
+@frozen(repr=False)
+class Section(Value):
     """A nested ``name { ... }`` of the metadata text whose meaning is not known here."""
 
     fields: Fields
@@ -33,8 +34,8 @@ POLICIES = ("contiguous", "cling", "cling_by_tags", "normal", "anywhere", "inher
 """Allocation policies, strictest first; ``inherit`` (a volume's default) means the group's own."""
 
 
-@frozen
-class PvArea:
+@frozen(repr=False)
+class PvArea(Value):
     """``length`` extents of physical volume ``pv`` from its extent ``start``."""
 
     pv: Uuid
@@ -47,8 +48,8 @@ class PvArea:
         return self.start + self.length
 
 
-@frozen
-class LvArea:
+@frozen(repr=False)
+class LvArea(Value):
     """``length`` extents of volume ``lv`` from its extent ``start``."""
 
     lv: Uuid
@@ -59,15 +60,15 @@ class LvArea:
 Area = PvArea | LvArea
 
 
-@frozen
-class Reference:
+@frozen(repr=False)
+class Reference(Value):
     """A segment names another volume without lying on extents of it (``role``: the plugin's word)."""
 
     lv: Uuid
     role: str
 
 
-class SegmentBody:
+class SegmentBody(Value):
     """What a segment consists of. Each plugin has a frozen subclass of its own.
 
     The core asks a body only for what is declared here; everything else is between the body and
@@ -111,7 +112,7 @@ class SegmentBody:
         return self
 
 
-@frozen
+@frozen(repr=False)
 class UnknownBody(SegmentBody):
     """A segment whose type no installed plugin claims: kept as it is, listed, never changed."""
 
@@ -119,8 +120,8 @@ class UnknownBody(SegmentBody):
     fields: Fields
 
 
-@frozen
-class Segment:
+@frozen(repr=False)
+class Segment(Value):
     """``length`` extents of a volume from its extent ``start``, stored as ``body`` says."""
 
     start: Extents
@@ -135,8 +136,8 @@ class Segment:
         return self.start + self.length
 
 
-@frozen
-class LogicalVolume:
+@frozen(repr=False)
+class LogicalVolume(Value):
     """A logical volume, hidden helpers included.
 
     ``status`` (``READ``, ``WRITE``, ``VISIBLE``...) and ``flags`` keep the order of the text.
@@ -185,8 +186,8 @@ class LogicalVolume:
             yield from segment.body.references
 
 
-@frozen
-class PhysicalVolume:
+@frozen(repr=False)
+class PhysicalVolume(Value):
     """A physical volume as its group knows it.
 
     ``device`` is the last known path, a hint only. ``dev_size``, ``pe_start`` and ``ba_start`` /
@@ -216,8 +217,8 @@ class PhysicalVolume:
         return "MISSING" in self.flags or "MISSING" in self.status
 
 
-@frozen
-class VolumeGroup:
+@frozen(repr=False)
+class VolumeGroup(Value):
     """A volume group: one value, with everything in it.
 
     ``extent_size`` is in sectors. ``max_lv`` and ``max_pv`` are 0 for no limit;

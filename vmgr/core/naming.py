@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmgr.core.errors import InvalidName
-from vmgr.core.table import DM_NAME_MAX, DM_UUID_MAX
 
 if TYPE_CHECKING:
     from vmgr.core.ids import Uuid
@@ -28,6 +27,8 @@ def dm_name(vg: str, lv: str, layer: str = "") -> str:
 
     Raises :class:`InvalidName` when it is too long for the kernel.
     """
+    from vmgr.core.table import DM_NAME_MAX  # its classes are not needed where no device is named
+
     name = f"{double_hyphens(vg)}-{double_hyphens(lv)}"
     if layer:
         name = f"{name}-{double_hyphens(layer)}"
@@ -41,6 +42,8 @@ def dm_name(vg: str, lv: str, layer: str = "") -> str:
 
 def dm_uuid(vg: Uuid, lv: Uuid, layer: str = "") -> str:
     """``LVM-`` + group UUID + volume UUID, plus ``-LAYER`` for a helper device."""
+    from vmgr.core.table import DM_UUID_MAX
+
     uuid = f"{UUID_PREFIX}{vg}{lv}" + (f"-{layer}" if layer else "")
     assert len(uuid) <= DM_UUID_MAX
     return uuid

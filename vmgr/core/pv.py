@@ -6,18 +6,19 @@ from attrs import frozen
 
 from vmgr.core.ids import Uuid
 from vmgr.core.units import Bytes
+from vmgr.core.value import Value
 
 
-@frozen
-class DiskArea:
+@frozen(repr=False)
+class DiskArea(Value):
     """``size`` bytes from byte ``offset`` of a device. Size 0 means "to the end" in a data area."""
 
     offset: Bytes
     size: Bytes
 
 
-@frozen
-class MdaArea:
+@frozen(repr=False)
+class MdaArea(Value):
     """A metadata area: a header sector and a ring of text. ``ignored`` ones are not read or written."""
 
     offset: Bytes
@@ -25,8 +26,8 @@ class MdaArea:
     ignored: bool = False
 
 
-@frozen
-class PvLayout:
+@frozen(repr=False)
+class PvLayout(Value):
     """Everything that a PV's label says.
 
     ``size`` is the device's size in bytes; ``label_sector`` (0 to 3) is where the label lies. ``ext_version``

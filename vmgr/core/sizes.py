@@ -33,7 +33,8 @@ _UNIT_HINT = "write a number and a unit, such as 512m, 1.5g or 2048s; units are 
 
 # -- input: -L ------------------------------------------------------------------------------------
 
-_SIZE = re.compile(r"([+-]?)(\d+\.?\d*|\.\d+)(?:([bs])|([kmgtpe])(?:i?b)?)?", re.IGNORECASE | re.ASCII).fullmatch
+_SIZE = r"([+-]?)(\d+\.?\d*|\.\d+)(?:([bs])|([kmgtpe])(?:i?b)?)?"
+"""Patterns here are compiled when they are first used: most commands read few sizes."""
 
 
 def parse_sectors(text: str, unit: str = "m", *, what: str = "size") -> Sectors:
@@ -58,7 +59,7 @@ def parse_size(text: str, unit: str = "m", *, signs: str = "+-", what: str = "si
 
 
 def _size(text: str, unit: str, what: str) -> tuple[str, Sectors]:
-    match = _SIZE(text)
+    match = re.fullmatch(_SIZE, text, re.IGNORECASE | re.ASCII)
     if match is None:
         raise InvalidSize(f"cannot parse {what} {text!r}", hint=_UNIT_HINT)
     sign, number, small, large = match.groups()
@@ -98,7 +99,7 @@ def _check_sign(sign: str, signs: str, text: str, what: str) -> None:
 
 # -- input: -l ------------------------------------------------------------------------------------
 
-_EXTENTS = re.compile(r"([+-]?)(\d+)(?:%([A-Za-z]+))?", re.ASCII).fullmatch
+_EXTENTS = r"([+-]?)(\d+)(?:%([A-Za-z]+))?"
 _PERCENT_OF = {
     "V": "VG", "VG": "VG", "L": "LV", "LV": "LV", "P": "PVS", "PV": "PVS", "PVS": "PVS",
     "F": "FREE", "FR": "FREE", "FREE": "FREE", "O": "ORIGIN", "OR": "ORIGIN", "ORIGIN": "ORIGIN",
@@ -112,7 +113,7 @@ def parse_extents(text: str, *, signs: str = "+-", what: str = "number of extent
     """
     from vmgr.core.requests import Percent, SizeSpec
 
-    match = _EXTENTS(text)
+    match = re.fullmatch(_EXTENTS, text, re.ASCII)
     if match is None:
         raise InvalidSize(f"cannot parse {what} {text!r}", hint="write a number, or a percentage such as 100%FREE")
     sign, number, of = match.groups()
@@ -132,7 +133,7 @@ def parse_extents(text: str, *, signs: str = "+-", what: str = "number of extent
 
 # -- input: PV lists ------------------------------------------------------------------------------
 
-_RANGE = re.compile(r"(\d+)?(?:([-+])(\d+)?)?", re.ASCII).fullmatch
+_RANGE = r"(\d+)?(?:([-+])(\d+)?)?"
 
 
 def split_pv_argument(text: str) -> tuple[str, str]:
@@ -165,7 +166,7 @@ def parse_pv_ranges(
     total = int(pe_count)
     ranges: list[tuple[Extents, Extents]] = []
     for part in text[1:].split(":"):
-        match = _RANGE(part) if part else None
+        match = re.fullmatch(_RANGE, part, re.ASCII) if part else None
         if match is None:
             raise InvalidSize(
                 f"cannot parse extent range {text!r} of {pv}",
@@ -206,7 +207,7 @@ HUMAN: Units = ("r", 1)
 
 _POWERS = "bkmgtpe"
 _CHOOSING = "hHrR"
-_UNITS = re.compile(r"(\d+(?:\.\d*)?)?([bBsSkKmMgGtTpPeEhHrR])", re.ASCII).fullmatch
+_UNITS = r"(\d+(?:\.\d*)?)?([bBsSkKmMgGtTpPeEhHrR])"
 
 
 def parse_units(text: str) -> Units:
@@ -214,7 +215,9 @@ def parse_units(text: str) -> Units:
 
     Raises :class:`InvalidSize`.
     """
-    match = _UNITS(text)
+    if len(text) == 1 and text in _CHOOSING:
+        return text, 1
+    match = re.fullmatch(_UNITS, text, re.ASCII)
     factor = 0
     if match:
         number, letter = match.groups()

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from vmgr.core.ids import Uuid
 from vmgr.core.units import Sectors
+from vmgr.core.value import Value
 
 DM_NAME_MAX = 127
 """Longest device name in bytes (``DM_NAME_LEN`` is 128 with the final NUL, ``linux/dm-ioctl.h``)."""
@@ -21,15 +22,15 @@ DM_UUID_MAX = 128
 """Longest device UUID in bytes (``DM_UUID_LEN`` is 129 with the final NUL)."""
 
 
-@frozen
-class PvRef:
+@frozen(repr=False)
+class PvRef(Value):
     """The block device that holds physical volume ``pv``."""
 
     pv: Uuid
 
 
-@frozen
-class DevRef:
+@frozen(repr=False)
+class DevRef(Value):
     """The device-mapper device whose device-mapper UUID is ``uuid``."""
 
     uuid: str
@@ -39,8 +40,8 @@ Arg = str | PvRef | DevRef
 """One word of a target's parameters; a reference becomes ``major:minor``."""
 
 
-@frozen
-class TargetLine:
+@frozen(repr=False)
+class TargetLine(Value):
     """One line of a table: ``start length target args...``, start and length in sectors."""
 
     start: Sectors
@@ -57,8 +58,8 @@ class TargetLine:
         return tuple(a for a in self.args if not isinstance(a, str))
 
 
-@frozen
-class KernelLine:
+@frozen(repr=False)
+class KernelLine(Value):
     """One line of a table or of a status as the kernel prints it: nothing symbolic is left."""
 
     start: Sectors
@@ -70,8 +71,8 @@ class KernelLine:
         return f"{self.start} {self.length} {self.target} {self.params}".rstrip()
 
 
-@frozen
-class DmDevice:
+@frozen(repr=False)
+class DmDevice(Value):
     """A device-mapper device that shall exist.
 
     ``link`` is ``(group, volume)`` when ``/dev/GROUP/VOLUME`` shall lead to it: those are the
@@ -108,8 +109,8 @@ class DmDevice:
         return tuple(r.uuid for line in self.table for r in line.refs() if isinstance(r, DevRef))
 
 
-@frozen
-class LiveDevice:
+@frozen(repr=False)
+class LiveDevice(Value):
     """A device-mapper device as the kernel has it now.
 
     ``table`` is the live table, ``status`` the live status lines; either is None when it was

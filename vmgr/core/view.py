@@ -17,10 +17,11 @@ from vmgr.core.ids import Uuid
 from vmgr.core.model import PhysicalVolume, VolumeGroup
 from vmgr.core.pv import MdaArea, PvLayout
 from vmgr.core.units import Bytes
+from vmgr.core.value import Value
 
 
-@frozen(eq=False)
-class DeviceView:
+@frozen(eq=False, repr=False)
+class DeviceView(Value):
     """A block device that vmgr may use. ``device`` is its preferred path, ``aliases`` all its paths."""
 
     device: str
@@ -30,8 +31,8 @@ class DeviceView:
     aliases: tuple[str, ...] = ()
 
 
-@frozen(eq=False)
-class MdaView:
+@frozen(eq=False, repr=False)
+class MdaView(Value):
     """A metadata area of a physical volume as it was found.
 
     ``seqno`` is the sequence number of its committed text, None without one; ``text_size`` that text's length
@@ -47,8 +48,8 @@ class MdaView:
     problem: str = ""
 
 
-@frozen(eq=False)
-class PvView:
+@frozen(eq=False, repr=False)
+class PvView(Value):
     """A physical volume that was found on a device.
 
     ``size`` is the device's length. ``vg`` and ``vg_name`` are the group that has it, None and empty for an orphan.
@@ -81,8 +82,8 @@ class PvView:
         return f"{self.major}:{self.minor}"
 
 
-@frozen(eq=False)
-class GroupView:
+@frozen(eq=False, repr=False)
+class GroupView(Value):
     """A group with what was found of its physical volumes.
 
     ``pvs`` has those that are there, by UUID. ``text`` is the metadata text that was chosen. ``foreign`` tells
@@ -155,8 +156,8 @@ class GroupView:
             )
 
 
-@frozen(eq=False)
-class SystemView:
+@frozen(eq=False, repr=False)
+class SystemView(Value):
     """All that a scan found and was asked to decode.
 
     ``groups`` are the decoded groups, sorted by name; ``names`` (name, UUID) of every group, decoded or not.

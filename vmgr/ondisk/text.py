@@ -52,8 +52,6 @@ _ELEMENT = re.compile(
 ).match
 
 _COMMA = re.compile(rf"{_GAP},").match
-_SKIP_GAP = re.compile(_GAP).match
-_ESCAPED = re.compile(r'\\(["\\])').sub
 _INT64 = 1 << 63
 _DEEPEST = 100
 """LVM2 sets no limit; its own texts have five levels. What goes deeper was made to break readers."""
@@ -68,7 +66,7 @@ class _Parser:
         self.unique = unique
 
     def fail(self, at: int, what: str) -> DamagedMetadata:
-        gap = _SKIP_GAP(self.text, at)
+        gap = re.compile(_GAP).match(self.text, at)
         line = self.text.count("\n", 0, gap.end() if gap else at) + 1
         return DamagedMetadata(f"line {line}: {what}")
 
@@ -110,7 +108,7 @@ class _Parser:
             if kind == "string":
                 value = m["string"][1:-1]
                 if "\\" in value:
-                    value = _ESCAPED(r"\1", value)
+                    value = _unescape(value)
             elif kind == "number":
                 value = self.number(m["number"], m.start("number"), key)
             elif kind == "array":
@@ -158,7 +156,7 @@ class _Parser:
                 return tuple(found), m.end()
             if kind == "string":
                 value = m["string"][1:-1]
-                found.append(_ESCAPED(r"\1", value) if "\\" in value else value)
+                found.append(_unescape(value) if "\\" in value else value)
             elif kind == "raw":
                 found.append(m["raw"][1:-1])
             elif not numbers_allowed:
@@ -175,7 +173,7 @@ class _Parser:
 
     @staticmethod
     def unquote(quoted: str) -> str:
-        return _ESCAPED(r"\1", quoted[1:-1]) if quoted[0] == '"' else quoted[1:-1]
+        return _unescape(quoted[1:-1]) if quoted[0] == '"' else quoted[1:-1]
 
     def number(self, word: str, at: int, key: str) -> int | float:
         try:
@@ -192,6 +190,10 @@ class _Parser:
         return number
 
 
+def _unescape(inner: str) -> str:
+    return re.sub(r'\\(["\\])', r"\1", inner)
+
+
 def parse(text: str, *, unique: bool = False) -> Tree:
     """Read a whole text into nested dictionaries, in the order of the text.
 
@@ -206,16 +208,13 @@ def parse(text: str, *, unique: bool = False) -> Tree:
 
 # -- writing --------------------------------------------------------------------------------------
 
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9._+][A-Za-z0-9._+-]*").fullmatch
-_TO_ESCAPE = re.compile(r'(["\\])').sub
-
 
 def quote(text: str) -> str:
     """A string as it stands in the text, quotes included. Raises :class:`Refused` for one with a NUL."""
     if "\0" in text:
         raise Refused(f"the string {text!r} holds a NUL, which metadata cannot")
     if '"' in text or "\\" in text:
-        text = _TO_ESCAPE(r"\\\1", text)
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'
 
 
@@ -242,7 +241,7 @@ def write_value(value: Value) -> str:
 
 def write_key(key: str) -> str:
     """A key as it stands in the text. Raises :class:`Refused` for one that cannot be written."""
-    if _PLAIN_KEY(key):
+    if re.fullmatch(r"[A-Za-z0-9._+][A-Za-z0-9._+-]*", key):
         return key
     if not key or "/" in key:
         raise Refused(f"{key!r} cannot be the name of a field in metadata")

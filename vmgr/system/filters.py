@@ -39,7 +39,7 @@ _DEFAULT_PV_MIN_SIZE_KIB = 2048
 # -- patterns -------------------------------------------------------------------------------------
 
 
-_CLASS_SPECIAL = re.compile(r"([\[\]&~|^])")
+_CLASS_SPECIAL = r"([\[\]&~|^])"
 
 
 def translate(pattern: str) -> str:
@@ -63,7 +63,7 @@ def translate(pattern: str) -> str:
             inside = pattern[i:end]
             negated = inside.startswith("^")
             body = inside[1:] if negated else inside
-            escaped = _CLASS_SPECIAL.sub(r"\\\1", body)
+            escaped = re.sub(_CLASS_SPECIAL, r"\\\1", body)
             out.append(f"[{'^' if negated else ''}{escaped}]")
             i = end + 1
         elif c in "{}":

@@ -21,7 +21,6 @@ from vmgr.core.hooks import (
 )
 from vmgr.core.model import PvArea, Segment
 from vmgr.core.naming import dm_uuid
-from vmgr.core.table import Arg, DevRef, PvRef, TargetLine
 from vmgr.core.units import Sectors
 from vmgr.plugins.linear.body import LinearBody
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from vmgr.core.hooks import Grant, Names
     from vmgr.core.model import Fields, FieldValue, LogicalVolume, VolumeGroup
     from vmgr.core.requests import CreateVolume, ExtendVolume
+    from vmgr.core.table import Arg, TargetLine
     from vmgr.core.units import Extents
 
 STORED_AS = "striped"
@@ -220,6 +220,8 @@ def cut_segment(segment: Segment, start: Extents, length: Extents) -> LinearBody
 @hookimpl
 def segment_lines(group: VolumeGroup, segment: Segment) -> tuple[TargetLine, ...]:
     """One line: ``linear DEVICE OFFSET`` (kernel documentation, ``device-mapper/linear.rst``)."""
+    from vmgr.core.table import DevRef, PvRef, TargetLine
+
     size = group.extent_size
     area = segment.body.areas[0]
     where: Arg

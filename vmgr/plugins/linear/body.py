@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vmgr.core.units import Extents
 
 
-@frozen
+@frozen(repr=False)
 class LinearBody(SegmentBody):
     """A segment that lies on one area: the only member of ``areas``, as long as the segment."""
 

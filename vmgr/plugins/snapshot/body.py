@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from vmgr.core.model import LogicalVolume, Reference, SegmentBody, VolumeGroup
+from vmgr.core.value import Value
 
 if TYPE_CHECKING:
     from vmgr.core.ids import Uuid
     from vmgr.core.units import Sectors
 
 
-@frozen
+@frozen(repr=False)
 class SnapshotBody(SegmentBody):
     """``cow`` holds what ``origin`` was, in chunks of ``chunk_size`` sectors; ``merging``: it shall go back."""
 
@@ -33,8 +34,8 @@ class SnapshotBody(SegmentBody):
         return (Reference(self.origin, "origin"), Reference(self.cow, "cow"))
 
 
-@frozen
-class Snapshot:
+@frozen(repr=False)
+class Snapshot(Value):
     """A snapshot: its bookkeeping volume, and that one's body."""
 
     volume: LogicalVolume

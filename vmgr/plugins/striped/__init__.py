@@ -21,7 +21,6 @@ from vmgr.core.hooks import (
 )
 from vmgr.core.model import PvArea, Segment
 from vmgr.core.naming import dm_uuid
-from vmgr.core.table import Arg, DevRef, PvRef, TargetLine
 from vmgr.core.units import Extents, Sectors
 from vmgr.plugins.striped.body import StripedBody
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from vmgr.core.hooks import Grant, Names
     from vmgr.core.model import Fields, FieldValue, LogicalVolume, VolumeGroup
     from vmgr.core.requests import CreateVolume, ExtendVolume
+    from vmgr.core.table import Arg, TargetLine
 
 WORD = "striped"
 
@@ -263,6 +263,8 @@ def check_volume(group: VolumeGroup, volume: LogicalVolume) -> tuple[Violation, 
 @hookimpl
 def segment_lines(group: VolumeGroup, segment: Segment) -> tuple[TargetLine, ...]:
     """One line: ``striped COUNT SIZE (DEVICE OFFSET)...`` (kernel documentation, ``device-mapper/striped.rst``)."""
+    from vmgr.core.table import DevRef, PvRef, TargetLine
+
     size = group.extent_size
     body = _body(segment)
     args: list[Arg] = [str(len(body.areas)), str(body.stripe_size)]

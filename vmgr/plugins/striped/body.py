@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vmgr.core.units import Extents, Sectors
 
 
-@frozen
+@frozen(repr=False)
 class StripedBody(SegmentBody):
     """Data goes to each of ``areas`` in turn, ``stripe_size`` sectors at a time.
 
