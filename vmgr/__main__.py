@@ -7,4 +7,5 @@ import sys
 from vmgr.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main(["vmgr", *sys.argv[1:]]))
+    sys.argv[0] = "vmgr"
+    main()

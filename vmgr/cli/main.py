@@ -22,6 +22,7 @@ from vmgr.core.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import NoReturn
 
     from vmgr.cli.declare import Command, Option
     from vmgr.cli.terminal import Terminal
@@ -34,13 +35,20 @@ HELP_WORDS = ("help", "-h", "--help", "-?", "--longhelp")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line ``argv`` (default: the process's own), program name first; the exit status."""
-    from vmgr.cli.terminal import Terminal
+    """Run the command line ``argv``, program name first; the exit status.
 
+    Without ``argv`` it is the process's own, and the process ends with it.
+    """
     if argv is None:
         _fill_standard_files()
         gc.disable()  # a report ends before collecting would pay; what may run longer enables it again
-    words = list(sys.argv if argv is None else argv)
+        _end(_run(sys.argv))
+    return _run(list(argv))
+
+
+def _run(words: list[str]) -> int:
+    from vmgr.cli.terminal import Terminal
+
     terminal = Terminal()
     try:
         status = _dispatch(words, terminal)
@@ -62,6 +70,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception:
         return _internal_error(terminal)
     return _finish(status, terminal)
+
+
+def _end(status: int) -> NoReturn:
+    """End the process without taking the interpreter apart, which takes as long as many a command.
+
+    Locks and devices are let go by whoever took them; what is left is memory, which the kernel frees at once.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            status = status or EXIT_FAILED
+    os._exit(status)
 
 
 def _fill_standard_files() -> None:
