@@ -228,9 +228,12 @@ class Session:
                     hint="leave that option out, or do not activate: -an",
                 )
                 return None
-            from vmgr.dm.client import DmClient
+            from vmgr.dm.control import check_control
 
             try:
+                check_control(self.config.dev_dir)  # before the client is loaded, which costs as much as a scan
+                from vmgr.dm.client import DmClient
+
                 client = DmClient.open(
                     dev_dir=self.config.dev_dir,
                     use_udev=None if self.options.udev_sync and self.config.flag("activation/udev_sync") else False,

@@ -90,6 +90,11 @@ def open_control(dev_dir: str = "/dev", proc: str = "/proc") -> int:
         raise _cannot(f"cannot open {path}", e) from None
 
 
+def check_control(dev_dir: str = "/dev") -> None:
+    """Raise what :func:`open_control` does where the device mapper is not to be had."""
+    os.close(open_control(dev_dir))
+
+
 def _make_right(path: str, numbers: tuple[int, int]) -> None:
     """See to it that ``path`` is the control node."""
     wanted = os.makedev(*numbers)
