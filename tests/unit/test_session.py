@@ -93,8 +93,8 @@ def test_no_file_takes_the_place_of_a_standard_file_that_is_missing(closed, tmp_
         "import os, sys; import vmgr.cli.main as m\n"
         f"[os.close(fd) for fd in {closed}]\n"
         "m._fill_standard_files()\n"
-        f"ok = os.open({str(tmp_path)!r}, os.O_RDONLY) > 2 and all(os.path.samestat(os.fstat(fd), os.stat('/dev/null'))"
-        f" for fd in {closed})\n"
-        "os._exit(0 if ok else 1)"
+        f"above = os.open({str(tmp_path)!r}, os.O_RDONLY) > 2\n"
+        f"null = all(os.path.samestat(os.fstat(fd), os.stat('/dev/null')) for fd in {closed})\n"
+        "os._exit(0 if above and null else 1)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

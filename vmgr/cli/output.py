@@ -24,7 +24,7 @@ def conclude(app: Application, invocation: Invocation, outcome: Outcome, *, sile
         terminal.data(_json(app, outcome, test=test))
     else:
         for note in outcome.notes:
-            terminal.note(note)
+            terminal.note(f"Without --test: {note}" if test else note)
         if test:
             from vmgr.cli.plan_text import plan_text
 
@@ -33,8 +33,12 @@ def conclude(app: Application, invocation: Invocation, outcome: Outcome, *, sile
         elif not silent:
             for message in outcome.done:
                 terminal.done(message)
+    said: set[tuple[object, ...]] = set()
     for error in outcome.errors:
-        terminal.error(error)
+        words = (error.message, error.details, error.hint)
+        if words not in said:  # volumes that fail together fail for one reason
+            said.add(words)
+            terminal.error(error)
     return max((error.exit_code for error in outcome.errors), default=EXIT_OK)
 
 

@@ -34,7 +34,7 @@ def backup(session: Session, subjects: Sequence[Subject], file: str = "") -> Out
     from vmgr.system.identity import text_header
     from vmgr.system.metadata import backup_text
 
-    chosen = choose(session, subjects)
+    chosen = choose(session, subjects, exported=True)
     if file and "%s" not in file and len(chosen) > 1:
         raise Refused(
             f"{len(chosen)} groups cannot all be written into {file}", hint="put %s into the name, for the group's"
@@ -87,6 +87,11 @@ def archives(session: Session, vg: str = "", file: str = "") -> tuple[ArchiveVie
 def restore(session: Session, vg: str, file: str = "", *, force: bool = False) -> Outcome:
     """Bring a group's metadata back to what ``file``, or its last backup, says. Active volumes stay as they are."""
     path = file or _archives(session).backup_path(vg)
+    if not file and not os.path.exists(path):
+        raise NotFound(
+            f"there is no backup of volume group {vg}: {path}",
+            hint=f"vgcfgrestore --list {vg} lists its archives; -f FILE takes one",
+        )
     group = restored_group(session, path)
     if group.name != vg:
         raise Refused(
@@ -94,9 +99,9 @@ def restore(session: Session, vg: str, file: str = "", *, force: bool = False) -
         )
     _check_kinds(group, force)
     with session.locks.all_groups(exclusive=True), session.locks.group(vg, exclusive=True):
-        view = session.view()
-        present = _present(view, group)
+        view = session.view(foreign=True)
         before = _current(view, group)
+        present = _present(view, group)
         active = active_volumes(before.group, session.live()) if before is not None else ()
         if active and not force and not session.options.test:
             question = (

@@ -171,15 +171,15 @@ def follow(session: Session, vg: str, lv: Uuid, interval: int | None) -> Outcome
     """Wait for the end of what goes on in volume ``lv``, looking every ``interval`` seconds, and write it down."""
     pause = session.config.number("activation/polling_interval") if interval is None else interval
     wait = 0.1
-    while True:
-        going, outcome = finish(session, vg, lv)
-        if not going:
-            return outcome
-        try:
+    try:
+        while True:
+            going, outcome = finish(session, vg, lv)
+            if not going:
+                return outcome
             time.sleep(min(wait, max(pause, 0.1)))
-        except KeyboardInterrupt:
-            raise StoppedHalfway(
-                "the kernel goes on by itself; only its end is not written down yet",
-                hint=f"see how far it is: lvs {vg}; finish it: vgchange --poll y {vg}",
-            ) from None
-        wait *= 2
+            wait *= 2
+    except KeyboardInterrupt:
+        raise StoppedHalfway(
+            "no longer waiting: the kernel goes on by itself; only its end is not written down yet",
+            hint=f"see how far it is: lvs {vg}; finish it: vgchange --poll y {vg}",
+        ) from None

@@ -12,7 +12,7 @@ from vmgr.core.errors import AlreadyExists, GroupUnusable, Interrupted, NotFound
 from vmgr.core.ids import Uuid, VgName
 from vmgr.core.plan import active_volumes
 from vmgr.orders import STANDARD_GROUP, STANDARD_LABEL, GroupChange, GroupOrder, LabelOrder, Outcome, Subject
-from vmgr.services.labels import NewPv, enter_devices, existing_pv, find_device, prepare
+from vmgr.services.labels import NewPv, enter_devices, existing_pv, find_device, owner, prepare
 from vmgr.services.subjects import Chosen, choose, for_each, member
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _joining(
         pv = existing_pv(view, device)
         if pv is not None and pv.vg is not None:
             raise AlreadyExists(
-                f"physical volume {path} is already in volume group {pv.vg_name}",
+                f"physical volume {path} is already in {owner(view, pv)}",
                 hint=f"take it out of that group first: vgreduce {pv.vg_name} {path}",
             )
         if pv is not None and pv in view.duplicates:
@@ -75,7 +75,7 @@ def create(
     name = VgName(vg)
     with session.locks.all_groups(exclusive=True), session.locks.group(name, exclusive=True):
         session.admit(devices)
-        view = session.view(detail=True)
+        view = session.view(detail=True, foreign=True)
         _require_free(session, view, name)
         joining, new, known = _joining(session, view, devices, label)
         change = create_group(
@@ -133,7 +133,7 @@ def extend(
         return _restore_missing(session, vg, devices)
     session.admit(devices)
     with session.changing(vg, whole_namespace=True) as view:
-        system = session.view(detail=True)
+        system = session.view(detail=True, foreign=True)
         joining, new, known = _joining(session, system, devices, label, tuple(view.pvs.values()))
         change = extend_group(view.group, joining, session.targets)
         created = tuple(f'Physical volume "{n.label.device}" successfully created.' for n in new)
@@ -271,11 +271,11 @@ def rename(session: Session, old: str, new: str) -> Outcome:
 
     name = VgName(new)
     with session.locks.all_groups(exclusive=True):
-        view = session.view()
+        view = session.view(foreign=True)
         group = _by_name_or_uuid(view, old)
         for first in sorted((group.group.name, name)):
             session.locks.group(first, exclusive=True)
-        view = session.view()
+        view = session.view(foreign=True)
         found = view.group_by_id(group.group.id)
         found.check_changeable(exported=True)
         if name != found.group.name:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from vmgr.core.errors import Interrupted, InUse, NotFound, Refused, StoppedHalfway, UsageError, VmgrError
+from vmgr.core.errors import (
+    DamagedMetadata,
+    Interrupted,
+    InUse,
+    NotFound,
+    Refused,
+    StoppedHalfway,
+    UsageError,
+    VmgrError,
+)
 from vmgr.core.ids import Uuid
 from vmgr.core.units import Bytes, Sectors
 
@@ -81,6 +90,16 @@ def existing_pv(view: SystemView, device: Device) -> PvView | None:
     return None
 
 
+def owner(view: SystemView, pv: PvView) -> str:
+    """The group that a physical volume belongs to, in words."""
+    if pv.vg is None:
+        return "a volume group that is not there"
+    for group in view.groups:
+        if group.group.id == pv.vg and group.foreign:
+            return f"volume group {pv.vg_name} of another host (system ID {group.group.system_id!r})"
+    return f"volume group {pv.vg_name}"
+
+
 def prepare(session: Session, view: SystemView, path: str, order: LabelOrder) -> NewPv:
     """Check a device, ask what has to be asked, and lay it out. Nothing is written yet.
 
@@ -92,7 +111,7 @@ def prepare(session: Session, view: SystemView, path: str, order: LabelOrder) ->
     device = find_device(session, path)
     old = existing_pv(view, device)
     if old is not None:
-        _check_member(session, old, path, order)
+        _check_member(session, view, old, path, order)
     _check_unused(path)
     # A label that the scan did not take for one is a damaged label: somebody's data may be behind it.
     signatures = _agreed_signatures(session, path, ignore=(MEMBER,) if old is not None else ())
@@ -101,14 +120,14 @@ def prepare(session: Session, view: SystemView, path: str, order: LabelOrder) ->
     return NewPv(LabelPv(device.path, layout, zero=zero), signatures)
 
 
-def _check_member(session: Session, old: PvView, path: str, order: LabelOrder) -> None:
+def _check_member(session: Session, view: SystemView, old: PvView, path: str, order: LabelOrder) -> None:
     if old.vg is not None:
         if order.force < 2:
             raise Refused(
-                f"cannot initialise {path}: it is a physical volume of volume group {old.vg_name}",
+                f"cannot initialise {path}: it is a physical volume of {owner(view, old)}",
                 hint=f"take it out first: vgreduce {old.vg_name} {path}; -ff overrides, and damages the group",
             )
-        question = f"Really INITIALIZE physical volume {path!r} of volume group {old.vg_name!r}?"
+        question = f"Really INITIALIZE physical volume {path!r} of {owner(view, old)}?"
     elif old.layout.used:
         if order.force < 2:
             raise Refused(
@@ -206,8 +225,16 @@ def restored_group(session: Session, path: str) -> VolumeGroup:
         with open(path, "rb") as file:
             raw = file.read()
     except OSError as error:
-        raise NotFound(f"cannot read {path}: {error.strerror}") from None
-    return decode_group(raw, session.targets).group
+        raise NotFound(
+            f"cannot read {path}: {error.strerror}", hint="give a file that vgcfgbackup wrote; vgcfgrestore --list"
+        ) from None
+    try:
+        return decode_group(raw, session.targets).group
+    except DamagedMetadata as error:
+        raise DamagedMetadata(
+            f"{path} is no backup of a volume group: {error.message}",
+            hint="give a file that vgcfgbackup wrote; vgcfgrestore --list",
+        ) from None
 
 
 def enter_devices(session: Session, *, add: Sequence[tuple[str, Uuid]] = (), remove: Sequence[str] = ()) -> None:

@@ -10,13 +10,13 @@ from attrs import evolve
 from vmgr.core.change import Change, combine
 from vmgr.core.errors import Interrupted, NotFound, Refused, VmgrError
 from vmgr.orders import STANDARD_LABEL, LabelOrder, Outcome, PvChange
-from vmgr.services.labels import enter_devices, existing_pv, find_device, prepare
+from vmgr.services.labels import enter_devices, existing_pv, find_device, owner, prepare
 from vmgr.services.subjects import member, read_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vmgr.core.units import Sectors
+    from vmgr.core.units import Bytes, Sectors
     from vmgr.core.view import GroupView
     from vmgr.session import Session
 
@@ -40,7 +40,7 @@ def create(session: Session, devices: Sequence[str], order: LabelOrder = STANDAR
     """Make devices physical volumes."""
 
     def one(path: str) -> Outcome:
-        new = prepare(session, session.view(detail=True), path, order)
+        new = prepare(session, session.view(detail=True, foreign=True), path, order)
         done = (f'Physical volume "{path}" successfully created.',)
         if not session.options.test:
             new.wipe()
@@ -58,11 +58,12 @@ def remove(session: Session, devices: Sequence[str], *, force: int = 0) -> Outco
 
     def one(path: str) -> Outcome:
         device = find_device(session, path)
-        pv = existing_pv(session.view(detail=True), device)
+        view = session.view(detail=True, foreign=True)
+        pv = existing_pv(view, device)
         if pv is None:
             raise NotFound(f"no physical volume found on {path}", hint="pvs lists the physical volumes")
         if pv.vg is not None or pv.layout.used:
-            group = f"volume group {pv.vg_name}" if pv.vg is not None else "a volume group that is not there"
+            group = owner(view, pv)
             if force < 2:
                 raise Refused(
                     f"{path} is used by {group}",
@@ -135,13 +136,28 @@ def _is_member(view: GroupView, word: str, device: str) -> bool:
         return False
 
 
+def _confirm_size(session: Session, path: str, size: Bytes, real: Bytes) -> None:
+    """Ask before a physical volume is made smaller than its device; refuse a larger one."""
+    from vmgr.core.sizes import display_size
+    from vmgr.core.units import Sectors
+
+    asked, there = (display_size(Sectors(int(number) // 512)) for number in (size, real))
+    if size > real:
+        raise Refused(
+            f"{path} has {there}, less than {asked}", hint="give a smaller size, or none for all that is there"
+        )
+    question = f"{path}: requested size {asked} is less than real size {there}. Proceed?"
+    if size < real and not session.options.test and not session.dialogue.ask(question):
+        raise Interrupted(f"{path}: physical volume not resized", hint="answer y, or use --yes")
+
+
 def resize(session: Session, devices: Sequence[str], size: Sectors | None = None) -> Outcome:
     """Adapt physical volumes of groups to the size that their devices have now, or to ``size``."""
 
     def one(path: str) -> Outcome:
         session.locks.all_groups(exclusive=True)
         device = find_device(session, path)
-        pv = existing_pv(session.view(detail=True), device)
+        pv = existing_pv(session.view(detail=True, foreign=True), device)
         if pv is None:
             raise NotFound(f"no physical volume found on {path}", hint="pvs lists the physical volumes")
         if pv.vg is None:
@@ -156,10 +172,16 @@ def resize(session: Session, devices: Sequence[str], size: Sectors | None = None
 
             group = view.group
             layout = evolve(view.pvs[pv.id].layout, size=device.size if size is None else size.bytes())
-            if layout.size > device.size:
-                raise Refused(f"{path} has {device.size} bytes, less than {layout.size}")
+            if size is not None:
+                _confirm_size(session, path, layout.size, device.size)
             new = joined_pv(layout, device.path, group.extent_size)
             old = group.pv_by_id[pv.id]
+            end = max((int(area.start + area.length) for area in group.used.get(pv.id, ())), default=0)
+            if end > new.pe_count:
+                raise Refused(
+                    f"cannot resize {path} to {new.pe_count} extents: volumes lie on extents up to {end - 1}",
+                    hint=f"see what lies there: pvs --segments -o+lv_name {path}; remove or move it first",
+                )
             after = group.with_pv(evolve(old, dev_size=new.dev_size, pe_count=new.pe_count))
             require_valid(after, session.targets)
             done = (f'Physical volume "{path}" changed',)

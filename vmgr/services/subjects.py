@@ -51,9 +51,12 @@ class Chosen:
         return list(found.values())
 
 
-def choose(session: Session, subjects: Sequence[Subject], *, all_if_none: bool = True) -> list[Chosen]:
+def choose(
+    session: Session, subjects: Sequence[Subject], *, all_if_none: bool = True, exported: bool = False
+) -> list[Chosen]:
     """The groups that ``subjects`` mean, sorted by name, each with its volumes. Tags are looked up everywhere.
 
+    An exported group is meant only where it is named, or where the command takes it (``exported``), as in LVM2.
     What is found by tag is found without a lock; the caller looks again under the group's lock.
     """
     found: dict[str, Chosen] = {}
@@ -70,6 +73,8 @@ def choose(session: Session, subjects: Sequence[Subject], *, all_if_none: bool =
     if tags or (not subjects and all_if_none):
         for view in read_all(session):
             group = view.group
+            if group.exported and not exported:
+                continue
             if not subjects:
                 found.setdefault(group.name, Chosen(group.name)).whole = True
                 continue

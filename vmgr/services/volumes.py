@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vmgr.core.errors import Interrupted, NotFound, UsageError
+from vmgr.core.devices import own_uuid
+from vmgr.core.errors import Interrupted, NotFound, Refused, UsageError, VmgrError
 from vmgr.core.ids import LvName
 from vmgr.core.plan import is_active
 from vmgr.orders import READ_AHEAD_AUTO, Outcome, ResizeOrder, Subject, VolumeChange, VolumeOrder
@@ -165,12 +166,21 @@ def resize(session: Session, subject: Subject, order: ResizeOrder, direction: st
             return session.carry_out(change, view)
         from vmgr.services.filesystem import FileSystem
 
+        if not is_active(view.group, volume, session.live()):
+            name = f"{view.group.name}/{volume.name}"
+            raise Refused(
+                f"logical volume {name} is not active, so its file system cannot be resized",
+                hint=f"activate it first: lvchange -ay {name}",
+            )
         path = f"{session.config.dev_dir}/{view.group.name}/{volume.name}"
         system = FileSystem.on(path, check=order.check_fs)
         if new > old:
             outcome = session.carry_out(change, view)
             if not session.options.test:
-                system.grow()
+                try:
+                    system.grow()
+                except VmgrError as error:  # the volume has its new size all the same
+                    outcome += Outcome(errors=(error,))
             return outcome
         if not session.options.test:
             system.shrink(new.sectors(extent_size))
@@ -214,14 +224,14 @@ def _resize_request(view: GroupView, volume: LogicalVolume, order: ResizeOrder) 
 
 
 def _confirm_reduction(session: Session, group: VolumeGroup, volume: LogicalVolume, order: ResizeOrder) -> None:
-    name = f"{group.name}/{volume.name}"
-    if order.force or order.resize_fs or session.options.test:
+    """Ask before an active volume loses its end; as in LVM2, nobody is asked about one that is not active."""
+    device = session.live().get(own_uuid(group, volume))
+    if device is None or order.resize_fs or session.options.test:
         return
-    if is_active(group, volume, session.live()):
-        session.dialogue.warn(f"WARNING: Reducing active logical volume {name} may destroy the data on it.")
-    else:
-        session.dialogue.warn(f"WARNING: Reducing logical volume {name} may destroy the data on it.")
-    if not session.dialogue.ask(f"Do you really want to reduce {name}?"):
+    name = f"{group.name}/{volume.name}"
+    state = "active and open" if device.open_count else "active"
+    session.dialogue.warn(f"WARNING: Reducing {state} logical volume {name} may destroy the data on it.")
+    if not order.force and not session.dialogue.ask(f"Do you really want to reduce {name}?"):
         raise Interrupted(f"logical volume {name} not reduced", hint="answer y, or use --yes")
 
 
