@@ -26,6 +26,7 @@ from vmgr.core.units import Extents, Sectors
 from vmgr.ondisk import fast
 from vmgr.ondisk.codec import decode_group, encode_group, to_bytes
 from vmgr.ondisk.decode import decode_any
+from vmgr.ondisk.encode import with_comments
 
 PV = PhysicalVolume(Uuid("p" * 32), "/dev/sda", ("ALLOCATABLE",), Sectors(131072), Sectors(2048), Extents(15))
 LV = LogicalVolume(
@@ -55,6 +56,15 @@ def test_decode_after_encode_is_the_identity(group: VolumeGroup, backup: bool) -
     assert decoded.description == HEADER.description
     assert decoded.creation_host == HEADER.host
     assert decoded.creation_time == HEADER.time
+
+
+@given(groups())
+def test_a_backup_is_the_disks_text_with_tabs_and_comments(group: VolumeGroup) -> None:
+    """Put together from pieces, it is what going through the whole text line by line gives."""
+    backup, bare = (encode_group(group, TARGETS, HEADER, backup=b, date=str) for b in (True, False))
+    header = backup[: backup.index(f"{group.name} {{\n")]
+    body = bare.removesuffix(header)
+    assert backup == header + with_comments(body, int(group.extent_size), str)
 
 
 @given(groups())

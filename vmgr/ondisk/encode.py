@@ -1,7 +1,9 @@
 """A core group to metadata text, in LVM2's layout to the byte.
 
-LVM2 writes one text in two forms: bare lines on disk, and with tabs and comments in backup files. The bare
-form is made here from the group; the other one is made from the bare one, line by line.
+LVM2 writes one text in two forms: bare lines on disk, and with tabs and comments in backup files. What is written
+here is the bare form; the other one is made from it, line by line, as the pieces of the text are put together: lines
+that volumes have in common are remembered, and what differs from volume to volume and gets no comment is
+only indented. So a backup of ten thousand volumes takes little longer than their bare text.
 """
 
 from __future__ import annotations
@@ -33,12 +35,12 @@ if TYPE_CHECKING:
 
 def disk_text(group: VolumeGroup, targets: Encoder, header: TextHeader) -> str:
     """The text for a metadata area, without the final NUL."""
-    return f"{_group(group, targets)}{_header(header)}"
+    return f"{_group(group, targets, _BARE)}{_header(header)}"
 
 
 def backup_text(group: VolumeGroup, targets: Encoder, header: TextHeader, date: Callable[[int], str] | None) -> str:
     """The text for a backup file."""
-    return f"{_header(header)}{_with_comments(_group(group, targets), int(group.extent_size), date)}"
+    return f"{_header(header)}{_group(group, targets, _Backup(int(group.extent_size), date))}"
 
 
 class WriteNames:
@@ -98,7 +100,20 @@ class WriteNames:
         return lines
 
 
-# -- the bare form --------------------------------------------------------------------------------
+# -- the text -------------------------------------------------------------------------------------
+
+
+class _Bare:
+    """The form on disk. ``tabs`` are what lines begin with, by how many sections they are in."""
+
+    tabs: tuple[str, ...] = ("",) * 6
+
+    def lines(self, bare: str, depth: int) -> str:
+        """Whole lines, the first of which is inside of ``depth`` sections, in this form."""
+        return bare
+
+
+_BARE = _Bare()
 
 
 def _header(header: TextHeader) -> str:
@@ -115,12 +130,12 @@ def _header(header: TextHeader) -> str:
     )
 
 
-def _group(group: VolumeGroup, targets: Encoder) -> str:
+def _group(group: VolumeGroup, targets: Encoder, form: _Bare) -> str:
     names = WriteNames(group)
     policy = group.alloc not in ("normal", "inherit")
     lock_args, extra = _split(group.extra, ("lock_args",), policy)
     sections = [(key, value) for key, value in extra if isinstance(value, Section)]
-    parts = [
+    head = [
         f'{group.name} {{\nid = "{group.id.dashed}"\nseqno = {group.seqno}\nformat = "{FORMAT}"\n',
         names.status(group.status, group.flags),
         _tags(group.tags),
@@ -136,14 +151,12 @@ def _group(group: VolumeGroup, targets: Encoder) -> str:
         *[_pv(pv, names) for pv in group.pvs],
         "}\n\n",
     ]
+    tail = ["\n", *[_section(key, value.fields, outer=True) for key, value in sections], "}\n"]
     if group.lvs:
-        parts.append("logical_volumes {\n")
-        parts += [_lv(lv, targets, names) for lv in group.lvs]
-        parts.append("}\n")
-    parts.append("\n")
-    parts += [_section(key, value.fields, outer=True) for key, value in sections]
-    parts.append("}\n")
-    return "".join(parts)
+        head.append("logical_volumes {\n")
+        tail.insert(0, "}\n")
+    volumes = [_lv(lv, targets, names, form) for lv in group.lvs]
+    return "".join([form.lines("".join(head), 0), *volumes, form.lines("".join(tail), 2 if group.lvs else 1)])
 
 
 def _pv(pv: PhysicalVolume, names: WriteNames) -> str:
@@ -157,10 +170,12 @@ def _pv(pv: PhysicalVolume, names: WriteNames) -> str:
     )
 
 
-def _lv(lv: LogicalVolume, targets: Encoder, names: WriteNames) -> str:
-    optional = ""
+def _lv(lv: LogicalVolume, targets: Encoder, names: WriteNames, form: _Bare) -> str:
+    inner = form.tabs[3]
+    optional = created = ""
     if lv.created:
-        optional = f"creation_time = {lv.created}\ncreation_host = {quote(lv.host)}\n"
+        created = form.lines(f"creation_time = {lv.created}\n", 3)
+        optional = f"creation_host = {quote(lv.host)}\n"
     extra: Iterable[tuple[str, FieldValue]] = ()
     if lv.extra:
         lock_args, extra = _split(lv.extra, ("lock_args",), lv.alloc != "inherit")
@@ -177,14 +192,16 @@ def _lv(lv: LogicalVolume, targets: Encoder, names: WriteNames) -> str:
         optional += f"minor = {lv.minor}\n"
     if extra:
         optional += _fields(extra, names)
-    segments = [_segment(n, segment, targets, names) for n, segment in enumerate(lv.segments, 1)]
+    segments = [_segment(n, segment, targets, names, form) for n, segment in enumerate(lv.segments, 1)]
+    status = form.lines(f"{names.status(lv.status, lv.flags)}{_tags(lv.tags)}", 3)
+    optional = form.lines(f"{optional}segment_count = {len(segments)}\n\n", 3)
     return (
-        f'\n{lv.name} {{\nid = "{lv.id.dashed}"\n{names.status(lv.status, lv.flags)}{_tags(lv.tags)}{optional}'
-        f"segment_count = {len(segments)}\n\n{''.join(segments)}}}\n"
+        f'\n{form.tabs[2]}{lv.name} {{\n{inner}id = "{lv.id.dashed}"\n{status}{created}{optional}'
+        f"{''.join(segments)}{form.tabs[2]}}}\n"
     )
 
 
-def _segment(number: int, segment: Segment, targets: Encoder, names: WriteNames) -> str:
+def _segment(number: int, segment: Segment, targets: Encoder, names: WriteNames, form: _Bare) -> str:
     word, fields = targets.encode(segment.body, names)
     if segment.extra:
         fields += segment.extra
@@ -192,10 +209,11 @@ def _segment(number: int, segment: Segment, targets: Encoder, names: WriteNames)
     if [key for key, _ in fields if key == "reshape_count"]:
         first, fields = _split(fields, ("reshape_count",))
         early = _fields(first, names)
-    return (
+    head = (
         f"segment{number} {{\nstart_extent = {segment.start}\nextent_count = {segment.length}\n\n"
-        f"{early}type = {quote(word)}\n{_tags(segment.tags)}{_fields(fields, names)}}}\n"
+        f"{early}type = {quote(word)}\n{_tags(segment.tags)}"
     )
+    return f"{form.lines(head, 3)}{_fields(fields, names, form, 4)}{form.tabs[3]}}}\n"
 
 
 def _split(fields: Fields, first: tuple[str, ...], has_policy: bool = False) -> tuple[Fields, Fields]:
@@ -226,7 +244,9 @@ def _tags(tags: tuple[str, ...]) -> str:
     return f"tags = {write_value(tags)}\n" if tags else ""
 
 
-def _fields(fields: Iterable[tuple[str, FieldValue]], names: WriteNames) -> str:
+def _fields(
+    fields: Iterable[tuple[str, FieldValue]], names: WriteNames, form: _Bare = _BARE, depth: int = 0
+) -> str:
     """Fields of a section other than the ones with a place of their own; arrays as LVM2 writes areas."""
     lines = ""
     for key, value in fields:
@@ -234,15 +254,18 @@ def _fields(fields: Iterable[tuple[str, FieldValue]], names: WriteNames) -> str:
         if name is None:
             name = names.keys[key] = write_key(key)
         if type(value) is tuple:
-            lines += _areas(name, value, names) if value else f"{name} = []\n"
+            if value:
+                lines += _areas(name, value, names, form.tabs[depth], form.tabs[depth + 1])
+            else:
+                lines += f"{form.tabs[depth]}{name} = []\n"
         elif isinstance(value, Section):
-            lines += _section(key, value.fields)
+            lines += form.lines(_section(key, value.fields), depth)
         else:
-            lines += f"{name} = {write_value(value)}\n"
+            lines += form.lines(f"{name} = {write_value(value)}\n", depth)
     return lines
 
 
-def _areas(key: str, values: tuple[Scalar, ...], names: WriteNames) -> str:
+def _areas(key: str, values: tuple[Scalar, ...], names: WriteNames, outer: str, inner: str) -> str:
     words = []
     for value in values:
         if type(value) is str:
@@ -254,7 +277,7 @@ def _areas(key: str, values: tuple[Scalar, ...], names: WriteNames) -> str:
     # Names and starts stand side by side in LVM2's layout, and so do the two volumes of a RAID's leg.
     if len(words) % 2 == 0 and (isinstance(values[1], int) or "_rmeta_" in words[0]):
         words = [f"{name}, {other}" for name, other in zip(words[::2], words[1::2], strict=True)]
-    return f"\n{key} = [\n{f',{chr(10)}'.join(words)}\n]\n"
+    return f"\n{outer}{key} = [\n{inner}{f',{chr(10)}{inner}'.join(words)}\n{outer}]\n"
 
 
 def _section(key: str, fields: Fields, *, outer: bool = False, depth: int = 0) -> str:
@@ -286,8 +309,26 @@ _EXTENT_FIELDS = frozenset(("pe_count", "extent_count", "reshape_count", "virtua
 _TIME_FIELDS = frozenset(("creation_time", "removal_time"))
 
 
-def _with_comments(bare: str, extent_size: int, date: Callable[[int], str] | None) -> str:
-    depth = 0
+class _Backup(_Bare):
+    """The form of backup files: tabs, and comments that say sizes in larger units and dates."""
+
+    tabs = ("", "\t", "\t\t", "\t\t\t", "\t\t\t\t", "\t\t\t\t\t")
+
+    def __init__(self, extent_size: int, date: Callable[[int], str] | None) -> None:
+        self._extent_size = extent_size
+        self._date = date
+        self._known: dict[tuple[str, int], str] = {}
+
+    def lines(self, bare: str, depth: int) -> str:
+        """As :meth:`_Bare.lines`; remembered, since volumes have most lines in common."""
+        found = self._known.get((bare, depth))
+        if found is None:
+            found = self._known[bare, depth] = with_comments(bare, self._extent_size, self._date, depth)
+        return found
+
+
+def with_comments(bare: str, extent_size: int, date: Callable[[int], str] | None, depth: int = 0) -> str:
+    """Bare lines, the first of which is inside of ``depth`` sections, as backup files have them."""
     parts = []
     for line in _LINE(bare):
         line = line[:-1]
