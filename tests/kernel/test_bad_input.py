@@ -381,7 +381,8 @@ def _written(fd: int) -> bool:
     try:
         return os.write(fd, bytes(4096)) > 0
     except OSError as error:
-        assert error.errno == errno.ENOSPC
+        if error.errno != errno.ENOSPC:
+            raise
         return False
 
 
