@@ -160,7 +160,7 @@ class Committer:
             self._guarded(self._devices.settle)
             with self._devices.critical(), _signals_held():
                 self._forward(before[suspends[0] :])
-                pending = self._commit(after)
+                pending = self._commit(after) if after else []  # a refresh commits nothing
         elif commit_at is None:
             self._without_commit(plan)
             return

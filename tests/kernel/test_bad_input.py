@@ -245,6 +245,15 @@ def test_a_reduction_asks_only_while_the_volume_is_active(plain: Scene) -> None:
     assert "[y/n]" not in done.stderr
 
 
+def test_a_refresh_leaves_everything_as_it_is(scene: Scene, mount: Callable[[str], None]) -> None:
+    mount("/dev/tank/data")
+    before = scene.written()
+    for words in (["lvchange", "tank/data"], ["lvchange", "tank"], ["vgchange"], ["vgchange", "tank"]):
+        done = vmgr(*words, "--refresh")
+        assert done.stderr == ""
+    assert scene.written() == before
+
+
 def test_a_deactivated_group_may_be_activated_by_itself_again(plain: Scene) -> None:
     online = Path("/run/lvm/vgs_online/tank")
     online.parent.mkdir(parents=True, exist_ok=True)

@@ -254,3 +254,14 @@ def test_devices_of_another_group_are_never_touched(rig: Rig) -> None:
     plan = rig.do(remove(rig, "data"))
     assert foreign in rig.live
     assert not any("else-where" in str(step) for step in plan.steps)
+
+
+def test_a_refresh_suspends_and_resumes_without_a_commit(rig: Rig) -> None:
+    rig.do(create(rig, "data"))
+    rig.do(snapshot(rig, "snap", "data"))
+    group, before = rig.group, tables(rig.live)
+    plan = rig.do(lambda group: Change(group, group, refresh=tuple(lv.id for lv in group.lvs if lv.visible)))
+    assert any(isinstance(step, Suspend) for step in plan.steps)
+    assert not any(isinstance(step, Commit) for step in plan.steps)
+    assert rig.group == group
+    assert tables(rig.live) == before
