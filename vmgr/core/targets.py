@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 REQUIRED = ("target_info", "decode_segment", "encode_segment", "segment_lines")
 
+NO_FIELDS: frozenset[str] = frozenset()
+
 NOTHING_LIVE: Live = {}
 """For a caller that knows nothing of the kernel: every volume counts as inactive."""
 
@@ -123,12 +125,13 @@ class Targets:
                 functions[impl.plugin_name][hook_name] = _all_arguments(impl, argnames)
         self._plugins = tuple(self._admit(name, hooks) for name, hooks in functions.items())
         self.send_messages = any(p.has("messages") for p in self._plugins)
-        self._by_word: dict[str, list[_Plugin]] = {}
+        self._readers: dict[str, list[tuple[str, frozenset[str], Callable[..., Any]]]] = {}
         self._by_body: dict[type[SegmentBody], _Plugin] = {}
         self._by_kernel: dict[str, _Plugin] = {}
         for plugin in self._plugins:
             for word in plugin.info.segment_types:
-                self._by_word.setdefault(word, []).append(plugin)
+                reader = (plugin.name, plugin.info.fields, plugin._hooks["decode_segment"])
+                self._readers.setdefault(word, []).append(reader)
             for body in plugin.info.bodies:
                 self._own(self._by_body, body, plugin)
             for target in plugin.info.kernel_targets:
@@ -237,23 +240,23 @@ class Targets:
 
         An unclaimed section becomes an :class:`UnknownBody`. Two claims raise :class:`UnclaimedSegment`.
         """
-        claims: list[tuple[_Plugin, SegmentBody]] = []
-        plugins = self._by_word.get(type_word)
-        if plugins is None:
-            plugins = self._by_word.get(type_word.partition("+")[0], [])
-        for plugin in plugins:
-            body = plugin._hooks["decode_segment"](type_word, length, fields, names)
+        readers = self._readers.get(type_word)
+        if readers is None:
+            readers = self._readers.get(type_word.partition("+")[0], [])
+        body: SegmentBody | None = None
+        claimed, known = "", NO_FIELDS
+        for name, fields_known, decode in readers:
+            found = decode(type_word, length, fields, names)
+            if found is None:
+                continue
             if body is not None:
-                claims.append((plugin, body))
-        if not claims:
+                raise UnclaimedSegment(
+                    f"plugins {claimed} and {name} both claim a segment of type {type_word!r}",
+                    hint="uninstall one of them",
+                )
+            body, claimed, known = found, name, fields_known
+        if body is None:
             return UnknownBody(type_word, tuple(fields.items())), ()
-        if len(claims) > 1:
-            raise UnclaimedSegment(
-                f"plugins {' and '.join(p.name for p, _ in claims)} both claim a segment of type {type_word!r}",
-                hint="uninstall one of them",
-            )
-        plugin, body = claims[0]
-        known = plugin.info.fields
         if fields.keys() <= known:
             return body, ()
         return body, tuple((k, v) for k, v in fields.items() if k not in known)

@@ -1,8 +1,8 @@
 """A core group to metadata text, in LVM2's layout to the byte.
 
 LVM2 writes one text in two forms: bare lines on disk, and with tabs and comments in backup files. What is written
-here is the bare form; the other one is made from it, line by line, as the pieces of the text are put together: lines
-that volumes have in common are remembered, and what differs from volume to volume and gets no comment is
+here is the bare form; the other one is made from it, line by line, as the pieces of the text are put together:
+lines that volumes have in common are remembered, and what differs from volume to volume and gets no comment is
 only indented. So a backup of ten thousand volumes takes little longer than their bare text.
 """
 
@@ -268,7 +268,9 @@ def _fields(
 def _areas(key: str, values: tuple[Scalar, ...], names: WriteNames, outer: str, inner: str) -> str:
     words = []
     for value in values:
-        if type(value) is str:
+        if type(value) is int:
+            words.append(int.__repr__(value))
+        elif type(value) is str:
             words.append(quote(value))
         elif isinstance(value, Uuid):
             words.append(quote(names.pv_name(value)))

@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from vmgr.ondisk.decode import ReadNames
     from vmgr.ondisk.text import Tree
 
+
+def _bare(pattern: str) -> str:
+    """A pattern without its groups."""
+    return re.sub(r"(?<!\\)\((?!\?)", "(?:", pattern)
+
+
 _START = "\nlogical_volumes {\n"
 _END = "\n}\n}\n}\n\n"  # of a segment, a volume, the section; then LVM2's empty line
 _MARKER = "vmgr_cut_the_volumes_out_here"
@@ -39,20 +45,21 @@ _NUMBER = r"0|[1-9][0-9]{0,8}"
 _UUID = r"[A-Za-z0-9!#]{6}-(?:[A-Za-z0-9!#]{4}-){5}[A-Za-z0-9!#]{6}"
 _WORDS = r'(?:"[^"\\\n]*"(?:,[ ]"[^"\\\n]*")*+)?'
 
+_STATUS = rf"""status\ =\ \[({_WORDS})\]\nflags\ =\ \[({_WORDS})\]\n(?:tags\ =\ \[({_WORDS})\]\n)?"""
+_KIND = rf'''type\ =\ "([^"\\\n]+)"\n([a-z_]+)\ =\ ({_NUMBER})\n\n([a-z_]+)\ =\ \[\n"({_NAME})"'''
+"""Lines that few volumes do not have in common: taken apart once for all of these."""
+
 _VOLUMES = re.compile(
     rf"""(                                                       # 0 the piece: a volume of the common shape
     \n({_NAME})\ \{{\nid\ =\ "({_UUID})"\n                       # 1 name, 2 id
-    status\ =\ \[({_WORDS})\]\nflags\ =\ \[({_WORDS})\]\n        # 3, 4
-    (?:tags\ =\ \[({_WORDS})\]\n)?                               # 5
-    (?:creation_time\ =\ ([1-9][0-9]{{0,9}})\n                   # 6
-    creation_host\ =\ "([^"\\\n]*)"\n)?                          # 7
+    ({_bare(_STATUS)})                                           # 3
+    (?:creation_time\ =\ ([1-9][0-9]{{0,9}})\n                   # 4
+    creation_host\ =\ "([^"\\\n]*)"\n)?                          # 5
     segment_count\ =\ 1\n\nsegment1\ \{{\nstart_extent\ =\ 0\n
-    extent_count\ =\ ({_NUMBER})\n\n                             # 8
-    type\ =\ "([^"\\\n]+)"\n                                     # 9
-    ([a-z_]+)\ =\ ({_NUMBER})\n                                  # 10, 11 one number
-    \n([a-z_]+)\ =\ \[\n"({_NAME})",\ ({_NUMBER})\n\]\n          # 12, 13, 14 one area
+    extent_count\ =\ ({_NUMBER})\n\n                             # 6
+    ({_bare(_KIND)}),\ ({_NUMBER})\n\]\n                          # 7, 8 where the one area starts
     \}}\n\}}\n)
-    |(\n{_NAME}\ \{{\n.*?\n\}}\n\}}\n)(?=\n{_NAME}\ \{{\nid\ =\ "|\Z)   # 15 the piece: any other volume
+    |(\n{_NAME}\ \{{\n.*?\n\}}\n\}}\n)(?=\n{_NAME}\ \{{\nid\ =\ "|\Z)   # 9 the piece: any other volume
     """,
     re.VERBOSE | re.DOTALL,
 ).findall
@@ -71,14 +78,15 @@ def decode_canonical(text: str, targets: Decoder) -> DecodedGroup | None:
     if start < len(_START) or end < start or "\0" in text:
         return None
     rows = _VOLUMES(text, start, end)
-    if sum([len(row[0] or row[15]) for row in rows]) != end - start:
+    if sum([len(row[0] or row[9]) for row in rows]) != end - start:
         return None
-    for number, areas in {(row[10], row[12]) for row in rows if row[0]}:
+    kinds = {kind: _kind(kind) for kind in {row[7] for row in rows if row[0]}}
+    for _, number, _, areas, _ in kinds.values():
         if number in _OWN_KEYS or areas in _OWN_KEYS or number == areas:
             return None
     try:
         tree = parse(f"{text[:start]}{_MARKER} = 1\n{text[end:]}", unique=True)
-        others = {row[15]: parse(row[15], unique=True) for row in rows if row[15]}
+        others = {row[9]: parse(row[9], unique=True) for row in rows if row[9]}
     except DamagedMetadata:
         return None
     section = group_section(tree)
@@ -87,7 +95,7 @@ def decode_canonical(text: str, targets: Decoder) -> DecodedGroup | None:
     group, names = read_group(tree, section)
     if not _learn_names(rows, others, names):
         return None
-    return finish(tree, group, _volumes(rows, others, names, targets))
+    return finish(tree, group, _volumes(rows, kinds, others, names, targets))
 
 
 def _learn_names(rows: list[tuple[str, ...]], others: dict[str, Tree], names: ReadNames) -> bool:
@@ -98,7 +106,7 @@ def _learn_names(rows: list[tuple[str, ...]], others: dict[str, Tree], names: Re
         if row[0]:
             lvs[row[1]] = new(Uuid, row[2].replace("-", ""))
         else:
-            tree = others[row[15]]
+            tree = others[row[9]]
             if len(tree) != 1:
                 return False
             ((name, value),) = tree.items()
@@ -109,47 +117,64 @@ def _learn_names(rows: list[tuple[str, ...]], others: dict[str, Tree], names: Re
 
 
 def _volumes(
-    rows: list[tuple[str, ...]], others: dict[str, Tree], names: ReadNames, targets: Decoder
+    rows: list[tuple[str, ...]],
+    kinds: dict[str, tuple[str, str, int, str, str]],
+    others: dict[str, Tree],
+    names: ReadNames,
+    targets: Decoder,
 ) -> tuple[LogicalVolume, ...]:
     new = str.__new__
     decode = targets.decode
     ids = names.lvs
     zero = Extents(0)
-    statuses: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {}
-    tag_lists: dict[str, tuple[Tag, ...]] = {"": ()}
+    lengths = {count: Extents(count or 0) for count in {row[6] for row in rows}}
+    statuses = {status: _status(status) for status in {row[3] for row in rows if row[0]}}
     found = []
-    for piece, name, _, status, flags, tags, time, host, count, word, key, number, areas, on, at, other in rows:
+    for piece, name, _, status, time, host, count, kind, at, other in rows:
         if not piece:
             ((name, value),) = others[other].items()
             assert isinstance(value, dict)
             found.append(read_lv(LvName(name), value, names, targets))
             continue
-        words = statuses.get((status, flags))
-        if words is None:
-            words = statuses[status, flags] = show_write(_split(status), _split(flags))
-        if tags not in tag_lists:
-            tag_lists[tags] = tuple([new(Tag, tag) for tag in _split(tags)])
-        length = Extents(count)
+        words, flags, tags = statuses[status]
+        length = lengths[count]
+        word, key, number, areas, on = kinds[kind]
         try:
-            body, extra = decode(word, length, {key: int(number), areas: (on, int(at))}, names)
+            body, extra = decode(word, length, {key: number, areas: (on, int(at))}, names)
         except DamagedMetadata as error:
             where = f"volume {name}, segment1"
             raise DamagedMetadata(f"{where}: {error.message}", hint=error.hint, details=error.details) from error
-        if type(body) is UnknownBody or extra:
+        if extra or type(body) is UnknownBody:
             body, extra = _kept(body, extra, names)
         found.append(
             LogicalVolume(
                 ids[name],
                 new(LvName, name),
-                words[0],
-                words[1],
-                tag_lists[tags],
-                int(time or 0),
+                words,
+                flags,
+                tags,
+                int(time) if time else 0,
                 host,
                 segments=(Segment(zero, length, body, (), extra),),
             )
         )
     return tuple(found)
+
+
+def _status(text: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Tag, ...]]:
+    """Status, flags and tags, from their lines."""
+    match = re.fullmatch(_STATUS, text, re.VERBOSE)
+    assert match is not None
+    status, flags, tags = match.groups("")
+    return *show_write(_split(status), _split(flags)), tuple([str.__new__(Tag, tag) for tag in _split(tags)])
+
+
+def _kind(text: str) -> tuple[str, str, int, str, str]:
+    """Type word, key and value of the one number, key of the areas, and what the one area lies on."""
+    match = re.fullmatch(_KIND, text, re.VERBOSE)
+    assert match is not None
+    word, key, number, areas, on = match.groups()
+    return word, key, int(number), areas, on
 
 
 def _kept(body: SegmentBody, extra: Fields, names: ReadNames) -> tuple[SegmentBody, Fields]:
