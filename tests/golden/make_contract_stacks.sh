@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the fixtures contract-*/ beside this script: what LVM2's own tools write and load for kinds of volumes that
-# the paper test of the plugin contract (docs/plugin-contract.md) is about. Each folder holds the metadata (vgcfgbackup), the kernel's tables, names and UUIDs, the
+# the paper test of the plugin contract (docs/architecture.md) is about. Each folder holds the metadata (vgcfgbackup), the kernel's tables, names and UUIDs, the
 # statuses, the links in /dev and what lvs shows. Run from the top of the checkout:
 #
 #   vmgr lab --no-udev --disk /tmp/a.img:300M --disk /tmp/b.img:300M --disk /tmp/c.img:300M \

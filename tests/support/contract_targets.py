@@ -2,7 +2,7 @@
 
 These are no plugins to use. They decode and encode what LVM2 wrote, make the devices that it made, and make new
 volumes as far as a test looks at it; what is left out is arithmetic and options, not hooks.
-See ``docs/plugin-contract.md``.
+See ``docs/architecture.md``, "The plugin contract on paper".
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from vmgr.core.hooks import TargetInfo, TargetSpec
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "man" / "vmgr-plugins.7"
 EXAMPLE = ROOT / "examples" / "vmgr-delay"
-PAPER = ROOT / "docs" / "plugin-contract.md"
+PAPER = ROOT / "docs" / "architecture.md"
 HOOKS = {name: function for name, function in vars(TargetSpec).items() if not name.startswith("_")}
 
 
