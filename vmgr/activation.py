@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from vmgr.core.change import Wipe
     from vmgr.core.ids import Uuid
-    from vmgr.core.plan import RenameDevice
+    from vmgr.core.steps import RenameDevice
     from vmgr.core.table import DmDevice
     from vmgr.dm.client import DmClient
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from vmgr.core.errors import StoppedHalfway, VmgrError
-from vmgr.core.plan import (
+from vmgr.core.steps import (
     Archive,
     Backup,
     Commit,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from vmgr.core.exchange import ZeroRange
     from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup
-    from vmgr.core.plan import Plan, Step
+    from vmgr.core.steps import Plan, Step
     from vmgr.core.table import DmDevice
 
 

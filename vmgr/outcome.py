@@ -13,7 +13,7 @@ from vmgr.core.value import Value
 
 if TYPE_CHECKING:
     from vmgr.core.errors import VmgrError
-    from vmgr.core.plan import Plan
+    from vmgr.core.steps import Plan
 
 
 @frozen(repr=False)

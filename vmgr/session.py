@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from vmgr.core.change import Change
     from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup
-    from vmgr.core.plan import Step
     from vmgr.core.requests import Stamp
+    from vmgr.core.steps import Step
     from vmgr.core.table import LiveDevice
     from vmgr.core.targets import Targets
     from vmgr.core.view import GroupView, PvView, SystemView

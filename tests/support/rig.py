@@ -20,8 +20,9 @@ from vmgr.core.change import Change, LabelPv
 from vmgr.core.ids import Uuid, VgName
 from vmgr.core.model import VolumeGroup
 from vmgr.core.operations.group import Joining, create_group
-from vmgr.core.plan import Plan, Step, plan_change
+from vmgr.core.plan import plan_change
 from vmgr.core.requests import Stamp
+from vmgr.core.steps import Plan, Step
 from vmgr.core.table import LiveDevice
 from vmgr.core.units import Sectors
 from vmgr.dm.client import DmClient

@@ -16,7 +16,6 @@ from vmgr.core.operations.create import create_volume
 from vmgr.core.operations.extend import extend_volume
 from vmgr.core.operations.remove import remove_volume
 from vmgr.core.operations.rename import rename_volume
-from vmgr.core.plan import Commit, Plan, Resume, Step, Suspend
 from vmgr.core.requests import (
     CreateVolume,
     ExtendVolume,
@@ -24,6 +23,7 @@ from vmgr.core.requests import (
     RenameVolume,
     SizeSpec,
 )
+from vmgr.core.steps import Commit, Plan, Resume, Step, Suspend
 from vmgr.core.table import LiveDevice
 from vmgr.core.units import Extents
 
@@ -162,7 +162,7 @@ def test_a_failure_at_any_step_leaves_the_old_or_the_new_state(rig: Rig, scene: 
 
 def _removed_before(plan: Plan, number: int) -> bool:
     """Whether devices that merely go were removed before the failing step: inactive, described as before."""
-    from vmgr.core.plan import RemoveDevice
+    from vmgr.core.steps import RemoveDevice
 
     return any(isinstance(step, RemoveDevice) for step in plan.steps[:number])
 

@@ -13,8 +13,9 @@ from vmgr.core.devices import own_uuid, stack
 from vmgr.core.ids import LvName, Uuid
 from vmgr.core.model import LvArea, VolumeGroup
 from vmgr.core.operations.create import create_volume
-from vmgr.core.plan import LoadTable, RenameDevice, Resume, SendMessage, Suspend, active_volumes, plan_change
+from vmgr.core.plan import active_volumes, plan_change
 from vmgr.core.requests import CreateVolume, SizeSpec
+from vmgr.core.steps import LoadTable, RenameDevice, Resume, SendMessage, Suspend
 from vmgr.core.units import Extents
 from vmgr.core.validate import validate
 from vmgr.ondisk.codec import TextHeader, decode_group, encode_group

@@ -18,7 +18,7 @@ from vmgr.core.hooks import Live
 from vmgr.core.ids import LvName
 from vmgr.core.model import Reference, VolumeGroup
 from vmgr.core.naming import dm_uuid
-from vmgr.core.plan import Commit, LoadTable, Plan, RemoveDevice, Resume, Suspend, ZeroSectors, plan_change
+from vmgr.core.plan import plan_change
 from vmgr.core.requests import (
     ConvertVolume,
     CreateVolume,
@@ -29,6 +29,7 @@ from vmgr.core.requests import (
     RemoveVolume,
     SizeSpec,
 )
+from vmgr.core.steps import Commit, LoadTable, Plan, RemoveDevice, Resume, Suspend, ZeroSectors
 from vmgr.core.table import DevRef, KernelLine, LiveDevice, PvRef
 from vmgr.core.units import Extents, Sectors
 from vmgr.plugins.snapshot.body import SnapshotBody

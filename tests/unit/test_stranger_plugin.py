@@ -19,8 +19,9 @@ from vmgr.core.operations.create import create_volume
 from vmgr.core.operations.extend import extend_volume
 from vmgr.core.operations.reduce import reduce_volume
 from vmgr.core.operations.remove import remove_volume
-from vmgr.core.plan import CreateDevice, WipeVolume, plan_change
+from vmgr.core.plan import plan_change
 from vmgr.core.requests import CreateVolume, ExtendVolume, Options, ReduceVolume, RemoveVolume, SizeSpec
+from vmgr.core.steps import CreateDevice, WipeVolume
 from vmgr.core.targets import Targets
 from vmgr.core.units import Extents
 from vmgr.ondisk.codec import TextHeader, decode_group, encode_group

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmgr.core.naming import dm_name, dm_uuid, split_dm_uuid
-from vmgr.core.plan import CreateDevice, LoadTable
+from vmgr.core.steps import CreateDevice, LoadTable
 from vmgr.core.table import PvRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vmgr.core.model import VolumeGroup
-    from vmgr.core.plan import Plan, Step
+    from vmgr.core.steps import Plan, Step
     from vmgr.core.table import DevRef
     from vmgr.core.targets import Targets
 
