@@ -12,7 +12,6 @@ import os
 from typing import TYPE_CHECKING
 
 from vmgr.core.errors import AlreadyExists, InUse, KernelError, NotFound, NotPermitted
-from vmgr.dm import abi
 
 if TYPE_CHECKING:
     from vmgr.dm.wire import Request
@@ -76,6 +75,8 @@ class NodeError(KernelError):
 
 def command_name(request: Request) -> str:
     """The command in words: one ioctl suspends and resumes, another renames and sets a UUID."""
+    from vmgr.dm import abi  # loaded by whoever made the request; not needed to say that there is no device mapper
+
     command = request.command
     if command is abi.DEV_SUSPEND and not request.flags & abi.SUSPEND:
         return "resume"
@@ -93,6 +94,8 @@ def device_words(request: Request) -> str:
     if request.uuid:
         return request.uuid
     if request.dev:
+        from vmgr.dm import abi
+
         major, minor = abi.major_minor(request.dev)
         return f"{major}:{minor}"
     return ""
