@@ -26,7 +26,7 @@ from vmgr.core.units import Extents, Sectors
 from vmgr.ondisk import fast
 from vmgr.ondisk.codec import decode_group, encode_group, to_bytes
 from vmgr.ondisk.decode import decode_any
-from vmgr.ondisk.encode import with_comments
+from vmgr.ondisk.encode import Pieces, with_comments
 
 PV = PhysicalVolume(Uuid("p" * 32), "/dev/sda", ("ALLOCATABLE",), Sectors(131072), Sectors(2048), Extents(15))
 LV = LogicalVolume(
@@ -65,6 +65,56 @@ def test_a_backup_is_the_disks_text_with_tabs_and_comments(group: VolumeGroup) -
     header = backup[: backup.index(f"{group.name} {{\n")]
     body = bare.removesuffix(header)
     assert backup == header + with_comments(body, int(group.extent_size), str)
+
+
+@given(groups(), st.data())
+def test_a_backup_with_the_pieces_of_another_is_as_without(group: VolumeGroup, data: st.DataObject) -> None:
+    """Whatever changed in between: volumes renamed, made, taken away or moved, PVs, the owner, the extent size."""
+    pieces = Pieces()
+    encode_group(group, TARGETS, HEADER, backup=True, date=str, pieces=pieces)
+    lvs = data.draw(st.permutations(group.lvs))
+    unused = [lv for lv in lvs if not any(lv.id in _names_of(other) for other in lvs)]
+    gone = data.draw(st.sampled_from([None, *unused]))
+    lvs = [lv for lv in lvs if lv is not gone]
+    if lvs:
+        at = data.draw(st.integers(0, len(lvs) - 1))
+        lvs[at] = evolve(lvs[at], name=LvName(data.draw(st.sampled_from([lvs[at].name, "pv0", "renamed"]))))
+    extent_size = data.draw(st.sampled_from([group.extent_size, Sectors(2048)]))
+    system_id = data.draw(st.sampled_from([group.system_id, "", "host"]))
+    pvs = tuple(data.draw(st.permutations(group.pvs)))
+    changed = evolve(group, lvs=tuple(lvs), pvs=pvs, extent_size=extent_size, system_id=system_id)
+    again = encode_group(changed, TARGETS, HEADER, backup=True, date=str, pieces=pieces)
+    assert again == encode_group(changed, TARGETS, HEADER, backup=True, date=str)
+
+
+ONE = Extents(0), Extents(1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"system_id": "host"},
+        {"extent_size": Sectors(2048)},
+        {"pvs": (evolve(PV, id=Uuid("q" * 32)), PV)},
+        {"lvs": (linear(0), evolve(linear(1), name=LvName("other")), linear(2))},
+        {"lvs": (linear(0), evolve(linear(1), name=LvName("pv0")), linear(2))},
+        {"lvs": (linear(0), evolve(linear(1), tags=(Tag("t"),)), linear(2))},
+    ],
+)
+def test_pieces_are_not_kept_where_their_text_has_changed(changes: dict[str, object]) -> None:
+    on_one = evolve(linear(0), segments=(Segment(Extents(0), Extents(1), Rows((LvArea(linear(1).id, *ONE),))),))
+    group = evolve(GROUP, lvs=(on_one, linear(1), linear(2)))
+    changed = evolve(group, **changes)
+    if "lvs" in changes:
+        changed = evolve(changed, lvs=(on_one, *changed.lvs[1:]))
+    pieces = Pieces()
+    encode_group(group, TARGETS, HEADER, backup=True, pieces=pieces)
+    again = encode_group(changed, TARGETS, HEADER, backup=True, pieces=pieces)
+    assert again == encode_group(changed, TARGETS, HEADER, backup=True)
+
+
+def _names_of(lv: LogicalVolume) -> set[Uuid]:
+    return {r.lv for r in lv.references()} | {a.lv for a in lv.areas() if isinstance(a, LvArea)}
 
 
 @given(groups())

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vmgr.core.hooks import Names
     from vmgr.core.model import Fields, FieldValue, SegmentBody, VolumeGroup
     from vmgr.core.units import Extents
+    from vmgr.ondisk.encode import Pieces
 
     class Decoder(Protocol):
         """The part of :class:`vmgr.core.targets.Targets` that reads segments."""
@@ -103,17 +104,19 @@ def encode_group(
     *,
     backup: bool = False,
     date: Callable[[int], str] | None = None,
+    pieces: Pieces | None = None,
 ) -> str:
     """Write a group as LVM2 writes it to a metadata area, or with ``backup`` to a backup file.
 
     A backup is indented and has comments. ``date`` turns seconds since 1970 into ``2024-12-31 23:59:59 +0000``
-    for the comments; without it these are left out. Raises :class:`~vmgr.core.errors.Refused` for
-    strings that the format cannot hold.
+    for the comments; without it these are left out. ``pieces`` makes backups of a group after the
+    first one quicker: hand over the same for all that have the same ``targets`` and ``date``. Raises
+    :class:`~vmgr.core.errors.Refused` for strings that the format cannot hold.
     """
     from vmgr.ondisk.encode import backup_text, disk_text
 
     group = targets.group_written(group)
-    return backup_text(group, targets, header, date) if backup else disk_text(group, targets, header)
+    return backup_text(group, targets, header, date, pieces) if backup else disk_text(group, targets, header)
 
 
 def to_bytes(text: str) -> bytes:

@@ -38,9 +38,42 @@ def disk_text(group: VolumeGroup, targets: Encoder, header: TextHeader) -> str:
     return f"{_group(group, targets, _BARE)}{_header(header)}"
 
 
-def backup_text(group: VolumeGroup, targets: Encoder, header: TextHeader, date: Callable[[int], str] | None) -> str:
-    """The text for a backup file."""
-    return f"{_header(header)}{_group(group, targets, _Backup(int(group.extent_size), date))}"
+def backup_text(
+    group: VolumeGroup,
+    targets: Encoder,
+    header: TextHeader,
+    date: Callable[[int], str] | None,
+    pieces: Pieces | None = None,
+) -> str:
+    """The text for a backup file. ``pieces`` are those of other backups with the same ``targets`` and ``date``."""
+    form = _Backup(int(group.extent_size), date)
+    return f"{_header(header)}{_group(group, targets, form, pieces)}"
+
+
+class Pieces:
+    """The volumes' parts of one backup, for the next: a change leaves most volumes as they were."""
+
+    __slots__ = ("_extent_size", "_names", "_texts")
+
+    def __init__(self) -> None:
+        self._names: WriteNames | None = None
+        self._extent_size = 0
+        self._texts: dict[str, tuple[LogicalVolume, str]] = {}
+
+    def volumes(self, group: VolumeGroup, targets: Encoder, names: WriteNames, form: _Bare) -> list[str]:
+        """The texts of all volumes; of one that was there before, the text from before."""
+        if self._names is None or not names.keeps(self._names) or self._extent_size != group.extent_size:
+            self._texts = {}
+        self._names, self._extent_size = names, group.extent_size
+        known, self._texts = self._texts, {}
+        texts = []
+        for lv in group.lvs:
+            found = known.get(lv.id)
+            if found is None or found[0] is not lv:
+                found = lv, _lv(lv, targets, names, form)
+            self._texts[lv.id] = found
+            texts.append(found[1])
+        return texts
 
 
 class WriteNames:
@@ -62,6 +95,14 @@ class WriteNames:
                 number += 1
             self.pvs[pv.id] = name
             number += 1
+
+    def keeps(self, older: WriteNames) -> bool:
+        """Whether what ``older`` names has the same name here, so that a volume of both is written alike."""
+        return (
+            self._locked == older._locked
+            and older.pvs.items() <= self.pvs.items()
+            and older._lvs.items() <= self._lvs.items()
+        )
 
     def area(self, name: str, start: int, length: int) -> Area:
         """Part of ``Names``; only for reading."""
@@ -130,7 +171,7 @@ def _header(header: TextHeader) -> str:
     )
 
 
-def _group(group: VolumeGroup, targets: Encoder, form: _Bare) -> str:
+def _group(group: VolumeGroup, targets: Encoder, form: _Bare, pieces: Pieces | None = None) -> str:
     names = WriteNames(group)
     policy = group.alloc not in ("normal", "inherit")
     lock_args, extra = _split(group.extra, ("lock_args",), policy)
@@ -155,7 +196,10 @@ def _group(group: VolumeGroup, targets: Encoder, form: _Bare) -> str:
     if group.lvs:
         head.append("logical_volumes {\n")
         tail.insert(0, "}\n")
-    volumes = [_lv(lv, targets, names, form) for lv in group.lvs]
+    if pieces is None:
+        volumes = [_lv(lv, targets, names, form) for lv in group.lvs]
+    else:
+        volumes = pieces.volumes(group, targets, names, form)
     return "".join([form.lines("".join(head), 0), *volumes, form.lines("".join(tail), 2 if group.lvs else 1)])
 
 

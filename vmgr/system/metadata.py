@@ -17,6 +17,7 @@ from vmgr.core.errors import DamagedMetadata, DeviceError, GroupUnusable, InUse,
 from vmgr.core.units import Bytes
 from vmgr.ondisk import mda
 from vmgr.ondisk.codec import encode_group, to_bytes
+from vmgr.ondisk.encode import Pieces
 from vmgr.ondisk.label import LABEL_SCAN_SIZE, decode_label, encode_label, wipe_label
 from vmgr.system.disk import Disk
 
@@ -82,6 +83,7 @@ class MetadataStore:
         self._command = command
         self._repair = repair
         self._open = open_disk
+        self._pieces = Pieces()
         self.warnings: list[str] = []
         self._pvs: dict[Uuid, _Target] = {}
         for view in pvs:
@@ -280,7 +282,7 @@ class MetadataStore:
             self._archives.write_backup(group.name, text)
 
     def _backup_text(self, group: VolumeGroup, description: str) -> bytes:
-        return backup_text(group, self._targets, self._header(description))
+        return backup_text(group, self._targets, self._header(description), self._pieces)
 
     # -- devices and headers ----------------------------------------------------------------------
 
@@ -367,11 +369,11 @@ class MetadataStore:
         disk.flush()
 
 
-def backup_text(group: VolumeGroup, targets: Encoder, header: TextHeader) -> bytes:
-    """A group as a backup file holds it, with LVM2's comments."""
+def backup_text(group: VolumeGroup, targets: Encoder, header: TextHeader, pieces: Pieces | None = None) -> bytes:
+    """A group as a backup file holds it, with LVM2's comments. ``pieces``: see :func:`encode_group`."""
     from time import localtime, strftime
 
     def date(seconds: int) -> str:
         return strftime("%Y-%m-%d %T %z", localtime(seconds))
 
-    return to_bytes(encode_group(group, targets, header, backup=True, date=date))
+    return to_bytes(encode_group(group, targets, header, backup=True, date=date, pieces=pieces))
