@@ -42,9 +42,11 @@ def dm_name(vg: str, lv: str, layer: str = "") -> str:
 
 def dm_uuid(vg: Uuid, lv: Uuid, layer: str = "") -> str:
     """``LVM-`` + group UUID + volume UUID, plus ``-LAYER`` for a helper device."""
+    if not layer:
+        return f"{UUID_PREFIX}{vg}{lv}"
     from vmgr.core.table import DM_UUID_MAX
 
-    uuid = f"{UUID_PREFIX}{vg}{lv}" + (f"-{layer}" if layer else "")
+    uuid = f"{UUID_PREFIX}{vg}{lv}-{layer}"
     assert len(uuid) <= DM_UUID_MAX
     return uuid
 

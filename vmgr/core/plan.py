@@ -93,7 +93,7 @@ def _understood(group: VolumeGroup, volume: LogicalVolume) -> bool:
 
 def active_volumes(group: VolumeGroup | None, live: Live) -> tuple[Uuid, ...]:
     """Visible volumes that are active and that vmgr can handle."""
-    if group is None:
+    if group is None or not live:
         return ()
     return tuple(lv.id for lv in group.lvs if lv.visible and is_active(group, lv, live) and _understood(group, lv))
 
