@@ -348,8 +348,10 @@ def test_no_command_shows_the_help_and_is_a_wrong_command_line(capsys):
         (["pvmove"], 2, "(use LVM2's own pvmove)"),
         (["xyzzy"], 2, "no such command: xyzzy"),
         (["-L1", "lvcreate"], 3, "give options after a command"),
-        (["help", "xyzzy"], 3, "xyzzy"),
+        (["help", "xyzzy"], 2, "no such command: xyzzy"),
+        (["help", "pvmove"], 2, "(use LVM2's own pvmove)"),
         (["lab", "--no-such-option"], 3, "--no-such-option"),
+        (["lab", "--disk"], 3, "(see `vmgr lab --help`)"),
     ],
 )
 def test_a_command_that_does_not_exist_is_named(capsys, words, status, says):

@@ -151,7 +151,8 @@ def run(program: str, words: Sequence[str]) -> int:
     except click.Abort:
         return EXIT_FAILED
     except click.UsageError as error:
-        name = error.ctx.command_path if error.ctx else program
+        mounted = f"{program} {arguments[0]}" if arguments[0] in MOUNTED else program
+        name = error.ctx.command_path if error.ctx else mounted  # click's parser knows no context
         raise UsageError(error.format_message().rstrip("."), hint=f"see `{name} --help`") from None
     except click.ClickException as error:
         raise UsageError(error.format_message().rstrip(".")) from None

@@ -103,6 +103,8 @@ def _dispatch(words: list[str], terminal: Terminal) -> int:
     if program in COMMANDS:
         return run_command(program, rest, terminal)
     if "_VMGR_COMPLETE" in os.environ or not rest or rest[0] in HELP_WORDS or rest[0] == "--version":
+        if rest[:1] == ["help"] and rest[1:] and rest[1] not in (*COMMANDS, *MOUNTED, *HELP_WORDS):
+            return _no_such_command(rest[1], terminal)
         return _with_click(program, rest)
     name = rest[0]
     if name in COMMANDS:
