@@ -40,7 +40,8 @@ def entries(page: str) -> set[str]:
 
 
 def synopsis_commands(page: str) -> list[str]:
-    return re.findall(r"(?m)^[#$] (vmgr .+)$", page.replace("\\-", "-").replace("\\e", "\\"))
+    text = page.replace("\\-", "-").replace("\\e", "\\").replace("\\\n", "")  # lines that go on are joined
+    return re.findall(r"(?m)^[#$] (vmgr .+)$", text)
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))
