@@ -329,7 +329,7 @@ def test_a_report_does_not_import_click_nor_what_it_has_no_use_for():
 
 
 def test_help_lists_every_command(capsys):
-    for words in (["help"], ["--help"], ["-h"], ["-?"]):
+    for words in (["help"], ["help", "help"], ["--help"], ["-h"], ["-?"]):
         assert main(["vmgr", *words]) == 0
         out = capsys.readouterr().out
         for name in (*COMMANDS, *MOUNTED):

@@ -138,7 +138,7 @@ def run(program: str, words: Sequence[str]) -> int:
 
     arguments = list(words)
     if arguments and arguments[0] in ("help", "-?", "--longhelp"):
-        arguments = [*arguments[1:2], "--help"]
+        arguments = [*(word for word in arguments[1:2] if word != "help"), "--help"]
     status = EXIT_OK if arguments else EXIT_BAD_COMMAND_LINE
     if not arguments:
         arguments = ["--help"]
