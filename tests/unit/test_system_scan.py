@@ -156,6 +156,28 @@ def test_a_pv_that_was_taken_out_while_away_is_named():
     assert (pv.vg_name, pv.unused) == ("vg", False)
 
 
+def test_a_pv_that_went_to_another_group_while_one_was_away_stays_there():
+    """The old group's text on the device that comes back gives it no right to the other group's device."""
+    world = world_of(2)
+    world.write(group())
+    away = bytes(world.disks["/dev/d1"].data)
+    gone = world.disks.pop("/dev/d1")
+    world.store().remove_text(group(), (uuid(2),))
+    world.write(group("zoo", pvs=(2,), first=200))
+    world.disks["/dev/d1"] = gone
+    gone.data = bytearray(away)
+    for view in (world.view(), world.view(("vg",))):
+        old = view.group("vg")
+        assert set(old.pvs) == {uuid(1)}
+        assert any("/dev/d2 belongs to volume group zoo by now" in problem for problem in old.problems)
+        with pytest.raises(GroupUnusable, match="missing"):
+            old.check_changeable()
+        assert old.outdated == ()
+    whole = world.view()
+    assert set(whole.group("zoo").pvs) == {uuid(2)}
+    assert world.view(("zoo",)).group("zoo").problems == ()
+
+
 def test_a_pv_without_metadata_area_belongs_by_the_other_pvs_text():
     """``--metadatacopies 0``: the group's text elsewhere says whose it is."""
     world = World(2)

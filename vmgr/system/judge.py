@@ -133,6 +133,9 @@ class Judge:
             if member.id in self._owner:
                 say(f"{pv.device.path} belongs to volume group {self._owner[member.id][1]} as well")
                 continue
+            if (other := self._moved_to(pv, group)) is not None:
+                say(f"{pv.device.path} belongs to volume group {other.name} by now")
+                continue
             self._owner[member.id] = (group.id, group.name)
             there[member.id] = self._pv(pv)
             if self._check_areas(pv, group, say):
@@ -158,6 +161,21 @@ class Judge:
             damaged=tuple(damaged),
             unchangeable=self._unchangeable(group, there, doubts),
         )
+
+    def _moved_to(self, pv: FoundPv, group: VolumeGroup) -> FoundText | None:
+        """The text of another group on a member, if that group has it, too.
+
+        Then this group's text is from before the device went over, on a device that was away meanwhile: neither the
+        extents nor the metadata areas are this group's any more.
+        """
+        for area in pv.areas:
+            text = self._by_area.get(id(area))
+            if text is None or text.vgid == group.id:
+                continue
+            self._load(text)
+            if text.group is not None and pv.layout.id in text.group.pv_by_id:
+                return text
+        return None
 
     def _check_areas(self, pv: FoundPv, group: VolumeGroup, say: Callable[[str], None]) -> bool:
         """Say what is wrong with a member's metadata areas; whether one of them has an old text."""
