@@ -143,6 +143,7 @@ class Committer:
         self._devices = devices
         self._progress = progress
         self._undo: list[Undo] = []
+        self._interrupted = False
 
     def run(self, plan: Plan) -> None:
         """Carry out ``plan``.
@@ -203,8 +204,16 @@ class Committer:
     def _commit(self, steps: tuple[Step, ...]) -> list[tuple[Step, str]]:
         """Run the commit and what follows; returns the steps that are pending, each with its reason."""
         first, rest = steps[0], steps[1:]
-        self._guarded(lambda: self._do(first))
-        self._undo.clear()
+        committed = False
+        try:
+            with _signals_held():  # an interrupt between two areas would undo what the first of them has
+                self._guarded(lambda: self._do(first))
+                self._undo.clear()
+                committed = True
+        except KeyboardInterrupt:
+            if not committed:
+                raise
+            self._interrupted = True
         pending: list[tuple[Step, str]] = []
         broken: set[str] = set()
         for step in rest:
@@ -237,6 +246,8 @@ class Committer:
                 raise StoppedHalfway(
                     f"the change is committed and carried out, but {error}", hint=error.hint
                 ) from error
+        if self._interrupted and not pending:
+            raise StoppedHalfway("interrupted, but by then the change was committed; it is carried out")
         if pending:
             raise StoppedHalfway(
                 f"the change is committed, with {len(pending)} of its steps still pending",

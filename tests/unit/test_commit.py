@@ -197,6 +197,35 @@ def test_a_power_cut_between_any_two_steps_leaves_the_old_or_the_new_group(rig: 
         rig.do(create(rig, "afterwards", 1))
 
 
+@pytest.mark.parametrize("scene", ["create", "rename", "remove"])
+def test_an_interrupt_during_the_commit_does_not_undo_it(
+    rig: Rig, scene: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Ctrl-C between two areas waits: the first has the change by then, so the rest is carried out, too."""
+    import os
+    import signal
+
+    from vmgr.system.metadata import MetadataStore
+
+    plan = rig.plan(prepared(rig, scene)(rig.group))
+    write = MetadataStore._write_header
+    areas = []
+
+    def interrupted(self: MetadataStore, target: object, header: object) -> None:
+        write(self, target, header)  # type: ignore[arg-type]
+        areas.append(target)
+        if len(areas) == 3:  # two areas precommitted, the first of two committed
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(MetadataStore, "_write_header", interrupted)
+    with pytest.raises(StoppedHalfway, match="interrupted"):
+        rig.run(plan)
+    assert len(areas) == 4
+    group, live = rig.group, rig.live
+    assert group == plan.change.after
+    assert {d.name for d in live.values()} == {f"vg-{lv.name}" for lv in group.lvs}
+
+
 def test_suspends_enclose_the_commit_and_nothing_else(rig: Rig) -> None:
     """Between the first suspend and the last resume of a suspended device there is only the commit."""
     operation = prepared(rig, "second snapshot")
