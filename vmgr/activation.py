@@ -175,9 +175,29 @@ class KernelDevices:
         path = f"{self._dev_dir}/mapper/{device.name}"
         try:
             if not device.read_only:
+                self._check_node(path, device)
                 self._wipe_path(path, device, wipe)
         finally:
             self._client.show(by_uuid(device.uuid), link=device.link)
+
+    def _check_node(self, path: str, device: DmDevice) -> None:
+        """Make sure that the node leads to the device: what a stale one leads to is somebody else's data."""
+        import os
+        from stat import S_ISBLK
+
+        live = self._client.info(uuid=device.uuid)
+        try:
+            node = os.stat(path)
+        except OSError as error:
+            raise KernelError(
+                f"cannot wipe {device.name}: {path}: {error.strerror}", hint="make its node: vmgr vgmknodes"
+            ) from None
+        number = (os.major(node.st_rdev), os.minor(node.st_rdev)) if S_ISBLK(node.st_mode) else None
+        if live is None or number != (live.major, live.minor):
+            raise KernelError(
+                f"not wiping {path}: it is not the device {device.name}",
+                hint="nothing was wiped; remove what is in the node's place, then: vmgr vgmknodes",
+            )
 
     def _wipe_path(self, path: str, device: DmDevice, wipe: Wipe) -> None:
         from vmgr.system.disk import Disk
