@@ -56,6 +56,10 @@ def numbers(path: str, blocks: int) -> list[int]:
     return [int.from_bytes(data[n * BLOCK : n * BLOCK + 8], "big") for n in range(blocks)]
 
 
+def wait_for_writes(path: str, blocks: int, *, beyond: int) -> None:
+    lab.until(lambda: max(numbers(path, blocks)) > beyond, f"a number above {beyond} to be written")
+
+
 def is_one_moment(found: list[int]) -> bool:
     """Whether blocks written one after the other hold the last so many numbers of some moment."""
     last = max(found)
@@ -70,6 +74,7 @@ def test_a_snapshot_is_of_one_moment_also_under_writes(pvs: list[str]) -> None:
         lab.until(lambda: min(numbers("/dev/tank/data", blocks)) > 0, "all blocks to be written")
         for name in ("one", "two", "three"):
             vmgr("lvcreate", "-s", "-n", name, "-L", "8M", "tank/data")
+            wait_for_writes("/dev/tank/data", blocks, beyond=max(numbers(f"/dev/tank/{name}", blocks)))
     for name in ("one", "two", "three"):
         found = numbers(f"/dev/tank/{name}", blocks)
         assert is_one_moment(found), (name, found)
