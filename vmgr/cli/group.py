@@ -52,7 +52,11 @@ class DeclaredCommand(click.Command):
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write all usage lines."""
         for number, usage in enumerate(self.declared.usages):
-            formatter.write_usage(ctx.command_path, usage, prefix="Usage: " if not number else "       ")
+            prefix = "Usage: " if not number else "       "
+            if usage:
+                formatter.write_usage(ctx.command_path, usage, prefix=prefix)
+            else:  # click before 8.1.4 writes nothing then
+                formatter.write(f"{prefix}{ctx.command_path}\n")
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep the arguments as they are, for vmgr's own parser; complete them as click does."""

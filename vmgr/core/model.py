@@ -217,7 +217,7 @@ class PhysicalVolume(Value):
         return "MISSING" in self.flags or "MISSING" in self.status
 
 
-@frozen(repr=False)
+@frozen(repr=False, slots=False)  # what is looked up is kept in its __dict__
 class VolumeGroup(Value):
     """A volume group: one value, with everything in it.
 
