@@ -65,6 +65,7 @@ def as_dmsetup_sees() -> dict[str, tuple[LiveDevice, tuple[tuple[int, int], ...]
             int(events),
             parse(tables[name]),
             parse(statuses[name]),
+            target_count=len(parse(tables[name])),
         )
         # 2 dependencies : (7, 1) (7, 0)
         pairs = deps[name][0].partition(":")[2].replace("(", " ").split(")")

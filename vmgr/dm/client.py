@@ -27,7 +27,7 @@ from vmgr.dm import abi, wire
 from vmgr.dm.address import Dev, DevId, by_name, by_number, by_uuid
 from vmgr.dm.failure import DmError, DmInUse, explain
 from vmgr.dm.kernel import IoctlKernel
-from vmgr.dm.query import DmReader, live_device
+from vmgr.dm.query import DmReader, lines_of, live_device
 from vmgr.dm.upkeep import Upkeep
 from vmgr.dm.wire import Reply, Request
 
@@ -114,9 +114,12 @@ class DmClient(DmReader):
             flags, dev = abi.PERSISTENT_DEV, abi.dev_number(*numbers)
         return live_device(self.kernel.call(Request(abi.DEV_CREATE, name=name, uuid=uuid, dev=dev, flags=flags)))
 
-    def load(self, dev: Dev, lines: Sequence[KernelLine], *, read_only: bool = False) -> None:
-        """Load a table into the inactive slot, where it replaces any that waits there; a resume makes it live."""
-        flags = abi.READONLY if read_only else 0
+    def load(self, dev: Dev, lines: Sequence[KernelLine], *, read_only: bool = False, secure: bool = False) -> None:
+        """Load a table into the inactive slot, where it replaces any that waits there; a resume makes it live.
+
+        ``secure``: it holds a key, so nothing of it stays in a buffer of this library's or of the kernel's.
+        """
+        flags = (abi.READONLY if read_only else 0) | (abi.SECURE_DATA if secure else 0)
         try:
             reply = self._command(dev, abi.TABLE_LOAD, flags, target_count=len(lines), data=wire.pack_table(lines))
         except DmInUse as e:
@@ -130,6 +133,33 @@ class DmClient(DmReader):
     def clear(self, dev: Dev) -> None:
         """Drop the table in the inactive slot, if there is one."""
         self._command(dev, abi.TABLE_CLEAR)
+
+    def wipe(self, dev: Dev, *, flush: bool = True, freeze: bool = True) -> LiveDevice:
+        """Put a table in place of the live one under which every read and write fails, at the same size.
+
+        For a device that cannot be removed because it is open, or whose input and output hang. A waiting table is
+        dropped. ``flush`` and ``freeze`` as in :meth:`suspend`.
+        """
+        from vmgr.core.table import KernelLine
+        from vmgr.core.units import Sectors
+
+        address = self._address(dev)
+        old = self._query(address, abi.TABLE_STATUS, abi.STATUS_TABLE)
+        size = sum(int(line.length) for line in lines_of(old))
+        if not size:
+            raise KernelError(f"device mapper: wipe {address}: it has no live table", hint="remove it, or clear it")
+        line = KernelLine(Sectors(0), Sectors(size), "error", "")
+        self.load(address, (line,), read_only=bool(old.flags & abi.READONLY))
+        try:
+            return self.resume(address, flush=flush, freeze=freeze)
+        except DmError:
+            self.clear(address)
+            raise
+
+    def set_geometry(self, dev: Dev, cylinders: int, heads: int, sectors: int, start: int) -> None:
+        """Say what ``HDIO_GETGEO`` shall tell of a device; ``start`` in sectors. It lasts until the next resume."""
+        text = f"{cylinders} {heads} {sectors} {start}"
+        self._command(dev, abi.DEV_SET_GEOMETRY, data=wire.pack_text(text))
 
     def suspend(self, dev: Dev, *, flush: bool = True, freeze: bool = True) -> LiveDevice:
         """Hold back input and output until a resume.
@@ -269,9 +299,26 @@ class DmClient(DmReader):
         self._settle()
         return gone
 
-    def message(self, dev: Dev, sector: int, text: str) -> str:
-        """Send ``text`` to the target at ``sector``; its answer, or ``""``."""
-        reply = self._command(dev, abi.TARGET_MSG, data=wire.pack_message(sector, text))
+    def remove_all(self, *, deferred: bool = False) -> tuple[str, ...]:
+        """Remove every device that is not open, and what becomes unused by that; the names of those that are left.
+
+        ``deferred``: those go once they are closed.
+        """
+        before = [entry.name for entry in self.names()]
+        self.kernel.call(Request(abi.REMOVE_ALL, flags=abi.DEFERRED_REMOVE if deferred else 0))
+        left = self.names()
+        kept = {entry.name for entry in left}
+        for name in before:
+            if name not in kept:
+                self._upkeep.touch(name)
+        self._suspended &= {entry.dev for entry in left}
+        self._settle()
+        return tuple(entry.name for entry in left)
+
+    def message(self, dev: Dev, sector: int, text: str, *, secure: bool = False) -> str:
+        """Send ``text`` to the target at ``sector``; its answer, or ``""``. ``secure`` as in :meth:`load`."""
+        flags = abi.SECURE_DATA if secure else 0
+        reply = self._command(dev, abi.TARGET_MSG, flags, data=wire.pack_message(sector, text))
         return wire.unpack_text(reply.data) if reply.flags & abi.DATA_OUT else ""
 
     # -- grouping ------------------------------------------------------------------------------------

@@ -58,6 +58,10 @@ class DmReader:
         flags = abi.UUID if version >= abi.NAME_LIST_UUID_SINCE else 0
         return wire.unpack_names(self.kernel.call(Request(abi.LIST_DEVICES, flags=flags)).data, version)
 
+    def arm_poll(self) -> None:
+        """From now on ``poll`` on the control node's descriptor tells of events in any device."""
+        self.kernel.call(Request(abi.DEV_ARM_POLL))
+
     def devices(self, *, prefix: str = "", tables: bool = False, status: bool = False) -> tuple[LiveDevice, ...]:
         """Every device whose UUID starts with ``prefix``, in the kernel's order.
 
@@ -80,22 +84,36 @@ class DmReader:
         major_minor: tuple[int, int] | None = None,
         table: bool = False,
         status: bool = False,
+        inactive: bool = False,
     ) -> LiveDevice | None:
-        """One device, asked for by one of its names; None when there is none such."""
+        """One device, asked for by one of its names; None when there is none such.
+
+        ``inactive``: table, status, ``read_only`` and ``target_count`` are those of the waiting table.
+        """
         if sum((bool(name), bool(uuid), major_minor is not None)) != 1:
             raise ValueError("give one of name, uuid and major_minor")
         dev = abi.dev_number(*major_minor) if major_minor is not None else 0
-        return self._look(name, uuid, dev, table, status)
+        return self._look(name, uuid, dev, table, status, abi.QUERY_INACTIVE_TABLE if inactive else 0)
 
-    def table(self, dev: Dev, *, inactive: bool = False) -> tuple[KernelLine, ...]:
-        """The live table, or the one that waits for a resume; empty when there is none."""
-        reply = self._query(dev, abi.TABLE_STATUS, abi.STATUS_TABLE, inactive)
-        return wire.unpack_status(reply.data, reply.target_count) if reply.data else ()
+    def table(self, dev: Dev, *, inactive: bool = False, secure: bool = False) -> tuple[KernelLine, ...]:
+        """The live table, or the one that waits for a resume; empty when there is none.
 
-    def status(self, dev: Dev, *, flush: bool = False) -> tuple[KernelLine, ...]:
-        """The status lines of the live table. ``flush`` lets a target commit first (thin pools), which can wait."""
-        reply = self._query(dev, abi.TABLE_STATUS, 0 if flush else self._noflush())
-        return wire.unpack_status(reply.data, reply.target_count) if reply.data else ()
+        ``secure``: it may hold a key, so nothing of it stays in a buffer of this library's or of the kernel's;
+        what is returned is the caller's to keep.
+        """
+        flags = abi.STATUS_TABLE | (abi.SECURE_DATA if secure else 0)
+        return lines_of(self._query(dev, abi.TABLE_STATUS, flags, inactive))
+
+    def status(self, dev: Dev, *, flush: bool = False, inactive: bool = False) -> tuple[KernelLine, ...]:
+        """The status lines of the live table, or of the one that waits.
+
+        ``flush`` lets a target commit first (thin pools), which can take as long as a write does.
+        """
+        return lines_of(self._query(dev, abi.TABLE_STATUS, 0 if flush else self._noflush(), inactive))
+
+    def measure(self, dev: Dev) -> tuple[KernelLine, ...]:
+        """What the kernel's integrity measurement says of the live table's targets, one line for each."""
+        return lines_of(self._command(dev, abi.TABLE_STATUS, abi.IMA_MEASUREMENT | self._noflush()))
 
     def deps(self, dev: Dev, *, inactive: bool = False) -> tuple[tuple[int, int], ...]:
         """The (major, minor) of what the live (or the waiting) table refers to, in the kernel's order."""
@@ -115,7 +133,7 @@ class DmReader:
         deadline = time.monotonic() + timeout
         while True:
             # Armed before it is looked at, so that an event in between ends the poll at once.
-            self.kernel.call(Request(abi.DEV_ARM_POLL))
+            self.arm_poll()
             device = live_device(self._command(address, abi.DEV_STATUS))
             if device.event_nr != event_nr:
                 return device
@@ -182,27 +200,28 @@ class DmReader:
                 return None
             raise
 
-    def _look(self, name: str, uuid: str, dev: int, table: bool, status: bool) -> LiveDevice | None:
+    def _look(self, name: str, uuid: str, dev: int, table: bool, status: bool, flags: int = 0) -> LiveDevice | None:
         if not (table or status):
-            reply = self._ask(Request(abi.DEV_STATUS, name, uuid, dev))
+            reply = self._ask(Request(abi.DEV_STATUS, name, uuid, dev, flags))
             return None if reply is None else live_device(reply)
         table_lines = status_lines = None
         reply = None
         if status:
-            reply = self._ask(Request(abi.TABLE_STATUS, name, uuid, dev, self._noflush()))
+            reply = self._ask(Request(abi.TABLE_STATUS, name, uuid, dev, flags | self._noflush()))
             if reply is None:
                 return None
-            status_lines = _lines(reply)
+            status_lines = lines_of(reply)
         if table:
-            reply = self._ask(Request(abi.TABLE_STATUS, name, uuid, dev, abi.STATUS_TABLE))
+            reply = self._ask(Request(abi.TABLE_STATUS, name, uuid, dev, flags | abi.STATUS_TABLE))
             if reply is None:
                 return None
-            table_lines = _lines(reply)
+            table_lines = lines_of(reply)
         assert reply is not None
         return live_device(reply, table_lines, status_lines)
 
 
-def _lines(reply: Reply) -> tuple[KernelLine, ...]:
+def lines_of(reply: Reply) -> tuple[KernelLine, ...]:
+    """The lines in a reply to a query for table or status; none when there is no table."""
     return wire.unpack_status(reply.data, reply.target_count) if reply.data else ()
 
 
@@ -227,4 +246,7 @@ def live_device(
         reply.event_nr,
         table,
         status,
+        bool(flags & abi.DEFERRED_REMOVE),
+        bool(flags & abi.INTERNAL_SUSPEND),
+        reply.target_count,
     )
