@@ -56,6 +56,19 @@ class InvalidName(UsageError):
     code = "invalid-name"
 
 
+class InvalidTable(UsageError):
+    """A device-mapper table whose text cannot be read, or whose lines do not make a table.
+
+    ``line`` is the number of the offending line in its text, from 1; 0 where no one line is to blame.
+    """
+
+    code = "invalid-table"
+
+    def __init__(self, message: str, *, hint: str = "", details: tuple[str, ...] = (), line: int = 0) -> None:
+        super().__init__(message, hint=hint, details=details)
+        self.line = line
+
+
 class NotFound(VmgrError):
     """A named group, volume or device does not exist."""
 

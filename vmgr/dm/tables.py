@@ -1,0 +1,356 @@
+"""Tables as text: what ``dmsetup`` reads and prints, both ways, and tables understood target by target.
+
+Three things live here. The text of a table, a line for each target (:func:`parse_table`,
+:func:`format_table`); the concise text of whole devices on one line (:func:`parse_concise`,
+:func:`format_concise`, dmsetup(8) "CONCISE FORMAT"); and :class:`Tables`, which makes typed values of lines
+with the parsers that target plugins provide. Pure: no device is looked at.
+
+The grammar is that of ``libdm/dm-tools/dmsetup.c`` (``_parse_line``, ``_create_concise``, ``_status``), the rules
+for a whole table those of ``drivers/md/dm-table.c``. Stricter than dmsetup in this: what it takes by accident is
+refused (``-8``, which wraps round; ``8zero``; a minor number ``x``, which it reads as 0).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from attrs import evolve, frozen
+
+from vmgr.core.errors import InvalidTable, VmgrError
+from vmgr.core.table import KernelLine
+from vmgr.core.units import Sectors
+from vmgr.core.value import Value
+from vmgr.dm.abi import TARGET_NAME_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from vmgr.core.tabletype import TableType
+
+BLANKS = " \t\n\v\f\r"
+"""What separates words: C's ``isspace``. Python's own idea of blanks has more."""
+
+LARGEST_TABLE = (1 << 63) - 1 >> 9
+"""Sectors that a table may span (``LLONG_MAX >> SECTOR_SHIFT``, ``dm_table_add_target``)."""
+
+MINORS = 1 << 20
+"""Minor numbers run from 0 up to this."""
+
+
+# -- the lines of a table -----------------------------------------------------------------------------
+
+
+def parse_table(text: str, *, source: str = "the table") -> tuple[KernelLine, ...]:
+    """The lines in ``text``: ``START LENGTH TARGET [PARAMETER...]``, in sectors.
+
+    Lines that are blank or begin with ``#`` are skipped, and a ``#`` among the parameters begins a comment. No
+    line at all gives ``()``: what to do without a table is for the caller to say.
+
+    Raises :class:`vmgr.core.errors.InvalidTable`, whose ``line`` is the number of the line, for one that cannot be
+    read, and for a table that the kernel would refuse whatever its targets are (:func:`check_table`). ``source``
+    says in the message where the text is from.
+    """
+    lines = []
+    numbers = []
+    for number, raw in enumerate(text.split("\n"), 1):
+        line = _parse_line(raw, number, source)
+        if line is not None:
+            lines.append(line)
+            numbers.append(number)
+    if lines:
+        check_table(lines, source=source, numbers=numbers)
+    return tuple(lines)
+
+
+def format_table(lines: Iterable[KernelLine]) -> str:
+    """The text of a table, a line for each target: :func:`parse_table` reads it back.
+
+    Raises :class:`vmgr.core.errors.InvalidTable` for parameters that such a text cannot hold: with ``#``, which
+    would begin a comment, or a line break.
+    """
+    rows = []
+    for line in lines:
+        _check_text(line)
+        rows.append(f"{line}\n")
+    return "".join(rows)
+
+
+def check_table(
+    lines: Sequence[KernelLine], *, source: str = "the table", numbers: Sequence[int] | None = None
+) -> None:
+    """Refuse a table that the kernel would refuse whatever its targets are.
+
+    The first line starts at sector 0, each other one where the one before it ends; no line is empty, and all
+    together are no longer than the kernel can count in bytes. A table without lines is refused, too.
+    ``numbers`` are the lines' numbers for the message, if they are not 1, 2, 3...
+    Raises :class:`vmgr.core.errors.InvalidTable`.
+    """
+    if not lines:
+        raise InvalidTable(f"{source} has no lines")
+    end = 0
+    for index, line in enumerate(lines):
+        number = numbers[index] if numbers is not None else index + 1
+        start, length = int(line.start), int(line.length)
+        if start != end:
+            what = "leaves a gap after" if start > end else "overlaps"
+            before = f"{what} the line before it, which ends at {end}" if index else "is not where a table begins"
+            raise InvalidTable(
+                f"line {number} of {source}: sector {start} {before}", hint=f"let it start at {end}", line=number
+            )
+        if not length:
+            raise InvalidTable(
+                f"line {number} of {source}: a length of 0 sectors",
+                hint="give at least 1 sector, or leave the line out",
+                line=number,
+            )
+        end += length
+        if end > LARGEST_TABLE:
+            raise InvalidTable(
+                f"line {number} of {source}: {end} sectors are more than a device can have",
+                hint=f"the kernel counts bytes in 63 bits: at most {LARGEST_TABLE} sectors",
+                line=number,
+            )
+
+
+def _parse_line(raw: str, number: int, source: str) -> KernelLine | None:
+    """The line in ``raw``; None for a blank one or a comment."""
+    text = raw.strip(BLANKS)
+    if not text or text.startswith("#"):
+        return None
+
+    def wrong(what: str, hint: str = "a line is START LENGTH TARGET [PARAMETER...], in sectors") -> InvalidTable:
+        return InvalidTable(f"line {number} of {source}: {what}", hint=hint, line=number)
+
+    if "\0" in text:
+        raise wrong("a NUL character")
+    words = re.split(f"[{BLANKS}]+", text, maxsplit=3)
+    if len(words) < 3:
+        raise wrong(f"{text!r} has no {('length', 'target')[len(words) - 1]}")
+    sizes = []
+    for what, word in zip(("start", "length"), words, strict=False):
+        digits = word.removeprefix("+")
+        if not (digits.isascii() and digits.isdigit()):
+            raise wrong(f"the {what} {word!r} is not a number of sectors")
+        sizes.append(int(digits))
+    target = words[2]
+    if len(target.encode("utf-8", "surrogateescape")) > TARGET_NAME_MAX:
+        raise wrong(f"the target name {target!r} is longer than {TARGET_NAME_MAX} bytes", "")
+    params = words[3].partition("#")[0].rstrip(BLANKS) if len(words) > 3 else ""
+    return KernelLine(Sectors(sizes[0]), Sectors(sizes[1]), target, params)
+
+
+def _check_text(line: KernelLine) -> None:
+    """Refuse what the text of a table cannot hold."""
+    for char, why in (("#", "begins a comment"), ("\n", "ends the line"), ("\0", "ends the text")):
+        if char in line.params:
+            raise InvalidTable(
+                f"{line.target} at sector {line.start}: the text of a table cannot hold {char!r}, which {why}"
+            )
+
+
+# -- whole devices on one line ------------------------------------------------------------------------
+
+
+@frozen(repr=False)
+class ConciseDevice(Value):
+    """A device with its table, as the concise format has it.
+
+    ``uuid`` is ``""`` for none; ``minor`` None lets the kernel choose. Without ``lines`` it has no table.
+    """
+
+    name: str
+    uuid: str = ""
+    minor: int | None = None
+    read_only: bool = False
+    lines: tuple[KernelLine, ...] = ()
+
+
+_PIECES = re.compile(r"\\.|[,;]|[^\\,;]+|\\\Z", re.DOTALL)
+_QUOTE = re.compile(r"[,;\\]")
+_NAME, _UUID, _MINOR, _FLAGS, _TABLE = range(5)
+
+
+def parse_concise(text: str) -> tuple[ConciseDevice, ...]:
+    r"""The devices in ``NAME,UUID,MINOR,FLAGS,TABLE[,TABLE...][;NAME,...]``.
+
+    UUID, MINOR and FLAGS (``ro`` or ``rw``) may be empty. A backslash takes its special meaning from the character
+    after it. Blanks at the start, after the first four commas and after a semicolon are skipped. A device may end
+    after FLAGS: it has no table. (``dmsetup table --concise`` prints such devices; dmsetup cannot read them.)
+
+    Raises :class:`vmgr.core.errors.InvalidTable`, naming the device.
+    """
+    devices: list[ConciseDevice] = []
+    fields: list[list[str]] = [[]]
+    raw_start = True  # blanks that are not escaped are skipped here
+    ended = True  # nothing but blanks since the last semicolon
+    for piece in _PIECES.findall(text):
+        if piece == ";":
+            devices.append(_concise_device(fields, len(devices)))
+            fields, raw_start, ended = [[]], True, True
+            continue
+        if piece == ",":
+            if len(fields) <= _TABLE:
+                fields.append([])
+                raw_start = True
+            else:
+                fields[_TABLE].append("\n")
+            ended = False
+            continue
+        if piece[0] == "\\":
+            if len(piece) < 2:
+                raise InvalidTable(
+                    "the text of the devices ends with a backslash", hint="write \\\\ for a backslash itself"
+                )
+            piece = piece[1]
+        elif raw_start:
+            piece = piece.lstrip(BLANKS)
+            if not piece:
+                continue
+        fields[-1].append(piece)
+        raw_start = False
+        ended = ended and not piece.strip(BLANKS)
+    if not ended:
+        devices.append(_concise_device(fields, len(devices)))
+    return tuple(devices)
+
+
+def format_concise(devices: Iterable[ConciseDevice]) -> str:
+    """The devices in one line without an end-of-line: :func:`parse_concise` and dmsetup read it back.
+
+    Raises :class:`vmgr.core.errors.InvalidTable` for parameters that a table's text cannot hold, and for a device
+    without a name.
+    """
+    texts = []
+    for device in devices:
+        if not device.name:
+            raise InvalidTable("a device without a name cannot be written")
+        minor = "" if device.minor is None else str(device.minor)
+        fields = [_quoted(device.name), _quoted(device.uuid), minor, "ro" if device.read_only else "rw"]
+        for line in device.lines:
+            _check_text(line)
+            fields.append(_QUOTE.sub(r"\\\g<0>", str(line)))
+        texts.append(",".join(fields))
+    return ";".join(texts)
+
+
+def _quoted(text: str) -> str:
+    quoted = _QUOTE.sub(r"\\\g<0>", text)
+    return f"\\{quoted}" if quoted[:1] and quoted[0] in BLANKS else quoted
+
+
+def _concise_device(fields: list[list[str]], index: int) -> ConciseDevice:
+    texts = ["".join(pieces) for pieces in fields]
+    if len(texts) == _TABLE:
+        # The last field may have the end of the line behind it, as any table may.
+        texts[_FLAGS] = texts[_FLAGS].rstrip(BLANKS)
+    name = texts[_NAME]
+    which = f"device {index + 1} ({name!r})"
+    hint = "a device is NAME,UUID,MINOR,FLAGS,TABLE[,TABLE...]; UUID, MINOR and FLAGS may be empty"
+    if len(texts) < _TABLE:
+        raise InvalidTable(f"{which} has {len(texts)} of the 5 comma-separated fields", hint=hint)
+    if not name:
+        raise InvalidTable(f"device {index + 1} has no name", hint=hint)
+    number, flags = texts[_MINOR], texts[_FLAGS]
+    minor: int | None = None
+    if number:
+        if not (number.isascii() and number.isdigit()) or int(number) >= MINORS:
+            raise InvalidTable(
+                f"{which}: the minor number {number!r} is not a number from 0 to {MINORS - 1}",
+                hint="leave it empty to let the kernel choose",
+            )
+        minor = int(number)
+    if flags not in ("", "ro", "rw"):
+        raise InvalidTable(f"{which}: the flags {flags!r} are neither 'ro' nor 'rw' nor empty", hint=hint)
+    table = texts[_TABLE] if len(texts) > _TABLE else ""
+    lines = parse_table(table, source=f"the table of {which}")
+    return ConciseDevice(name, texts[_UUID], minor, flags == "ro", lines)
+
+
+# -- keys ---------------------------------------------------------------------------------------------
+
+_INTEGRITY_KEYS = ("internal_hash:", "journal_crypt:", "journal_mac:")
+
+
+def hide_keys(line: KernelLine) -> KernelLine:
+    """The line as ``dmsetup table`` shows it without ``--showkeys``: each character of a key is a 0.
+
+    crypt: the second word, unless it begins with ``:`` and so only names a key in the kernel's keyring. integrity:
+    what follows the algorithm of ``internal_hash``, ``journal_crypt`` and ``journal_mac``. No other target prints keys.
+    """
+    params = line.params
+    if line.target == "crypt":
+        cipher, blank, rest = params.partition(" ")
+        key, after, more = rest.partition(" ")
+        if key.startswith(":"):
+            return line
+        params = f"{cipher}{blank}{_zeros(key)}{after}{more}"
+    elif line.target == "integrity":
+        for name in _INTEGRITY_KEYS:
+            params = _hide_key(params, name)
+    else:
+        return line
+    return evolve(line, params=params)
+
+
+def _hide_key(params: str, name: str) -> str:
+    before, found, rest = params.partition(name)
+    if not found:
+        return params
+    word, blank, more = rest.partition(" ")
+    algorithm, colon, key = word.partition(":")
+    return f"{before}{found}{algorithm}{colon}{_zeros(key)}{blank}{more}"
+
+
+def _zeros(key: str) -> str:
+    return "0" * len(key.encode("utf-8", "surrogateescape"))
+
+
+# -- lines with a type --------------------------------------------------------------------------------
+
+
+@frozen(repr=False)
+class TypedLine(Value):
+    """A line of a table, and what its parameters mean.
+
+    ``value`` is None where no plugin knows the target, and where its parser refused the parameters; ``reason``
+    says which and why, and is ``""`` when there is a value.
+    """
+
+    line: KernelLine
+    value: TableType | None = None
+    reason: str = ""
+
+
+class Tables:
+    """Understands tables with the types that target plugins provide (``vmgr.registry.table_types()``)."""
+
+    def __init__(self, types: Iterable[type[TableType]] = ()) -> None:
+        self._types: dict[str, type[TableType]] = {}
+        for each in types:
+            self._types.setdefault(each.target, each)
+
+    def targets(self) -> tuple[str, ...]:
+        """The targets whose parameters are understood, sorted."""
+        return tuple(sorted(self._types))
+
+    def parse(self, line: KernelLine) -> TypedLine:
+        """The line with its value. Never fails: parameters that cannot be understood stay text."""
+        known = self._types.get(line.target)
+        if known is None:
+            return TypedLine(line, None, f"no installed plugin knows the target {line.target!r}")
+        try:
+            return TypedLine(line, known.parse(line.params))
+        except VmgrError as e:
+            return TypedLine(line, None, e.message)
+        except Exception as e:  # a plugin's mistake must not take the table from its reader
+            return TypedLine(line, None, f"the parser for {line.target!r} failed: {type(e).__name__}: {e}")
+
+    def parse_all(self, lines: Iterable[KernelLine]) -> tuple[TypedLine, ...]:
+        """All lines of a table."""
+        return tuple(map(self.parse, lines))
+
+
+def typed_line(start: Sectors, length: Sectors, value: TableType) -> KernelLine:
+    """A line for :meth:`vmgr.dm.client.DmClient.load` from a typed value."""
+    return KernelLine(start, length, value.target, value.params())
