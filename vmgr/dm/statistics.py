@@ -1,0 +1,316 @@
+"""Counting input and output: the kernel's statistics of a device, region by region.
+
+::
+
+    from vmgr.dm.client import DmClient, by_name
+    from vmgr.dm.statistics import Statistics
+
+    stats = Statistics(DmClient.open(), by_name("scratch"))
+    region = stats.create(areas=4, bounds=parse_bounds("1ms,10ms,100ms"), program_id="example")
+    for area in stats.areas(region, clear=True):
+        print(area.start, area.counters.writes, area.histogram.percentages)
+    stats.delete(region)
+
+The kernel keeps regions until they are deleted or the device is removed, whatever table is loaded meanwhile.
+Values are in :mod:`vmgr.dm.regions` and :mod:`vmgr.dm.counters`. Groups of regions, which the kernel does not know,
+are dmstats': see :mod:`vmgr.dm.regions`. Source: ``drivers/md/dm-stats.c`` of Linux.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from vmgr.core.errors import AlreadyExists, InvalidName, InvalidSize, KernelError, NotFound, Refused
+from vmgr.dm.counters import MILLISECOND, check_bounds, needs_precision
+from vmgr.dm.failure import DmError, DmNotFound, Unsupported
+from vmgr.dm.regions import (
+    NOTHING,
+    Area,
+    Group,
+    Region,
+    check_word,
+    groups_of,
+    parse_area,
+    parse_region,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vmgr.core.units import Sectors
+    from vmgr.dm.abi import Version
+    from vmgr.dm.address import Dev
+    from vmgr.dm.client import DmClient
+
+SINCE: Version = (4, 26, 0)
+"""The interface's version that came with statistics (Linux 3.12)."""
+
+PRECISE_SINCE: Version = (4, 33, 0)
+"""That which tells of precise times and histograms in a list; 4.32 takes them without ever telling again."""
+
+MOST_AREAS = (1 << 32) - 1
+
+
+class RegionNotFound(DmNotFound):
+    """The device has no region of that number."""
+
+
+class Statistics:
+    """The statistics of one device. ``dev`` is what :class:`vmgr.dm.client.DmClient` takes for one."""
+
+    def __init__(self, client: DmClient, dev: Dev) -> None:
+        self.client = client
+        self.dev = dev
+
+    # -- asking ------------------------------------------------------------------------------------------
+
+    def regions(self, program_id: str | None = None) -> tuple[Region, ...]:
+        """All regions by number, or those of one program; ``""`` is for those that nobody signed."""
+        text = "@stats_list"
+        if program_id is not None:
+            check_word(program_id, "program ID")
+            text += f" {program_id or NOTHING}"
+        return tuple(parse_region(line) for line in self._send(text).split("\n") if line)
+
+    def region(self, region_id: int) -> Region:
+        """One region. Raises :class:`RegionNotFound`."""
+        for region in self.regions():
+            if region.id == region_id:
+                return region
+        raise NotFound(f"{self.dev} has no statistics region {region_id}", hint="list its regions")
+
+    def groups(self) -> tuple[Group, ...]:
+        """All groups of regions, by number."""
+        return groups_of(self.regions())
+
+    def areas(
+        self, region: Region | int, *, first: int = 0, count: int | None = None, clear: bool = False
+    ) -> tuple[Area, ...]:
+        """The counters of a region's areas, or of ``count`` of them from number ``first`` on.
+
+        ``clear``: set them to 0 in the same moment, so that nothing is lost or counted twice.
+        """
+        if isinstance(region, int):
+            region = self.region(region)
+        text = self.text(region.id, first=first, count=count, clear=clear)
+        return tuple(parse_area(line, region) for line in text.split("\n") if line)
+
+    def text(self, region_id: int, *, first: int = 0, count: int | None = None, clear: bool = False) -> str:
+        """What :meth:`areas` reads, as the kernel prints it: a line for each area."""
+        if first < 0 or (count is not None and count < 0):
+            raise InvalidSize("lines of counters are numbered from 0")
+        lines = "" if not first and count is None else f" {first} {NOTHING if count is None else count}"
+        return self._send(f"@stats_print{'_clear' if clear else ''} {region_id}{lines}", region_id)
+
+    # -- changing ----------------------------------------------------------------------------------------
+
+    def create(
+        self,
+        *,
+        start: Sectors | None = None,
+        length: Sectors | None = None,
+        areas: int | None = None,
+        area_size: Sectors | None = None,
+        precise: bool = False,
+        bounds: Iterable[int] = (),
+        program_id: str = "",
+        aux_data: str = "",
+    ) -> int:
+        """Begin to count; the number of the new region.
+
+        Without ``length`` it reaches to the end of the device, and without ``start`` from its beginning. It has
+        one area, or ``areas`` equal ones, or as many as there are pieces of ``area_size``. ``precise``: count
+        nanoseconds rather than the kernel's ticks, which is always so with ``bounds`` (nanoseconds, ascending)
+        that are no whole milliseconds. Bad bounds, sizes and words are refused before anything is sent; regions
+        beyond the device's end are not, the kernel takes them.
+        """
+        bounds = tuple(bounds)
+        check_bounds(bounds)
+        check_word(program_id, "program ID")
+        precise = precise or needs_precision(bounds)
+        self._need(
+            PRECISE_SINCE, "histograms of latency" if bounds else "precise timestamps", precise or bool(bounds)
+        )
+        options = ["precise_timestamps"] if precise else []
+        if bounds:
+            scale = 1 if precise else MILLISECOND
+            options.append("histogram:" + ",".join(str(bound // scale) for bound in bounds))
+        # The number of options stands there even if it is 0: a program ID of digits would be taken for it.
+        words = (
+            "@stats_create",
+            self._range(start, length),
+            _step(areas, area_size),
+            str(len(options)),
+            *options,
+            program_id or NOTHING,
+            _quoted(aux_data),
+        )
+        answer = self._send(" ".join(words))
+        if not answer.isdigit():
+            raise KernelError(f"device mapper: cannot read the number {answer!r} of a new statistics region")
+        return int(answer)
+
+    def clear(self, region_id: int) -> None:
+        """Set a region's counters to 0, all but the number of requests in progress."""
+        self._send(f"@stats_clear {region_id}", region_id)
+
+    def delete(self, region_id: int) -> None:
+        """Stop counting in a region, and forget it.
+
+        It leaves its group, which ends if this was the first of it: the tag goes with it.
+        """
+        regions = self.regions()
+        group = _group_with(regions, region_id)
+        if group is not None and group.id != region_id:
+            leader = next(region for region in regions if region.id == group.id)
+            left = Group(group.id, tuple(n for n in group.regions if n != region_id), group.alias)
+            self._set_aux(leader.id, _tagged(left, leader.user_data))
+        self._send(f"@stats_delete {region_id}", region_id)
+
+    def set_aux(self, region_id: int, user_data: str) -> None:
+        """Replace what a program noted down with a region. A group's tag is kept."""
+        group = self.region(region_id).group
+        self._set_aux(region_id, user_data if group is None else _tagged(group, user_data))
+
+    # -- groups ------------------------------------------------------------------------------------------
+
+    def group(self, region_ids: Iterable[int], alias: str = "") -> Group:
+        """Make a group of regions.
+
+        Raises :class:`NotFound` for a region that is not there, :class:`AlreadyExists` for one that is in a group,
+        :class:`Refused` when their histograms differ.
+        """
+        check_word(alias, "alias")
+        if ":" in alias or "#" in alias:
+            raise Refused(
+                f"alias {alias!r} may not contain ':' or '#'", hint="the group's tag is written with them"
+            )
+        ids = tuple(sorted(set(region_ids)))
+        if not ids:
+            raise Refused("a group needs a region", hint="name at least one")
+        regions = {region.id: region for region in self.regions()}
+        for number in ids:
+            if number not in regions:
+                raise NotFound(f"{self.dev} has no statistics region {number}", hint="list its regions")
+            old = _group_with(regions.values(), number)
+            if old is not None:
+                raise AlreadyExists(f"region {number} is in group {old.id} already", hint="ungroup that first")
+        bounds = {regions[number].bounds for number in ids} - {()}
+        if len(bounds) > 1:
+            raise Refused("the regions' histograms have different bounds", hint="group those that are alike")
+        made = Group(ids[0], ids, alias)
+        self._set_aux(made.id, _tagged(made, regions[made.id].user_data))
+        return made
+
+    def ungroup(self, group_id: int, *, delete: bool = False) -> Group:
+        """End a group; its regions stay unless ``delete``. The group as it was."""
+        regions = self.regions()
+        group = next((group for group in groups_of(regions) if group.id == group_id), None)
+        if group is None:
+            raise NotFound(f"{self.dev} has no group {group_id} of statistics regions", hint="list its groups")
+        if delete:
+            # From the end: the tag in the first one tells of the others to the last.
+            for number in reversed(group.regions):
+                self._send(f"@stats_delete {number}", number)
+            return group
+        leader = next(region for region in regions if region.id == group_id)
+        self._set_aux(group_id, leader.user_data)
+        return group
+
+    # -- inside ------------------------------------------------------------------------------------------
+
+    def _set_aux(self, region_id: int, aux_data: str) -> None:
+        self._send(f"@stats_set_aux {region_id} {_quoted(aux_data)}", region_id)
+
+    def _range(self, start: Sectors | None, length: Sectors | None) -> str:
+        if length is not None and int(length) < 1:
+            raise InvalidSize("a statistics region has at least one sector")
+        if start is not None and length is not None:
+            return f"{int(start)}+{int(length)}"
+        # The kernel gives a device without a table one sector, which nobody means by "all of it".
+        lines = self.client.table(self.dev)
+        if not lines:
+            raise Refused(
+                f"{self.dev} has no live table: it has no size that could be counted in",
+                hint="resume it first, or give start and length",
+            )
+        if length is not None:
+            return f"0+{int(length)}"
+        if start is None:
+            return NOTHING
+        end = lines[-1].start + lines[-1].length
+        if start >= end:
+            raise InvalidSize(f"{self.dev} ends at sector {end}, before {start}", hint="give a length, too")
+        return f"{int(start)}+{int(end - start)}"
+
+    def _need(self, since: Version, what: str, wanted: bool = True) -> None:
+        version = self.client.version()
+        if wanted and version < since:
+            needs, has = ".".join(map(str, since)), ".".join(map(str, version))
+            raise Unsupported(
+                f"the kernel's device mapper has no {what}: they came with interface {needs}, this is {has}",
+                hint="a newer kernel is needed",
+            )
+
+    def _send(self, text: str, region_id: int | None = None) -> str:
+        self._need(SINCE, "statistics")
+        try:
+            # To sector 0, always: of an empty list the kernel hands back what it was given, from the sector on.
+            return self.client.message(self.dev, 0, text)
+        except DmError as error:
+            raise self._explained(error, region_id) from None
+
+    def _explained(self, error: DmError, region_id: int | None) -> DmError:
+        what = ""
+        kind: type[DmError] = type(error)
+        hint = ""
+        if error.errno == errno.ENOENT:
+            kind, what, hint = RegionNotFound, f"it has no statistics region {region_id}", "list its regions"
+        elif error.errno == errno.ENOMEM:
+            what = "the regions would take more memory than the kernel allows for statistics"
+            hint = "make fewer areas, or delete regions: a quarter of the memory is the limit"
+        elif error.errno in (errno.EOVERFLOW, errno.ENFILE):
+            what, hint = "there would be too many areas or regions", "make fewer"
+        elif error.errno == errno.EOPNOTSUPP:
+            what = "the kernel counts on bio-based devices only, and this one is request-based"
+        elif error.errno == errno.EINVAL:
+            what, hint = (
+                "the kernel does not take that statistics message",
+                "the kernel's log says why: dmesg | tail",
+            )
+        if not what:
+            return error
+        message = f"device mapper: statistics of {error.device}: {what} ({error.errno_name})"
+        return kind(message, error.request, error.errno, hint=hint, device=error.device)
+
+
+def _step(areas: int | None, area_size: Sectors | None) -> str:
+    if areas is not None and area_size is not None:
+        raise ValueError("give one of areas and area_size")
+    if area_size is not None:
+        if int(area_size) < 1:
+            raise InvalidSize("a statistics area has at least one sector")
+        return str(int(area_size))
+    count = 1 if areas is None else areas
+    if not 1 <= count <= MOST_AREAS:
+        raise InvalidSize(f"a statistics region cannot have {count} areas", hint=f"give 1 to {MOST_AREAS}")
+    return f"/{count}"
+
+
+def _quoted(aux_data: str) -> str:
+    """Auxiliary data as one word of a message: the kernel takes what follows a backslash as it is."""
+    if "\n" in aux_data:
+        raise Refused("auxiliary data may not have line breaks", hint="the kernel lists one region a line")
+    return "".join(f"\\{c}" if c.isspace() or c == "\\" else c for c in aux_data) or NOTHING
+
+
+def _tagged(group: Group, user_data: str) -> str:
+    return f"{group.tag}#{user_data or NOTHING}"
+
+
+def _group_with(regions: Iterable[Region], region_id: int) -> Group | None:
+    return next((group for group in groups_of(regions) if region_id in group.regions), None)
+
+
+__all__ = ["Area", "Group", "Region", "RegionNotFound", "Statistics"]
