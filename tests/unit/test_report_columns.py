@@ -7,7 +7,7 @@ import pytest
 from tests.support.report_toy import TARGETS
 from vmgr.core.errors import UsageError
 from vmgr.report import groups, physical, segments, volumes
-from vmgr.report.catalog import Catalog, Column, canonical
+from vmgr.report.catalog import SPECIAL, Column, canonical
 from vmgr.report.columns import (
     ANY_LV,
     DEFAULTS,
@@ -18,12 +18,12 @@ from vmgr.report.columns import (
     PVSEG,
     ROWS,
     SEG,
-    SPECIAL,
     VG,
+    catalog,
 )
 
 KINDS = {"string", "number", "size", "percent", "binary", "list", "time"}
-CATALOG = Catalog(TARGETS)
+CATALOG = catalog(TARGETS)
 NAMES = {str(row[0]): row for row in ROWS}
 
 

@@ -12,11 +12,11 @@ from tests.support.report_toy import TARGETS, a_group, live, plain, system
 from vmgr.core.errors import UsageError
 from vmgr.core.ids import Tag
 from vmgr.report import ReportRequest, prepare
-from vmgr.report.catalog import Catalog
+from vmgr.report.columns import catalog
 from vmgr.report.comparisons import reserved_words
 from vmgr.report.selection import parse_selection
 
-CATALOG = Catalog(TARGETS)
+CATALOG = catalog(TARGETS)
 GROUP = a_group("vg", plain("big", 20, 60, tags=(Tag("t1"),)), plain("in-use", 8, 1, created=1_700_003_600))
 VIEW = system(GROUP)
 DEVICES = live(GROUP, "toy", status="12.5")

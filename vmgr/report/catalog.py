@@ -1,20 +1,36 @@
-"""Finding columns: by name, by prefix, by group; those that plugins add; and the help that lists them.
+"""Finding columns: by name, by prefix, by group; the order to sort in; and the help that lists them.
 
 Names are matched as LVM2 matches them (``libdm/libdm-report.c``): underscores and case do not count, and the prefix
 of the report's own kind may be left out, so that ``lvs -o size`` is ``lv_size``. ``all`` is every column of
 the report's kind and of what else it shows, ``vg_all`` every one of groups, and so on.
+
+Nothing here knows what a column is about: the reports of LVM2's commands have theirs in :mod:`vmgr.report.columns`,
+those of ``vmgr dm`` bring their own.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vmgr.core.errors import UsageError
-from vmgr.report.columns import LVSTATUS, ROWS, SECTIONS, SEG, SPECIAL
 
 if TYPE_CHECKING:
-    from vmgr.core.targets import Targets
-    from vmgr.report.columns import Row
+    from collections.abc import Iterable, Sequence
+
+    Section = tuple[int, str, str]
+    """A section's bit, its title and the prefix of its columns' names, with underscore."""
+
+Row = tuple[str | int | bool | None, ...]
+"""A column as it is declared; :mod:`vmgr.report.columns` says what is where."""
+
+SPECIAL = 1 << 30
+"""The section of columns that are about the report itself. Sections are bits."""
+
+UNKNOWN = -1
+"""An undefined number: shown as -1, and later than all others when sorting."""
+
+LAST = 1 << 64
+"""Sorts after all numbers: LVM2 keeps an undefined one as the largest of 64 bits."""
 
 RIGHT = ("number", "size", "binary")
 """Kinds that are aligned to the right (``libdm-report.c``: all that LVM2 counts as numbers)."""
@@ -44,28 +60,52 @@ class Column:
         """Whether cells are aligned to the right."""
         return self.kind in RIGHT
 
+    def sort_keys(self, raw: list[object]) -> list[Any]:
+        """Values that compare as LVM2's do. (It compares percentages and lists by their bytes: not here.)"""
+        if self.kind == "string":
+            return ["" if v is None else v for v in raw]
+        if self.kind == "list":
+            return [v if isinstance(v, tuple) else () for v in raw]
+        return [v if isinstance(v, int | float) and v != UNKNOWN else LAST for v in raw]
+
 
 def canonical(name: str) -> str:
     """The form in which names are compared."""
     return name.replace("_", "").lower()
 
 
-class Catalog:
-    """All columns: LVM2's, and those that target plugins add."""
+def names_in(text: str) -> list[str]:
+    """The names in a list with commas; empty ones do not count."""
+    return [name for name in (part.strip() for part in text.split(",")) if name]
 
-    def __init__(self, targets: Targets) -> None:
-        self._rows: list[Row] = list(ROWS)
-        self._index = {canonical(str(row[0])): at for at, row in enumerate(ROWS)}
+
+def sort_order(text: str) -> list[tuple[str, bool]]:
+    """The names of sort keys in the argument of ``-O``, and whether each is descending."""
+    keys = []
+    for key in names_in(text):
+        name = key.lstrip("+-") if key[:1] in "+-" else key
+        if not name:
+            raise UsageError(f"missing column name in sort order {text!r}")
+        keys.append((name, key.startswith("-")))
+    return keys
+
+
+class Catalog:
+    """All columns of a family of reports."""
+
+    def __init__(self, rows: Iterable[Row], sections: Sequence[Section]) -> None:
+        self._rows: list[Row] = list(rows)
+        self._index = {canonical(str(row[0])): at for at, row in enumerate(self._rows)}
+        self._sections = sections
         self._added: set[int] = set()
-        for info in targets.infos():
-            for spec in info.columns:
-                key = canonical(spec.name)
-                if key not in self._index:
-                    section = SEG if spec.per_segment else LVSTATUS
-                    words = spec.heading.lower() if spec.kind == "binary" else ""
-                    self._index[key] = len(self._rows)
-                    self._added.add(len(self._rows))
-                    self._rows.append((spec.name, section, spec.kind, spec.heading, 0, spec.help, words))
+
+    def add(self, row: Row) -> None:
+        """A column more, unless there is one of its name: what target plugins declare."""
+        key = canonical(str(row[0]))
+        if key not in self._index:
+            self._index[key] = len(self._rows)
+            self._added.add(len(self._rows))
+            self._rows.append(row)
 
     def column(self, at: int) -> Column:
         """The column in a place of the catalogue."""
@@ -87,16 +127,49 @@ class Catalog:
     def group(self, name: str, prefix: str, shown: int) -> int:
         """The sections that a name such as ``all`` or ``lv_all`` means; 0 if it is no such name.
 
-        ``shown`` are the sections that the report shows anyway: ``all`` includes them.
+        ``shown`` are the sections that the report shows anyway: ``all`` includes them. In a report whose kind has
+        no prefix, it means them alone, and every section where nothing is shown yet.
         """
         key = canonical(name)
+        if key == "all" and prefix:
+            return shown | sum(section for section, _, own in self._sections if own == f"{prefix}_")
         if key == "all":
-            return shown | sum(section for section, _, own in SECTIONS if own == f"{prefix}_")
-        return sum(section for section, _, own in SECTIONS if key == own[:-1] + "all")
+            return shown or sum(section for section, _, _ in self._sections if section != SPECIAL)
+        return sum(section for section, _, own in self._sections if key == canonical(own) + "all")
 
     def in_sections(self, sections: int) -> list[int]:
         """The places of all columns of these sections, in order."""
         return [at for at, row in enumerate(self._rows) if int(row[1] or 0) & sections]
+
+    def resolve(
+        self, names: Sequence[str], keys: Sequence[tuple[str, bool]], prefix: str, sections: int
+    ) -> tuple[list[int], list[tuple[int, bool]], int]:
+        """Turn names of columns and sort keys into places; ``sections`` are those that the report shows anyway.
+
+        The last of the three results has all sections that are shown or sorted by. Twice through the names, as
+        LVM2 does: ``all`` also means the columns of every section that the other columns and the order bring in.
+        Raises :class:`UsageError`.
+        """
+        found: list[int | str] = []
+        for name in names:
+            at = self.find(name, prefix)
+            group = 0 if at is not None else self.group(name, prefix, sections)
+            if at is None and not group:
+                raise self.unknown(name, prefix, "column")
+            sections |= group if at is None else self.section(at)
+            found.append(name if at is None else at)
+        order: dict[int, bool] = {}
+        for name, descending in keys:
+            at = self.need(name, prefix, "sort key")
+            sections |= self.section(at)
+            order.setdefault(at, descending)
+        places: list[int] = []
+        for item in found:
+            if isinstance(item, int):
+                places.append(item)
+            else:
+                places += self.in_sections(self.group(item, prefix, sections) & ~SPECIAL)
+        return places, list(order.items()), sections & ~SPECIAL
 
     def need(self, name: str, prefix: str, what: str) -> int:
         """As :meth:`find`. Raises :class:`UsageError` for a name that is none; ``what`` says what it was for."""
@@ -119,23 +192,26 @@ class Catalog:
 
     # -- help -------------------------------------------------------------------------------------
 
-    def help(self, *, groups: bool = True, kinds: bool = False) -> str:
-        """All columns with their meaning; with the names of ``groups``, and the ``kinds`` for selections."""
+    def help(self, *, groups: bool = True, kinds: bool = False, indent: str = "  ") -> str:
+        """All columns with their meaning; with the names of ``groups``, and the ``kinds`` for selections.
+
+        Sections with the same title stand together, under the prefix of the first.
+        """
         width = max(len(str(row[0])) for row in self._rows)
+        titles = {section: title for section, title, _ in self._sections}
+        prefixes: dict[str, str] = {}
+        for _, title, prefix in self._sections:
+            prefixes.setdefault(title, prefix)
         lines: list[str] = []
-        order = list(dict.fromkeys(row[1] for row in ROWS))
-        title = {section: (text, prefix) for section, text, prefix in SECTIONS}
-        for section in order:
-            assert isinstance(section, int)
-            text, prefix = title[section]
+        for title in dict.fromkeys(titles[int(row[1] or 0)] for row in self._rows if row[1] in titles):
             if lines:
                 lines.append("")
-            lines += [f"  {text} Fields", "  " + "-" * (len(text) + 7)]
-            if groups and section != SPECIAL:
-                lines.append(f"    {prefix + 'all':<{width}} - All fields in this section.")
+            lines += [f"{indent}{title} Fields", indent + "-" * (len(title) + 7)]
+            if groups and title != titles[SPECIAL]:
+                lines.append(f"{indent}  {prefixes[title] + 'all':<{width}} - All fields in this section.")
             for row in self._rows:
-                if row[1] == section:
-                    lines.append(f"    {row[0]:<{width}} - {row[5]}{_kind(row) if kinds else ''}")
+                if titles[int(row[1] or 0)] == title:
+                    lines.append(f"{indent}  {row[0]:<{width}} - {row[5]}{_kind(row) if kinds else ''}")
         return "\n".join(lines) + "\n"
 
 

@@ -1,11 +1,12 @@
-"""From rows to raw values, and from these to what is sorted by and what is shown."""
+"""From rows to raw values, and from these to what is shown."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vmgr.report import volumes
-from vmgr.report.columns import ANY_LV, LABEL, PV, PVSEG, SEG, UNKNOWN, VG
+from vmgr.report.catalog import UNKNOWN
+from vmgr.report.columns import ANY_LV, LABEL, PV, PVSEG, SEG, VG
 
 if TYPE_CHECKING:
     from vmgr.core.units import Sectors
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
     from vmgr.report.facts import Context
     from vmgr.report.render import Cells
     from vmgr.report.rows import Rows
-
-LAST = 1 << 64
-"""Sorts after all numbers: LVM2 keeps an undefined one as the largest of 64 bits."""
 
 
 class Values:
@@ -166,15 +164,3 @@ def _time(ctx: Context, value: object) -> str:
     import time
 
     return time.strftime(ctx.time_format, time.localtime(value))
-
-
-# -- what is sorted by ----------------------------------------------------------------------------
-
-
-def sort_key(column: Column, raw: list[object]) -> list[Any]:
-    """Values that compare as LVM2's do. (It compares percentages and lists by their bytes in memory: not here.)"""
-    if column.kind == "string":
-        return ["" if v is None else v for v in raw]
-    if column.kind == "list":
-        return [v if isinstance(v, tuple) else () for v in raw]
-    return [v if isinstance(v, int | float) and v != UNKNOWN else LAST for v in raw]

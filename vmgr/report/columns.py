@@ -13,8 +13,14 @@ of another column are ``value=synonym,synonym;value=...``, for selections.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from vmgr.report.catalog import SPECIAL, UNKNOWN, Catalog, Row
+
+if TYPE_CHECKING:
+    from vmgr.core.targets import Targets
+
 LV, LVINFO, LVSTATUS, LVATTR, LABEL, PV, VG, SEG, PVSEG = (1 << bit for bit in range(9))
-SPECIAL = 1 << 30
 """Sections, as bits: which of them a report shows decides what its rows are."""
 
 ANY_LV = LV | LVINFO | LVSTATUS | LVATTR
@@ -32,11 +38,6 @@ SECTIONS = (
     (SPECIAL, "Special", "special_"),
 )
 """Title and name prefix of each section (``lib/report/report.c``, ``_report_types``)."""
-
-UNKNOWN = -1
-"""An undefined number: shown as -1, and later than all others when sorting."""
-
-Row = tuple[str | int | bool | None, ...]
 
 ROWS: tuple[Row, ...] = (
     ("lv_uuid", LV, "string", "LV UUID", 38, "Unique identifier."),
@@ -323,3 +324,14 @@ DEFAULTS: dict[str, tuple[str, str, str]] = {
 
 The keys are the names of lvm.conf's settings without ``_cols``, ``_cols_verbose`` and ``_sort``.
 """
+
+
+def catalog(targets: Targets) -> Catalog:
+    """All columns: LVM2's, and those that target plugins add."""
+    found = Catalog(ROWS, SECTIONS)
+    for info in targets.infos():
+        for spec in info.columns:
+            section = SEG if spec.per_segment else LVSTATUS
+            words = spec.heading.lower() if spec.kind == "binary" else ""
+            found.add((spec.name, section, spec.kind, spec.heading, 0, spec.help, words))
+    return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from vmgr.report.columns import UNKNOWN
+from vmgr.report.catalog import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from vmgr.core.errors import UsageError
 from vmgr.core.sizes import UNIT, parse_units, size_printer
-from vmgr.report.catalog import Catalog, canonical
-from vmgr.report.cells import cells_of, sort_key, values_of
+from vmgr.report.catalog import canonical, names_in, sort_order
+from vmgr.report.cells import cells_of, values_of
 from vmgr.report.columns import (
     ANY_LV,
     DEFAULTS,
@@ -19,8 +19,8 @@ from vmgr.report.columns import (
     PV,
     PVSEG,
     SEG,
-    SPECIAL,
     VG,
+    catalog,
 )
 from vmgr.report.facts import Context
 from vmgr.report.render import Layout, json_std_text, json_text
@@ -28,7 +28,7 @@ from vmgr.report.rows import Rows, collect
 from vmgr.report.volumes import LIVE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from vmgr.core.ids import Uuid
     from vmgr.core.table import LiveDevice
@@ -66,10 +66,10 @@ class Report:
             self._kind = request.kind
         sections, self._prefix = KINDS[self._kind]
         self._units = parse_units(request.units)
-        self._catalog = Catalog(targets)
+        self._catalog = catalog(targets)
         names, self._compact = self._column_names()
         keys = self._key_names()
-        places, order, sections = self._resolve(names, keys, sections)
+        places, order, sections = self._catalog.resolve(names, keys, self._prefix, sections)
         self.columns: tuple[Column, ...] = tuple(self._catalog.column(at) for at in places)
         self._order = tuple((self._catalog.column(at), descending) for at, descending in order)
         self.help = self._help()
@@ -97,10 +97,10 @@ class Report:
             text = str(self._settings.get(f"{self._kind}_cols_verbose", verbose))
         else:
             text = str(self._settings.get(f"{self._kind}_cols", plain))
-        names = _split(text)
-        compact = _split(str(self._settings.get("compact_output_cols", "")))
+        names = names_in(text)
+        compact = names_in(str(self._settings.get("compact_output_cols", "")))
         for argument in self.request.columns:
-            action, listed = argument[:1], _split(argument.lstrip("+-#") if argument[:1] in "+-#" else argument)
+            action, listed = argument[:1], names_in(argument.lstrip("+-#") if argument[:1] in "+-#" else argument)
             if not argument:
                 raise UsageError("empty list of columns", hint="-o help lists all columns")
             if action == "+":
@@ -128,43 +128,7 @@ class Report:
         """Names of the sort keys, and whether each is descending."""
         default = str(self._settings.get(f"{self._kind}_sort", DEFAULTS[self._kind][2]))
         text = default if self.request.sort is None else self.request.sort
-        keys = []
-        for key in _split(text):
-            name = key.lstrip("+-") if key[:1] in "+-" else key
-            if not name:
-                raise UsageError(f"missing column name in sort order {text!r}")
-            keys.append((name, key.startswith("-")))
-        return keys
-
-    def _resolve(
-        self, names: Sequence[str], keys: Sequence[tuple[str, bool]], sections: int
-    ) -> tuple[list[int], list[tuple[int, bool]], int]:
-        """Turn names into places in the catalogue.
-
-        Twice through the names, as LVM2 does: ``all`` also means the columns of every section that the other
-        columns and the order bring in.
-        """
-        catalog, prefix = self._catalog, self._prefix
-        found: list[int | str] = []
-        for name in names:
-            at = catalog.find(name, prefix)
-            group = 0 if at is not None else catalog.group(name, prefix, sections)
-            if at is None and not group:
-                raise catalog.unknown(name, prefix, "column")
-            sections |= group if at is None else catalog.section(at)
-            found.append(name if at is None else at)
-        order: dict[int, bool] = {}
-        for name, descending in keys:
-            at = catalog.need(name, prefix, "sort key")
-            sections |= catalog.section(at)
-            order.setdefault(at, descending)
-        places: list[int] = []
-        for item in found:
-            if isinstance(item, int):
-                places.append(item)
-            else:
-                places += catalog.in_sections(catalog.group(item, prefix, sections) & ~SPECIAL)
-        return places, list(order.items()), sections & ~SPECIAL
+        return sort_order(text)
 
     def _help(self) -> str:
         if self.request.select.strip().lower() in ("help", "?"):
@@ -237,7 +201,7 @@ class Report:
             values = values_of(rows, column)
             if values.same:
                 continue
-            keys = sort_key(column, values.listed(rows.count))
+            keys = column.sort_keys(values.listed(rows.count))
             order.sort(key=keys.__getitem__, reverse=descending)
             sorted_at_all = True
         return rows.take(order) if sorted_at_all else rows
@@ -314,10 +278,6 @@ class Report:
             at for at, column_cells in enumerate(cells)
             if any(column_cells) or not (every or self._catalog.find(self.columns[at].name, "") in named)
         ]  # fmt: skip
-
-
-def _split(text: str) -> list[str]:
-    return [name for name in (part.strip() for part in text.split(",")) if name]
 
 
 def _items(values: list[object]) -> list[tuple[str, ...]]:

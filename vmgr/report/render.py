@@ -1,6 +1,6 @@
 """Rows of cells to text: aligned columns, separated values, name=value pairs, columns as lines, JSON.
 
-LVM2's layouts to the byte (``libdm/libdm-report.c``), each line two spaces in, as its commands print them.
+LVM2's layouts to the byte (``libdm/libdm-report.c``). Its commands print each line two spaces in, dmsetup does not.
 A column whose cells are all alike comes as one text and costs nothing per row.
 """
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     Lists = Sequence[Sequence[str]]
 
 INDENT = "  "
+"""What LVM2's commands begin each line with."""
+
 PREFIX = "LVM2_"
+"""What their ``--nameprefixes`` puts in front of names."""
 
 
 def _listed(cells: Cells, count: int) -> list[str]:
@@ -39,13 +42,27 @@ def _plain(text: str) -> str:
 
 
 class Layout:
-    """How a basic report is laid out; what each field means is said in ``ReportRequest``."""
+    """How a basic report is laid out; what each field means is said in ``ReportRequest``.
 
-    __slots__ = ("aligned", "headings", "nameprefixes", "quoted", "rows", "separator")
+    ``indent`` begins each line, ``prefix`` each name if ``nameprefixes``.
+    """
+
+    __slots__ = ("aligned", "headings", "indent", "nameprefixes", "prefix", "quoted", "rows", "separator")
 
     def __init__(
-        self, *, separator: str, aligned: bool, headings: int, nameprefixes: bool, quoted: bool, rows: bool
+        self,
+        *,
+        separator: str,
+        aligned: bool,
+        headings: int,
+        nameprefixes: bool,
+        quoted: bool,
+        rows: bool,
+        indent: str = INDENT,
+        prefix: str = PREFIX,
     ) -> None:
+        self.indent = indent
+        self.prefix = prefix
         self.separator = separator
         self.aligned = aligned
         self.headings = headings
@@ -61,7 +78,7 @@ class Layout:
         if not self.nameprefixes:
             return "", ""
         quote = "'" if self.quoted else ""
-        return f"{PREFIX}{column.name.upper()}={quote}", quote
+        return f"{self.prefix}{column.name.upper()}={quote}", quote
 
     def text(
         self,
@@ -107,7 +124,8 @@ class Layout:
                 cell = _plain(column_cells) if isinstance(column_cells, str) else "%s"
             top.append(heading)
             pattern.append(f"{before}{cell}{after}")
-        return INDENT + self.separator.join(top), INDENT + _plain(self.separator).join(pattern)
+        indent = self.indent
+        return indent + self.separator.join(top), indent + _plain(self.separator).join(pattern)
 
     def _as_rows(self, columns: Sequence[Column], cells: Sequence[Cells], count: int) -> list[str]:
         found = []
@@ -116,7 +134,7 @@ class Layout:
             words = [f"{before}{cell}{after}" for cell in _listed(column_cells, count)]
             if self.headings:
                 words.insert(0, self.heading(column))
-            found.append(INDENT + self.separator.join(words))
+            found.append(self.indent + self.separator.join(words))
         return found
 
 

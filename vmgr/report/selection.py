@@ -17,7 +17,7 @@ import re
 from typing import TYPE_CHECKING, NoReturn
 
 from vmgr.core.errors import InvalidSize, UsageError
-from vmgr.report.columns import SPECIAL
+from vmgr.report.catalog import SPECIAL
 from vmgr.report.comparisons import (
     MILLIONTHS,
     number_test,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from vmgr.core.ids import Uuid
 from vmgr.core.model import UnknownBody
 from vmgr.core.naming import dm_name
-from vmgr.report.columns import UNKNOWN
+from vmgr.report.catalog import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
