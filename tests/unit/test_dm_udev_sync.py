@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -192,10 +193,26 @@ def test_standing_still_ends_at_the_bound(monkeypatch: pytest.MonkeyPatch) -> No
 # -- whether there is a udev ---------------------------------------------------------------------------
 
 
-def test_a_udev_runs_when_its_control_socket_is_there(tmp_path: Path) -> None:
-    assert not udev.running(str(tmp_path / "control"))
-    (tmp_path / "control").touch()
-    assert udev.running(str(tmp_path / "control"))
+def test_a_udev_runs_when_someone_listens_on_its_control_socket(tmp_path: Path) -> None:
+    """A udevd that was killed leaves the socket's name behind: nobody would complete a cookie."""
+    path = str(tmp_path / "control")
+    elsewhere = tmp_path / "proc"
+    (elsewhere / "net").mkdir(parents=True)
+    (elsewhere / "net" / "unix").write_text("Num RefCount Protocol Flags Type St Inode Path\n")
+    procs = "/proc", str(elsewhere)  # the second as in another network namespace than udevd's
+    assert not any(udev.running(path, proc) for proc in procs)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(path)
+        listener.listen()
+        assert all(udev.running(path, proc) for proc in procs)
+    assert os.path.exists(path)
+    assert not any(udev.running(path, proc) for proc in procs)
+    assert udev.running(path, "/no/such/directory"), "where nothing is told, the name counts"
+
+
+NOTIFY = """# like lvm2's
+ENV{DM_COOKIE}=="?*", RUN+="/bin/sh udevcomplete $env{DM_COOKIE}"
+"""
 
 
 def test_the_rules_must_be_installed_and_not_masked(tmp_path: Path) -> None:
@@ -205,10 +222,17 @@ def test_the_rules_must_be_installed_and_not_masked(tmp_path: Path) -> None:
     lib.mkdir()
     directories = str(site), str(lib)
     assert not udev.rules_installed(directories)
-    (lib / "95-dm-notify.rules").touch()
+    (lib / "95-dm-notify.rules").write_text(NOTIFY)
+    assert not udev.rules_installed(directories), "nobody makes the names"
+    (lib / "55-dm.rules").write_text("# names\n")
     assert udev.rules_installed(directories)
     (site / "95-dm-notify.rules").symlink_to(os.devnull)
     assert not udev.rules_installed(directories)
+    (site / "95-dm-notify.rules").unlink()
+    (site / "95-dm-notify.rules").touch()
+    assert not udev.rules_installed(directories), "udev skips an empty file, and those of its name elsewhere"
+    (site / "95-dm-notify.rules").write_text(NOTIFY.replace("/bin/sh", "/no/such/dmsetup"))
+    assert not udev.rules_installed(directories), "what completes cookies is not there"
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,9 @@ class FakeUdev:
     def __init__(self, kernel: FakeKernel, nodes: FakeNodes) -> None:
         self.kernel, self.nodes = kernel, nodes
         self.timeout = 30.0
+        self.sync = self.rules = True
+        self.trusted = False
+        self.cookie = self.flags = 0
         self.cookies: list[FakeCookie] = []
         self.stuck = False
         self.lazy = False
@@ -63,6 +66,11 @@ class FakeUdev:
             raise KernelError("no semaphore is left")
         self.cookies.append(FakeCookie(self))
         return self.cookies[-1]
+
+    def lent_cookie(self) -> FakeCookie | None:
+        if self.cookie and not self.cookies:
+            self.cookies.append(FakeCookie(self))
+        return self.cookies[0] if self.cookie else None
 
     def rescan(self, major: int, minor: int) -> None:
         self.rescans.append((major, minor))

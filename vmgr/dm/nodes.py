@@ -16,7 +16,14 @@ MODE = 0o660
 
 
 class Nodes:
-    """The nodes below one device directory (``DM_DEV_DIR``)."""
+    """The nodes below one device directory (``DM_DEV_DIR``).
+
+    ``uid``, ``gid`` and ``mode`` are those of nodes that are made here; a right node that is there already keeps
+    its own. ``gid`` None is the group ``disk``. ``beside_udev``: instead of a node, make the link to ``dm-N`` that
+    udev's rules would have made, so that the rules find at their next turn what they expect.
+    """
+
+    beside_udev = False
 
     def __init__(self, dev_dir: str = "/dev", *, uid: int = 0, gid: int | None = None, mode: int = MODE) -> None:
         self.dev_dir = dev_dir
@@ -38,11 +45,7 @@ class Nodes:
 
     def right(self, name: str, major: int, minor: int) -> bool:
         """Whether the node (or udev's link) leads to that block device."""
-        try:
-            found = os.stat(self.path(name))
-        except OSError:
-            return False
-        return stat.S_ISBLK(found.st_mode) and found.st_rdev == os.makedev(major, minor)
+        return _leads_to(self.path(name), major, minor)
 
     def add(self, name: str, major: int, minor: int) -> bool:
         """See to it that the node is there and right; True when something had to be done.
@@ -57,6 +60,9 @@ class Nodes:
         try:
             os.makedirs(self.mapper_dir, 0o755, exist_ok=True)
             temporary = f"{path}.{os.getpid()}~"
+            if self.beside_udev and _leads_to(os.path.join(self.dev_dir, f"dm-{minor}"), major, minor):
+                _replace_by_link(path, temporary, f"../dm-{minor}")
+                return True
             os.mknod(temporary, stat.S_IFBLK | 0o600, os.makedev(major, minor))
             try:
                 assert self._gid is not None
@@ -84,11 +90,7 @@ class Nodes:
 
     def link_right(self, group: str, volume: str, major: int, minor: int) -> bool:
         """Whether the link leads to that block device."""
-        try:
-            found = os.stat(self.link_path(group, volume))
-        except OSError:
-            return False
-        return stat.S_ISBLK(found.st_mode) and found.st_rdev == os.makedev(major, minor)
+        return _leads_to(self.link_path(group, volume), major, minor)
 
     def link(self, group: str, volume: str, name: str) -> bool:
         """See to it that ``DEV_DIR/GROUP/VOLUME`` leads to the node ``name``; True when something had to be done.
@@ -111,13 +113,7 @@ class Nodes:
                 )
         try:
             os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-            temporary = f"{path}.{os.getpid()}~"
-            os.symlink(target, temporary)
-            try:
-                os.rename(temporary, path)
-            except OSError:
-                os.unlink(temporary)
-                raise
+            _replace_by_link(path, f"{path}.{os.getpid()}~", target)
         except OSError as e:
             raise _cannot(f"cannot make the link {path}", e) from None
         return True
@@ -161,6 +157,23 @@ class Nodes:
             raise NodeError(
                 f"{path} is not a device node", hint="move it away: the device mapper's node belongs there"
             )
+
+
+def _leads_to(path: str, major: int, minor: int) -> bool:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return False
+    return stat.S_ISBLK(found.st_mode) and found.st_rdev == os.makedev(major, minor)
+
+
+def _replace_by_link(path: str, temporary: str, target: str) -> None:
+    os.symlink(target, temporary)
+    try:
+        os.rename(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
 
 
 def _disk_group() -> int:

@@ -10,30 +10,45 @@ libdevmapper does it (``libdm/libdm-common.c``, ``libdm/libdevmapper.h``), becau
 
 from __future__ import annotations
 
-import errno
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
-from vmgr.core.errors import KernelError, UdevTimeout
+from vmgr.core.errors import NotFound, UdevTimeout, UsageError
 from vmgr.dm import abi
+from vmgr.dm.semaphores import Semaphores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# -- semaphores -------------------------------------------------------------------------------------
-
 MAGIC = 0x0D4D
-_IPC_CREAT, _IPC_EXCL, _IPC_NOWAIT = 0o1000, 0o2000, 0o4000
-_IPC_RMID, _GETVAL = 0, 12
+"""The upper half of every cookie's key."""
 
 SEMAPHORES = "/proc/sysvipc/sem"
 CONTROL_SOCKET = "/run/udev/control"
 RULES = "95-dm-notify.rules"
-RULES_DIRS = ("/etc/udev/rules.d", "/run/udev/rules.d", "/usr/lib/udev/rules.d", "/lib/udev/rules.d")
+"""The file whose rule completes cookies."""
+
+NODE_RULES = ("10-dm.rules", "55-dm.rules", "60-dm.rules")
+"""Names of the file whose rules make the links in ``/dev/mapper``: LVM2's own, Debian's, and an older Debian's."""
+
+RULES_DIRS = (
+    "/etc/udev/rules.d", "/run/udev/rules.d", "/usr/local/lib/udev/rules.d", "/usr/lib/udev/rules.d",
+    "/lib/udev/rules.d",
+)  # fmt: skip
+"""Where udev looks for rules; of files of one name the first counts (udev(7))."""
 
 TIMEOUT = 30.0
 """Seconds without any progress after which udev is given up on."""
+
+
+def check_cookie(value: int) -> int:
+    """``value`` if it is a cookie's key. Raises :class:`UsageError`."""
+    if value >> abi.UDEV_SHIFT != MAGIC or not value & 0xFFFF:
+        raise UsageError(
+            f"{value:#x} is not a cookie of the device mapper", hint=f"a cookie is {MAGIC:#x} and four digits more"
+        )
+    return value
 
 
 class Cookie:
@@ -105,91 +120,59 @@ class Cookie:
         self._sem.remove(self.semid)
 
 
-class Semaphores:
-    """The three system calls, through libc."""
-
-    def __init__(self) -> None:
-        import ctypes
-
-        class Sembuf(ctypes.Structure):
-            _fields_ = (("num", ctypes.c_ushort), ("op", ctypes.c_short), ("flags", ctypes.c_short))
-
-        class Timespec(ctypes.Structure):
-            _fields_ = (("sec", ctypes.c_long), ("nsec", ctypes.c_long))
-
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._get_errno = ctypes.get_errno
-        self._byref: Any = ctypes.byref
-        self._sembuf, self._timespec = Sembuf, Timespec
-        # Looked up now: between suspend and resume the dynamic loader shall have nothing to do.
-        self._semget, self._semop, self._semctl = self._libc.semget, self._libc.semop, self._libc.semctl
-        self._semtimedop = self._libc.semtimedop
-
-    def create(self, key: int) -> int | None:
-        """A new semaphore of value 0; its id, or None when the key is taken."""
-        semid = self._semget(key, 1, 0o600 | _IPC_CREAT | _IPC_EXCL)
-        if semid >= 0:
-            return int(semid)
-        code = self._get_errno()
-        if code == errno.EEXIST:
-            return None
-        if code == errno.ENOSPC:
-            raise KernelError(
-                "no semaphore is left to wait for udev with",
-                hint="raise the limit in /proc/sys/kernel/sem, or remove stale ones: `dmsetup udevcomplete_all 60`",
-            )
-        raise KernelError(f"cannot make a semaphore to wait for udev with: {os.strerror(code)}")
-
-    def find(self, key: int) -> int | None:
-        """The id of the semaphore with ``key``; None when there is none."""
-        semid = self._semget(key, 1, 0)
-        return int(semid) if semid >= 0 else None
-
-    def add(self, semid: int, amount: int) -> None:
-        """Add to the value without waiting. No error if the semaphore is gone or would fall below zero."""
-        operation = self._sembuf(0, amount, _IPC_NOWAIT)
-        if self._semop(semid, self._byref(operation), 1) < 0:
-            code = self._get_errno()
-            if code not in (errno.EIDRM, errno.EINVAL, errno.EAGAIN):
-                raise KernelError(f"cannot change a semaphore shared with udev: {os.strerror(code)}")
-
-    def wait_zero(self, semid: int, timeout: float) -> bool:
-        """Wait for the value 0; False after ``timeout`` seconds. A removed semaphore counts as 0."""
-        operation = self._sembuf(0, 0, 0)
-        span = self._timespec(int(timeout), int(timeout % 1 * 1e9))
-        if self._semtimedop(semid, self._byref(operation), 1, self._byref(span)) == 0:
-            return True
-        code = self._get_errno()
-        if code in (errno.EIDRM, errno.EINVAL):
-            return True
-        if code in (errno.EAGAIN, errno.EINTR):
-            return False
-        raise KernelError(f"cannot wait for udev: {os.strerror(code)}")
-
-    def value(self, semid: int) -> int | None:
-        """The value; None when the semaphore is gone."""
-        value = int(self._semctl(semid, 0, _GETVAL))
-        return value if value >= 0 else None
-
-    def remove(self, semid: int) -> None:
-        """Remove the semaphore; no error if it is gone."""
-        if self._semctl(semid, 0, _IPC_RMID) < 0:
-            code = self._get_errno()
-            if code not in (errno.EIDRM, errno.EINVAL):
-                raise KernelError(f"cannot remove a semaphore shared with udev: {os.strerror(code)}")
-
-
 class Udev:
-    """A running udev that makes the nodes and completes cookies."""
+    """A running udev that makes the nodes and completes cookies, and how it is to be worked with.
 
-    def __init__(self, *, timeout: float = TIMEOUT) -> None:
+    ``sync`` False (dmsetup's ``--noudevsync``): nobody waits for it. ``rules`` False (``--noudevrules``): it is
+    told to leave names alone, and the client makes the nodes. ``verify``: what it leaves undone is made up for,
+    where it was waited for. ``cookie``: one that someone else made and releases (``--udevcookie``); commands are
+    announced there, and neither waited for nor made up for. ``timeout``: seconds without progress after which it
+    is given up on.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: float = TIMEOUT,
+        sync: bool = True,
+        rules: bool = True,
+        verify: bool = True,
+        cookie: int = 0,
+    ) -> None:
         self.timeout = timeout
+        self.sync = sync
+        self.rules = rules
+        self.verify = verify
+        self.cookie = check_cookie(cookie) if cookie else 0
         self._semaphores: Semaphores | None = None
+        self._lent: Cookie | None = None
+
+    @property
+    def trusted(self) -> bool:
+        """Whether names are left to udev without a look afterwards."""
+        return self.rules and not (self.sync and self.verify and not self.cookie)
+
+    @property
+    def flags(self) -> int:
+        """What the rules are told with each command (``abi.UDEV_*``)."""
+        if not self.rules:
+            return abi.UDEV_DISABLE_DM_RULES | abi.UDEV_DISABLE_SUBSYSTEM_RULES
+        return abi.UDEV_DISABLE_LIBRARY_FALLBACK if self.trusted else 0
 
     def prepare(self) -> None:
-        """Load what waiting needs: to be called before anything is suspended."""
+        """Load what waiting needs: to be called before anything is suspended.
+
+        Raises :class:`NotFound` when the cookie that was given does not exist.
+        """
         if self._semaphores is None:
             self._semaphores = Semaphores()
+        if self.cookie and self.sync and self._lent is None:
+            semid = self._semaphores.find(self.cookie)
+            if semid is None:
+                raise NotFound(
+                    f"there is no udev cookie {self.cookie:#x}", hint="make one with `vmgr dm udevcreatecookie`"
+                )
+            self._lent = Cookie(self._semaphores, self.cookie & 0xFFFF, semid)
 
     def new_cookie(self) -> Cookie:
         """A cookie of value 1. Raises :class:`KernelError` when no semaphore can be had."""
@@ -205,6 +188,12 @@ class Udev:
                 self._semaphores.add(semid, 1)
                 return Cookie(self._semaphores, base, semid)
 
+    def lent_cookie(self) -> Cookie | None:
+        """The cookie that was given, which is not ours to wait for or remove; None when there is none."""
+        if self.cookie:
+            self.prepare()
+        return self._lent
+
     def rescan(self, major: int, minor: int) -> None:
         """Let the rules run for a block device again, as after a write to it. Nobody waits for them."""
         try:
@@ -214,30 +203,181 @@ class Udev:
             pass  # gone, or sysfs is read-only: then the next event does it
 
 
-def running(control: str = CONTROL_SOCKET) -> bool:
-    """Whether udevd runs: its control socket is there (as libudev's ``udev_queue_get_udev_is_active``)."""
-    return os.path.exists(control)
+# -- is there a udev --------------------------------------------------------------------------------
+
+
+class UdevState(NamedTuple):
+    """What is known of this machine's udev; see :func:`udev_state`."""
+
+    running: bool
+    """udevd listens."""
+    node_rules: str
+    """The file with the rules that make the names; empty when there is none."""
+    notify_rules: str
+    """The file with the rule that completes cookies; empty when there is none."""
+    masked: tuple[str, ...]
+    """Files that hide one of the two (empty, or links to ``/dev/null``)."""
+    broken: str
+    """The program that the notify rule runs, when it is not there: cookies are not completed."""
+    semaphores: bool
+    """The kernel has semaphores to share."""
+    disabled: bool
+    """``DM_DISABLE_UDEV`` is in the environment."""
+    elsewhere: bool
+    """The device directory is not the one that udev keeps."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether udev makes the nodes and may be waited for."""
+        return (
+            self.running
+            and bool(self.node_rules and self.notify_rules)
+            and not self.broken
+            and self.semaphores
+            and not self.disabled
+            and not self.elsewhere
+        )
+
+    def reasons(self) -> tuple[str, ...]:
+        """Why udev is not relied on, in words; none when it is."""
+        found = []
+        if self.disabled:
+            found.append("DM_DISABLE_UDEV is set")
+        if self.elsewhere:
+            found.append("DM_DEV_DIR is not /dev, which udev keeps")
+        if not self.running:
+            found.append("udevd does not run")
+        hidden = {os.path.basename(path): path for path in self.masked}
+        for path, names in ((self.node_rules, NODE_RULES), (self.notify_rules, (RULES,))):
+            masks = [hidden[name] for name in names if name in hidden]
+            if not path:
+                found.append(f"{masks[0]} masks its rules" if masks else f"its rules {names[0]} are missing")
+        if self.broken:
+            found.append(f"{self.notify_rules} runs {self.broken}, which is missing")
+        if not self.semaphores:
+            found.append("the kernel has no System V semaphores")
+        return tuple(found)
+
+
+def udev_state(
+    dev_dir: str = "/dev",
+    environ: Mapping[str, str] | None = None,
+    *,
+    control: str = CONTROL_SOCKET,
+    directories: tuple[str, ...] = RULES_DIRS,
+    proc: str = "/proc",
+) -> UdevState:
+    """Look whether udev runs and has the device mapper's rules. Changes nothing and waits for nothing."""
+    environ = os.environ if environ is None else environ
+    masked: list[str] = []
+    node_rules = ""
+    for name in NODE_RULES:
+        path = _rules_file(name, directories, masked)
+        node_rules = node_rules or path
+    notify_rules = _rules_file(RULES, directories, masked)
+    return UdevState(
+        running(control, proc),
+        node_rules,
+        notify_rules,
+        tuple(masked),
+        _missing_program(notify_rules) if notify_rules else "",
+        os.path.exists(os.path.join(proc, "sysvipc/sem")),
+        environ.get("DM_DISABLE_UDEV") is not None,
+        os.path.realpath(dev_dir) != "/dev",
+    )
+
+
+def running(control: str = CONTROL_SOCKET, proc: str = "/proc") -> bool:
+    """Whether udevd runs: its control socket is there, and someone listens on it.
+
+    libudev's ``udev_queue_get_udev_is_active`` looks for the file alone, which a killed udevd leaves behind.
+    """
+    if not os.path.exists(control):
+        return False
+    try:
+        with open(os.path.join(proc, "net/unix"), encoding="utf-8", errors="surrogateescape") as f:
+            text = f.read()
+    except OSError:
+        return True
+    if text.find(f" {control}\n") >= 0:
+        return True
+    # Not among this network namespace's; it may be another's.
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK) as probe:
+        try:
+            probe.connect(control)
+        except ConnectionRefusedError:
+            return False
+        except OSError:
+            pass  # not allowed, or too many are waiting: someone listens
+    return True
+
+
+def _rules_file(name: str, directories: tuple[str, ...], masked: list[str]) -> str:
+    """The rules file that udev reads; empty when there is none, or ``masked`` has got the file that hides it."""
+    for directory in directories:
+        path = os.path.join(directory, name)
+        if os.path.lexists(path):
+            # The first directory wins. An empty file masks, and so does a link to /dev/null.
+            try:
+                if os.path.isfile(path) and os.path.getsize(path):
+                    return path
+            except OSError:
+                pass
+            masked.append(path)
+            return ""
+    return ""
+
+
+def _missing_program(path: str) -> str:
+    """The program of the notify rule in ``path``, if it is not there."""
+    import re
+
+    try:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            text = f.read()
+    except OSError:
+        return ""
+    programs = re.findall(r'^[^#\n]*RUN\+?="(/[^ "]+) (?:dm )?udevcomplete ', text, re.MULTILINE)
+    missing = [program for program in programs if not os.path.exists(program)]
+    return missing[0] if missing and len(missing) == len(programs) else ""
 
 
 def rules_installed(directories: tuple[str, ...] = RULES_DIRS) -> bool:
-    """Whether a rule will complete our cookies. Without it every wait would run into its bound."""
-    for directory in directories:
-        path = os.path.join(directory, RULES)
-        if os.path.lexists(path):
-            return os.path.realpath(path) != "/dev/null"  # the first directory wins; /dev/null masks
-    return False
+    """Whether rules make the names and complete our cookies. Without these every wait would run into its bound."""
+    masked: list[str] = []
+    path = _rules_file(RULES, directories, masked)
+    if not path or _missing_program(path):
+        return False
+    return any(_rules_file(name, directories, masked) for name in NODE_RULES)
 
 
-def detect(dev_dir: str = "/dev", environ: Mapping[str, str] | None = None) -> Udev | None:
+def detect(
+    dev_dir: str = "/dev",
+    environ: Mapping[str, str] | None = None,
+    *,
+    timeout: float = TIMEOUT,
+    sync: bool = True,
+    rules: bool = True,
+    verify: bool = True,
+    cookie: int = 0,
+) -> Udev | None:
     """The udev that keeps ``dev_dir``, or None when the caller has to make the nodes itself.
 
     None when udevd does not run, lacks the device mapper's rules, keeps another directory,
-    ``DM_DISABLE_UDEV`` is set, or the kernel has no semaphores to share with it.
+    ``DM_DISABLE_UDEV`` is set, or the kernel has no semaphores to share with it. :func:`udev_state` says which.
+    The other arguments are those of :class:`Udev`.
     """
     environ = os.environ if environ is None else environ
     if environ.get("DM_DISABLE_UDEV") is not None or os.path.realpath(dev_dir) != "/dev":
         return None
-    return Udev() if running() and rules_installed() and os.path.exists(SEMAPHORES) else None
+    if not (running() and rules_installed() and os.path.exists(SEMAPHORES)):
+        return None
+    return Udev(timeout=timeout, sync=sync, rules=rules, verify=verify, cookie=cookie)
+
+
+# -- udev's database --------------------------------------------------------------------------------
 
 
 def properties(major: int, minor: int) -> dict[str, str]:

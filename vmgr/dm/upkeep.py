@@ -61,6 +61,8 @@ class Upkeep:
 
             self._nodes = Nodes(self._client.dev_dir)
         self._nodes.prepare()
+        if self._udev is not None and self._udev.rules:
+            self._nodes.beside_udev = True
 
     # -- noting --------------------------------------------------------------------------------------
 
@@ -72,9 +74,12 @@ class Upkeep:
             # Should a udev run all the same, it must not take away what is made here.
             flags |= abi.UDEV_DISABLE_DM_RULES | abi.UDEV_DISABLE_SUBSYSTEM_RULES
             return flags << abi.UDEV_SHIFT, None
+        flags |= self._udev.flags
+        if not self._udev.sync:
+            return flags << abi.UDEV_SHIFT, None
         try:
             if self._cookie is None:
-                self._cookie = self._udev.new_cookie()
+                self._cookie = self._udev.lent_cookie() or self._udev.new_cookie()
             self._cookie.announce()
         except KernelError as e:
             # A resume must not fail for want of a semaphore: udev acts, and nobody waits for it.
@@ -87,9 +92,14 @@ class Upkeep:
         if cookie is None:
             return
         cookie.retract()
-        if not cookie.pending and cookie is self._cookie:
+        if not cookie.pending and cookie is self._cookie and not self._lent:
             self._cookie = None
             cookie.remove()
+
+    @property
+    def _lent(self) -> bool:
+        """Whether commands are announced in a cookie that someone else releases."""
+        return self._udev is not None and bool(self._udev.cookie)
 
     def touch(self, name: str) -> None:
         """The device ``name`` came, changed or went."""
@@ -125,16 +135,17 @@ class Upkeep:
         self.prepare()
         failures: list[NodeError] = []
         mended: list[str] = []
-        for name in names:
-            try:
-                self._mend_node(name, mended)
-            except NodeError as e:
-                failures.append(e)
-        for link, (name, dev, wanted) in links.items():
-            try:
-                self._mend_link(link, name, dev, wanted, mended)
-            except NodeError as e:
-                failures.append(e)
+        if self._udev is None or not self._udev.trusted:
+            for name in names:
+                try:
+                    self._mend_node(name, mended)
+                except NodeError as e:
+                    failures.append(e)
+            for link, (name, dev, wanted) in links.items():
+                try:
+                    self._mend_link(link, name, dev, wanted, mended)
+                except NodeError as e:
+                    failures.append(e)
         if waited and mended:
             self._client.warn(f"udev did not set up {', '.join(mended)}; done without it")
         for numbers, (sectors, at_least) in read_ahead.items():
@@ -148,18 +159,18 @@ class Upkeep:
             raise first
 
     def _wait(self) -> bool:
-        """Wait for the cookie, if there is one; whether udev was there to do the work."""
+        """Wait for the cookie, if there is one and it is ours; whether udev was there to make the names."""
         cookie, self._cookie = self._cookie, None
         if self._udev is None:
             return False
-        if cookie is None:
-            return True
+        if cookie is None or self._lent:
+            return self._udev.rules
         try:
             cookie.wait(min(_STUCK, self._udev.timeout) if self._stuck else self._udev.timeout)
         except UdevTimeout as e:
             self._stuck = True
             self._client.warn(f"{e.message}; making up for it ({e.hint})")
-        return True
+        return self._udev.rules
 
     def _mend_node(self, name: str, mended: list[str]) -> None:
         nodes = self._nodes
