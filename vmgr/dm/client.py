@@ -75,15 +75,25 @@ class DmClient(DmReader):
 
     @classmethod
     def open(
-        cls, *, dev_dir: str = "/dev", use_udev: bool | None = None, warn: Callable[[str], None] | None = None
+        cls,
+        *,
+        dev_dir: str = "/dev",
+        use_udev: bool | None = None,
+        sync: bool = True,
+        rules: bool = True,
+        verify: bool = True,
+        cookie: int = 0,
+        nodes: Nodes | None = None,
+        warn: Callable[[str], None] | None = None,
     ) -> DmClient:
         """A client of the running kernel. The control node is opened by the first command, not here.
 
         ``use_udev`` None: find out, when it first matters, whether udev keeps ``dev_dir`` (not so
-        with ``DM_DISABLE_UDEV`` in the environment).
+        with ``DM_DISABLE_UDEV`` in the environment). Where it does, ``sync``, ``rules``, ``verify`` and ``cookie``
+        say how to work with it: see :class:`vmgr.dm.udev.Udev`.
         """
-        client = cls(IoctlKernel(dev_dir), dev_dir=dev_dir, warn=warn)
-        client._upkeep.choose_udev(use_udev)
+        client = cls(IoctlKernel(dev_dir), dev_dir=dev_dir, nodes=nodes, warn=warn)
+        client._upkeep.choose_udev(use_udev, sync=sync, rules=rules, verify=verify, cookie=cookie)
         return client
 
     def __enter__(self) -> DmClient:

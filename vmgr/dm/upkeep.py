@@ -31,6 +31,7 @@ class Upkeep:
         self._udev = udev
         self._nodes = nodes
         self._undecided = False
+        self._how = True, True, True, 0
         self._cookie: Cookie | None = None
         self._stuck = False
         # In the order in which they were touched; a dict, because a set has none.
@@ -39,20 +40,24 @@ class Upkeep:
         self._read_ahead: dict[tuple[int, int], tuple[int, bool]] = {}
         self._scans: dict[tuple[int, int], None] = {}
 
-    def choose_udev(self, use: bool | None) -> None:
-        """Use udev, or not, or (None) find out when it first matters."""
+    def choose_udev(
+        self, use: bool | None, *, sync: bool = True, rules: bool = True, verify: bool = True, cookie: int = 0
+    ) -> None:
+        """Use udev, or not, or (None) find out when it first matters; and how to (:class:`vmgr.dm.udev.Udev`)."""
         self._undecided = use is None
+        self._how = sync, rules, verify, cookie
         if use:
             from vmgr.dm.udev import Udev
 
-            self._udev = Udev()
+            self._udev = Udev(sync=sync, rules=rules, verify=verify, cookie=cookie)
 
     def prepare(self) -> None:
         """Load whatever a resume needs, before anything is suspended."""
         if self._undecided:
             from vmgr.dm.udev import detect
 
-            self._udev = detect(self._client.dev_dir)
+            sync, rules, verify, cookie = self._how
+            self._udev = detect(self._client.dev_dir, sync=sync, rules=rules, verify=verify, cookie=cookie)
             self._undecided = False
         if self._udev is not None:
             self._udev.prepare()
