@@ -116,6 +116,10 @@ class FakeKernel:
             device.status[line] = status
         self._raise_event(device)
 
+    def transfer(self, name: str, sector: int, sectors: int, *, write: bool, nanoseconds: int = 0) -> None:
+        """Let a device's statistics count a read or a write that took so long."""
+        self._by_name(name).stats.count(write, sector, sectors, nanoseconds)
+
     def seed(self, devices: Iterable[LiveDevice]) -> None:
         """Start from what a real kernel has: ``devices`` with their tables, lowest first or not."""
         devices = tuple(devices)
@@ -423,16 +427,21 @@ class FakeKernel:
         if text.split() == ["@cancel_deferred_remove"]:
             device.deferred = False
             return self._reply(device, request)
+        if text.lstrip().startswith("@"):
+            answer = device.stats.message(text, device.live.size if device.live else 0)
+            return self._answer(device, request, answer)
         if device.live is None:
             raise Refusal(errno.ENODATA)
         for line in device.live.lines:
             if line.start <= sector < line.start + line.length:
                 answer = self._targets[line.target].message(line, text)
-                if answer is None:
-                    return self._reply(device, request)
-                data = wire.pack_text(answer)
-                return self._reply(device, request, flags=abi.DATA_OUT, data=data)
+                return self._answer(device, request, answer)
         raise Refusal(errno.EINVAL)
+
+    def _answer(self, device: FakeDevice, request: Request, answer: str | None) -> Reply:
+        if answer is None:
+            return self._reply(device, request)
+        return self._reply(device, request, flags=abi.DATA_OUT, data=wire.pack_text(answer))
 
     def _geometry(self, request: Request) -> Reply:
         device = self._find(request)

@@ -1,11 +1,19 @@
-"""What the fake kernel keeps of each device and table."""
+"""What the fake kernel keeps, and what every command needs of it: finding a device, the header of a reply, going away."""
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
+
+from vmgr.dm import abi
+from vmgr.dm.fake_targets import Refusal
+from vmgr.dm.wire import Reply
 
 if TYPE_CHECKING:
     from vmgr.core.table import KernelLine
+    from vmgr.dm.abi import Version
+    from vmgr.dm.fake_targets import FakeTarget
+    from vmgr.dm.wire import Request
 
 
 class FakeTable:
@@ -29,8 +37,8 @@ class FakeDevice:
     """A device, with the tables in its two slots and the opens that tests make."""
 
     __slots__ = (
-        "deferred", "event_nr", "inactive", "live", "minor", "name", "opens", "read_only", "settled", "status",
-        "suspended", "uuid",
+        "deferred", "event_nr", "inactive", "internal", "live", "minor", "name", "opens", "read_only", "settled",
+        "status", "suspended", "uuid",
     )  # fmt: skip
 
     def __init__(self, name: str, uuid: str, minor: int) -> None:
@@ -38,10 +46,163 @@ class FakeDevice:
         self.live: FakeTable | None = None
         self.inactive: FakeTable | None = None
         self.suspended = False
+        self.internal = False
+        """Whether a target of another device holds it back."""
         self.read_only = False
         self.deferred = False
         self.opens = 0
         self.event_nr = 0
         self.settled = False
-        """Whether a table was ever loaded: only the first load checks the areas."""
+        """Whether a table was ever loaded: only the first load checks the areas, and only then is there a disk."""
         self.status: dict[int, str] = {}
+
+
+class FakeState:
+    """All devices, the disks below them, and the counter of events."""
+
+    def __init__(self, disks: dict[int, int], targets: dict[str, FakeTarget], version: Version, major: int) -> None:
+        self.disks = disks
+        self.targets = targets
+        self.version = version
+        self.major = major
+        self.busy: set[int] = set()
+        self.devices: dict[int, FakeDevice] = {}
+        self.events = 0
+
+    # -- looking up ----------------------------------------------------------------------------------
+
+    def find(self, request: Request) -> FakeDevice:
+        """The device that a request names, by one of the three and nothing beside it."""
+        found = None
+        if request.uuid:
+            if not request.dev:
+                found = next((d for d in self.devices.values() if d.uuid == request.uuid), None)
+        elif request.name:
+            if not request.dev:
+                found = next((d for d in self.devices.values() if d.name == request.name), None)
+        elif request.dev:
+            major, minor = abi.major_minor(request.dev)
+            found = self.devices.get(minor) if major == self.major else None
+        if found is None:
+            raise Refusal(errno.ENXIO)
+        return found
+
+    def by_name(self, name: str) -> FakeDevice:
+        """The device called ``name``, which a test made."""
+        return next(device for device in self.devices.values() if device.name == name)
+
+    def dev(self, device: FakeDevice) -> int:
+        """A device's number."""
+        return abi.dev_number(self.major, device.minor)
+
+    def holders(self, device: FakeDevice) -> int:
+        """Devices above: each opens what its tables refer to once, however many tables it has."""
+        wanted = self.dev(device)
+        return sum(
+            len({t.read_only for t in (other.live, other.inactive) if t is not None and wanted in t.deps})
+            for other in self.devices.values()
+        )
+
+    def open_count(self, device: FakeDevice) -> int:
+        """How often a device is open."""
+        return device.opens + self.holders(device)
+
+    def size(self, dev: int) -> int | None:
+        """The size in sectors of a disk or device; None when there is none."""
+        if dev in self.disks:
+            return self.disks[dev]
+        major, minor = abi.major_minor(dev)
+        device = self.devices.get(minor) if major == self.major else None
+        if device is None:
+            return None
+        return device.live.size if device.live else 0
+
+    def can_open(self, dev: int) -> bool:
+        """A disk, or a device that had a table: before its first, a device has no disk behind its number."""
+        if dev in self.disks:
+            return True
+        major, minor = abi.major_minor(dev)
+        device = self.devices.get(minor) if major == self.major else None
+        return device is not None and device.settled
+
+    # -- changing ------------------------------------------------------------------------------------
+
+    def raise_event(self, device: FakeDevice) -> None:
+        """An event of a device, of which ``poll`` tells, too."""
+        device.event_nr += 1
+        self.events += 1
+
+    def destroy(self, device: FakeDevice) -> None:
+        """Take a device away, and those whose turn comes with it."""
+        del self.devices[device.minor]
+        if device.live is not None:
+            self.events += 1
+        self.reap()
+
+    def reap(self) -> None:
+        """Remove what was to go once it is closed, and is."""
+        for device in list(self.devices.values()):
+            if device.deferred and not self.open_count(device):
+                self.destroy(device)
+                return  # destroy goes on with the rest
+
+    # -- replies -------------------------------------------------------------------------------------
+
+    def reply(
+        self,
+        device: FakeDevice,
+        request: Request,
+        *,
+        flags: int = 0,
+        data: bytes = b"",
+        waiting: bool | None = None,
+    ) -> Reply:
+        """The header as ``__dev_status`` fills it: what was asked stays in the flags, unless it means a state.
+
+        ``waiting``: whether it says that a table waits; None for what is true.
+        """
+        inactive = bool(request.flags & abi.QUERY_INACTIVE_TABLE)
+        flags |= kept_flags(request) & ~(abi.SUSPEND | abi.READONLY)
+        if device.suspended:
+            flags |= abi.SUSPEND
+        if device.internal:
+            flags |= abi.INTERNAL_SUSPEND
+        if device.deferred:
+            flags |= abi.DEFERRED_REMOVE
+        if device.live is not None:
+            flags |= abi.ACTIVE_PRESENT
+        if device.inactive is not None if waiting is None else waiting:
+            flags |= abi.INACTIVE_PRESENT
+        table = device.inactive if inactive else device.live
+        if table is not None and (table.read_only if inactive else device.read_only):
+            flags |= abi.READONLY
+        return Reply(
+            self.version,
+            len(table.lines) if table is not None else 0,
+            self.open_count(device),
+            flags,
+            device.event_nr,
+            self.dev(device),
+            device.name,
+            device.uuid,
+            data,
+        )
+
+    def echo(self, request: Request, *, flags: int = 0, data: bytes = b"") -> Reply:
+        """The header as it went in, as commands that are not about one device leave it."""
+        return Reply(
+            self.version,
+            0,
+            0,
+            kept_flags(request) | flags,
+            request.event_nr,
+            request.dev,
+            request.name,
+            request.uuid,
+            data,
+        )
+
+
+def kept_flags(request: Request) -> int:
+    """What the kernel leaves of a request's flags before it looks at them (``validate_params``)."""
+    return request.flags & ~abi.SECURE_DATA

@@ -182,9 +182,9 @@ class Statistics:
         :class:`Refused` when their histograms differ.
         """
         check_word(alias, "alias")
-        if ":" in alias or "#" in alias:
-            raise Refused(
-                f"alias {alias!r} may not contain ':' or '#'", hint="the group's tag is written with them"
+        if ":" in alias:
+            raise InvalidName(
+                f"alias {alias!r} may not contain ':'", hint="it ends the alias where groups are kept"
             )
         ids = tuple(sorted(set(region_ids)))
         if not ids:
