@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from vmgr.core.errors import PluginError
 
 if TYPE_CHECKING:
+    from vmgr.core.tabletype import TableType
     from vmgr.core.targets import Targets
 
 GROUP = "vmgr.targets"
@@ -108,3 +109,11 @@ def load_targets() -> Targets:
             hint="vmgr's own targets are entry points: install the package instead of running from a bare checkout",
         )
     return Targets(plugins)
+
+
+def table_types() -> tuple[type[TableType], ...]:
+    """The types of table lines that the installed plugins provide, for :class:`vmgr.dm.tables.Tables`.
+
+    Raises :class:`PluginError` as :func:`load_targets` does, and for a plugin whose types break the contract.
+    """
+    return load_targets().table_types()

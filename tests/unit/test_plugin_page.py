@@ -29,7 +29,7 @@ def _plain(text: str) -> str:
     return text.replace("\\e", "\\")
 
 
-@pytest.mark.parametrize("path", ["pyproject.toml", "src/vmgr_delay/__init__.py"])
+@pytest.mark.parametrize("path", ["pyproject.toml", "src/vmgr_delay/__init__.py", "src/vmgr_delay/table.py"])
 def test_the_page_has_the_example_as_it_is(path: str) -> None:
     assert f".nf\n{(EXAMPLE / path).read_text()}.fi\n" in _plain(PAGE.read_text())
 
@@ -64,6 +64,20 @@ def test_the_page_renders_without_a_warning() -> None:
     )
     assert run.stderr == b""
     assert b"vmgr" in run.stdout
+
+
+@pytest.mark.skipif(shutil.which("man") is None, reason="man is missing: apt install man-db groff")
+def test_the_page_fits_a_terminal_of_80_columns() -> None:
+    """Lines of examples are not filled: what is too long for the terminal would be broken anywhere."""
+    run = subprocess.run(
+        ["man", "-E", "UTF-8", "-l", "-Tutf8", str(PAGE)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "MANWIDTH": "80", "MANROFFSEQ": "", "GROFF_NO_SGR": "1"},
+        check=True,
+    )
+    plain = re.sub(r".\x08", "", run.stdout)
+    assert [line for line in plain.splitlines() if len(line) > 80] == []
 
 
 @pytest.mark.parametrize("name", sorted(HOOKS))

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from vmgr.core.model import Area, Fields, FieldValue, LogicalVolume, Segment, SegmentBody, VolumeGroup
     from vmgr.core.requests import ConvertVolume, CreateVolume, ExtendVolume, Request, Stamp
     from vmgr.core.table import DmDevice, LiveDevice, TargetLine
+    from vmgr.core.tabletype import TableType
     from vmgr.core.units import Extents, Sectors
 
 API_VERSION = 1
@@ -50,10 +51,16 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @frozen(repr=False)
 class KernelTarget(Value):
-    """A device-mapper target that the plugin's tables use, and the oldest version that will do."""
+    """A device-mapper target that the plugin's tables use, and the oldest version that will do.
+
+    ``module`` and ``config`` are for ``vmgr doctor``: the kernel module that has the target, where that is not
+    ``dm-NAME``, and the kernel's configuration symbol (without ``CONFIG_``), where that is not ``DM_NAME``.
+    """
 
     name: str
     version: tuple[int, int, int] = (1, 0, 0)
+    module: str = ""
+    config: str = ""
 
 
 @frozen(repr=False)
@@ -178,8 +185,9 @@ class Makers(Protocol):
         blank: LogicalVolume,
         grant: Grant,
         stamp: Stamp,
+        extents: Extents | None = None,
     ) -> Built:
-        """The volumes that ``request`` makes of ``grant``."""
+        """The volumes that ``request`` makes of ``grant``; ``extents`` None: as many as the grant's data runs."""
 
     def cut(self, group: VolumeGroup, segment: Segment, start: Extents, length: Extents) -> SegmentBody:
         """The body of a part of a segment."""
@@ -321,11 +329,14 @@ class TargetSpec:
         grant: Grant,
         stamp: Stamp,
         makers: Makers,
+        extents: Extents,
     ) -> Built:
         """Make the visible and helper volumes from granted space. Default: refused.
 
         ``blank`` is the volume to fill: for a creation new and without segments (name, tags, status,
         times set), for an extension the volume as it is. Helpers take their UUIDs from ``stamp.uuid(1)`` on.
+        ``extents`` is the gain of :class:`SpaceNeeds`, for kinds that take no space; where less was granted of a
+        percentage, the runs are shorter.
         """
         raise NotImplementedError
 
@@ -433,6 +444,14 @@ class TargetSpec:
     @hookspec
     def parse_status(self, target: str, params: str) -> TargetStatus:
         """Read a status line of one of the plugin's kernel targets. Default: an empty status."""
+        raise NotImplementedError
+
+    @hookspec
+    def table_types(self) -> tuple[type[TableType], ...]:
+        """The types of the lines of the plugin's kernel targets, for programs that read tables. Default: none.
+
+        Each target's lines have one type. Import the types inside: an ordinary command does not need them.
+        """
         raise NotImplementedError
 
     # for people

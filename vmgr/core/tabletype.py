@@ -1,8 +1,8 @@
 """What the parameters of a table's line mean: the contract of the types that target plugins provide.
 
 A plugin has a frozen subclass of :class:`TableType` for each of its kernel targets and returns them from the hook
-``table_types``. The device-mapper library makes values of lines with them (:class:`vmgr.dm.tables.Tables`). They say
-no more than the kernel's line does: volumes and groups are not known here.
+``table_types``. The device-mapper library makes values of lines with them (:class:`vmgr.dm.tables.Tables`). They
+say no more than the kernel's line does: volumes and groups are not known here.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ class TableType(Value):
 def split_params(params: str, least: int, most: int | None, form: str) -> list[str]:
     """The words of ``params``, at least ``least`` and at most ``most`` (None: any number).
 
-    ``form`` is what they should look like, for the message. Raises :class:`InvalidTable`.
+    ``form`` is what they should look like, for the message; ``""`` for none. Raises :class:`InvalidTable`.
     """
     words = params.split()
     if len(words) < least or (most is not None and len(words) > most):
-        raise InvalidTable(f"{params!r} is not {form or 'empty'}")
+        raise InvalidTable(f"{params!r} is not {form}" if form else f"it takes no parameters, and not {params!r}")
     return words
 
 
 def parse_number(word: str, what: str, *, least: int = 0, bits: int = 64) -> int:
-    """A number of at most ``bits`` bits, in decimal digits only. Raises :class:`InvalidTable`; ``what`` names it."""
+    """A number of at most ``bits`` bits, in decimal digits; ``what`` names it. Raises :class:`InvalidTable`."""
     if not (word.isascii() and word.isdigit()):
         raise InvalidTable(f"{what} {word!r} is not a number")
     number = int(word)

@@ -15,6 +15,7 @@ import pluggy
 from vmgr.core.errors import PluginError, Refused, UnclaimedSegment, UsageError
 from vmgr.core.hooks import (
     API_VERSION,
+    PLAIN_ROLE,
     PROJECT,
     Claim,
     ColumnSpec,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from vmgr.core.ids import Uuid
     from vmgr.core.requests import ConvertVolume, CreateVolume, ExtendVolume, Request, Stamp
     from vmgr.core.table import DmDevice, TargetLine
+    from vmgr.core.tabletype import TableType
     from vmgr.core.units import Extents, Sectors
 
 REQUIRED = ("target_info", "decode_segment", "encode_segment", "segment_lines")
@@ -89,6 +91,13 @@ def _built(plugin: _Plugin, value: object) -> Built:
     if not isinstance(value, Built):
         raise PluginError(f"target plugin {plugin.name!r} returned {type(value).__name__} where Built is due")
     return value
+
+
+def _length(grant: Grant) -> Extents:
+    """How long the plain space of a grant is."""
+    from vmgr.core.units import Extents
+
+    return Extents.total(run.extents * len(run.areas) for run in grant.get(PLAIN_ROLE, ()))
 
 
 def _needs(plugin: _Plugin, value: object) -> SpaceNeeds:
@@ -401,12 +410,15 @@ class Targets:
         blank: LogicalVolume,
         grant: Grant,
         stamp: Stamp,
+        extents: Extents | None = None,
     ) -> Built:
-        """The volumes made from granted space."""
+        """The volumes made from granted space; ``extents`` None: the gain is as long as its data runs."""
         plugin = self._chosen(group, request)
         hook = plugin.hook("build_volumes")
         assert hook is not None
-        return _built(plugin, hook(group, request, blank, grant, stamp, self))
+        if extents is None:
+            extents = _length(grant)
+        return _built(plugin, hook(group, request, blank, grant, stamp, self, extents))
 
     def join(self, group: VolumeGroup, first: Segment, second: Segment) -> SegmentBody | None:
         """The body of one segment in the place of two neighbours, or None."""
@@ -578,6 +590,30 @@ class Targets:
         hook = plugin.hook("parse_status") if plugin else None
         status = hook(target, params) if hook else None
         return status if status is not None else TargetStatus()
+
+    def table_types(self) -> tuple[type[TableType], ...]:
+        """The types of lines that plugins provide. Raises :class:`PluginError` for a breach of the contract."""
+        from vmgr.core.tabletype import TableType
+
+        found: dict[str, tuple[_Plugin, type[TableType]]] = {}
+        for plugin in self._plugins:
+            hook = plugin.hook("table_types")
+            own = {target.name for target in plugin.info.kernel_targets}
+            for each in hook() if hook else ():
+                if not (isinstance(each, type) and issubclass(each, TableType)):
+                    raise PluginError(f"target plugin {plugin.name!r}: table_types must return TableType classes")
+                name: str | None = getattr(each, "target", None)
+                if name not in own:
+                    raise PluginError(
+                        f"target plugin {plugin.name!r} has a type for lines of {name!r}, which is not one of its"
+                        " kernel targets"
+                    )
+                other, _ = found.setdefault(name, (plugin, each))
+                if found[name][1] is not each:
+                    raise PluginError(
+                        f"plugins {other.name!r} and {plugin.name!r} both have a type for {name!r} lines"
+                    )
+        return tuple(each for _, each in found.values())
 
     # -- for people -------------------------------------------------------------------------------
 

@@ -276,7 +276,8 @@ def hide_keys(line: KernelLine) -> KernelLine:
     """The line as ``dmsetup table`` shows it without ``--showkeys``: each character of a key is a 0.
 
     crypt: the second word, unless it begins with ``:`` and so only names a key in the kernel's keyring. integrity:
-    what follows the algorithm of ``internal_hash``, ``journal_crypt`` and ``journal_mac``. No other target prints keys.
+    what follows the algorithm of ``internal_hash``, ``journal_crypt`` and ``journal_mac``. No other target prints
+    keys.
     """
     params = line.params
     if line.target == "crypt":
@@ -342,9 +343,9 @@ class Tables:
         try:
             return TypedLine(line, known.parse(line.params))
         except VmgrError as e:
-            return TypedLine(line, None, e.message)
+            return TypedLine(line, None, f"{line.target}: {e.message}")
         except Exception as e:  # a plugin's mistake must not take the table from its reader
-            return TypedLine(line, None, f"the parser for {line.target!r} failed: {type(e).__name__}: {e}")
+            return TypedLine(line, None, f"{line.target}: its parser failed: {type(e).__name__}: {e}")
 
     def parse_all(self, lines: Iterable[KernelLine]) -> tuple[TypedLine, ...]:
         """All lines of a table."""

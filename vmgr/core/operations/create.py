@@ -72,7 +72,7 @@ def create_volume(
         )
 
     blank = _blank(request, name, alloc, stamp)
-    built = targets.build_volumes(group, request, blank, placed.grant, stamp)
+    built = targets.build_volumes(group, request, blank, placed.grant, stamp, placed.needs.extents)
     after = with_built(group, built, targets)
     if not after.lv_by_id[built.main].size:
         raise Refused(f"the new volume {name} would have no extents", hint="give a larger size")

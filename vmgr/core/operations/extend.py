@@ -121,7 +121,7 @@ def _extend(
     where = Where(policy, request.pvs, rules, first_areas(volume))
     placed = place(group, gain, lambda extents: targets.space_needed(group, request, extents), where, own=int(own))
     require_countable(group, int(own) + int(placed.needs.extents))
-    built = targets.build_volumes(group, request, volume, placed.grant, stamp)
+    built = targets.build_volumes(group, request, volume, placed.grant, stamp, placed.needs.extents)
     after = with_built(group, built, targets)
     require_valid(after, targets)
     new = after.lv_by_id[volume.id]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from vmgr.core.model import Fields, FieldValue, LogicalVolume, VolumeGroup
     from vmgr.core.requests import CreateVolume, ExtendVolume
     from vmgr.core.table import Arg, TargetLine
+    from vmgr.core.tabletype import TableType
     from vmgr.core.units import Extents
 
 STORED_AS = "striped"
@@ -58,7 +59,7 @@ def target_info() -> TargetInfo:
         segment_types=(STORED_AS,),
         fields=frozenset(("stripe_count", "stripes")),
         bodies=(LinearBody,),
-        kernel_targets=(KernelTarget("linear"),),
+        kernel_targets=(KernelTarget("linear", module="dm-mod", config="BLK_DEV_DM"),),
         types=("linear",),
         # With one stripe these are taken and mean nothing, as LVM2 takes them.
         options=(
@@ -233,6 +234,14 @@ def segment_lines(group: VolumeGroup, segment: Segment) -> tuple[TargetLine, ...
         where = DevRef(dm_uuid(group.id, area.lv))
     start = segment.start.sectors(size)
     return (TargetLine(start, segment.length.sectors(size), "linear", (where, str(offset))),)
+
+
+@hookimpl
+def table_types() -> tuple[type[TableType], ...]:
+    """The line of a linear target."""
+    from vmgr.plugins.linear.table import LinearTable
+
+    return (LinearTable,)
 
 
 # -- for people -----------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from vmgr.core.model import Fields, FieldValue, LogicalVolume, Segment, VolumeGroup
     from vmgr.core.requests import ConvertVolume, CreateVolume, ExtendVolume, Request, Stamp
     from vmgr.core.table import DmDevice, TargetLine
+    from vmgr.core.tabletype import TableType
     from vmgr.core.units import Extents
 
 WORD = "snapshot"
@@ -77,8 +78,8 @@ def target_info() -> TargetInfo:
         # The error target of a merging snapshot is part of the device mapper itself.
         kernel_targets=(
             KernelTarget("snapshot", (1, 10, 2)),
-            KernelTarget("snapshot-origin"),
-            KernelTarget("snapshot-merge"),
+            KernelTarget("snapshot-origin", module="dm-snapshot", config="DM_SNAPSHOT"),
+            KernelTarget("snapshot-merge", module="dm-snapshot", config="DM_SNAPSHOT"),
         ),
         types=("snapshot",),
         options=(
@@ -428,6 +429,14 @@ def parse_status(target: str, params: str) -> TargetStatus:
     from vmgr.plugins.snapshot.status import parse
 
     return parse(target, params)
+
+
+@hookimpl
+def table_types() -> tuple[type[TableType], ...]:
+    """The lines of origins, snapshots and merges."""
+    from vmgr.plugins.snapshot.table import MergeTable, OriginTable, SnapshotTable
+
+    return (OriginTable, SnapshotTable, MergeTable)
 
 
 # -- for people -----------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from vmgr.core.model import Fields, FieldValue, LogicalVolume, VolumeGroup
     from vmgr.core.requests import CreateVolume, ExtendVolume
     from vmgr.core.table import Arg, TargetLine
+    from vmgr.core.tabletype import TableType
 
 WORD = "striped"
 
@@ -62,7 +63,7 @@ def target_info() -> TargetInfo:
         segment_types=(WORD,),
         fields=frozenset(("stripe_count", "stripe_size", "stripes")),
         bodies=(StripedBody,),
-        kernel_targets=(KernelTarget("striped"),),
+        kernel_targets=(KernelTarget("striped", module="dm-mod", config="BLK_DEV_DM"),),
         types=("striped",),
         options=(
             OptionSpec(
@@ -275,6 +276,14 @@ def segment_lines(group: VolumeGroup, segment: Segment) -> tuple[TargetLine, ...
         else:
             args += (DevRef(dm_uuid(group.id, area.lv)), str(offset))
     return (TargetLine(segment.start.sectors(size), segment.length.sectors(size), "striped", tuple(args)),)
+
+
+@hookimpl
+def table_types() -> tuple[type[TableType], ...]:
+    """The line of a striped target."""
+    from vmgr.plugins.striped.table import StripedTable
+
+    return (StripedTable,)
 
 
 # -- for people -----------------------------------------------------------------------------------

@@ -1,12 +1,19 @@
-"""A target plugin for vmgr: volumes on which each request waits for some milliseconds."""
+"""A target plugin for vmgr: volumes on which each request waits."""
 
 from __future__ import annotations
 
 from attrs import evolve, frozen
-
 from vmgr.core.errors import DamagedMetadata, UsageError
 from vmgr.core.exchange import Built, Need, SpaceNeeds
-from vmgr.core.hooks import PLAIN_ROLE, ColumnSpec, KernelTarget, OptionSpec, TargetInfo, VolumeFacts, hookimpl
+from vmgr.core.hooks import (
+    PLAIN_ROLE,
+    ColumnSpec,
+    KernelTarget,
+    OptionSpec,
+    TargetInfo,
+    VolumeFacts,
+    hookimpl,
+)
 from vmgr.core.model import PvArea, Segment, SegmentBody
 from vmgr.core.requests import option
 from vmgr.core.table import PvRef, TargetLine
@@ -14,10 +21,10 @@ from vmgr.core.table import PvRef, TargetLine
 
 @frozen
 class DelayBody(SegmentBody):
-    """A segment on one area, whose requests wait for ``delay`` milliseconds."""
+    """A segment on one area, whose requests wait."""
 
     areas: tuple[PvArea, ...]
-    delay: int
+    delay: int  # milliseconds
 
     def with_areas(self, areas):
         return evolve(self, areas=areas)
@@ -34,10 +41,25 @@ def target_info():
         kernel_targets=(KernelTarget("delay", (1, 2, 0)),),
         types=("delay",),
         options=(
-            OptionSpec("delay", "number", "How many milliseconds each request waits.", ("lvcreate",), metavar="MS"),
+            OptionSpec(
+                "delay",
+                "number",
+                "How many milliseconds each request waits.",
+                ("lvcreate",),
+                metavar="MS",
+            ),
         ),
-        columns=(ColumnSpec("delay", "Delay", "number", "Milliseconds that requests wait.", per_segment=True),),
-        manual="A delay volume makes each request wait for some milliseconds (--delay, 100 if nothing is said).",
+        columns=(
+            ColumnSpec(
+                "delay",
+                "Delay",
+                "number",
+                "Milliseconds that requests wait.",
+                per_segment=True,
+            ),
+        ),
+        manual="A delay volume makes each request wait for some"
+        " milliseconds (--delay, 100 if nothing is said).",
     )
 
 
@@ -55,20 +77,24 @@ def decode_segment(length, fields, names):
 @hookimpl
 def encode_segment(body, names):
     (area,) = body.areas
-    return "delay", (("delay", body.delay), ("area", (names.area_name(area), int(area.start))))
+    where = (names.area_name(area), int(area.start))
+    return "delay", (("delay", body.delay), ("area", where))
 
 
 # What a request makes
 
 
 def _delay(group, request):
-    """The delay that a request means: what it says, or what the volume has."""
+    """The delay that a request means, or that the volume has."""
     value = option(request.options, "delay")
     if value is None and hasattr(request, "lv"):
         return group.lv_by_id[request.lv].segments[-1].body.delay
     delay = 100 if value is None else int(value)
     if delay < 0:
-        raise UsageError(f"a delay of {delay} milliseconds is not possible", hint="give 0 or more")
+        raise UsageError(
+            f"a delay of {delay} milliseconds is not possible",
+            hint="give 0 or more",
+        )
     return delay
 
 
@@ -80,9 +106,11 @@ def space_needed(group, request, extents):
 
 @hookimpl
 def build_volumes(group, request, blank, grant):
+    delay = _delay(group, request)
     segments, start = list(blank.segments), blank.size
     for run in grant[PLAIN_ROLE]:
-        segments.append(Segment(start, run.extents, DelayBody(run.areas, _delay(group, request))))
+        body = DelayBody(run.areas, delay)
+        segments.append(Segment(start, run.extents, body))
         start += run.extents
     return Built((evolve(blank, segments=tuple(segments)),), blank.id)
 
@@ -90,7 +118,8 @@ def build_volumes(group, request, blank, grant):
 @hookimpl
 def cut_segment(segment, start, length):
     (area,) = segment.body.areas
-    return evolve(segment.body, areas=(PvArea(area.pv, area.start + start, length),))
+    part = PvArea(area.pv, area.start + start, length)
+    return evolve(segment.body, areas=(part,))
 
 
 # What the kernel gets, and what reports say
@@ -102,7 +131,17 @@ def segment_lines(group, segment):
     (area,) = segment.body.areas
     offset = group.pv_by_id[area.pv].pe_start + area.start.sectors(size)
     args = (PvRef(area.pv), str(offset), str(segment.body.delay))
-    return (TargetLine(segment.start.sectors(size), segment.length.sectors(size), "delay", args),)
+    start, length = (
+        n.sectors(size) for n in (segment.start, segment.length)
+    )
+    return (TargetLine(start, length, "delay", args),)
+
+
+@hookimpl
+def table_types():
+    from vmgr_delay.table import DelayTable
+
+    return (DelayTable,)
 
 
 @hookimpl
