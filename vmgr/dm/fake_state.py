@@ -55,6 +55,7 @@ class FakeDevice:
         self.settled = False
         """Whether a table was ever loaded: only the first load checks the areas, and only then is there a disk."""
         self.status: dict[int, str] = {}
+        self.stats = FakeStats()
 
 
 class FakeState:
