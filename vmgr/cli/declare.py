@@ -38,7 +38,8 @@ class Option:
     ``word`` (one of ``choices``), ``text``, ``tag``, ``number``, ``size``, ``extents``, ``activation``,
     ``permission``, ``readahead``, ``copies``. A size without a unit is in ``unit``; ``sign`` has the
     signs that a size or a number of extents may have (``+``, ``-`` or both). ``many`` allows it several times.
-    ``aliases`` are other long names. ``plugin`` is the target plugin that declared it, empty for vmgr's own.
+    ``short`` is its letter, or several of the same meaning. ``aliases`` are other long names. ``plugin`` is the
+    target plugin that declared it, empty for vmgr's own.
     """
 
     __slots__ = (
@@ -77,9 +78,8 @@ class Option:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Its long name, its aliases, and its letter if it has one."""
-        names = (self.name, *self.aliases)
-        return (*names, self.short) if self.short else names
+        """Its long name, its aliases, and its letters."""
+        return (self.name, *self.aliases, *self.short)
 
     @property
     def takes_value(self) -> bool:
@@ -89,7 +89,7 @@ class Option:
     @property
     def flags(self) -> str:
         """How messages name it: ``-L/--size``."""
-        return f"-{self.short}/--{self.name}" if self.short else f"--{self.name}"
+        return f"-{self.short[0]}/--{self.name}" if self.short else f"--{self.name}"
 
     @property
     def value_name(self) -> str:

@@ -30,15 +30,19 @@ EPILOG = (
 class DeclaredCommand(click.Command):
     """A click command made from a declaration."""
 
-    def __init__(self, declared: Command, added: Sequence[Option] = ()) -> None:
-        from vmgr.cli.options_common import COMMON
+    def __init__(
+        self, declared: Command, added: Sequence[Option] = (), common: Sequence[Option] = (), page: str = ""
+    ) -> None:
+        if not common:
+            from vmgr.cli.options_common import COMMON
 
+            common = COMMON
         self.declared = declared
         params: list[click.Parameter] = [
             click.Argument([f"argument{number}"], nargs=-1 if a.many else 1, required=False, metavar=a.usage)
             for number, a in enumerate(declared.arguments)
         ]
-        params += [_click_option(option) for option in (*declared.options, *added, *COMMON)]
+        params += [_click_option(option) for option in (*declared.options, *added, *common)]
         super().__init__(
             declared.name,
             context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
@@ -46,7 +50,7 @@ class DeclaredCommand(click.Command):
             help=declared.summary,
             short_help=declared.summary,
             add_help_option=False,
-            epilog=f"See vmgr-{declared.name}(8).",
+            epilog=f"See {page or f'vmgr-{declared.name}(8)'}.",
         )
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -73,9 +77,7 @@ class DeclaredCommand(click.Command):
 
 
 def _click_option(option: Option) -> click.Option:
-    names = [f"--{option.name}"]
-    if option.short:
-        names.insert(0, f"-{option.short}")
+    names = [*(f"-{letter}" for letter in option.short), f"--{option.name}"]
     names += [f"--{alias}" for alias in option.aliases]
     settings: dict[str, Any] = {"help": option.help, "expose_value": False}
     if option.kind == "flag":

@@ -1,7 +1,7 @@
 """The console script: finds the command, runs it, and turns every failure into one message and an exit status.
 
 ``vmgr lvs``, ``lvm lvs`` and a link named ``lvs`` all run the same. Exit statuses are LVM2's: 0, 2 for no such
-command, 3 for a bad command line, 5 for a failure.
+command, 3 for a bad command line, 5 for a failure. A link named ``dmsetup`` or ``dmstats`` behaves as that does.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 EXIT_PIPE = 141
 """What a shell shows for a program that ended because its reader went away (128 + SIGPIPE)."""
+
+DMSETUP_LINKS = {"dmsetup": "", "dmstats": "stats"}
+"""Links that are called as LVM2's programs for the device mapper, and the words that go without saying there."""
 
 HELP_WORDS = ("help", "-h", "--help", "-?", "--longhelp")
 
@@ -102,6 +105,13 @@ def _dispatch(words: list[str], terminal: Terminal) -> int:
     rest = words[1:]
     if program in COMMANDS:
         return run_command(program, rest, terminal)
+    if program in DMSETUP_LINKS:
+        return _dm(rest, terminal, as_dmsetup=True, group=DMSETUP_LINKS[program])
+    if rest and "_VMGR_COMPLETE" not in os.environ:
+        if rest[0] == "dm":
+            return _dm(rest[1:], terminal)
+        if rest[0] in HELP_WORDS and rest[1:2] == ["dm"]:
+            return _dm(["help", *rest[2:]], terminal)
     if "_VMGR_COMPLETE" in os.environ or not rest or rest[0] in HELP_WORDS or rest[0] == "--version":
         if rest[:1] == ["help"] and rest[1:] and rest[1] not in (*COMMANDS, *MOUNTED, *HELP_WORDS):
             return _no_such_command(rest[1], terminal)
@@ -112,6 +122,12 @@ def _dispatch(words: list[str], terminal: Terminal) -> int:
     if name in MOUNTED:
         return _with_click(program, rest)
     return _no_such_command(name, terminal)
+
+
+def _dm(words: list[str], terminal: Terminal, *, as_dmsetup: bool = False, group: str = "") -> int:
+    from vmgr.cli.dm.command import run
+
+    return run(words, terminal, as_dmsetup=as_dmsetup, group=group)
 
 
 def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:

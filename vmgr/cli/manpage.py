@@ -53,7 +53,7 @@ def bold(text: str) -> str:
 
 def option_entry(option: Option) -> str:
     """One option's entry in a list."""
-    names = ([f"-{option.short}"] if option.short else []) + [f"--{n}" for n in (option.name, *option.aliases)]
+    names = [*(f"-{letter}" for letter in option.short), *(f"--{n}" for n in (option.name, *option.aliases))]
     head = ", ".join(bold(name) for name in names)
     if option.takes_value:
         head += f" \\fI{quote(option.value_name)}\\fP"

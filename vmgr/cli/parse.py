@@ -4,6 +4,7 @@ A long option may be shortened to any unique beginning, and hyphens inside it do
 its value follows after ``=`` or as the next argument, whatever that looks like. Short options
 cluster (``-an``, ``-l100%FREE``, ``-vvv``). Options and arguments mix freely; ``--`` ends the options. An option
 that is no ``count`` and not marked ``many`` may be given once. Source: LVM2 ``tools/lvmcmdline.c``.
+dmsetup's grammar is the same but for that: there the last one counts, which is what ``relaxed`` asks for.
 """
 
 from __future__ import annotations
@@ -28,30 +29,40 @@ class Parsed:
         self.arguments: list[str] = []
 
 
-def see_help(command: Command) -> str:
+def see_help(command: Command, program: str = "vmgr") -> str:
     """The hint that most usage errors carry."""
-    return f"see `vmgr {command.name} --help`"
+    return f"see `{program} {command.name} --help`"
 
 
-def parse(command: Command, options: Sequence[Option], words: Sequence[str]) -> Parsed:
+def parse(
+    command: Command,
+    options: Sequence[Option],
+    words: Sequence[str],
+    *,
+    program: str = "vmgr",
+    relaxed: bool = False,
+) -> Parsed:
     """Parse the words after the command's name. ``options`` are all that the command takes.
 
+    ``program`` is what the command's name follows. ``relaxed``: of an option that is repeated the last counts.
     Raises :class:`UsageError`. Arguments and combinations are not checked yet: see :func:`check`.
     """
-    return _Parser(command, options).run(words)
+    return _Parser(command, options, program, relaxed).run(words)
 
 
 class _Parser:
-    def __init__(self, command: Command, options: Sequence[Option]) -> None:
+    def __init__(self, command: Command, options: Sequence[Option], program: str, relaxed: bool) -> None:
         self.command = command
+        self.program = program
+        self.relaxed = relaxed
         self.long: dict[str, Option] = {}
         self.short: dict[str, Option] = {}
         for option in options:
             self.long[option.name] = option
             for alias in option.aliases:
                 self.long[alias] = option
-            if option.short:
-                self.short[option.short] = option
+            for letter in option.short:
+                self.short[letter] = option
         self.refused: dict[str, str] = {}
         for word in command.unsupported:
             name, _, letter = word.partition("/")
@@ -104,7 +115,7 @@ class _Parser:
         return parsed
 
     def wrong(self, message: str, hint: str = "") -> UsageError:
-        return UsageError(message, hint=hint or see_help(self.command))
+        return UsageError(message, hint=hint or see_help(self.command, self.program))
 
     def find(self, name: str, word: str) -> Option:
         """The option whose name is, or alone begins with, ``name``."""
@@ -156,7 +167,7 @@ class _Parser:
             assert isinstance(before, int)
             values[name] = before + 1
             return
-        if name in values and not option.many:
+        if name in values and not option.many and not self.relaxed:
             raise self.wrong(f"option {option.flags} may not be repeated")
         value: object = True
         if text is not None:
@@ -174,15 +185,16 @@ class _Parser:
             return convert(option, text)
         except UsageError as error:
             message = f"invalid value for {option.flags}: {error.message}"
-            raise type(error)(message, hint=error.hint or see_help(self.command)) from None
+            raise type(error)(message, hint=error.hint or see_help(self.command, self.program)) from None
 
 
-def check(command: Command, parsed: Parsed) -> None:
+def check(command: Command, parsed: Parsed, *, program: str = "") -> None:
     """Check that arguments are complete and that the options given go together.
 
     Raises :class:`UsageError`, naming what is missing or too much.
     """
     values = parsed.values
+    usage = f"usage: {program} {command.name} {command.usages[0]}".replace("  ", " ")
     for names in command.exclusive:
         given = [name for name in names if name in values]
         if len(given) > 1:
@@ -193,18 +205,16 @@ def check(command: Command, parsed: Parsed) -> None:
         if not any(name in values for name in names):
             raise UsageError(
                 f"{command.name} needs {'one of ' if len(names) > 1 else ''}{', '.join('--' + n for n in names)}",
-                hint=see_help(command),
+                hint=see_help(command, program or "vmgr"),
             )
     needed = sum(1 for argument in command.arguments if argument.needed)
     if len(parsed.arguments) < needed:
         missing = [argument for argument in command.arguments if argument.needed][len(parsed.arguments)]
         raise UsageError(
             f"{command.name} needs {missing.name}: {missing.help}",
-            hint=f"usage: {command.name} {command.usages[0]}",
+            hint=usage,
         )
     many = any(argument.many for argument in command.arguments)
     if len(parsed.arguments) > len(command.arguments) and not many:
         extra = parsed.arguments[len(command.arguments)]
-        raise UsageError(
-            f"{command.name} takes no argument {extra!r}", hint=f"usage: {command.name} {command.usages[0]}"
-        )
+        raise UsageError(f"{command.name} takes no argument {extra!r}", hint=usage)

@@ -19,7 +19,7 @@ COMMANDS = {
 }  # fmt: skip
 """The module of this package that declares each command."""
 
-MOUNTED = {"lab": "vmgr.lab.command:command"}
+MOUNTED = {"dm": "vmgr.cli.dm.clicks:group", "lab": "vmgr.lab.command:command"}
 """Commands that are click commands of their own, as ``module:object``."""
 
 LVM2_ONLY = (

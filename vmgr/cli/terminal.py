@@ -28,6 +28,8 @@ class Terminal:
     """
 
     def __init__(self, *, verbose: int = 0, debug: int = 0, quiet: int = 0, yes: bool = False) -> None:
+        self.indent = INDENT
+        """What each line on standard error begins with."""
         self.configure(verbose=verbose, debug=debug, quiet=quiet, yes=yes)
 
     def configure(self, *, verbose: int, debug: int, quiet: int, yes: bool) -> None:
@@ -60,6 +62,10 @@ class Terminal:
         """Say at once what the user should know."""
         self._error_line(message if message.startswith("WARNING:") else f"WARNING: {message}")
 
+    def say(self, message: str) -> None:
+        """Say something whatever ``-q`` asks for."""
+        self._error_line(message)
+
     def progress(self, message: str) -> None:
         """Tell how far a long process is."""
         if not self.quiet:
@@ -88,7 +94,7 @@ class Terminal:
             except (OSError, ValueError):
                 pass  # whoever wrote to it hears of it at the end
         try:
-            stream.write("".join(f"{INDENT}{line}\n" for line in text.splitlines()))
+            stream.write("".join(f"{self.indent}{line}\n" for line in text.splitlines()))
             stream.flush()
         except (OSError, ValueError):
             pass  # there is nobody to tell
