@@ -152,7 +152,8 @@ class Command(NamedTuple):
 
     ``flags`` are the input flags that it heeds. ``payload`` tells that bytes after the header go in;
     ``reply`` that bytes come back, in a buffer that may have to grow. ``uevent`` tells that
-    the kernel may send one, with the event number given as its cookie.
+    the kernel may send one, with the event number given as its cookie. ``silent``: of the reply's header it
+    writes the version and nothing else.
     """
 
     name: str
@@ -162,6 +163,7 @@ class Command(NamedTuple):
     payload: bool = False
     reply: bool = False
     uevent: bool = False
+    silent: bool = False
 
     @property
     def code(self) -> int:
@@ -175,8 +177,8 @@ class Command(NamedTuple):
 _ANY = SKIP_BDGET | SECURE_DATA
 _QUERY = _ANY | QUERY_INACTIVE_TABLE
 
-VERSION = Command("version", 0, (4, 0, 0))
-REMOVE_ALL = Command("remove_all", 1, (4, 0, 0), _ANY | DEFERRED_REMOVE)
+VERSION = Command("version", 0, (4, 0, 0), silent=True)
+REMOVE_ALL = Command("remove_all", 1, (4, 0, 0), _ANY | DEFERRED_REMOVE, silent=True)
 LIST_DEVICES = Command("list", 2, (4, 0, 0), _ANY | UUID, reply=True)
 DEV_CREATE = Command("create", 3, (4, 0, 0), _ANY | PERSISTENT_DEV)
 DEV_REMOVE = Command("remove", 4, (4, 0, 0), _ANY | DEFERRED_REMOVE | IMA_MEASUREMENT, uevent=True)
@@ -192,7 +194,7 @@ TABLE_DEPS = Command("deps", 11, (4, 0, 0), _QUERY, reply=True)
 TABLE_STATUS = Command("status", 12, (4, 0, 0), _QUERY | STATUS_TABLE | NOFLUSH | IMA_MEASUREMENT, reply=True)
 LIST_VERSIONS = Command("targets", 13, (4, 1, 0), _ANY, reply=True)
 TARGET_MSG = Command("message", 14, (4, 2, 0), _ANY, payload=True, reply=True)
-DEV_SET_GEOMETRY = Command("setgeometry", 15, (4, 6, 0), _ANY, payload=True)
+DEV_SET_GEOMETRY = Command("setgeometry", 15, (4, 6, 0), _ANY, payload=True, silent=True)
 DEV_ARM_POLL = Command("armpoll", 16, (4, 36, 0), _ANY)
 GET_TARGET_VERSION = Command("target-version", 17, (4, 41, 0), _ANY, reply=True)
 

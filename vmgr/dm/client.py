@@ -167,7 +167,7 @@ class DmClient(DmReader):
             raise
 
     def set_geometry(self, dev: Dev, cylinders: int, heads: int, sectors: int, start: int) -> None:
-        """Say what ``HDIO_GETGEO`` shall tell of a device; ``start`` in sectors. It lasts until the next resume."""
+        """Say what ``HDIO_GETGEO`` shall tell of a device; ``start`` in sectors."""
         text = f"{cylinders} {heads} {sectors} {start}"
         self._command(dev, abi.DEV_SET_GEOMETRY, data=wire.pack_text(text))
 
@@ -268,8 +268,9 @@ class DmClient(DmReader):
         if new_link is not None:
             self._upkeep.want_link(new_link, new_name)
         self._settle()
-        # The kernel's reply has the old name and no UUID.
-        return live_device(reply._replace(name=new_name, uuid=old.uuid))
+        # The kernel's reply has the old name, no UUID, and does not tell of a waiting table.
+        flags = reply.flags | (old.flags & abi.INACTIVE_PRESENT)
+        return live_device(reply._replace(name=new_name, uuid=old.uuid, flags=flags))
 
     def set_uuid(self, dev: Dev, uuid: str) -> None:
         """Give a UUID to a device that has none; one that is there cannot be changed."""

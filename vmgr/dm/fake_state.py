@@ -1,4 +1,7 @@
-"""What the fake kernel keeps, and what every command needs of it: finding a device, the header of a reply, going away."""
+"""What the fake kernel keeps, and what every command needs of it.
+
+Devices with their tables, finding one, the header of a reply, and going away.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from vmgr.dm import abi
+from vmgr.dm.fake_stats import FakeStats
 from vmgr.dm.fake_targets import Refusal
 from vmgr.dm.wire import Reply
 
@@ -38,7 +42,7 @@ class FakeDevice:
 
     __slots__ = (
         "deferred", "event_nr", "inactive", "internal", "live", "minor", "name", "opens", "read_only", "settled",
-        "status", "suspended", "uuid",
+        "stats", "status", "suspended", "uuid",
     )  # fmt: skip
 
     def __init__(self, name: str, uuid: str, minor: int) -> None:

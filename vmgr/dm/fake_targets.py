@@ -38,7 +38,7 @@ class Area(NamedTuple):
 
 
 class FakeTarget:
-    """A target that takes no parameters and refers to nothing.
+    """A target that refers to nothing, and looks at no parameters, as ``error`` does.
 
     ``alone`` tells that it must be the only line of its table.
     """
@@ -53,13 +53,32 @@ class FakeTarget:
         """The line as the kernel prints it, and what it refers to. Raises :class:`Refusal`."""
         return _with(line, ""), ()
 
+    @property
+    def measured_name(self) -> str:
+        """How the text of a measurement begins."""
+        return f"target_name={self.name},target_version={'.'.join(map(str, self.version))}"
+
     def status(self, line: KernelLine, size: Callable[[int], int]) -> str:
         """The status that a healthy device has; ``size`` gives a device's sectors."""
+        return ""
+
+    def measured(self, line: KernelLine) -> str:
+        """What an integrity measurement says of the line (``STATUSTYPE_IMA``)."""
         return ""
 
     def message(self, line: KernelLine, text: str) -> str | None:
         """The answer to a message, None for none. Raises :class:`Refusal`."""
         raise Refusal(errno.EINVAL)
+
+
+class Bare(FakeTarget):
+    """A target that takes no parameters."""
+
+    def parse(self, line: KernelLine) -> tuple[KernelLine, tuple[Area, ...]]:
+        """Nothing but start and length."""
+        if line.params.split():
+            raise Refusal(errno.EINVAL)
+        return super().parse(line)
 
 
 class AnyTarget(FakeTarget):
@@ -81,6 +100,11 @@ class Linear(FakeTarget):
         start = _number(words[1])
         dev = _device(words[0])
         return _with(line, f"{_words(dev)} {start}"), (Area(dev, start, int(line.length)),)
+
+    def measured(self, line: KernelLine) -> str:
+        """Device and start."""
+        device, start = line.params.split()
+        return f"{self.measured_name},device_name={device},start={start};"
 
 
 class Striped(FakeTarget):
@@ -108,6 +132,16 @@ class Striped(FakeTarget):
         words = line.params.split()
         stripes = int(words[0])
         return f"{stripes} {' '.join(words[2::2])} 1 {'A' * stripes}"
+
+    def measured(self, line: KernelLine) -> str:
+        """Every stripe with its device and start."""
+        words = line.params.split()
+        parts = [
+            f",stripe_{i}_device_name={words[2 + 2 * i]},stripe_{i}_physical_start={words[3 + 2 * i]}"
+            f",stripe_{i}_status=A"
+            for i in range(int(words[0]))
+        ]
+        return f"{self.measured_name},stripes={words[0]},chunk_size={words[1]}{''.join(parts)};"
 
 
 class Origin(FakeTarget):
@@ -142,6 +176,12 @@ class Snapshot(FakeTarget):
         used = 0 if kind == "N" else 2 * (int(chunk) or DEFAULT_CHUNK)
         return f"{used}/{size(_device(store))} {used}"
 
+    def measured(self, line: KernelLine) -> str:
+        """The two devices, and that it is well."""
+        origin, store, *_ = line.params.split()
+        state = "snap_valid=y,snap_merge_failed=n,snapshot_overflowed=n"
+        return f"{self.measured_name},snap_origin_name={origin},snap_cow_name={store},{state};"
+
 
 def _with(line: KernelLine, params: str) -> KernelLine:
     return KernelLine(line.start, line.length, line.target, params)
@@ -167,7 +207,7 @@ def _words(dev: int) -> str:
 
 TARGETS: tuple[FakeTarget, ...] = (
     FakeTarget("error", (1, 5, 0)),
-    FakeTarget("zero", (1, 1, 0)),
+    Bare("zero", (1, 1, 0)),
     Linear("linear", (1, 4, 0)),
     Striped("striped", (1, 6, 0)),
     Snapshot("snapshot", (1, 16, 0)),
