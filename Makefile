@@ -1,6 +1,10 @@
 # Each target says what it does: `make help` prints the lines that begin with two hashes.
 
-.PHONY: help demo test lint unit oracle kernel bench man clean
+PREFIX = /usr/local
+DESTDIR =
+PYTHON = /usr/bin/python3
+
+.PHONY: help demo test lint unit oracle kernel bench man install uninstall deb clean
 
 ## help    list the targets
 help:
@@ -45,6 +49,21 @@ bench:
 man:
 	@tools/setup test
 	@.venv/bin/python -m vmgr.cli.manpage
+
+## install lay down vmgr below DESTDIR + PREFIX, for the interpreter PYTHON (/usr/local, /usr/bin/python3)
+install:
+	@tools/setup package
+	@.venv/bin/python tools/install.py install --prefix "$(PREFIX)" --destdir "$(DESTDIR)" --python "$(PYTHON)"
+
+## uninstall remove what `make install` with the same variables laid down
+uninstall:
+	@tools/setup package
+	@.venv/bin/python tools/install.py uninstall --prefix "$(PREFIX)" --destdir "$(DESTDIR)" --python "$(PYTHON)"
+
+## deb     build a Debian package in dist/
+deb:
+	@tools/setup package
+	@.venv/bin/python tools/deb.py
 
 ## clean   remove what the targets above made
 clean:
