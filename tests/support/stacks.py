@@ -14,12 +14,14 @@ from vmgr.core.table import DevRef, DmDevice, KernelLine, LiveDevice, PvRef
 from vmgr.core.targets import Targets
 from vmgr.core.units import Sectors
 from vmgr.ondisk.codec import decode_group
-from vmgr.plugins import linear, snapshot, striped
+from vmgr.plugins import error, linear, snapshot, striped, zero
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 STACKS = sorted(path.name.removeprefix("lvm2-") for path in GOLDEN.glob("lvm2-*"))
 
-TARGETS = Targets([("linear", linear), ("striped", striped), ("snapshot", snapshot)])
+TARGETS = Targets(
+    [("linear", linear), ("striped", striped), ("snapshot", snapshot), ("zero", zero), ("error", error)]
+)
 """The built-in targets, as they are registered."""
 
 

@@ -71,8 +71,7 @@ def format_table(lines: Iterable[KernelLine]) -> str:
     """
     rows = []
     for line in lines:
-        _check_text(line)
-        rows.append(f"{line}\n")
+        rows.append(_text_of(line) + "\n")
     return "".join(rows)
 
 
@@ -140,13 +139,14 @@ def _parse_line(raw: str, number: int, source: str) -> KernelLine | None:
     return KernelLine(Sectors(sizes[0]), Sectors(sizes[1]), target, params)
 
 
-def _check_text(line: KernelLine) -> None:
-    """Refuse what the text of a table cannot hold."""
+def _text_of(line: KernelLine) -> str:
+    """The text of a line. Refuses what it cannot hold."""
     for char, why in (("#", "begins a comment"), ("\n", "ends the line"), ("\0", "ends the text")):
         if char in line.params:
             raise InvalidTable(
                 f"{line.target} at sector {line.start}: the text of a table cannot hold {char!r}, which {why}"
             )
+    return f"{line.start} {line.length} {line.target} {line.params}".rstrip(BLANKS)
 
 
 # -- whole devices on one line ------------------------------------------------------------------------
@@ -228,8 +228,7 @@ def format_concise(devices: Iterable[ConciseDevice]) -> str:
         minor = "" if device.minor is None else str(device.minor)
         fields = [_quoted(device.name), _quoted(device.uuid), minor, "ro" if device.read_only else "rw"]
         for line in device.lines:
-            _check_text(line)
-            fields.append(_QUOTE.sub(r"\\\g<0>", str(line)))
+            fields.append(_QUOTE.sub(r"\\\g<0>", _text_of(line)))
         texts.append(",".join(fields))
     return ";".join(texts)
 
