@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the fixtures lvm2-*/ beside this script: what LVM2's own tools write and load for linear, striped and
-# snapshot volumes. Each folder holds the metadata (vgcfgbackup), the kernel's tables, names and UUIDs, the
+# Makes the fixtures lvm2-*/ beside this script: what LVM2's own tools write and load for linear, striped, snapshot,
+# zero and error volumes. Each folder holds the metadata (vgcfgbackup), the kernel's tables, names and UUIDs, the
 # statuses, the links in /dev and what lvs shows. Run from the top of the checkout:
 #
 #   vmgr lab --no-udev --disk /tmp/a.img:300M --disk /tmp/b.img:300M --share tests/golden \
@@ -60,6 +60,24 @@ lvextend -q -L+16M vg-with-hyphens/str
 lvextend -q -L+8M -i1 vg-with-hyphens/str
 lvextend -q -L+8M -i2 -I4k vg-with-hyphens/str
 keep striped
+clean
+
+# -- nowhere -------------------------------------------------------------------------------------
+
+fresh vg
+lvcreate -q -y --type zero -L40M -n nothing vg
+lvcreate -q -y --type zero -L1T -n endless vg
+lvcreate -q -y --type error -L8M -n broken vg
+lvextend -q -l+2 vg/nothing
+lvextend -q -l+2 vg/broken
+lvreduce -q -y -l-1 vg/broken
+lvcreate -q -y -s -L8M -n snap vg/endless
+keep nowhere
+lvchange -q -y -an vg/endless
+lvremove -q -y vg/endless
+lvextend -q -y -l+2 --type error vg/nothing
+lvextend -q -y -l+1 --type zero vg/nothing
+keep nowhere-mixed
 clean
 
 # -- snapshots -----------------------------------------------------------------------------------
