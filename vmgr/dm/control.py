@@ -44,6 +44,21 @@ def proc_number(path: str, name: str, section: str = "") -> int | None:
     return None
 
 
+def block_majors(proc: str = "/proc") -> dict[int, str]:
+    """The block majors that are taken now, and by which driver."""
+    found = {}
+    try:
+        with open(f"{proc}/devices", encoding="ascii", errors="replace") as f:
+            _, _, block = f.read().partition("Block devices:\n")
+    except OSError:
+        return {}
+    for line in block.splitlines():
+        number, _, name = line.strip().partition(" ")
+        if number.isdigit():
+            found[int(number)] = name.strip()
+    return found
+
+
 def control_numbers(proc: str = "/proc") -> tuple[int, int]:
     """The (major, minor) that the control node must have, the well-known ones where ``/proc`` does not tell."""
     major = proc_number(f"{proc}/devices", "misc", "Character devices:")
@@ -88,6 +103,44 @@ def open_control(dev_dir: str = "/dev", proc: str = "/proc") -> int:
         if e.errno in _ABSENT:
             raise no_device_mapper() from None
         raise _cannot(f"cannot open {path}", e) from None
+
+
+def control_problem(dev_dir: str = "/dev", proc: str = "/proc") -> str:
+    """What is wrong with the control node, in words; empty when nothing is. Nothing is opened, made or loaded."""
+    path = control_path(dev_dir)
+    wanted = control_numbers(proc)
+    words = f"character device {wanted[0]}:{wanted[1]}"
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return f"{path} is missing; it should be the {words}"
+    except OSError as e:
+        return f"{path} cannot be examined: {e.strerror}"
+    if not stat.S_ISCHR(found.st_mode):
+        return f"{path} is not a device node; it should be the {words}"
+    if found.st_rdev != os.makedev(*wanted):
+        numbers = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
+        return f"{path} is the character device {numbers}; it should be {wanted[0]}:{wanted[1]}"
+    if stat.S_IMODE(found.st_mode) & 0o006:
+        return f"{path} may be opened by everybody (mode {stat.S_IMODE(found.st_mode):04o}); it should be 0600"
+    return ""
+
+
+def mend_control(dev_dir: str = "/dev", proc: str = "/proc") -> bool:
+    """Make the control node what it should be, without opening it; True when something had to be done.
+
+    Raises :class:`KernelError` or :class:`NotPermitted`.
+    """
+    if not control_problem(dev_dir, proc):
+        return False
+    path = control_path(dev_dir)
+    _make_right(path, control_numbers(proc))
+    if stat.S_IMODE(os.stat(path).st_mode) & 0o006:
+        try:
+            os.chmod(path, 0o600)
+        except OSError as e:
+            raise _cannot(f"cannot change the mode of {path}", e) from None
+    return True
 
 
 def check_control(dev_dir: str = "/dev") -> None:

@@ -140,6 +140,36 @@ def _processes(major: int, minor: int, proc: str) -> list[Holder]:
     return found
 
 
+def users_of(path: str, proc: str = "/proc") -> tuple[str, ...]:
+    """Who uses a node under its very name: mounts, swap, processes; in words, the first few.
+
+    A device may be in use and its node not, where another name of it was used.
+    """
+    found = []
+    for line in _read(f"{proc}/self/mountinfo").splitlines():
+        head, _, tail = line.partition(" - ")
+        source = tail.split(" ")
+        if len(source) > 1 and unescape(source[1]) == path:
+            found.append(f"mounted on {unescape(head.split(' ')[4])}")
+    for line in _read(f"{proc}/swaps").splitlines()[1:]:
+        if unescape(line.split(" ", 1)[0].split("\t", 1)[0]) == path:
+            found.append("in use as swap")
+    for pid in _listdir(proc):
+        if not pid.isdigit():
+            continue
+        for fd in _listdir(f"{proc}/{pid}/fd"):
+            try:
+                opened = os.readlink(f"{proc}/{pid}/fd/{fd}") == path
+            except OSError:
+                continue
+            if opened:
+                found.append(f"open in process {pid} ({_read(f'{proc}/{pid}/comm').strip() or '?'})")
+                break
+        if len(found) > 3:
+            break
+    return tuple(found)
+
+
 def unescape(text: str) -> str:
     """A path as ``/proc`` escapes it: blanks and the like as three octal digits."""
     return _OCTAL(lambda m: chr(int(m[1], 8)), text)
