@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 SUBCOMMANDS: dict[str, str] = {
     "create": "creating",
+    "deps": "reading",
+    "info": "reading",
+    "ls": "listing",
+    "status": "reading",
+    "table": "reading",
     "version": "about",
 }
 """The module of each subcommand. A name of two words is a subcommand of a group (``stats create``)."""

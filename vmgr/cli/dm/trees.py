@@ -1,0 +1,66 @@
+"""Trees of devices: ``ls --tree`` and ``info --tree``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vmgr.cli.dm.facts import all_are_meant, look
+from vmgr.core.errors import NotFound
+
+if TYPE_CHECKING:
+    from vmgr.cli.dm.context import Context
+    from vmgr.dm.tree import DeviceTree
+
+NO_DEVICES = "No devices found\n"
+
+
+def show_tree(context: Context) -> None:
+    """Print the tree of all devices, or of those named with what they lie on, as ``-o`` says."""
+    from vmgr.dm.tree import DeviceTree
+    from vmgr.dm.tree_drawing import TreeStyle
+
+    style = TreeStyle.parse(context.invocation.text("options") or "", utf8=_utf8(context))
+    tree = DeviceTree.read(context.client())
+    if not all_are_meant(context):
+        tree = _below(context, tree)
+    if context.json:
+        context.emit_json({"devices": tree.as_json(context.shown)})
+    elif not tree.nodes:
+        context.terminal.data(NO_DEVICES)
+    else:
+        context.terminal.data(tree.render(style, columns=_columns(), unmangle=context.shown))
+
+
+def _below(context: Context, tree: DeviceTree) -> DeviceTree:
+    """The part of the tree that the named devices are the top of."""
+    from attrs import evolve
+
+    from vmgr.dm.tree import DeviceTree
+
+    named = []
+    for dev in context.devices():
+        device = look(context.client(), dev)
+        if (device.major, device.minor) not in tree:
+            raise NotFound(f"the device {context.shown(device.name)} has just gone away")
+        named.append((device.major, device.minor))
+    kept = tree.below(*named)
+    numbers = {node.numbers for node in kept}
+    return DeviceTree(tuple(evolve(node, used_by=tuple(n for n in node.used_by if n in numbers)) for node in kept))
+
+
+def _utf8(context: Context) -> bool:
+    """Whether the locale's characters are UTF-8 (as ``nl_langinfo(CODESET)`` after ``setlocale``)."""
+    environ = context.environ
+    words = (environ.get("LC_ALL"), environ.get("LC_CTYPE"), environ.get("LANG"))
+    locale = next((word for word in words if word), "C")
+    return locale.upper().replace("-", "").endswith("UTF8")
+
+
+def _columns() -> int | None:
+    """The terminal's width, None where standard output is none."""
+    import os
+
+    try:
+        return os.get_terminal_size(1).columns or None
+    except OSError:
+        return None
