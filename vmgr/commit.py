@@ -189,11 +189,11 @@ class Committer:
         for what, action in reversed(self._undo):
             try:
                 action()
-            except VmgrError as error:
+            except Exception as error:  # whatever it is: what comes after it may be a resume
                 failed.append(f"could not {what}: {error}")
         try:
             self._devices.settle()
-        except VmgrError as error:
+        except Exception as error:
             failed.append(str(error))
         if failed and isinstance(cause, VmgrError):
             cause.details = (*cause.details, *failed)
@@ -230,13 +230,24 @@ class Committer:
                 else:
                     with _signals_held():
                         self._do(step)
-            except VmgrError as error:
-                pending.append((step, str(error)))
-                if uuid is not None:
-                    broken.add(uuid)
             except KeyboardInterrupt:
                 pending.append((step, "interrupted"))
-        return pending
+            except Exception as error:  # a fault of our own must not leave the devices that follow suspended
+                pending.append((step, str(error) or type(error).__name__))
+                if uuid is not None:
+                    broken.add(uuid)
+        return [item for item in pending if not self._resumed_at_last(item[0])]
+
+    def _resumed_at_last(self, step: Step) -> bool:
+        """Try a failed resume of a suspended device once more, after all else: whoever uses the device stands still."""
+        if not isinstance(step, Resume) or step.fresh:
+            return False
+        try:
+            with _signals_held():
+                self._do(step)
+        except Exception:
+            return False
+        return True
 
     def _settle(self, pending: list[tuple[Step, str]]) -> None:
         try:

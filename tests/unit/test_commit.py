@@ -130,8 +130,12 @@ def test_a_plan_makes_what_a_fresh_activation_would_make(rig: Rig, scene: str) -
 
 
 @scenes
-def test_a_failure_at_any_step_leaves_the_old_or_the_new_state(rig: Rig, scene: str) -> None:
-    """Before the commit all is undone; from it on the rest is done and what is pending is named."""
+@pytest.mark.parametrize("kind", [DeviceError, RuntimeError])
+def test_a_failure_at_any_step_leaves_the_old_or_the_new_state(rig: Rig, scene: str, kind: type[Exception]) -> None:
+    """Before the commit all is undone; from it on the rest is done and what is pending is named.
+
+    Also for a fault of our own: it must not leave a device suspended.
+    """
     operation = prepared(rig, scene)
     plan = rig.plan(operation(rig.group))
     saved, old_group, old_live = rig.save(), rig.group, tables(rig.live)
@@ -142,14 +146,14 @@ def test_a_failure_at_any_step_leaves_the_old_or_the_new_state(rig: Rig, scene: 
 
         def fail(step: Step, doomed: Step = plan.steps[number]) -> None:
             if step is doomed:
-                raise DeviceError("made to fail")
+                raise kind("made to fail")
 
-        with pytest.raises((DeviceError, StoppedHalfway)) as caught:
+        with pytest.raises((kind, StoppedHalfway)) as caught:
             rig.run(plan, fail)
         live = rig.live
         assert all(not d.suspended for d in live.values()) or isinstance(plan.steps[number], Resume), number
         if number <= commit_at:
-            assert caught.type is DeviceError
+            assert caught.type is kind
             assert rig.group == old_group
             if not _removed_before(plan, number):
                 assert tables(live) == old_live, number
@@ -158,6 +162,41 @@ def test_a_failure_at_any_step_leaves_the_old_or_the_new_state(rig: Rig, scene: 
             assert caught.type is StoppedHalfway
             assert rig.group == plan.change.after
             assert any(str(plan.steps[number]) in line for line in caught.value.details)
+
+
+def test_a_resume_that_fails_is_tried_again_at_the_end(rig: Rig) -> None:
+    plan = rig.plan(prepared(rig, "second snapshot")(rig.group))
+    failed: list[Step] = []
+
+    def fail_once(step: Step) -> None:
+        if isinstance(step, Resume) and not step.fresh and step not in failed:
+            failed.append(step)
+            raise DeviceError("made to fail")
+
+    rig.run(plan, fail_once)
+    assert failed
+    assert rig.group == plan.change.after
+    assert all(not d.suspended for d in rig.live.values())
+
+
+def test_a_fault_while_undoing_leaves_nothing_suspended(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vmgr.system.metadata import MetadataStore
+
+    plan = rig.plan(prepared(rig, "second snapshot")(rig.group))
+    assert any(isinstance(step, Suspend) for step in plan.steps)
+
+    def fail(step: Step) -> None:
+        if isinstance(step, Commit):
+            raise DeviceError("made to fail")
+
+    def broken(*_: object) -> None:
+        raise OSError(5, "made to fail as well")
+
+    monkeypatch.setattr(MetadataStore, "revert", broken)
+    with pytest.raises(DeviceError) as caught:
+        rig.run(plan, fail)
+    assert any("revert the metadata" in line for line in caught.value.details)
+    assert all(not d.suspended for d in rig.live.values())
 
 
 def _removed_before(plan: Plan, number: int) -> bool:
