@@ -239,7 +239,7 @@ class Committer:
         return [item for item in pending if not self._resumed_at_last(item[0])]
 
     def _resumed_at_last(self, step: Step) -> bool:
-        """Try a failed resume of a suspended device once more, after all else: whoever uses the device stands still."""
+        """Try a failed resume of a suspended device once more, after all else: who uses it stands still."""
         if not isinstance(step, Resume) or step.fresh:
             return False
         try:
