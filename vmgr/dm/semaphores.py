@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from vmgr.core.errors import KernelError, NotFound, NotPermitted
 
 _IPC_CREAT, _IPC_EXCL, _IPC_NOWAIT = 0o1000, 0o2000, 0o4000
-_IPC_RMID, _GETVAL = 0, 12
+_IPC_RMID, _GETPID, _GETVAL, _GETZCNT = 0, 11, 12, 15
 
 LIST = "sysvipc/sem"
 """The kernel's list, below ``/proc``. It is there if and only if the kernel has semaphores."""
@@ -129,6 +129,14 @@ class Semaphores:
         """The value; None when the semaphore is gone, or another user's."""
         value = int(self._semctl(semid, 0, _GETVAL))
         return value if value >= 0 else None
+
+    def waiters(self, semid: int) -> int:
+        """How many processes wait for the value 0; 0 when that may not be asked."""
+        return max(int(self._semctl(semid, 0, _GETZCNT)), 0)
+
+    def last_process(self, semid: int) -> int:
+        """The process that counted up or down last, which may be gone; 0 when that is not known."""
+        return max(int(self._semctl(semid, 0, _GETPID)), 0)
 
     def remove(self, semid: int) -> None:
         """Remove the semaphore; no error if it is gone. Raises :class:`NotPermitted`."""
