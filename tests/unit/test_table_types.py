@@ -39,6 +39,12 @@ DEVICE = st.one_of(
 SECTORS = st.integers(0, (1 << 64) - 1).map(Sectors)
 CHUNK = st.one_of(st.just(0), st.integers(0, 30).map(lambda n: 1 << n)).map(Sectors)
 SNAPSHOT = (DEVICE, DEVICE, st.sampled_from(STORES), CHUNK, st.lists(st.sampled_from(FEATURES)).map(tuple))
+
+
+def has_chunk(value: SnapshotTable) -> bool:
+    return value.kind != "N" or value.chunk != 0
+
+
 VALUES = {
     LinearTable: st.builds(LinearTable, DEVICE, SECTORS),
     StripedTable: st.builds(
@@ -47,8 +53,8 @@ VALUES = {
         st.lists(st.tuples(DEVICE, SECTORS), min_size=1, max_size=4).map(tuple),
     ),
     OriginTable: st.builds(OriginTable, DEVICE),
-    SnapshotTable: st.builds(SnapshotTable, *SNAPSHOT),
-    MergeTable: st.builds(MergeTable, *SNAPSHOT),
+    SnapshotTable: st.builds(SnapshotTable, *SNAPSHOT).filter(has_chunk),
+    MergeTable: st.builds(MergeTable, *SNAPSHOT).filter(has_chunk),
     ZeroTable: st.just(ZeroTable()),
     ErrorTable: st.just(ErrorTable()),
 }
@@ -115,6 +121,7 @@ def test_a_line_knows_its_devices(target: str, params: str, devices: tuple[str, 
         ("snapshot", "8:0 8:1 P", "is not ORIGIN STORE"),
         ("snapshot", "8:0 8:1 X 8", "the kind of store 'X' is none of P, PO, N"),
         ("snapshot", "8:0 8:1 P 12", "the chunk size 12 is not a power of 2"),
+        ("snapshot", "8:0 8:1 N 0", "needs a chunk size"),
         ("snapshot", "8:0 8:1 P 8 2 discard_zeroes_cow", "announces 2 features and has 1"),
         ("snapshot", "8:0 8:1 P 8 1 fast", "the feature 'fast'"),
         ("snapshot", "8:0 8:1 P 8 x", "the number of features 'x' is not a number"),

@@ -45,8 +45,8 @@ class OriginTable(TableType):
 class SnapshotTable(TableType):
     """``snapshot ORIGIN STORE KIND CHUNK [N FEATURE...]``: ``origin`` as it was, with what changed in ``store``.
 
-    ``kind`` is one of :data:`STORES`. ``chunk`` in sectors is a power of 2, or 0 for the kernel's choice; the
-    kernel then prints what it chose. ``features`` are of :data:`FEATURES`.
+    ``kind`` is one of :data:`STORES`. ``chunk`` in sectors is a power of 2; for a persistent store 0 leaves it to
+    the kernel, which prints what it chose. ``features`` are of :data:`FEATURES`.
     """
 
     target: ClassVar[str] = "snapshot"
@@ -67,6 +67,8 @@ class SnapshotTable(TableType):
         chunk = parse_number(size, "the chunk size", bits=31)
         if chunk & (chunk - 1):
             raise InvalidTable(f"the chunk size {chunk} is not a power of 2")
+        if not chunk and kind == "N":
+            raise InvalidTable("a store that is not persistent needs a chunk size")
         features = rest[1:]
         if rest and parse_number(rest[0], "the number of features") != len(features):
             raise InvalidTable(f"{params!r} announces {rest[0]} features and has {len(features)}")
