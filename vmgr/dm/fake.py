@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from vmgr.core.table import LiveDevice
     from vmgr.dm.abi import Version
+    from vmgr.dm.fake_watch import FakeWatch
 
 __all__ = ["FakeKernel", "FakeNodes"]
 
@@ -108,7 +109,7 @@ class FakeKernel:
         except Refusal as refusal:
             raise explain(request, refusal.errno) from None
         if nr in _TELLING:
-            self._state.events += 1
+            self._state.tell()
         return reply
 
     def poll(self, timeout: float | None) -> bool:
@@ -118,6 +119,12 @@ class FakeKernel:
     def block_major(self) -> int:
         """The major number of the devices."""
         return self.major
+
+    def watch(self) -> FakeWatch:
+        """A descriptor that becomes readable with an event; see :meth:`vmgr.dm.kernel.Kernel.watch`."""
+        from vmgr.dm.fake_watch import FakeWatch
+
+        return FakeWatch(self, self._state)
 
     # -- what a test or a dry run does to it -----------------------------------------------------------
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vmgr.core.table import KernelLine
     from vmgr.dm.abi import Version
     from vmgr.dm.fake_targets import FakeTarget
+    from vmgr.dm.fake_watch import FakeWatch
     from vmgr.dm.wire import Request
 
 
@@ -73,6 +74,7 @@ class FakeState:
         self.busy: set[int] = set()
         self.devices: dict[int, FakeDevice] = {}
         self.events = 0
+        self.watches: list[FakeWatch] = []
 
     # -- looking up ----------------------------------------------------------------------------------
 
@@ -132,16 +134,22 @@ class FakeState:
 
     # -- changing ------------------------------------------------------------------------------------
 
+    def tell(self) -> None:
+        """Let everybody who polls know that something happened."""
+        self.events += 1
+        for watch in self.watches:
+            watch.notify()
+
     def raise_event(self, device: FakeDevice) -> None:
         """An event of a device, of which ``poll`` tells, too."""
         device.event_nr += 1
-        self.events += 1
+        self.tell()
 
     def destroy(self, device: FakeDevice) -> None:
         """Take a device away, and those whose turn comes with it."""
         del self.devices[device.minor]
         if device.live is not None:
-            self.events += 1
+            self.tell()
         self.reap()
 
     def reap(self) -> None:

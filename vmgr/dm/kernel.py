@@ -46,6 +46,19 @@ class Kernel(Protocol):
     def block_major(self) -> int:
         """The major number of device-mapper devices."""
 
+    def watch(self) -> Watch:
+        """The same device mapper through a descriptor of its own: what is armed there is nobody else's."""
+
+
+class Watch(Kernel, Protocol):
+    """A kernel behind a descriptor, which is readable once there was an event since the last arming."""
+
+    def fileno(self) -> int:
+        """The descriptor."""
+
+    def close(self) -> None:
+        """Close it."""
+
 
 def check(request: Request, version: Version) -> None:
     """Refuse what a kernel of interface ``version`` lacks, and flags that the command never heeds.
@@ -121,6 +134,12 @@ class IoctlKernel:
             self.fileno()  # loads the module
             self._major = control.block_major()
         return self._major
+
+    def watch(self) -> IoctlKernel:
+        """The control node, opened once more."""
+        other = IoctlKernel(self._dev_dir)
+        other._version, other._major = self._version, self._major
+        return other
 
     def call(self, request: Request) -> Reply:
         """Run one command; see :meth:`Kernel.call`."""

@@ -1,0 +1,278 @@
+"""What happens to devices, one by one: for a loop, for ``poll`` and for asyncio, on one descriptor for all.
+
+::
+
+    with Events(dm) as events:
+        for event in events:
+            print(event.kind, event.name, event.event_nr)
+
+    async with Events(dm, ["pool", by_uuid("EXAMPLE-1")]) as events:
+        async for event in events:
+            ...
+
+The kernel counts each device's events and tells who polls its control node that there was one somewhere
+(``DEV_ARM_POLL``, interface 4.36). Then the list of devices says where (event numbers in it since 4.38; before
+that, each device is asked). The descriptor is armed before every look, so what happens between two looks is never missed:
+it is in the next one, or ends the wait. Several events of a device between two looks are one item with the latest
+number.
+
+What raises a device's number: its target (a snapshot that fills up or fails, a mirror's leg, a pool's
+threshold), a rename, a UUID set. Creating and removing a device is told as well. Suspend, resume, load and most
+messages are not events to the kernel.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from vmgr.core.errors import AmbiguousName
+from vmgr.core.table import LiveDevice
+from vmgr.dm import abi
+from vmgr.dm.address import DevId
+from vmgr.dm.query import DmReader
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterable, Mapping
+
+    from vmgr.dm.address import Dev
+
+CREATED, CHANGED, REMOVED = "created", "changed", "removed"
+
+Numbers = tuple[int, int]
+
+
+class Event(NamedTuple):
+    """What happened to a device since the last item about it.
+
+    ``kind`` is :data:`CREATED`, :data:`CHANGED` or :data:`REMOVED`. ``event_nr`` is the kernel's latest number, of
+    a removed device the last that was seen; ``since`` the one before, so ``event_nr - since`` events are in
+    this item. ``old_name`` is set when the device was renamed. ``numbers`` are its (major, minor).
+    """
+
+    kind: str
+    name: str
+    uuid: str
+    numbers: Numbers
+    event_nr: int
+    since: int = 0
+    old_name: str = ""
+
+
+class Seen(NamedTuple):
+    """A device as it was when it was last looked at."""
+
+    name: str
+    uuid: str
+    event_nr: int
+
+
+class Events:
+    """The events of all devices, or of ``devices``, from now on; an iterator, also for ``async for``.
+
+    A device that is not there yet is reported when it is created. One that was found is followed through a
+    rename. A :class:`LiveDevice` counts from the number that it has: what happened since it was read is reported,
+    its removal included. A plain string is a name or a UUID.
+
+    ``timeout``: iteration ends when so many seconds pass without an event; None: never. The ``reader``'s own
+    descriptor is not used, so waiting and arming there disturbs nothing here. For one thread, one task at a time.
+    Raises :class:`vmgr.dm.failure.Unsupported` on a kernel without ``DEV_ARM_POLL``.
+    """
+
+    def __init__(
+        self, reader: DmReader, devices: Iterable[Dev] | None = None, *, timeout: float | None = None
+    ) -> None:
+        self.timeout = timeout
+        self._wanted = None if devices is None else tuple(devices)
+        self._pending: deque[Event] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._closed = False
+        self._kernel = reader.kernel.watch()
+        self._reader = DmReader(self._kernel)
+        try:
+            self._reader.arm_poll()
+            found = self._watched(self._list(), {})
+            for dev in self._wanted or ():
+                if isinstance(dev, LiveDevice):
+                    found[dev.major, dev.minor] = Seen(dev.name, dev.uuid, dev.event_nr)
+        except BaseException:
+            self._kernel.close()
+            raise
+        self._known = found
+
+    def __enter__(self) -> Events:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Events:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the descriptor; a task that waits comes to its end."""
+        if self._closed:
+            return
+        self._closed = True
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.get_loop().remove_reader(self._kernel.fileno())
+            _wake(waiter)
+        self._kernel.close()
+
+    def fileno(self) -> int:
+        """The descriptor, for a ``poll`` of one's own: when it is readable, call :meth:`poll`."""
+        self._check_open()
+        return self._kernel.fileno()
+
+    def devices(self) -> Mapping[Numbers, Seen]:
+        """The watched devices as they were when last looked at, by (major, minor)."""
+        return dict(self._known)
+
+    # -- waiting -------------------------------------------------------------------------------------
+
+    def poll(self, timeout: float | None = 0) -> tuple[Event, ...]:
+        """What has happened, having waited up to ``timeout`` seconds for it (None: as long as it takes)."""
+        self._check_open()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._pending:
+            self._look()
+            if self._pending:
+                break
+            remaining = None if deadline is None else deadline - time.monotonic()
+            if remaining is not None and remaining <= 0:
+                return ()
+            self._kernel.poll(remaining)
+        events = tuple(self._pending)
+        self._pending.clear()
+        return events
+
+    def __iter__(self) -> Events:
+        return self
+
+    def __next__(self) -> Event:
+        if not self._pending and not self._closed:
+            self._pending.extend(self.poll(self.timeout))
+        if not self._pending:
+            raise StopIteration
+        return self._pending.popleft()
+
+    def __aiter__(self) -> Events:
+        return self
+
+    async def __anext__(self) -> Event:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        deadline = None if self.timeout is None else loop.time() + self.timeout
+        while not self._pending:
+            if self._closed:
+                raise StopAsyncIteration
+            self._look()
+            if self._pending:
+                await asyncio.sleep(0)  # a flood of events must not keep other tasks from running
+                break
+            if deadline is not None and loop.time() >= deadline:
+                raise StopAsyncIteration
+            await self._readable(loop, deadline)
+        return self._pending.popleft()
+
+    async def _readable(self, loop: asyncio.AbstractEventLoop, deadline: float | None) -> None:
+        """Wait until the descriptor is readable, or until the deadline."""
+        if self._waiter is not None:
+            raise RuntimeError("another task waits for these events already")
+        waiter = self._waiter = loop.create_future()
+        loop.add_reader(self._kernel.fileno(), _wake, waiter)
+        alarm = None if deadline is None else loop.call_at(deadline, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+            # After close() the number may be somebody else's descriptor already.
+            if self._waiter is waiter:
+                self._waiter = None
+                loop.remove_reader(self._kernel.fileno())
+
+    # -- looking -------------------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError("these events are closed")
+
+    def _look(self) -> None:
+        """Arm, see what is different, and remember it."""
+        self._reader.arm_poll()
+        now = self._watched(self._list(), self._known)
+        # Noted before it is remembered: an interrupt in between may tell twice, but never keeps quiet.
+        self._pending.extend(_differences(self._known, now))
+        self._known = now
+
+    def _list(self) -> dict[Numbers, Seen]:
+        found = {}
+        for dev, name, event_nr, uuid in self._reader.names():
+            numbers = abi.major_minor(dev)
+            if event_nr is None or uuid is None:  # an older kernel's list does not tell
+                device = self._reader.info(major_minor=numbers)
+                if device is None:
+                    continue
+                name, uuid, event_nr = device.name, device.uuid, device.event_nr
+            found[numbers] = Seen(name, uuid, event_nr)
+        return found
+
+    def _watched(self, found: dict[Numbers, Seen], known: dict[Numbers, Seen]) -> dict[Numbers, Seen]:
+        if self._wanted is None:
+            return found
+        chosen = {numbers for numbers, seen in found.items() if numbers in known and _same(known[numbers], seen)}
+        for dev in self._wanted:
+            matching = [numbers for numbers, seen in found.items() if _matches(dev, numbers, seen)]
+            if len(matching) > 1:
+                raise AmbiguousName(
+                    f"{dev} is the UUID of one device and the name of another",
+                    hint="say which is meant: by_uuid() or by_name()",
+                )
+            chosen.update(matching)
+        return {numbers: seen for numbers, seen in found.items() if numbers in chosen}
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _matches(dev: Dev, numbers: Numbers, seen: Seen) -> bool:
+    if isinstance(dev, str):
+        return dev in (seen.name, seen.uuid)
+    if isinstance(dev, DevId):
+        if dev.numbers is not None:
+            return dev.numbers == numbers
+        return seen.uuid == dev.uuid if dev.uuid else seen.name == dev.name
+    return seen.uuid == dev.uuid if dev.uuid else seen.name == dev.name
+
+
+def _same(old: Seen, new: Seen) -> bool:
+    """Whether a number still belongs to one device: a UUID is set once at most, and event numbers only grow."""
+    grown = (new.event_nr - old.event_nr) % 2**32 < 2**31
+    return grown and (old.uuid == new.uuid or not old.uuid)
+
+
+def _differences(known: dict[Numbers, Seen], now: dict[Numbers, Seen]) -> list[Event]:
+    """What lies between two looks; what went comes first."""
+    events = []
+    gone = [n for n, old in known.items() if n not in now or not _same(old, now[n])]
+    for numbers in gone:
+        old = known[numbers]
+        events.append(Event(REMOVED, old.name, old.uuid, numbers, old.event_nr, old.event_nr))
+    for numbers, new in now.items():
+        old_one = known.get(numbers)
+        if old_one is None or numbers in gone:
+            events.append(Event(CREATED, new.name, new.uuid, numbers, new.event_nr))
+        elif old_one != new:
+            renamed = old_one.name if old_one.name != new.name else ""
+            events.append(Event(CHANGED, new.name, new.uuid, numbers, new.event_nr, old_one.event_nr, renamed))
+    return events
