@@ -1,0 +1,129 @@
+"""Subject ``cookies``: semaphores by which commands wait for udev, and that nobody will take away any more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from vmgr.dm.semaphores import LIST
+from vmgr.doctor.finding import NOTE, OK, PROBLEM, WARNING, Fact, Finding, Repair
+from vmgr.doctor.processes import process
+from vmgr.doctor.roots import read
+
+if TYPE_CHECKING:
+    from vmgr.doctor.roots import Roots
+
+SUBJECT = "cookies"
+OLD = 600
+"""Seconds without progress after which a cookie is left over: udev itself gives an event 180."""
+
+
+@frozen
+class Found:
+    """One cookie. ``age`` is in seconds since anything happened to it; ``count`` None where it may not be read.
+
+    ``owner`` is a living process that it belongs to, in words, as far as can be told; ``waiting`` tells that one
+    waits.
+    """
+
+    value: int
+    semid: int
+    age: int
+    count: int | None
+    owner: str = ""
+    waiting: bool = False
+
+
+@frozen
+class Facts:
+    """``listed`` is False where the kernel has no list of semaphores."""
+
+    listed: bool
+    cookies: tuple[Found, ...] = ()
+
+
+def gather(roots: Roots, now: float | None = None) -> Facts:
+    """Look at the cookies of this machine, without touching any."""
+    if read(f"{roots.proc}/{LIST}") is None:
+        return Facts(False)
+    from vmgr.dm.cookies import cookies
+
+    if now is None:
+        import time
+
+        now = time.time()
+    found = []
+    for cookie in cookies(roots.proc):
+        age = max(0, int(now) - max(cookie.changed, cookie.operated))
+        left = cookie[2]
+        found.append(Found(cookie.value, cookie.semid, age, left, *_owner(roots, cookie.semid, age)))
+    return Facts(True, tuple(found))
+
+
+def _owner(roots: Roots, semid: int, age: float) -> tuple[str, bool]:
+    """The living process that operated a cookie last, or that some process waits for it."""
+    from vmgr.dm.semaphores import Semaphores
+
+    calls = Semaphores()
+    waiting = calls.waiters(semid) > 0
+    pid = calls.last_process(semid)
+    found = process(roots, pid) if pid > 0 else None
+    # A process that is younger than what was done to the cookie only has the number of the one that did it.
+    if found is not None and found.state not in ("", "Z", "X") and (found.age is None or found.age + 1 >= age):
+        return str(found), waiting
+    return "a process" if waiting else "", waiting
+
+
+def check(facts: Facts) -> tuple[Finding, ...]:
+    """The findings about cookies."""
+    if not facts.listed:
+        return (
+            Finding(
+                "cookies.no-semaphores",
+                SUBJECT,
+                WARNING,
+                "the kernel has no System V semaphores: no command can wait for udev, so vmgr makes nodes itself",
+                "use a kernel with CONFIG_SYSVIPC",
+            ),
+        )
+    found = []
+    for cookie in facts.cookies:
+        value = f"{cookie.value:#x}"
+        known: dict[str, Fact] = {
+            "cookie": value,
+            "semid": cookie.semid,
+            "age": cookie.age,
+            "count": cookie.count,
+            "owner": cookie.owner or None,
+            "waiting": cookie.waiting,
+        }
+        age = in_words(cookie.age)
+        if cookie.age < OLD:
+            doing = (
+                f"{cookie.owner} waits for udev" if cookie.waiting else f"in use by {cookie.owner or 'a command'}"
+            )
+            text = f"cookie {value}: {doing}, {age} old"
+            found.append(Finding("cookies.in-use", SUBJECT, NOTE, text, facts=known))
+        elif cookie.owner:
+            what = "waits" if cookie.waiting else "may still wait"
+            text = f"cookie {value}: {cookie.owner} {what} for udev, without progress for {age}"
+            remedy = f"vmgr dm udevcomplete {value}: the command then goes on without udev"
+            found.append(Finding("cookies.waited-for", SUBJECT, PROBLEM, text, remedy, facts=known))
+        else:
+            text = f"cookie {value} is left over: nobody waits for it, and nothing happened to it for {age}"
+            repair = Repair("cookie", f"remove the cookie {value}", (cookie.value, cookie.semid))
+            remedy = f"vmgr dm udevcomplete_all {OLD // 60}"
+            found.append(Finding("cookies.left-over", SUBJECT, PROBLEM, text, remedy, repair, known))
+    if not found:
+        found.append(Finding("cookies.none", SUBJECT, OK, "no cookie is left over"))
+    return tuple(found)
+
+
+def in_words(seconds: int) -> str:
+    """A span of time: ``3 min``, ``5 h``, ``2 days``."""
+    if seconds < 120:
+        return f"{seconds} s"
+    if seconds < 7200:
+        return f"{seconds // 60} min"
+    return f"{seconds // 3600} h" if seconds < 172800 else f"{seconds // 86400} days"

@@ -1,0 +1,193 @@
+"""Subject ``devices``: devices that stand still: suspended, without a table, or with one that waits.
+
+A suspended device holds back all input and output. Which command suspended it, and when, the kernel does not say;
+so what can be told is who has the device mapper open now, who waits, and when udev last heard of the device.
+Nothing is resumed here: whether the old or the new table is right is for a person to say.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from vmgr.dm.holders import unescape
+from vmgr.doctor.cookies import in_words
+from vmgr.doctor.finding import NOTE, OK, PROBLEM, WARNING, Fact, Finding
+from vmgr.doctor.processes import STUCK, Process, open_paths, pids, process
+from vmgr.doctor.roots import Roots, read
+
+if TYPE_CHECKING:
+    from vmgr.core.table import LiveDevice
+    from vmgr.doctor.machine import Machine
+
+SUBJECT = "devices"
+
+
+@frozen
+class Facts:
+    """``devices`` are the kernel's. The rest is asked only where one stands still.
+
+    ``at_work`` have the control node open; ``waiting`` are stuck processes, by device; ``heard`` is for how many
+    seconds udev has heard nothing of a device; ``inflight`` how much input and output waits in it.
+    """
+
+    devices: tuple[LiveDevice, ...]
+    complete: bool
+    registered: bool | None
+    at_work: tuple[Process, ...] = ()
+    waiting: dict[str, tuple[Process, ...]] = field(factory=dict)
+    heard: dict[str, int] = field(factory=dict)
+    inflight: dict[str, int] = field(factory=dict)
+
+
+def gather(machine: Machine, now: float | None = None) -> Facts:
+    """Look at the devices, and at processes where a device stands still."""
+    roots = machine.roots
+    still = [d for d in machine.devices if d.suspended or d.has_inactive or not d.has_live]
+    if not still:
+        return Facts(machine.devices, machine.complete, machine.registered)
+    if now is None:
+        import time
+
+        now = time.time()
+    heard: dict[str, int] = {}
+    inflight: dict[str, int] = {}
+    for device in still:
+        number = f"{device.major}:{device.minor}"
+        try:
+            heard[device.name] = max(0, int(now - os.stat(f"{roots.run}/udev/data/b{number}").st_mtime))
+        except OSError:
+            pass
+        words = (read(f"{roots.sys}/dev/block/{number}/inflight") or "").split()
+        if len(words) == 2 and all(word.isdigit() for word in words):
+            inflight[device.name] = int(words[0]) + int(words[1])
+    at_work, waiting = _processes(roots, [d for d in still if d.suspended])
+    return Facts(machine.devices, machine.complete, machine.registered, at_work, waiting, heard, inflight)
+
+
+def _processes(
+    roots: Roots, suspended: list[LiveDevice]
+) -> tuple[tuple[Process, ...], dict[str, tuple[Process, ...]]]:
+    """Who has the device mapper open, and who is stuck with a device or its file system open."""
+    control = f"{roots.dev}/mapper/control"
+    places: dict[str, tuple[str, ...]] = {
+        device.name: (
+            f"{roots.dev}/mapper/{device.name}",
+            f"{roots.dev}/dm-{device.minor}",
+            *(f"{point.rstrip('/')}/" for point in _mounts(roots, device)),
+        )
+        for device in suspended
+    }
+    at_work: list[Process] = []
+    waiting: dict[str, list[Process]] = {}
+    for pid in pids(roots):
+        if pid == os.getpid():
+            continue
+        paths = open_paths(roots, pid)
+        if control in paths:
+            at_work.append(process(roots, pid))
+        if not paths:
+            continue
+        stuck = None
+        for name, starts in places.items():
+            if any(
+                path == start or (start.endswith("/") and path.startswith(start))
+                for path in paths
+                for start in starts
+            ):
+                stuck = stuck or process(roots, pid)
+                if stuck.state == STUCK:
+                    waiting.setdefault(name, []).append(stuck)
+    return tuple(at_work), {name: tuple(found) for name, found in waiting.items()}
+
+
+def _mounts(roots: Roots, device: LiveDevice) -> tuple[str, ...]:
+    number = f"{device.major}:{device.minor}"
+    points = []
+    for line in (read(f"{roots.proc}/self/mountinfo") or "").splitlines():
+        words = line.split(" ")
+        if len(words) > 4 and words[2] == number:
+            points.append(unescape(words[4]))
+    return tuple(points)
+
+
+def check(facts: Facts) -> tuple[Finding, ...]:
+    """The findings about devices."""
+    if not facts.complete and not facts.devices:
+        if facts.registered:
+            text = "which devices there are was not asked"
+            return (Finding("devices.unknown", SUBJECT, NOTE, text, "sudo vmgr doctor"),)
+        return ()
+    found: list[Finding] = []
+    for device in facts.devices:
+        finding = _of(device, facts)
+        if finding is not None:
+            found.append(finding)
+    if not found:
+        count = len(facts.devices)
+        text = (
+            "there is no device"
+            if not count
+            else "1 device, running"
+            if count == 1
+            else f"{count} devices, all running"
+        )
+        found.append(Finding("devices.running", SUBJECT, OK, text, facts={"devices": count}))
+    return tuple(found)
+
+
+def _of(device: LiveDevice, facts: Facts) -> Finding | None:
+    """What there is to say of one device; None where it simply runs."""
+    name = device.name
+    known: dict[str, Fact] = {
+        "device": name,
+        "uuid": device.uuid,
+        "number": f"{device.major}:{device.minor}",
+        "open": device.open_count,
+        "table_waits": device.has_inactive,
+        "at_work": tuple(map(str, facts.at_work)),
+        "waiting": tuple(map(str, facts.waiting.get(name, ()))),
+        "udev_silent": facts.heard.get(name),
+        "inflight": facts.inflight.get(name),
+    }
+    working = ""
+    if facts.at_work:
+        working = f" ({_who(facts.at_work)} has the device mapper open and may be at work on it)"
+    if not device.has_live:
+        what = "has a table that was never made live" if device.has_inactive else "has no table"
+        text = f"{name} {what}: the command that made it did not finish{working}"
+        remedy = f"vmgr dm remove {name}" + (
+            f", or make it live: vmgr dm resume {name}" if device.has_inactive else ""
+        )
+        return Finding("devices.no-table", SUBJECT, WARNING, text, remedy, facts=known)
+    if device.suspended:
+        text = f"{name} is suspended: whatever reads or writes it waits"
+        waiting = facts.waiting.get(name, ())
+        if waiting:
+            text += f"; {_who(waiting)} {'wait' if len(waiting) > 1 else 'waits'}"
+        elif facts.inflight.get(name):
+            text += f"; {facts.inflight[name]} requests wait"
+        if name in facts.heard:
+            text += f"; udev last heard of it {in_words(facts.heard[name])} ago"
+        remedy = f"vmgr dm resume {name}"
+        if device.has_inactive:
+            text += "; a new table waits to be made live"
+            remedy = (
+                f"look at it: vmgr dm table --inactive {name}; take it: vmgr dm resume {name};"
+                f" or drop it first: vmgr dm clear {name}"
+            )
+        return Finding("devices.suspended", SUBJECT, PROBLEM, text + working, remedy, facts=known)
+    if device.has_inactive:
+        text = f"{name} has a second table that waits to be made live{working}"
+        remedy = f"drop it: vmgr dm clear {name}; or take it: vmgr dm resume {name}"
+        return Finding("devices.table-waits", SUBJECT, WARNING, text, remedy, facts=known)
+    return None
+
+
+def _who(processes: tuple[Process, ...]) -> str:
+    words = [str(process) for process in processes[:3]]
+    if len(processes) > 3:
+        words.append(f"{len(processes) - 3} more")
+    return " and ".join(words)

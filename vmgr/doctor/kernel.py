@@ -1,0 +1,390 @@
+"""Subject ``kernel``: is the device mapper in it, which interface it has, and can file systems be frozen.
+
+In 2003 an administrator patched and configured a kernel for this. Now it is a question of ``CONFIG_BLK_DEV_DM``
+and, where that is a module, of having the modules of the kernel that runs.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from vmgr.doctor.finding import NOTE, OK, PROBLEM, WARNING, Fact, Finding, Repair
+from vmgr.doctor.kernelconfig import KernelConfig, KernelTree, read_config
+from vmgr.doctor.modules import BUILT_IN, ModuleTree, find_modules, read_modules
+from vmgr.doctor.roots import dotted, read, version_of
+
+if TYPE_CHECKING:
+    from vmgr.doctor.machine import Machine
+
+SUBJECT = "kernel"
+SYMBOL = "BLK_DEV_DM"
+MODULE = "dm-mod"
+SKIP_LOCKFS = (4, 5, 0)
+"""The interface with the flag that leaves freezing out (``DM_SKIP_LOCKFS_FLAG``)."""
+
+_COOKIES = "SYSVIPC"
+
+
+@frozen
+class Facts:
+    """What is known of one kernel. ``running`` is False for one that was given by its configuration or its tree.
+
+    ``registered``: see :class:`vmgr.doctor.machine.Machine`. ``loaded`` tells that it is a module that is loaded.
+    ``complaints`` are configurations that could not be used, in words.
+    """
+
+    running: bool
+    release: str
+    registered: bool | None = None
+    loaded: bool = False
+    modules: ModuleTree | None = None
+    config: KernelConfig | None = None
+    tree: KernelTree | None = None
+    interface: tuple[int, ...] = ()
+    why_not_asked: str = ""
+    complaints: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The kernel in words."""
+        return f"Linux {self.release}" if self.release else "this kernel" if self.running else "that kernel"
+
+    @property
+    def modular(self) -> bool:
+        """Whether the kernel takes modules at all, as far as is known."""
+        return self.config is None or self.config.value("MODULES") != "n" or not self.config.knows("MODULES")
+
+
+def gather(machine: Machine) -> Facts:
+    """Read what there is about the running kernel."""
+    from vmgr.core.errors import VmgrError
+
+    roots = machine.roots
+    directory = find_modules(roots, machine.release)
+    # A module that is built in has a directory in sysfs, too, but no state there.
+    listed = any(line.startswith("dm_mod ") for line in (read(f"{roots.proc}/modules") or "").splitlines())
+    loaded = listed or read(f"{roots.sys}/module/dm_mod/initstate") is not None
+    config, complaints = None, []
+    places = [f"{roots.proc}/config.gz"]
+    if machine.release:
+        places += [roots.at(f"/boot/config-{machine.release}"), roots.at(f"/lib/modules/{machine.release}/config")]
+        places += [f"{directory}/build/.config"] if directory else []
+    for place in places:
+        try:
+            config = read_config(place)
+        except VmgrError as error:
+            complaints.append(error.message)
+            continue
+        if config is not None:
+            break
+    return Facts(
+        True,
+        machine.release,
+        machine.registered,
+        loaded,
+        read_modules(directory) if directory else None,
+        config,
+        interface=machine.asked.interface or (),
+        why_not_asked=machine.asked.why,
+        complaints=tuple(complaints),
+    )
+
+
+def of_given(config: KernelConfig | None, tree: KernelTree | None) -> Facts:
+    """What ``--kernel-config`` and ``--kernel-dir`` say; the first is stronger where both have a configuration."""
+    used = config or (tree.config if tree else None)
+    return Facts(
+        False,
+        (tree.version if tree else "") or (used.version if used else ""),
+        modules=read_modules(tree.modules) if tree and tree.modules else None,
+        config=used,
+        tree=tree,
+        interface=tree.interface if tree else (),
+    )
+
+
+def check(facts: Facts) -> tuple[Finding, ...]:
+    """The findings about the kernel."""
+    found = [presence(facts)]
+    found += [
+        Finding("kernel.config-unusable", SUBJECT, WARNING, text, "give another with --kernel-config FILE")
+        for text in facts.complaints
+    ]
+    here = found[0].state in (OK, WARNING) and found[0].id != "kernel.unknown"
+    if here:
+        found += interface(facts)
+    if here or facts.tree is not None:
+        found += freezing(facts)
+    if here and facts.config is not None:
+        found += surroundings(facts)
+    return tuple(found)
+
+
+# -- is it there ----------------------------------------------------------------------------------
+
+
+def _say(
+    facts: Facts, id: str, state: str, text: str, remedy: str = "", how: str = "", repair: Repair | None = None
+) -> Finding:
+    known: dict[str, Fact] = {
+        "release": facts.release,
+        "running": facts.running,
+        "config": facts.config.source if facts.config else None,
+        "modules": facts.modules.directory if facts.modules else None,
+        "how": how or None,
+    }
+    return Finding(f"kernel.{id}", SUBJECT, state, text, remedy, repair, known)
+
+
+def presence(facts: Facts) -> Finding:
+    """Whether the device mapper is built in, a module, or absent."""
+    if facts.registered:
+        if facts.loaded:
+            return _say(
+                facts, "module-loaded", OK, f"the device mapper of {facts.title} is a loaded module", how="module"
+            )
+        return _say(facts, "built-in", OK, f"the device mapper is built into {facts.title}", how="built in")
+    how = ways(facts)
+    if not facts.running:
+        return _given_presence(facts, how)
+    if facts.registered is None:
+        return _say(
+            facts,
+            "unknown",
+            WARNING,
+            f"/proc cannot be read, so nobody can tell what {facts.title} has now",
+            "mount -t proc proc /proc",
+            how,
+        )
+    if how == BUILT_IN:
+        return _say(
+            facts,
+            "not-registered",
+            PROBLEM,
+            f"the device mapper is built into {facts.title}, and yet /proc does not show it",
+            "dmesg | grep device-mapper",
+            how,
+        )
+    if facts.modules is not None and facts.modules.has(MODULE):
+        return _say(
+            facts,
+            "module",
+            WARNING,
+            f"the device mapper of {facts.title} is a module and not loaded yet; the first command that needs it"
+            " loads it",
+            f"modprobe {MODULE}",
+            "module",
+            Repair("load-module", f"load the module {MODULE}"),
+        )
+    if how == "module":
+        return _modules_missing(facts)
+    if facts.modules is not None and not facts.modules.complete and facts.config is None:
+        return _say(
+            facts,
+            "depmod",
+            PROBLEM,
+            f"{facts.modules.directory} has no modules.dep, so modprobe finds nothing there",
+            f"depmod -a {facts.release}".rstrip(),
+        )
+    if facts.config is not None or facts.modules is not None:
+        return _say(facts, "absent", PROBLEM, *_absent(facts))
+    return _say(
+        facts,
+        "absent",
+        PROBLEM,
+        f"{facts.title} shows no device mapper, and neither its configuration nor its modules are to be found",
+        f"modprobe {MODULE}, if its modules are elsewhere; or tell what it has with --kernel-config FILE",
+    )
+
+
+def ways(facts: Facts) -> str:
+    """``built in``, ``module`` or nothing: what the configuration says, else the module metadata."""
+    if facts.config is not None:
+        return {"y": BUILT_IN, "m": "module"}.get(facts.config.value(SYMBOL), "")
+    return facts.modules.has(MODULE) if facts.modules is not None else ""
+
+
+def _given_presence(facts: Facts, how: str) -> Finding:
+    tree = facts.tree
+    where = facts.config.source if facts.config else tree.path if tree else ""
+    if how == "module" and facts.modules is not None and not facts.modules.has(MODULE):
+        return _modules_missing(facts)
+    if how:
+        as_what = "built into" if how == BUILT_IN else "a module of"
+        id = "built-in" if how == BUILT_IN else "configured-module"
+        return _say(facts, id, OK, f"the device mapper is {as_what} {facts.title} ({where})", "", how)
+    if tree is not None and tree.has_source and not tree.has_mapper:
+        return _say(facts, "not-in-source", PROBLEM, *_patch(tree))
+    if facts.config is None and facts.modules is None and tree is not None:
+        return _say(
+            facts,
+            "not-configured",
+            PROBLEM,
+            f"{where} has not been configured yet",
+            f"make -C {where} menuconfig: Multiple devices driver support, Device mapper support",
+        )
+    return _say(facts, "absent", PROBLEM, *_absent(facts))
+
+
+def _patch(tree: KernelTree) -> tuple[str, str]:
+    version = f"Linux {tree.version}" if tree.version else "the kernel"
+    if version_of(tree.version)[:2] < (2, 5):
+        return (
+            f"the source of {version} in {tree.path} has no device mapper: before Linux 2.5.45 it is a patch",
+            f"in the device mapper's source: ./configure --with-kernel-dir={tree.path} && make apply-patches",
+        )
+    return (
+        f"the source of {version} in {tree.path} lacks drivers/md/dm.c",
+        "get the whole source of that kernel",
+    )
+
+
+def _modules_missing(facts: Facts) -> Finding:
+    modules = facts.modules
+    if modules is not None and not modules.complete:
+        return _say(
+            facts,
+            "depmod",
+            PROBLEM,
+            f"{modules.directory} has no modules.dep, so modprobe does not find {MODULE}",
+            f"depmod -a {facts.release}",
+            "module",
+        )
+    where = modules.directory if modules else f"/lib/modules/{facts.release}"
+    what = "lacks it" if modules else "is not there"
+    return _say(
+        facts,
+        "modules-missing",
+        PROBLEM,
+        f"the device mapper of {facts.title} is a module, and {where} {what}",
+        "install the modules of this very kernel, or boot the kernel that was installed last",
+        "module",
+    )
+
+
+def _absent(facts: Facts) -> tuple[str, str]:
+    """What to say, and what to do, where the device mapper was left out of a kernel."""
+    config = facts.config
+    if config is None:
+        where = facts.modules.directory if facts.modules else ""
+        return (
+            f"{facts.title} has no device mapper: {MODULE} is neither in {where} nor among what is built in",
+            f"install a kernel with CONFIG_{SYMBOL}; until then, `vmgr lab` brings its own",
+        )
+    missing = [symbol for symbol in ("BLOCK", "MD") if config.knows(symbol) and config.value(symbol) == "n"]
+    off = f"CONFIG_{missing[0] if missing else SYMBOL} is not set in {config.source}"
+    return f"{facts.title} has no device mapper: {off}", enable(facts, SYMBOL)
+
+
+def enable(facts: Facts, *symbols: str) -> str:
+    """The command that sets ``symbols`` in a tree's configuration, or the words for a kernel without one."""
+    letter = "m" if facts.modular else "y"
+    wanted = ["MD", *symbols] if facts.config is None or facts.config.value("MD") == "n" else list(symbols)
+    tree = facts.tree
+    if tree is not None and os.path.isfile(f"{tree.path}/scripts/config"):
+        switches = " ".join(f"-{'e' if s == 'MD' or letter == 'y' else letter} {s}" for s in wanted)
+        return f"cd {tree.path} && scripts/config {switches} && make olddefconfig"
+    settings = ", ".join(f"CONFIG_{s}={'y' if s == 'MD' else letter}" for s in wanted)
+    if tree is not None and tree.has_source:
+        return f"make -C {tree.path} menuconfig: set {settings}"
+    until = "; until then, `vmgr lab` brings its own" if facts.running else ""
+    return f"build or install a kernel with {settings}{until}"
+
+
+# -- what it can do -------------------------------------------------------------------------------
+
+
+def interface(facts: Facts) -> list[Finding]:
+    """The version of the ioctl interface."""
+    if not facts.interface:
+        if not facts.running or not facts.registered:
+            return []
+        return [
+            Finding(
+                "kernel.interface-unknown",
+                SUBJECT,
+                NOTE,
+                f"its interface was not asked: {facts.why_not_asked or 'no answer'}",
+                facts={"why": facts.why_not_asked},
+            )
+        ]
+    text = dotted(facts.interface)
+    known: dict[str, Fact] = {"interface": text}
+    if facts.interface[0] != 4:
+        return [
+            Finding(
+                "kernel.interface-generation",
+                SUBJECT,
+                PROBLEM,
+                f"its device mapper has interface {text}; vmgr speaks 4",
+                "use a kernel since 2.6 (a patch for 2.4 with interface 4 will do)",
+                facts=known,
+            )
+        ]
+    return [Finding("kernel.interface", SUBJECT, OK, f"its ioctl interface is {text}", facts=known)]
+
+
+def freezing(facts: Facts) -> list[Finding]:
+    """Whether a suspend brings the file system into a consistent state: the VFS lock patch of 2003."""
+    version = version_of(facts.release)
+    known: dict[str, Fact] = {
+        "release": facts.release,
+        "interface": dotted(facts.interface) or None,
+        "skip": facts.interface >= SKIP_LOCKFS if facts.interface else None,
+    }
+    if version and version < (2, 5):
+        tree = facts.tree
+        if tree is not None and tree.has_source and tree.has_lock:
+            text = "file systems are frozen on suspend: the VFS lock patch is applied"
+            return [Finding("kernel.freeze", SUBJECT, OK, text, facts=known)]
+        remedy = "apply the VFS lock patch (make apply-patches in the device mapper's source); ext2 can do without"
+        sure = tree is not None and tree.has_source
+        return [
+            Finding(
+                "kernel.freeze-missing",
+                SUBJECT,
+                PROBLEM if sure else WARNING,
+                "file systems are not frozen on suspend, so a snapshot may need a check: no VFS lock patch"
+                if sure
+                else f"Linux {dotted(version)} freezes file systems only with the VFS lock patch",
+                remedy,
+                facts=known,
+            )
+        ]
+    if not version:
+        return []
+    skip = ""
+    if facts.interface:
+        had = facts.interface >= SKIP_LOCKFS
+        skip = "; --nolockfs leaves it out" if had else f"; --nolockfs needs interface {dotted(SKIP_LOCKFS)}"
+    return [
+        Finding(
+            "kernel.freeze",
+            SUBJECT,
+            OK,
+            f"file systems are frozen on suspend: what was the VFS lock patch is in every Linux since 2.6{skip}",
+            facts=known,
+        )
+    ]
+
+
+def surroundings(facts: Facts) -> list[Finding]:
+    """What else of the configuration vmgr makes use of."""
+    config = facts.config
+    assert config is not None
+    if config.knows(_COOKIES) and config.value(_COOKIES) == "n":
+        return [
+            Finding(
+                "kernel.no-semaphores",
+                SUBJECT,
+                WARNING,
+                f"CONFIG_{_COOKIES} is not set in {config.source}: no command can wait for udev, so vmgr makes"
+                " nodes itself",
+                enable(facts, _COOKIES),
+                facts={"symbol": _COOKIES},
+            )
+        ]
+    return []

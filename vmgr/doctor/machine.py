@@ -1,0 +1,129 @@
+"""What several subjects need to know of the machine: the kernel's version, and a way to ask the device mapper.
+
+Opening the control node of an unloaded device mapper loads it, and :mod:`vmgr.dm.control` makes a node that is not
+there. An examination may do neither: so the kernel is asked only where ``/proc`` shows the device mapper, and only
+through a node that is right already.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from vmgr.core.errors import VmgrError
+from vmgr.dm import control
+from vmgr.doctor.roots import Roots, names, read
+
+if TYPE_CHECKING:
+    from vmgr.core.table import LiveDevice
+    from vmgr.dm.query import DmReader
+
+
+@frozen
+class Asked:
+    """What the kernel answered, or why it could not be asked (``why``, in words; empty when it was)."""
+
+    why: str
+    interface: tuple[int, int, int] | None = None
+    targets: dict[str, tuple[int, int, int]] = field(factory=dict)
+    devices: tuple[LiveDevice, ...] = ()
+
+
+@frozen
+class Machine:
+    """One machine under examination. ``reader`` is None where the kernel cannot or must not be asked.
+
+    ``registered`` tells whether ``/proc`` shows the device mapper; None where ``/proc`` cannot be read.
+    ``devices`` are the kernel's devices: from the device mapper itself, else from sysfs, which does not know all.
+    ``complete`` is True for the former.
+    """
+
+    roots: Roots
+    release: str
+    registered: bool | None
+    reader: DmReader | None
+    asked: Asked
+    devices: tuple[LiveDevice, ...]
+    complete: bool
+
+
+def look(roots: Roots, reader: DmReader | None = None) -> Machine:
+    """Find out how the machine can be asked, and ask. ``reader`` stands for the kernel in tests."""
+    release = (read(f"{roots.proc}/sys/kernel/osrelease") or "").strip()
+    registered = is_registered(roots)
+    if reader is None:
+        reader, why = _door(roots, registered)
+    else:
+        why = ""
+    asked = Asked(why)
+    if reader is not None:
+        try:
+            asked = Asked("", reader.version(), reader.targets(), reader.devices())
+        except VmgrError as error:
+            reader, asked = None, Asked(error.message)
+    complete = reader is not None
+    return Machine(
+        roots, release, registered, reader, asked, asked.devices if complete else from_sysfs(roots), complete
+    )
+
+
+def is_registered(roots: Roots) -> bool | None:
+    """Whether ``/proc`` shows the device mapper; None where it cannot be read."""
+    misc, devices = read(f"{roots.proc}/misc"), read(f"{roots.proc}/devices")
+    if misc is None and devices is None:
+        return None
+    return (
+        control.proc_number(f"{roots.proc}/misc", control.NAME) is not None
+        or control.proc_number(f"{roots.proc}/devices", control.NAME, "Block devices:") is not None
+    )
+
+
+def _door(roots: Roots, registered: bool | None) -> tuple[DmReader | None, str]:
+    """A way to ask the running kernel that changes nothing, or why there is none."""
+    if roots.prefix or roots.proc != "/proc":
+        return None, "another machine's files are looked at"
+    if not registered:
+        return None, "the device mapper is not loaded"
+    path = control.control_path(roots.dev)
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        return None, f"{path}: {(error.strerror or 'cannot be examined').lower()}"
+    wanted = os.makedev(*control.control_numbers(roots.proc))
+    if not stat.S_ISCHR(found.st_mode) or found.st_rdev != wanted:
+        return None, f"{path} is not the control node"
+    if not os.access(path, os.R_OK | os.W_OK):
+        return None, "only root may ask the device mapper"
+    from vmgr.dm.kernel import IoctlKernel
+    from vmgr.dm.query import DmReader
+
+    return DmReader(IoctlKernel(roots.dev)), ""
+
+
+def from_sysfs(roots: Roots) -> tuple[LiveDevice, ...]:
+    """The devices that sysfs shows; whether a table waits, and devices without any, are not seen there."""
+    from vmgr.core.table import LiveDevice
+
+    found = []
+    for entry in names(f"{roots.sys}/block"):
+        base = f"{roots.sys}/block/{entry}"
+        name, number = read(f"{base}/dm/name"), read(f"{base}/dev")
+        if name is None or number is None:
+            continue
+        major, _, minor = number.strip().partition(":")
+        if not (major.isdigit() and minor.isdigit()):
+            continue
+        found.append(
+            LiveDevice(
+                name.rstrip("\n"),
+                (read(f"{base}/dm/uuid") or "").rstrip("\n"),
+                int(major),
+                int(minor),
+                suspended=(read(f"{base}/dm/suspended") or "").strip() == "1",
+                read_only=(read(f"{base}/ro") or "").strip() == "1",
+            )
+        )
+    return tuple(sorted(found, key=lambda device: device.minor))

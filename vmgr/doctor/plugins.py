@@ -1,0 +1,218 @@
+"""Subject ``plugins``: can each installed target plugin be used, and does the kernel have what it needs."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from vmgr.doctor.finding import NOTE, OK, PROBLEM, WARNING, Fact, Finding, Repair
+from vmgr.doctor.kernel import Facts as KernelFacts
+from vmgr.doctor.kernel import enable, presence
+from vmgr.doctor.modules import BUILT_IN
+from vmgr.doctor.roots import dotted
+
+if TYPE_CHECKING:
+    from vmgr.core.hooks import KernelTarget, TargetInfo
+
+SUBJECT = "plugins"
+
+HAVE = "loaded"
+OLD = "too old"
+WAITS = "to be loaded"
+ABSENT = "absent"
+UNKNOWN = "unknown"
+
+
+@frozen
+class Plugin:
+    """One entry point of the group ``vmgr.targets``. ``info`` is None where it cannot be used; ``why`` says why."""
+
+    name: str
+    distribution: str
+    info: TargetInfo | None
+    why: str = ""
+    hint: str = ""
+
+
+def gather() -> tuple[Plugin, ...]:
+    """Import each plugin by itself, so that one that fails does not hide the others."""
+    from vmgr.core.errors import VmgrError
+    from vmgr.core.targets import Targets
+    from vmgr.registry import find_plugins
+
+    try:
+        entries = find_plugins()
+    except VmgrError as error:
+        return (Plugin("", "", None, error.message, error.hint),)
+    found = []
+    usable: list[tuple[str, object]] = []
+    for name, value, distribution in entries:
+        module, _, attribute = value.partition(":")
+        try:
+            __import__(module)
+            plugin: object = sys.modules[module]
+            for part in attribute.split(".") if attribute else ():
+                plugin = getattr(plugin, part)
+            info = Targets([(name, plugin)]).infos()[0]
+        except VmgrError as error:
+            found.append(Plugin(name, distribution, None, error.message, error.hint))
+        except Exception as error:  # whatever a stranger's module does when it is imported
+            why = f"{type(error).__name__}: {error}".rstrip(": ")
+            found.append(Plugin(name, distribution, None, f"{value} cannot be imported ({why})"))
+        else:
+            usable.append((name, plugin))
+            found.append(Plugin(name, distribution, info))
+    try:
+        Targets(usable)
+    except VmgrError as error:
+        found.append(Plugin("", "", None, error.message, error.hint))
+    return tuple(found)
+
+
+def check(
+    plugins: tuple[Plugin, ...], kernel: KernelFacts, targets: dict[str, tuple[int, ...]] | None
+) -> tuple[Finding, ...]:
+    """The findings; ``targets`` are the versions that the kernel (or its source) has, None if not known."""
+    if not plugins:
+        return (
+            Finding(
+                "plugins.none",
+                SUBJECT,
+                PROBLEM,
+                "no target plugin is installed, not even vmgr's own",
+                "install the package, rather than running from a bare checkout: pip install vmgr",
+            ),
+        )
+    found = []
+    for plugin in plugins:
+        if plugin.info is None:
+            found.append(_broken(plugin))
+        else:
+            found.append(_needs(plugin, plugin.info, kernel, targets))
+    return tuple(found)
+
+
+def _broken(plugin: Plugin) -> Finding:
+    remedy = plugin.hint
+    if not remedy:
+        package = plugin.distribution.partition("-")[0]
+        remedy = f"pip install --force-reinstall {package}, or pip uninstall {package}"
+    subject = f"the plugin {plugin.name!r} cannot be used: {plugin.why}" if plugin.name else plugin.why
+    return Finding(
+        "plugins.unusable",
+        SUBJECT,
+        PROBLEM,
+        subject,
+        remedy,
+        facts={"plugin": plugin.name or None, "distribution": plugin.distribution or None, "why": plugin.why},
+    )
+
+
+def _needs(
+    plugin: Plugin, info: TargetInfo, kernel: KernelFacts, targets: dict[str, tuple[int, ...]] | None
+) -> Finding:
+    """The worst of what the kernel has of one plugin's targets."""
+    states = {need: state_of(need, kernel, targets) for need in info.kernel_targets}
+    facts: dict[str, Fact] = {
+        "plugin": info.name,
+        "needs": {need.name: dotted(need.version) for need in info.kernel_targets},
+        "states": {need.name: state for need, state in states.items()},
+        "has": {n.name: dotted(targets[n.name]) for n in info.kernel_targets if targets and n.name in targets},
+    }
+
+    def having(state: str) -> list[KernelTarget]:
+        return [need for need, found in states.items() if found == state]
+
+    if having(ABSENT):
+        names, remedy = _listed(having(ABSENT)), _install(having(ABSENT), kernel)
+        where = " has" if not kernel.registered and presence(kernel).state == PROBLEM else " lacks"
+        text = (
+            f"{info.name} needs {names}, which {kernel.title} lacks"
+            if where == " lacks"
+            else f"{info.name} needs {names}: there is no device mapper"
+        )
+        return Finding("plugins.target-missing", SUBJECT, PROBLEM, text, remedy, facts=facts)
+    if having(OLD):
+        assert targets is not None
+        old = [f"{n.name} {dotted(n.version)} (the kernel has {dotted(targets[n.name])})" for n in having(OLD)]
+        return Finding(
+            "plugins.target-old",
+            SUBJECT,
+            PROBLEM,
+            f"{info.name} needs {', '.join(old)}",
+            "use a newer kernel",
+            facts=facts,
+        )
+    if having(UNKNOWN):
+        return Finding(
+            "plugins.target-unknown",
+            SUBJECT,
+            NOTE if kernel.running else WARNING,
+            f"{info.name} needs {_listed(having(UNKNOWN))}: whether the kernel has that is not known",
+            "run as root, so that the kernel can be asked" if kernel.registered else "",
+            facts=facts,
+        )
+    if having(WAITS):
+        modules = sorted({_module(need, kernel)[0] for need in having(WAITS)})
+        repair = None
+        if kernel.running and kernel.registered:
+            repair = Repair("load-module", f"load {_and(modules)}", tuple(modules))
+        return Finding(
+            "plugins.target-module",
+            SUBJECT,
+            OK,
+            f"{info.name}: {_and(modules)} will be loaded when needed",
+            f"modprobe {' '.join(modules)}" if repair else "",
+            facts=facts,
+        )
+    return Finding("plugins.met", SUBJECT, OK, f"{info.name}: the kernel has {_listed(list(states))}", facts=facts)
+
+
+def state_of(need: KernelTarget, kernel: KernelFacts, targets: dict[str, tuple[int, ...]] | None) -> str:
+    """What the kernel has of one target: the versions it tells, else its modules, else its configuration."""
+    if targets is not None and need.name in targets:
+        return HAVE if targets[need.name] >= need.version else OLD
+    if presence(kernel).state == PROBLEM:
+        return ABSENT
+    how = _module(need, kernel)[1]
+    if how:
+        # Built in and yet not among those that the kernel lists: only then is it certain that it is not there.
+        return WAITS if how != BUILT_IN or targets is None else ABSENT
+    config = kernel.config
+    if config is not None:
+        value = config.value(need.config or f"DM_{need.name.upper().replace('-', '_')}")
+        if value == "y":
+            return HAVE if targets is None else ABSENT
+        if value == "m":
+            return WAITS if kernel.modules is None else ABSENT
+        return ABSENT
+    if targets is not None and kernel.modules is not None and kernel.modules.complete:
+        return ABSENT
+    return UNKNOWN
+
+
+def _module(need: KernelTarget, kernel: KernelFacts) -> tuple[str, str]:
+    """The module that has a target, and how the kernel has that."""
+    if kernel.modules is not None:
+        return kernel.modules.provider(need.name, need.module)
+    config = kernel.config
+    if config is not None and config.value(need.config or f"DM_{need.name.upper().replace('-', '_')}") == "m":
+        return need.module or f"dm-{need.name}", "module"
+    return "", ""
+
+
+def _install(needs: list[KernelTarget], kernel: KernelFacts) -> str:
+    if presence(kernel).state == PROBLEM:
+        return presence(kernel).remedy
+    symbols = sorted({need.config or f"DM_{need.name.upper().replace('-', '_')}" for need in needs})
+    return enable(kernel, *symbols)
+
+
+def _listed(needs: list[KernelTarget]) -> str:
+    return _and([f"{n.name} {dotted(n.version)}" if n.version > (1, 0, 0) else n.name for n in needs])
+
+
+def _and(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,57 @@
+"""What ``/proc`` says of processes, read so that it cannot hang.
+
+Only ``stat`` and ``comm`` are read: ``cmdline`` and ``environ`` wait for a process that is stuck with its memory
+locked. Of open files only the links are read: following one can wait for a dead server.
+"""
+
+from __future__ import annotations
+
+import os
+
+from attrs import frozen
+
+from vmgr.doctor.roots import Roots, link, names, read
+
+STUCK = "D"
+"""The state of a process that waits for input or output and cannot be interrupted."""
+
+
+@frozen
+class Process:
+    """One process. ``state`` is the kernel's letter, empty when it is gone; ``age`` is in seconds, if known."""
+
+    pid: int
+    command: str
+    state: str = ""
+    age: int | None = None
+
+    def __str__(self) -> str:
+        return f"process {self.pid} ({self.command})"
+
+
+def process(roots: Roots, pid: int) -> Process:
+    """The process ``pid``."""
+    text = read(f"{roots.proc}/{pid}/stat") or ""
+    # "123 (a name) S 1 ...": the name may hold anything, so what follows the last parenthesis counts.
+    command, _, rest = text.partition("(")[2].rpartition(")")
+    words = rest.split()
+    state = words[0] if words else ""
+    age = None
+    if len(words) > 19:
+        started = int(words[19]) // os.sysconf("SC_CLK_TCK")
+        uptime = (read(f"{roots.proc}/uptime") or "").split()
+        if uptime:
+            age = max(0, int(float(uptime[0])) - started)
+    return Process(pid, command or "?", state, age)
+
+
+def pids(roots: Roots) -> tuple[int, ...]:
+    """All processes, lowest first."""
+    return tuple(sorted(int(name) for name in names(roots.proc) if name.isdigit()))
+
+
+def open_paths(roots: Roots, pid: int) -> tuple[str, ...]:
+    """Paths that a process has open, as the kernel names them; empty where that may not be seen."""
+    folder = f"{roots.proc}/{pid}/fd"
+    paths = (link(f"{folder}/{name}") for name in names(folder))
+    return tuple(path for path in paths if path.startswith("/"))

@@ -1,0 +1,108 @@
+"""Where the machine's files are, and reading them so that nothing hangs and nothing fails.
+
+Every path that an examination reads begins with one of these roots, so that a test can give it a tree of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from attrs import frozen
+
+_LARGEST = 64 * 1024 * 1024
+"""No file that is read here is near this long."""
+
+
+@frozen
+class Roots:
+    """The roots of one machine; ``Roots.below(directory)`` for one that is laid out in a directory.
+
+    ``prefix`` stands before every absolute path that is not given here.
+    """
+
+    prefix: str = ""
+    proc: str = "/proc"
+    sys: str = "/sys"
+    dev: str = "/dev"
+    run: str = "/run"
+
+    @classmethod
+    def below(cls, directory: str) -> Roots:
+        """All roots inside ``directory``: ``directory/proc`` and so on."""
+        return cls(directory, *(f"{directory}/{name}" for name in ("proc", "sys", "dev", "run")))
+
+    def at(self, path: str) -> str:
+        """The absolute ``path`` on this machine."""
+        return self.prefix + path
+
+
+def read_bytes(path: str) -> bytes | None:
+    """The contents of a regular file; None when there is none or it may not be read.
+
+    Anything else (a pipe, a device) is not opened for reading: that could wait for ever.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except (OSError, ValueError):
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        pieces: list[bytes] = []
+        size = 0
+        while size < _LARGEST:
+            piece = os.read(fd, 1 << 20)
+            if not piece:
+                break
+            pieces.append(piece)
+            size += len(piece)
+        return b"".join(pieces)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def read(path: str) -> str | None:
+    """The text of a file, as :func:`read_bytes`; bytes that are no text are kept as surrogates."""
+    raw = read_bytes(path)
+    return None if raw is None else raw.decode("utf-8", "surrogateescape")
+
+
+def names(path: str) -> tuple[str, ...]:
+    """The names in a directory, sorted; empty when there is none or it may not be read."""
+    try:
+        return tuple(sorted(os.listdir(path)))
+    except OSError:
+        return ()
+
+
+def link(path: str) -> str:
+    """Where a symbolic link leads; empty when it is none or may not be read."""
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """The numbers at the beginning of a version: ``6.1.0-13-amd64`` is (6, 1, 0). Empty where there are none."""
+    found: list[int] = []
+    for part in text.split("."):
+        digits = ""
+        for character in part:
+            if not character.isdigit():
+                break
+            digits += character
+        if not digits:
+            break
+        found.append(int(digits))
+        if digits != part:
+            break
+    return tuple(found)
+
+
+def dotted(version: tuple[int, ...]) -> str:
+    """A version as people write it."""
+    return ".".join(map(str, version))

@@ -1,0 +1,69 @@
+"""Subject ``targets``: which device-mapper targets the kernel has loaded, and which it could load."""
+
+from __future__ import annotations
+
+from vmgr.doctor.finding import NOTE, OK, Finding
+from vmgr.doctor.kernel import Facts as KernelFacts
+from vmgr.doctor.roots import dotted
+
+SUBJECT = "targets"
+
+
+def check(kernel: KernelFacts, targets: dict[str, tuple[int, ...]] | None) -> tuple[Finding, ...]:
+    """The findings; ``targets`` are the versions that the kernel (or its source) has, None if not known."""
+    found = []
+    if targets:
+        listed = ", ".join(f"{name} {dotted(version)}" for name, version in sorted(targets.items()))
+        where = "loaded" if kernel.running else "in the source"
+        found.append(
+            Finding(
+                "targets.loaded" if kernel.running else "targets.source",
+                SUBJECT,
+                OK,
+                f"{where}: {listed}",
+                facts={"targets": {name: dotted(version) for name, version in sorted(targets.items())}},
+            )
+        )
+    elif kernel.running and kernel.registered:
+        found.append(
+            Finding(
+                "targets.unknown",
+                SUBJECT,
+                NOTE,
+                f"which targets are loaded was not asked: {kernel.why_not_asked or 'no answer'}",
+            )
+        )
+    modules = kernel.modules.target_modules() if kernel.modules is not None else ()
+    if modules:
+        short = ", ".join(name.removeprefix("dm-") for name in modules)
+        found.append(
+            Finding(
+                "targets.modules",
+                SUBJECT,
+                OK,
+                f"modules: {short}",
+                facts={"modules": modules, "directory": kernel.modules.directory if kernel.modules else None},
+            )
+        )
+    config = kernel.config
+    if config is not None and not modules:
+        symbols = {
+            name: value
+            for name, value in sorted(config.symbols.items())
+            if name.startswith("DM_") and value in ("y", "m")
+        }
+        if symbols:
+            short = ", ".join(
+                name.removeprefix("DM_").lower().replace("_", "-") + ("" if value == "y" else " (module)")
+                for name, value in symbols.items()
+            )
+            found.append(
+                Finding(
+                    "targets.configured",
+                    SUBJECT,
+                    OK,
+                    f"configured: {short}",
+                    facts={"symbols": dict(symbols), "config": config.source},
+                )
+            )
+    return tuple(found)
