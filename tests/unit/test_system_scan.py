@@ -404,3 +404,11 @@ def test_device_objects_are_the_ones_given():
     devices = [Device("/dev/d1", -1, 0)]
     view = Scan(world.config, world.scan()._targets, devices=devices, reader=world.reader).view()
     assert [pv.device for pv in view.orphans] == ["/dev/d1"]
+
+
+def test_a_device_that_is_not_used_is_told_with_the_reason():
+    world = world_of(2, config='devices { filter = ["r|d2|"] }')
+    with pytest.raises(NotFound, match=r"/dev/d2 is not used: .*devices/filter"):
+        world.view().pv("/dev/d2")
+    with pytest.raises(NotFound, match="no physical volume found"):
+        world.view().pv("/dev/d9")

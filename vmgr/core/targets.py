@@ -321,7 +321,10 @@ class Targets:
     def _chosen(self, group: VolumeGroup, request: CreateVolume | ExtendVolume) -> _Plugin:
         if request.type is not None and not any(request.type in p.info.types for p in self._plugins):
             known = sorted({t for p in self._plugins for t in p.info.types})
-            raise UsageError(f"unknown segment type {request.type!r}", hint=f"known types: {', '.join(known)}")
+            raise UsageError(
+                f"unknown segment type {request.type!r}",
+                hint=f"known types: {', '.join(known)} (vmgr plugins); others come as packages",
+            )
         strong: list[_Plugin] = []
         weak: list[_Plugin] = []
         refused: list[tuple[_Plugin, set[str]]] = []

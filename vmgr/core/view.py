@@ -164,6 +164,7 @@ class SystemView(Value):
     ``orphans`` are PVs of no group, or of one that could not be decoded (``vg_name`` is set then); there are
     none if only some groups were asked for. ``duplicates`` are PVs that were set aside because another device
     has the same UUID. ``others`` are usable devices that are no PVs. ``problems`` are sentences for a person.
+    ``refused`` tells of devices that were not used why not: (path, reason).
     """
 
     groups: tuple[GroupView, ...] = ()
@@ -172,6 +173,7 @@ class SystemView(Value):
     duplicates: tuple[PvView, ...] = ()
     others: tuple[DeviceView, ...] = ()
     problems: tuple[str, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
 
     def group(self, name: str) -> GroupView:
         """The decoded group called ``name``. Raises :class:`NotFound` or :class:`AmbiguousName`."""
@@ -213,6 +215,8 @@ class SystemView(Value):
                     f"physical volume {pv.id.dashed} is on {device} and on another device, which is preferred",
                     hint="hide one of the copies: see devices/filter in lvm.conf(5), or vgimportclone(8)",
                 )
-        raise NotFound(
-            f"no physical volume found on {device!r}", hint="pvs lists the physical volumes that can be seen"
-        )
+        hint = "pvs lists the physical volumes that can be seen"
+        for path, reason in self.refused:
+            if path == device:
+                raise NotFound(f"{device} is not used: {reason}", hint=hint)
+        raise NotFound(f"no physical volume found on {device!r}", hint=hint)

@@ -326,4 +326,5 @@ class Scan:
             for d in self.usable
             if d not in self.refused and d not in labelled
         )
-        return judge.view(self.names, only, others=others, problems=self.problems)
+        refused = tuple((path, why) for d, why in self.refused.items() for path in (d.path, *d.aliases))
+        return evolve(judge.view(self.names, only, others=others, problems=self.problems), refused=refused)
