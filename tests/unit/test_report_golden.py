@@ -50,7 +50,7 @@ def test_lvs_prints_what_lvm2_printed(name: str) -> None:
 def test_a_report_asks_for_status_exactly_where_a_type_has_one(name: str) -> None:
     report = prepare(ReportRequest("lvs"), TARGETS)
     assert report.needs_live
-    assert report.wants_status(system(load_stack(name))) == (name not in ("linear", "striped"))
+    assert report.wants_status(system(load_stack(name))) == (name not in ("linear", "striped", "nowhere-mixed"))
 
 
 def test_a_report_without_live_columns_asks_the_kernel_nothing() -> None:
