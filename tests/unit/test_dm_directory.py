@@ -1,4 +1,4 @@
-"""The device directory compared with the kernel, mended, moved from its old place: directories of the test's own."""
+"""The device directory compared with the kernel, mended, moved from its old place; all in directories of the test."""
 
 from __future__ import annotations
 
