@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vmgr.cli.dm.facts import Facts
     from vmgr.core.table import LiveDevice
     from vmgr.dm.tree import DeviceTree
-    from vmgr.report.catalog import Column
+    from vmgr.report.catalog import Catalog, Column
 
 COLUMN_OPTIONS = (
     Option("columns", "flag", "Show a line of columns for each device.", short="cC"),
@@ -67,7 +67,7 @@ class DeviceReport:
     ) -> None:
         invocation = context.invocation
         self.context = context
-        self._catalog = catalog()
+        self._catalog = self.all_columns()
         given = invocation.text("options") if columns_given else None
         sort = (invocation.text("sort") or "") if columns_given else ""
         names = self._names(given, default)
@@ -109,6 +109,25 @@ class DeviceReport:
             return self._catalog.help(indent="")
         return ""
 
+    # -- columns: what reports on more than devices do otherwise -------------------------------------
+
+    def all_columns(self) -> Catalog:
+        """The columns that there are."""
+        return catalog()
+
+    def value(self, facts: Facts, column: Column) -> object:
+        """What a column holds, for selecting and sorting."""
+        return VALUES[column.name](facts)
+
+    def shown(self, facts: Facts, column: Column, value: object) -> str:
+        """A value as text."""
+        return str(_plain(value))
+
+    def typed(self, facts: Facts, column: Column, value: object) -> object:
+        """A value as JSON has it."""
+        typed = TYPED.get(column.name)
+        return value if typed is None else typed(facts)
+
     # -- rows -------------------------------------------------------------------------------------
 
     def facts(self, device: LiveDevice) -> Facts:
@@ -124,13 +143,16 @@ class DeviceReport:
     def add(self, facts: Facts) -> bool:
         """Add a row; whether it is selected. What of it can fail does so here."""
         chosen = self._selection is None or self._selection.mask(
-            {at: [_plain(_value(facts, column))] for at, column in self._selecting.items()}
+            {at: [_plain(self.value(facts, column))] for at, column in self._selecting.items()}
         ) == [True]
         if chosen or any(column.name == "selected" for column in self.columns):
             used = (*self.columns, *(column for column, _ in self._order))
-            self._cells.append({column.name: _value(facts, column, chosen) for column in used})
+            self._cells.append({column.name: self._cell(facts, column, chosen) for column in used})
             self._rows.append((facts, chosen))
         return chosen
+
+    def _cell(self, facts: Facts, column: Column, chosen: bool) -> object:
+        return int(chosen) if column.section == SPECIAL else self.value(facts, column)
 
     def _ordered(self) -> list[int]:
         order = list(range(len(self._rows)))
@@ -156,7 +178,10 @@ class DeviceReport:
             prefix="DM_",
         )
         order = self._ordered()
-        cells = [[str(_plain(self._cells[at][column.name])) for at in order] for column in self.columns]
+        cells = [
+            [self.shown(self._rows[at][0], column, self._cells[at][column.name]) for at in order]
+            for column in self.columns
+        ]
         return layout.text(self.columns, list(cells), len(order))
 
     def as_json(self) -> list[dict[str, object]]:
@@ -166,9 +191,8 @@ class DeviceReport:
             facts, chosen = self._rows[at]
             row: dict[str, object] = {}
             for column in self.columns:
-                typed = TYPED.get(column.name)
-                value = typed(facts) if typed is not None else self._cells[at][column.name]
-                row[column.name] = chosen if column.name == "selected" else value
+                value = self._cells[at][column.name]
+                row[column.name] = chosen if column.name == "selected" else self.typed(facts, column, value)
             rows.append(row)
         return rows
 
@@ -177,12 +201,6 @@ class DeviceReport:
         self._rows.clear()
         self._cells.clear()
         self._tree = None
-
-
-def _value(facts: Facts, column: Column, chosen: bool = True) -> object:
-    if column.section == SPECIAL:
-        return int(chosen)
-    return VALUES[column.name](facts)
 
 
 def _plain(value: object) -> object:
