@@ -11,6 +11,9 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("vmgr", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("vmgr")
 
+# A suite that several test modules import; said here, because whoever imports it first decides.
+pytest.register_assert_rewrite("tests.support.dm_conformance")
+
 EXPECTED = "expected:"
 """A skip whose reason begins with this word is allowed in CI, too; the reason says why."""
 

@@ -154,7 +154,7 @@ def test_an_older_kernel_serves_what_it_can(version: abi.Version) -> None:
         (Request(abi.DEV_RENAME, "a", flags=abi.UUID), (4, 18, 0), "flag uuid of setuuid"),
         (Request(abi.DEV_SUSPEND, "a", flags=abi.SKIP_LOCKFS), (4, 4, 0), "flag skip-lockfs of resume"),
         (Request(abi.TABLE_STATUS, "a", flags=abi.QUERY_INACTIVE_TABLE), (4, 15, 0), "query-inactive-table"),
-        (Request(abi.TABLE_LOAD, "a", flags=abi.IMA_MEASUREMENT), (4, 44, 0), "ima-measurement"),
+        (Request(abi.TABLE_STATUS, "a", flags=abi.IMA_MEASUREMENT), (4, 44, 0), "ima-measurement"),
     ],
 )
 def test_what_a_kernel_lacks_is_refused_by_name(request_: Request, version: abi.Version, named: str) -> None:

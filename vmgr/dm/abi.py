@@ -153,7 +153,7 @@ class Command(NamedTuple):
     ``flags`` are the input flags that it heeds. ``payload`` tells that bytes after the header go in;
     ``reply`` that bytes come back, in a buffer that may have to grow. ``uevent`` tells that
     the kernel may send one, with the event number given as its cookie. ``silent``: of the reply's header it
-    writes the version and nothing else.
+    writes the version and nothing else. ``logs``: when it refuses, its log may say more than the errno.
     """
 
     name: str
@@ -164,6 +164,7 @@ class Command(NamedTuple):
     reply: bool = False
     uevent: bool = False
     silent: bool = False
+    logs: bool = False
 
     @property
     def code(self) -> int:
@@ -180,21 +181,19 @@ _QUERY = _ANY | QUERY_INACTIVE_TABLE
 VERSION = Command("version", 0, (4, 0, 0), silent=True)
 REMOVE_ALL = Command("remove_all", 1, (4, 0, 0), _ANY | DEFERRED_REMOVE, silent=True)
 LIST_DEVICES = Command("list", 2, (4, 0, 0), _ANY | UUID, reply=True)
-DEV_CREATE = Command("create", 3, (4, 0, 0), _ANY | PERSISTENT_DEV)
-DEV_REMOVE = Command("remove", 4, (4, 0, 0), _ANY | DEFERRED_REMOVE | IMA_MEASUREMENT, uevent=True)
-DEV_RENAME = Command("rename", 5, (4, 0, 0), _ANY | UUID | IMA_MEASUREMENT, payload=True, uevent=True)
-DEV_SUSPEND = Command(
-    "suspend", 6, (4, 0, 0), _ANY | SUSPEND | SKIP_LOCKFS | NOFLUSH | IMA_MEASUREMENT, uevent=True
-)
+DEV_CREATE = Command("create", 3, (4, 0, 0), _ANY | PERSISTENT_DEV, logs=True)
+DEV_REMOVE = Command("remove", 4, (4, 0, 0), _ANY | DEFERRED_REMOVE, uevent=True)
+DEV_RENAME = Command("rename", 5, (4, 0, 0), _ANY | UUID, payload=True, uevent=True, logs=True)
+DEV_SUSPEND = Command("suspend", 6, (4, 0, 0), _ANY | SUSPEND | SKIP_LOCKFS | NOFLUSH, uevent=True, logs=True)
 DEV_STATUS = Command("info", 7, (4, 0, 0), _QUERY)
-DEV_WAIT = Command("wait", 8, (4, 0, 0), _QUERY | STATUS_TABLE | NOFLUSH, reply=True)
-TABLE_LOAD = Command("load", 9, (4, 0, 0), _ANY | READONLY | IMA_MEASUREMENT, payload=True)
-TABLE_CLEAR = Command("clear", 10, (4, 0, 0), _ANY | IMA_MEASUREMENT)
+DEV_WAIT = Command("wait", 8, (4, 0, 0), _QUERY | STATUS_TABLE | NOFLUSH | IMA_MEASUREMENT, reply=True)
+TABLE_LOAD = Command("load", 9, (4, 0, 0), _ANY | READONLY, payload=True, logs=True)
+TABLE_CLEAR = Command("clear", 10, (4, 0, 0), _ANY)
 TABLE_DEPS = Command("deps", 11, (4, 0, 0), _QUERY, reply=True)
 TABLE_STATUS = Command("status", 12, (4, 0, 0), _QUERY | STATUS_TABLE | NOFLUSH | IMA_MEASUREMENT, reply=True)
 LIST_VERSIONS = Command("targets", 13, (4, 1, 0), _ANY, reply=True)
-TARGET_MSG = Command("message", 14, (4, 2, 0), _ANY, payload=True, reply=True)
-DEV_SET_GEOMETRY = Command("setgeometry", 15, (4, 6, 0), _ANY, payload=True, silent=True)
+TARGET_MSG = Command("message", 14, (4, 2, 0), _ANY, payload=True, reply=True, logs=True)
+DEV_SET_GEOMETRY = Command("setgeometry", 15, (4, 6, 0), _ANY, payload=True, silent=True, logs=True)
 DEV_ARM_POLL = Command("armpoll", 16, (4, 36, 0), _ANY)
 GET_TARGET_VERSION = Command("target-version", 17, (4, 41, 0), _ANY, reply=True)
 

@@ -130,11 +130,14 @@ class DmClient(DmReader):
         ``secure``: it holds a key, so nothing of it stays in a buffer of this library's or of the kernel's.
         """
         flags = (abi.READONLY if read_only else 0) | (abi.SECURE_DATA if secure else 0)
+        data = wire.pack_secret_table(lines) if secure else wire.pack_table(lines)
         try:
-            reply = self._command(dev, abi.TABLE_LOAD, flags, target_count=len(lines), data=wire.pack_table(lines))
+            reply = self._command(dev, abi.TABLE_LOAD, flags, target_count=len(lines), data=data)
         except DmInUse as e:
             self._say_who(e, *(used for line in lines for used in abi.numbers_in(line.params)))
             raise
+        finally:
+            wire.wipe(data)
         if any(reply.dev in abi.numbers_in(line.params) for line in lines):
             # Linux before 6.4 takes such a table; the device would hold itself open for ever.
             self._command(dev, abi.TABLE_CLEAR)
@@ -329,8 +332,15 @@ class DmClient(DmReader):
     def message(self, dev: Dev, sector: int, text: str, *, secure: bool = False) -> str:
         """Send ``text`` to the target at ``sector``; its answer, or ``""``. ``secure`` as in :meth:`load`."""
         flags = abi.SECURE_DATA if secure else 0
-        reply = self._command(dev, abi.TARGET_MSG, flags, data=wire.pack_message(sector, text))
-        return wire.unpack_text(reply.data) if reply.flags & abi.DATA_OUT else ""
+        data = wire.pack_secret_message(sector, text) if secure else wire.pack_message(sector, text)
+        answer: bytes | bytearray = b""
+        try:
+            reply = self._command(dev, abi.TARGET_MSG, flags, data=data)
+            answer = reply.data
+            return wire.unpack_text(answer) if reply.flags & abi.DATA_OUT else ""
+        finally:
+            wire.wipe(data)
+            wire.wipe(answer)
 
     # -- grouping ------------------------------------------------------------------------------------
 
@@ -407,8 +417,8 @@ class DmClient(DmReader):
 
     def _say_who(self, error: DmInUse, *devs: int) -> None:
         """Add to an error who keeps the devices busy."""
-        if not isinstance(self.kernel, IoctlKernel):
-            return
+        if not isinstance(self.kernel, IoctlKernel) or self._suspended:
+            return  # while something is suspended, a look at files may wait for ever
         from vmgr.dm.holders import in_words
 
         error.details = tuple(text for dev in dict.fromkeys(devs) for text in in_words(*abi.major_minor(dev)))

@@ -1,33 +1,46 @@
 """What the kernel's refusals mean, in words, for each command.
 
 :func:`explain` turns an errno into an error that keeps all that was asked: command, device, request,
-errno. Its class is also one of the core's, so that callers can catch "in use" or "not found"
-without knowing of ioctls. The meanings are those of ``drivers/md/dm-ioctl.c`` and ``dm.c``.
+errno, and with what the kernel wrote to its log. Its class is also one of the core's, so that callers can catch "in
+use" or "not found" without knowing of ioctls. The meanings are in :mod:`vmgr.dm.meanings`.
 """
 
 from __future__ import annotations
 
 import errno as _e
-import os
 from typing import TYPE_CHECKING
 
 from vmgr.core.errors import AlreadyExists, InUse, KernelError, NotFound, NotPermitted
 
 if TYPE_CHECKING:
-    from vmgr.dm.wire import Request
+    from vmgr.dm.wire import Reply, Request
 
 
 class DmError(KernelError):
     """The kernel refused a command.
 
-    ``command`` is its name, ``device`` what was asked for in words, ``request`` all of it,
-    ``errno`` the kernel's number and ``errno_name`` its word.
+    ``command`` is its name, ``device`` what was asked for in words, ``request`` the header and the data that
+    went in (without the data, if they were secret), ``reply`` the header as the kernel left it, None when it
+    left none, ``errno`` the kernel's number and ``errno_name`` its word. ``log`` are the lines that the device
+    mapper wrote to the kernel's log meanwhile, oldest first, as far as they can be read.
     """
 
-    def __init__(self, message: str, request: Request, errno: int, *, hint: str = "", device: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        request: Request,
+        errno: int,
+        *,
+        hint: str = "",
+        device: str = "",
+        reply: Reply | None = None,
+        log: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(message, hint=hint)
         self.request = request
+        self.reply = reply
         self.errno = errno
+        self.log = log
         self.command = command_name(request)
         self.device = device or device_words(request)
 
@@ -101,68 +114,21 @@ def device_words(request: Request) -> str:
     return ""
 
 
-_LOG = "the kernel's log says why: dmesg | tail"
-_ROOT = "run as root (CAP_SYS_ADMIN is needed)"
-_CLOSE = "unmount it or close what uses it; see `lsof` and `dmsetup ls --tree`"
-_TAKEN = "a device of that name or UUID exists already"
-_NAME = "the kernel does not take that name"
-_TABLE_LACKS = "a device that its table refers to does not exist"
-_TABLE_READ_ONLY = "a device that its table refers to is read-only"
-
-_Meaning = tuple[type[DmError], str, str]
-
-_MEANINGS: dict[tuple[str, int], _Meaning] = {
-    ("create", _e.EBUSY): (DmExists, _TAKEN, "see `dmsetup info -c`"),
-    ("create", _e.ENXIO): (DmExists, "the minor number is taken", "see `dmsetup info -c`"),
-    ("create", _e.EINVAL): (DmError, _NAME, "a name has no '/'"),
-    ("create", _e.ENOMEM): (DmError, "the kernel has no memory for another device", ""),
-    ("create", _e.EMFILE): (DmError, "no minor number is left", ""),
-    ("remove", _e.EBUSY): (DmInUse, "it is in use", _CLOSE),
-    ("rename", _e.EBUSY): (DmExists, "the new name is taken", "choose another name"),
-    ("rename", _e.EINVAL): (DmError, _NAME, "a name has no '/' and at most 127 bytes"),
-    ("setuuid", _e.EBUSY): (DmExists, "another device has that UUID", ""),
-    ("setuuid", _e.EINVAL): (DmError, "it has a UUID already, which cannot be changed", ""),
-    ("load", _e.EINVAL): (DmError, "the kernel does not take that table", _LOG),
-    ("load", _e.EBUSY): (DmInUse, "a device that its table refers to is in use", "see `lsblk` for what holds it"),
-    ("load", _e.ENXIO): (DmNotFound, "the device, or one that its table refers to, does not exist", _LOG),
-    ("load", _e.ENODEV): (DmNotFound, _TABLE_LACKS, _LOG),
-    ("load", _e.ENOENT): (DmNotFound, _TABLE_LACKS, _LOG),
-    ("load", _e.ELOOP): (DmError, "its table refers to itself", ""),
-    ("load", _e.ENOMEM): (DmError, "the kernel has no memory for that table", ""),
-    ("load", _e.EROFS): (DmError, _TABLE_READ_ONLY, "load the table read-only"),
-    ("resume", _e.EINVAL): (
-        DmError,
-        "it has no table, or the one that was loaded does not fit the devices below it",
-        _LOG,
-    ),
-    ("message", _e.EINVAL): (DmError, "the target does not take it, or no target is at that sector", _LOG),
-    ("message", _e.ENODATA): (DmError, "it has no live table", "resume it first"),
-    ("target-version", _e.EINVAL): (
-        DmNotFound,
-        "the kernel has no such target",
-        "load its module: modprobe dm-NAME",
-    ),
-    ("setgeometry", _e.EINVAL): (DmError, "the geometry is out of range", ""),
-    ("version", _e.EINVAL): (DmError, "the kernel's interface is of another generation than 4", ""),
-}
-
-_ANY_COMMAND: dict[int, _Meaning] = {
-    _e.ENXIO: (DmNotFound, "there is no such device", ""),
-    _e.EBUSY: (DmInUse, "it is in use", ""),
-    _e.EACCES: (DmNotPermitted, "permission denied", _ROOT),
-    _e.EPERM: (DmNotPermitted, "permission denied", _ROOT),
-    _e.ENOTTY: (DmError, "the kernel does not know this command", ""),
-    _e.ENOMEM: (DmError, "the kernel has no memory", ""),
-}
-
-
-def explain(request: Request, errno: int) -> DmError:
+def explain(request: Request, errno: int, *, reply: Reply | None = None, log: tuple[str, ...] = ()) -> DmError:
     """The error for a command that the kernel refused with ``errno``."""
+    from vmgr.dm import abi
+    from vmgr.dm.kmsg import telling
+    from vmgr.dm.meanings import LOG, meaning
+
     command = command_name(request)
-    kind, meaning, hint = (
-        _MEANINGS.get((command, errno)) or _ANY_COMMAND.get(errno) or (DmError, os.strerror(errno).lower(), "")
-    )
+    kind, words, hint = meaning(request, command, errno)
+    if request.flags & abi.SECURE_DATA:
+        request = request._replace(data=b"")
     device = device_words(request)
-    word = _e.errorcode.get(errno, str(errno))
     subject = f"{command} {device}" if device else command
-    return kind(f"device mapper: {subject}: {meaning} ({word})", request, errno, hint=hint)
+    message = f"device mapper: {subject}: {words} ({_e.errorcode.get(errno, errno)})"
+    said = telling(log)
+    if said:
+        message = f"{message}: {said}"
+        hint = "" if hint == LOG else hint
+    return kind(message, request, errno, hint=hint, reply=reply, log=log)

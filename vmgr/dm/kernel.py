@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Protocol
 from vmgr.core.errors import KernelError
 from vmgr.dm import abi, control
 from vmgr.dm.failure import NoDeviceMapper, Unsupported, command_name, explain
-from vmgr.dm.wire import Reply, Request, pack_request, request_size, unpack_reply
+from vmgr.dm.wire import Reply, Request, pack_request, request_size, unpack_reply, wipe
 
 if TYPE_CHECKING:
     from vmgr.dm.abi import Version
+    from vmgr.dm.failure import DmError
+    from vmgr.dm.kmsg import KernelLog
 
 SMALL = 1024
 """``fcntl.ioctl`` copies a buffer of up to this size and then lets other threads run during the call, so
@@ -38,6 +40,8 @@ class Kernel(Protocol):
         """Run one command. Raises :class:`vmgr.dm.failure.DmError` when it is refused.
 
         A command or flag that this kernel's version lacks is refused by name (``Unsupported``) before the call.
+        With the flag for secure data, the request's data and the reply's may be secrets: a reply has its data as a
+        ``bytearray`` then, for the caller to wipe, and no copy of either is left behind here.
         """
 
     def poll(self, timeout: float | None) -> bool:
@@ -88,8 +92,10 @@ def _too_old(what: str, since: Version, version: Version) -> Unsupported:
 class IoctlKernel:
     """The running kernel, through ``DEV_DIR/mapper/control``, which is opened when first needed."""
 
-    def __init__(self, dev_dir: str = "/dev") -> None:
+    def __init__(self, dev_dir: str = "/dev", *, log: KernelLog | None = None) -> None:
+        """``log`` None: the kernel's own."""
         self._dev_dir = dev_dir
+        self._log = log
         self._fd = -1
         self._version: Version | None = None
         self._major: int | None = None
@@ -109,6 +115,9 @@ class IoctlKernel:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+        if self._log is not None:
+            self._log.close()
+            self._log = None
 
     def fileno(self) -> int:
         """The descriptor of the control node, for ``poll``."""
@@ -158,11 +167,14 @@ class IoctlKernel:
         command = request.command
         fd = self._fd if self._fd >= 0 else self.fileno()
         secret = bool(request.flags & abi.SECURE_DATA)
-        # A wait's reply is cut short rather than that the interpreter stands still with it.
-        wants_room = command.reply and command is not abi.DEV_WAIT
-        room = ROOM if wants_room else 0
+        log = self._marked_log() if command.logs else None
+        # A wait starts with no room, because the interpreter would stand still with a large buffer. Once it is
+        # back it has had its event: another one, with room for a longer reply, returns at once.
+        room = ROOM if command.reply and command is not abi.DEV_WAIT else 0
         while True:
             size = request_size(request, room)
+            if secret:
+                size = max(size, SMALL + abi.ALIGNMENT)  # smaller ones the interpreter copies to its stack
             buffers = self._small if size <= SMALL else self._large
             buffer = self._take(buffers, size)
             # Zeroed, because the kernel leaves bytes of its reply unwritten.
@@ -176,21 +188,40 @@ class IoctlKernel:
                     except InterruptedError:
                         continue  # the handler has run; one that raises does not come here
                     except OSError as e:
-                        raise explain(request, e.errno or 0) from None
+                        raise self._refusal(request, e.errno or 0, buffer, log) from None
                 if result > 0:
                     # A message to a device without a live table: neither delivered nor refused by the kernel.
-                    raise explain(request, errno.ENODATA)
-                reply = unpack_reply(buffer)
+                    raise self._refusal(request, errno.ENODATA, buffer, log)
+                if command.silent:
+                    return Reply(unpack_reply(buffer).version)
+                reply = unpack_reply(buffer, secret=secret)
             finally:
                 if secret:
-                    buffer[:] = bytes(len(buffer))
+                    wipe(buffer)
                 if not buffers and len(buffer) <= abi.DATA_START + 16 * ROOM:
                     buffers.append(buffer)
-            if not (reply.flags & abi.BUFFER_FULL and wants_room):
+            if not (reply.flags & abi.BUFFER_FULL and command.reply):
                 return reply
+            if secret:
+                wipe(reply.data)
             if room >= LARGEST:
                 raise KernelError(f"device mapper: {command.name}: the reply is longer than {LARGEST} bytes")
-            room *= 2
+            room = 2 * room or ROOM
+
+    def _marked_log(self) -> KernelLog:
+        if self._log is None:
+            # A refusal while something is suspended must not have to load what explains it.
+            from vmgr.dm import meanings  # noqa: F401
+            from vmgr.dm.kmsg import KernelLog
+
+            self._log = KernelLog()
+        self._log.mark()
+        return self._log
+
+    @staticmethod
+    def _refusal(request: Request, code: int, buffer: bytearray, log: KernelLog | None) -> DmError:
+        reply = unpack_reply(buffer)._replace(data=b"")
+        return explain(request, code, reply=reply, log=log.since() if log is not None else ())
 
     @staticmethod
     def _take(buffers: list[bytearray], size: int) -> bytearray:

@@ -101,8 +101,13 @@ class DmReader:
         ``secure``: it may hold a key, so nothing of it stays in a buffer of this library's or of the kernel's;
         what is returned is the caller's to keep.
         """
-        flags = abi.STATUS_TABLE | (abi.SECURE_DATA if secure else 0)
-        return lines_of(self._query(dev, abi.TABLE_STATUS, flags, inactive))
+        if not secure:
+            return lines_of(self._query(dev, abi.TABLE_STATUS, abi.STATUS_TABLE, inactive))
+        reply = self._query(dev, abi.TABLE_STATUS, abi.STATUS_TABLE | abi.SECURE_DATA, inactive)
+        try:
+            return lines_of(reply)
+        finally:
+            wire.wipe(reply.data)
 
     def status(self, dev: Dev, *, flush: bool = False, inactive: bool = False) -> tuple[KernelLine, ...]:
         """The status lines of the live table, or of the one that waits.
@@ -181,7 +186,7 @@ class DmReader:
         *,
         event_nr: int = 0,
         target_count: int = 0,
-        data: bytes = b"",
+        data: bytes | bytearray = b"",
     ) -> Reply:
         request = self._request(dev, command, flags)
         if event_nr or target_count or data:

@@ -27,7 +27,7 @@ class Request(NamedTuple):
     """One call to the kernel. A device is named by one of ``uuid``, ``name`` and ``dev`` (``abi.dev_number``).
 
     ``event_nr`` is the event number to wait for, or the udev cookie and flags of commands
-    that cause a uevent. ``data`` is what follows the header.
+    that cause a uevent. ``data`` is what follows the header; a secret is a ``bytearray``, so that it can be wiped.
     """
 
     command: Command
@@ -37,11 +37,11 @@ class Request(NamedTuple):
     flags: int = 0
     event_nr: int = 0
     target_count: int = 0
-    data: bytes = b""
+    data: bytes | bytearray = b""
 
 
 class Reply(NamedTuple):
-    """The header as the kernel filled it, and the bytes that it put after it."""
+    """The header as the kernel filled it, and the bytes that it put after it: secret ones as a ``bytearray``."""
 
     version: Version
     target_count: int = 0
@@ -51,7 +51,7 @@ class Reply(NamedTuple):
     dev: int = 0
     name: str = ""
     uuid: str = ""
-    data: bytes = b""
+    data: bytes | bytearray = b""
 
 
 class NameEntry(NamedTuple):
@@ -74,9 +74,15 @@ def encode(text: str) -> bytes:
     return raw
 
 
-def decode(raw: bytes) -> str:
+def decode(raw: bytes | bytearray) -> str:
     """The text of a NUL-padded field."""
     return raw.split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
+
+
+def wipe(data: bytes | bytearray) -> None:
+    """Overwrite a secret, which takes a ``bytearray``; other bytes stay until their memory is used again."""
+    if isinstance(data, bytearray):
+        data[:] = bytes(len(data))
 
 
 def _aligned(size: int) -> int:
@@ -88,7 +94,7 @@ def pack_text(text: str) -> bytes:
     return encode(text) + b"\0"
 
 
-def unpack_text(data: bytes) -> str:
+def unpack_text(data: bytes | bytearray) -> str:
     """The string at the start of ``data``."""
     return decode(data)
 
@@ -136,10 +142,12 @@ def pack_reply(buffer: bytearray, reply: Reply) -> None:
     buffer[abi.DATA_START : abi.DATA_START + len(reply.data)] = reply.data
 
 
-def unpack_reply(buffer: bytes | bytearray) -> Reply:
+def unpack_reply(buffer: bytes | bytearray, *, secret: bool = False) -> Reply:
     """The reply in ``buffer``. Its data is empty unless the kernel says that it wrote some."""
     v0, v1, v2, size, start, count, opened, flags, event_nr, dev, name, uuid = _header.unpack_from(buffer)
-    data = bytes(buffer[start:size]) if size > start else b""
+    data: bytes | bytearray = b""
+    if size > start:
+        data = bytearray(memoryview(buffer)[start:size]) if secret else bytes(memoryview(buffer)[start:size])
     return Reply((v0, v1, v2), count, opened, flags, event_nr, dev, decode(name), decode(uuid), data)
 
 
@@ -153,6 +161,30 @@ def _pack_line(line: KernelLine, next_offset: int, parameters: bytes) -> bytes:
     return _target.pack(line.start, line.length, 0, next_offset, target) + parameters
 
 
+def pack_secret_table(lines: Sequence[KernelLine]) -> bytearray:
+    """As :func:`pack_table`, in memory that :func:`wipe` can wipe, and without any other copy of the parameters."""
+    sizes = [_aligned(_target.size + _encoded_size(line.params) + 1) for line in lines]
+    data = bytearray(sum(sizes))
+    offset = 0
+    for line, size in zip(lines, sizes, strict=True):
+        data[offset : offset + _target.size] = _pack_line(line, size, b"")
+        _encode_into(data, offset + _target.size, line.params)
+        offset += size
+    return data
+
+
+def _encoded_size(text: str) -> int:
+    return sum(len(encode(character)) for character in text)
+
+
+def _encode_into(data: bytearray, offset: int, text: str) -> None:
+    """Character by character, because a whole string's bytes could not be wiped afterwards."""
+    for character in text:
+        raw = encode(character)
+        data[offset : offset + len(raw)] = raw
+        offset += len(raw)
+
+
 def pack_table(lines: Iterable[KernelLine]) -> bytes:
     """A table as the data of a load: each ``next`` counts from the start of its own line."""
     parts = []
@@ -163,7 +195,7 @@ def pack_table(lines: Iterable[KernelLine]) -> bytes:
     return b"".join(parts)
 
 
-def unpack_table(data: bytes, count: int) -> tuple[KernelLine, ...]:
+def unpack_table(data: bytes | bytearray, count: int) -> tuple[KernelLine, ...]:
     """The ``count`` lines in the data of a load. Raises ``ValueError`` when they are not all there."""
     lines, offset = [], 0
     for _ in range(count):
@@ -184,7 +216,7 @@ def pack_status(lines: Iterable[KernelLine]) -> bytes:
     return b"".join(parts)
 
 
-def unpack_status(data: bytes, count: int) -> tuple[KernelLine, ...]:
+def unpack_status(data: bytes | bytearray, count: int) -> tuple[KernelLine, ...]:
     """The ``count`` lines that the kernel returned. Raises ``ValueError`` when they are not all there."""
     lines, offset = [], 0
     for _ in range(count):
@@ -193,13 +225,14 @@ def unpack_status(data: bytes, count: int) -> tuple[KernelLine, ...]:
     return tuple(lines)
 
 
-def _unpack_line(data: bytes, offset: int) -> tuple[KernelLine, int]:
+def _unpack_line(data: bytes | bytearray, offset: int) -> tuple[KernelLine, int]:
     if offset < 0 or offset + _target.size > len(data):
         raise ValueError(f"target at offset {offset} lies outside the {len(data)} bytes of data")
     start, length, _, following, target = _target.unpack_from(data, offset)
     begin = offset + _target.size
     end = data.find(b"\0", begin)
-    params = data[begin : end if end >= 0 else len(data)].decode("utf-8", "surrogateescape")
+    with memoryview(data) as view:  # a slice of the data itself would be a copy, of a secret perhaps
+        params = str(view[begin : end if end >= 0 else len(data)], "utf-8", "surrogateescape")
     # The kernel never writes the name's last byte: after "snapshot-origin" there is what was in the buffer.
     # And a target ends what it prints with a blank or not, as it likes.
     name = decode(target[: abi.TARGET_NAME_MAX])
@@ -232,7 +265,7 @@ def pack_names(entries: Sequence[NameEntry], version: Version) -> bytes:
     return b"".join(parts)
 
 
-def unpack_names(data: bytes, version: Version) -> tuple[NameEntry, ...]:
+def unpack_names(data: bytes | bytearray, version: Version) -> tuple[NameEntry, ...]:
     """The devices in the reply to a list, in the kernel's order."""
     if len(data) < _name_entry.size:
         return ()
@@ -271,7 +304,7 @@ def pack_deps(devs: Sequence[int]) -> bytes:
     return abi.DEPS.pack(len(devs)) + struct.pack(f"={len(devs)}Q", *devs)
 
 
-def unpack_deps(data: bytes) -> tuple[int, ...]:
+def unpack_deps(data: bytes | bytearray) -> tuple[int, ...]:
     """The device numbers in the reply to a query for dependencies, none when there was no table."""
     if len(data) < abi.DEPS.size:
         return ()
@@ -290,7 +323,7 @@ def pack_versions(versions: Sequence[tuple[str, Version]]) -> bytes:
     return b"".join(parts)
 
 
-def unpack_versions(data: bytes) -> tuple[tuple[str, Version], ...]:
+def unpack_versions(data: bytes | bytearray) -> tuple[tuple[str, Version], ...]:
     """The targets in a list of versions, in the kernel's order."""
     versions: list[tuple[str, Version]] = []
     offset = 0
@@ -311,7 +344,15 @@ def pack_message(sector: int, text: str) -> bytes:
     return abi.MESSAGE.pack(sector) + encode(text) + b"\0"
 
 
-def unpack_message(data: bytes) -> tuple[int, str]:
+def pack_secret_message(sector: int, text: str) -> bytearray:
+    """As :func:`pack_message`, in memory that :func:`wipe` can wipe."""
+    data = bytearray(abi.MESSAGE.size + _encoded_size(text) + 1)
+    abi.MESSAGE.pack_into(data, 0, sector)
+    _encode_into(data, abi.MESSAGE.size, text)
+    return data
+
+
+def unpack_message(data: bytes | bytearray) -> tuple[int, str]:
     """The sector and the text of a message."""
     (sector,) = abi.MESSAGE.unpack_from(data)
     return sector, decode(data[abi.MESSAGE.size :])

@@ -1,0 +1,74 @@
+"""What the kernel wrote to its log while a command failed: only there it says which word of a table it minds.
+
+The log is never a second failure: without ``/dev/kmsg``, or without permission to read it, there are no lines.
+Record format: ``Documentation/ABI/testing/dev-kmsg`` of the kernel.
+"""
+
+from __future__ import annotations
+
+import os
+
+PATH = "/dev/kmsg"
+_PREFIX = "device-mapper: "
+_RECORD = 8192
+"""No record is longer (``CONSOLE_EXT_LOG_MAX``, ``PRINTK_MESSAGE_MAX``)."""
+_MOST_RECORDS = 1000
+"""Read after one failure at most, should something else flood the log meanwhile."""
+
+_UNHELPFUL = ("ioctl: error adding target to table",)
+"""Follows a line that says what is wrong with the target."""
+
+
+class KernelLog:
+    """The end of the log before a command, and the device mapper's lines after it."""
+
+    def __init__(self, path: str = PATH) -> None:
+        self._path = path
+        self._fd = -1
+        self._tried = False
+
+    def mark(self) -> None:
+        """What comes from here on is new. Costs one system call, and one more the first time."""
+        if self._fd < 0:
+            if self._tried:
+                return
+            self._tried = True
+            try:
+                self._fd = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            except OSError:
+                return
+        try:
+            os.lseek(self._fd, 0, os.SEEK_END)
+        except OSError:
+            self.close()
+
+    def since(self) -> tuple[str, ...]:
+        """The device mapper's lines since :meth:`mark`, without its prefix, oldest first."""
+        found: list[str] = []
+        for _ in range(_MOST_RECORDS if self._fd >= 0 else 0):
+            try:
+                raw = os.read(self._fd, _RECORD)
+            except BrokenPipeError:
+                continue  # records were overwritten; the next read goes on behind the gap
+            except OSError:
+                break  # EAGAIN: that was the last
+            if not raw:
+                break
+            for line in raw.decode("utf-8", "replace").splitlines():
+                head, _, text = line.partition(";")
+                priority = head.partition(",")[0]
+                # Facility 0 is the kernel itself: anybody may write the others.
+                if priority.isdigit() and int(priority) < 8 and text.startswith(_PREFIX):
+                    found.append(text[len(_PREFIX) :])
+        return tuple(found)
+
+    def close(self) -> None:
+        """Close it for good."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def telling(lines: tuple[str, ...]) -> str:
+    """The last of the lines that says something by itself; ``""`` when there is none."""
+    return next((line for line in reversed(lines) if line not in _UNHELPFUL), "")
