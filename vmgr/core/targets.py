@@ -8,6 +8,7 @@ two. So each hook implementation is called through the plugin that was chosen, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -109,6 +110,17 @@ def _needs(plugin: _Plugin, value: object) -> SpaceNeeds:
     return value
 
 
+class _Manager(pluggy.PluginManager):
+    """pluggy's manager, which looks for hooks among a module's functions and not among all that it imports."""
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
+        """What :data:`hookimpl` says of an attribute of a plugin; None for one that is no hook."""
+        if type(plugin) is ModuleType:
+            value = plugin.__dict__[name]
+            return getattr(value, f"{PROJECT}_impl", None) if type(value) is FunctionType else None
+        return super().parse_hookimpl_opts(plugin, name)
+
+
 class Targets:
     """All registered target plugins. Immutable once built."""
 
@@ -117,7 +129,7 @@ class Targets:
 
         Raises :class:`PluginError` for one that breaks the contract.
         """
-        manager = pluggy.PluginManager(PROJECT)
+        manager = _Manager(PROJECT)
         manager.add_hookspecs(TargetSpec)
         functions: dict[str, dict[str, Callable[..., Any]]] = {}
         for name, plugin in plugins:

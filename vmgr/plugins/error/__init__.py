@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from vmgr.core.errors import UsageError
 from vmgr.core.hooks import ColumnSpec, KernelTarget, TargetInfo, VolumeFacts, hookimpl
+from vmgr.core.model import SegmentBody
 from vmgr.core.units import Sectors
-from vmgr.plugins.error.body import ErrorBody
 
 if TYPE_CHECKING:
     from vmgr.core.exchange import Built, SpaceNeeds
@@ -29,6 +29,22 @@ what is lost or must not be touched, and serves to test how programs take failur
 lvcreate --type error -L 1g makes one. Segments of this type may follow those of plain volumes: lvextend --type
 error gives a volume a bad end.\
 """
+
+
+class ErrorBody(SegmentBody):
+    """A segment that lies nowhere: requests fail. All are equal.
+
+    Without fields there is nothing for attrs to do, and not asking it saves start-up time.
+    """
+
+    __slots__ = ()
+    __attrs_attrs__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is ErrorBody
+
+    def __hash__(self) -> int:
+        return hash(ErrorBody)
 
 
 @hookimpl

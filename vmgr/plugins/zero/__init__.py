@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from vmgr.core.errors import UsageError
 from vmgr.core.hooks import ColumnSpec, KernelTarget, TargetInfo, VolumeFacts, hookimpl
+from vmgr.core.model import SegmentBody
 from vmgr.core.units import Sectors
-from vmgr.plugins.zero.body import ZeroBody
 
 if TYPE_CHECKING:
     from vmgr.core.exchange import Built, SpaceNeeds
@@ -30,6 +30,22 @@ makes a very large volume on little space.
 lvcreate --type zero -L 1t makes one. It can be extended and reduced like any other, and segments of this type may
 follow those of plain volumes: lvextend --type zero.\
 """
+
+
+class ZeroBody(SegmentBody):
+    """A segment that lies nowhere: reads give zeros. All are equal.
+
+    Without fields there is nothing for attrs to do, and not asking it saves start-up time.
+    """
+
+    __slots__ = ()
+    __attrs_attrs__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is ZeroBody
+
+    def __hash__(self) -> int:
+        return hash(ZeroBody)
 
 
 @hookimpl
