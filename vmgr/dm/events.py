@@ -12,13 +12,13 @@
 
 The kernel counts each device's events and tells who polls its control node that there was one somewhere
 (``DEV_ARM_POLL``, interface 4.36). Then the list of devices says where (event numbers in it since 4.38; before
-that, each device is asked). The descriptor is armed before every look, so what happens between two looks is never missed:
-it is in the next one, or ends the wait. Several events of a device between two looks are one item with the latest
-number.
+that, each device is asked). The descriptor is armed before every look, so what happens between two looks is
+never missed: it is in the next one, or ends the wait. Several events of a device between two looks are one item
+with the latest number.
 
-What raises a device's number: its target (a snapshot that fills up or fails, a mirror's leg, a pool's
-threshold), a rename, a UUID set. Creating and removing a device is told as well. Suspend, resume, load and most
-messages are not events to the kernel.
+What raises a device's number: its target (a snapshot that overflows, a mirror whose leg fails, a pool that fills
+up), a rename, a UUID set. Creating and removing a device is told as well. Suspend, resume, load and messages are no
+events: a table that is swapped ends the kernel's wait and changes no number.
 """
 
 from __future__ import annotations

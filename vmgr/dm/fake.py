@@ -114,7 +114,10 @@ class FakeKernel:
 
     def poll(self, timeout: float | None) -> bool:
         """Whether there was an event since the last arming; never waits, for nothing else could make one."""
-        return self._state.events > self._messages.armed
+        happened = self._state.events > self._messages.armed
+        if not happened and timeout is None:
+            raise RuntimeError("nothing in this process could end a wait for an event")
+        return happened
 
     def block_major(self) -> int:
         """The major number of the devices."""

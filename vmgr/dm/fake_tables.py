@@ -60,6 +60,7 @@ class FakeTables:
             self._check_areas(new)
             device.live, device.read_only = new, new.read_only
             device.status.clear()
+            state.tell()  # though the device's own number stays as it is
         flags = 0
         if device.suspended:
             if device.live is None:

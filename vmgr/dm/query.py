@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from vmgr.core.errors import AmbiguousName, InvalidName
 from vmgr.core.table import LiveDevice
 from vmgr.dm import abi, wire
-from vmgr.dm.address import Dev, DevId, by_name, by_uuid
-from vmgr.dm.failure import DmError
+from vmgr.dm.address import Dev, DevId, by_name, by_number, by_uuid
+from vmgr.dm.failure import DmError, explain
 from vmgr.dm.wire import Reply, Request
 
 if TYPE_CHECKING:
@@ -126,25 +126,31 @@ class DmReader:
         return tuple(abi.major_minor(number) for number in wire.unpack_deps(reply.data))
 
     def wait(self, dev: Dev, event_nr: int, *, timeout: float | None = None) -> LiveDevice | None:
-        """Wait until a device's event number is no longer ``event_nr``; the device as it is then.
+        """Wait until a device's event number is no longer ``event_nr``; the device as it is then, renamed perhaps.
 
         With a ``timeout`` in seconds, None when it passes. Raises :class:`vmgr.dm.failure.DmNotFound` when
         the device is removed.
         """
         address = self._address(dev)
-        if timeout is None:
+        if timeout is None and self.kernel.version < abi.DEV_ARM_POLL.since:
             self._command(address, abi.DEV_WAIT, self._noflush(), event_nr=event_nr)
             return live_device(self._command(address, abi.DEV_STATUS))
-        deadline = time.monotonic() + timeout
+        # Polled, because nobody can remove a device without a live table while somebody waits for it in DEV_WAIT.
+        deadline = None if timeout is None else time.monotonic() + timeout
+        uuid = ""
         while True:
             # Armed before it is looked at, so that an event in between ends the poll at once.
             self.arm_poll()
             device = live_device(self._command(address, abi.DEV_STATUS))
+            if uuid and device.uuid != uuid:
+                raise explain(self._request(address, abi.DEV_STATUS, 0), _GONE)  # the number is another device's now
             if device.event_nr != event_nr:
                 return device
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
+            remaining = None if deadline is None else deadline - time.monotonic()
+            if remaining is not None and remaining <= 0:
                 return None
+            # By number from now on, because a rename is an event.
+            address, uuid = by_number(device.major, device.minor), device.uuid
             self.kernel.poll(remaining)
 
     # -- inside --------------------------------------------------------------------------------------
