@@ -116,7 +116,9 @@ class KernelDevices:
     def create(self, device: DmDevice) -> None:
         """Make the device without a table."""
         self._batch()
-        self._client.create(device.name, device.uuid, numbers=device.numbers)
+        # As LVM2 does, leave the major number to the kernel: the one in the metadata may be another machine's.
+        numbers = None if device.numbers is None else (-1, device.numbers[1])
+        self._client.create(device.name, device.uuid, numbers=numbers)
 
     def load(self, device: DmDevice) -> None:
         """Load the device's table into its inactive slot."""
