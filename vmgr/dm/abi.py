@@ -206,6 +206,10 @@ COMMANDS = (
 
 # -- device numbers ---------------------------------------------------------------------------------
 
+MAJORS = 1 << 12
+MINORS = 1 << 20
+"""How many major and minor numbers there are (``linux/kdev_t.h``)."""
+
 
 def dev_number(major: int, minor: int) -> int:
     """``huge_encode_dev``: what ``dm_ioctl.dev`` holds for ``major:minor`` (minors of 20 bits)."""

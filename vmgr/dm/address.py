@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from vmgr.core.errors import InvalidName
 from vmgr.core.table import LiveDevice
+from vmgr.dm.abi import MAJORS, MINORS
 
 
 class DevId(NamedTuple):
@@ -36,5 +38,7 @@ def by_name(name: str) -> DevId:
 
 
 def by_number(major: int, minor: int) -> DevId:
-    """The device ``major:minor``."""
+    """The device ``major:minor``. Raises :class:`vmgr.core.errors.InvalidName` for numbers that none can have."""
+    if not (0 <= major < MAJORS and 0 <= minor < MINORS):
+        raise InvalidName(f"invalid device number {major}:{minor}")
     return DevId(numbers=(major, minor))

@@ -22,7 +22,7 @@ import errno
 import time
 from typing import TYPE_CHECKING
 
-from vmgr.core.errors import InvalidName, KernelError
+from vmgr.core.errors import InvalidName, KernelError, Refused
 from vmgr.dm import abi, wire
 from vmgr.dm.address import Dev, DevId, by_name, by_number, by_uuid
 from vmgr.dm.failure import DmError, DmInUse, explain
@@ -116,12 +116,17 @@ class DmClient(DmReader):
     def create(self, name: str, uuid: str = "", *, numbers: tuple[int, int] | None = None) -> LiveDevice:
         """Make a device without a table; it has no node yet. Raises :class:`vmgr.dm.failure.DmExists`.
 
-        ``numbers`` is a persistent (major, minor); the kernel has one major for all, so only the minor counts.
+        ``numbers`` is a persistent (major, minor); a major of 0 or less is the kernel's. The kernel has one major for
+        all its devices and does not even look at another, so another is refused here (:class:`Refused`).
         """
-        _check_name(name)
+        from vmgr.dm.names import check_name, check_uuid
+
+        check_name(name)
+        if uuid:
+            check_uuid(uuid)
         flags, dev = 0, 0
         if numbers is not None:
-            flags, dev = abi.PERSISTENT_DEV, abi.dev_number(*numbers)
+            flags, dev = abi.PERSISTENT_DEV, self._persistent(*numbers)
         return live_device(self.kernel.call(Request(abi.DEV_CREATE, name=name, uuid=uuid, dev=dev, flags=flags)))
 
     def load(self, dev: Dev, lines: Sequence[KernelLine], *, read_only: bool = False, secure: bool = False) -> None:
@@ -252,7 +257,9 @@ class DmClient(DmReader):
         ``hidden`` and ``low_priority`` as in :meth:`resume`; None: an LVM device without a link is hidden,
         any other is not.
         """
-        _check_name(new_name)
+        from vmgr.dm.names import check_name
+
+        check_name(new_name)
         old = self._command(dev, abi.DEV_STATUS)
         if hidden is None:
             hidden = old.uuid.startswith("LVM-") and old_link is None and new_link is None
@@ -277,6 +284,9 @@ class DmClient(DmReader):
 
     def set_uuid(self, dev: Dev, uuid: str) -> None:
         """Give a UUID to a device that has none; one that is there cannot be changed."""
+        from vmgr.dm.names import check_uuid
+
+        check_uuid(uuid)
         old = self._command(dev, abi.DEV_STATUS)
         self._eventful(by_name(old.name), abi.DEV_RENAME, 0, abi.UUID, data=wire.pack_text(uuid))
         self._settle()
@@ -400,6 +410,20 @@ class DmClient(DmReader):
             self._upkeep.retract(cookie)
         return reply
 
+    def _persistent(self, major: int, minor: int) -> int:
+        """The number to ask for, for a wish."""
+        if not 0 <= minor < abi.MINORS:
+            raise InvalidName(
+                f"invalid minor number {minor}", hint=f"it is at least 0 and at most {abi.MINORS - 1}"
+            )
+        own = self.kernel.block_major()
+        if major > 0 and major != own:
+            raise Refused(
+                f"a device with the major number {major} cannot be made: the kernel gave the device mapper {own}",
+                hint=f"leave the major number out, or load the module with it: vmgr dm module --major {major}",
+            )
+        return abi.dev_number(own, minor)
+
     def _reopen(self, dev: Dev, udev_flags: int) -> None:
         """After a refused resume: let a device go on with its old table.
 
@@ -456,8 +480,3 @@ def _udev_flags(hidden: bool, noscan: bool, low_priority: bool) -> int:
     if low_priority:
         flags |= abi.UDEV_LOW_PRIORITY
     return flags
-
-
-def _check_name(name: str) -> None:
-    if not name or "/" in name:
-        raise InvalidName(f"invalid device name {name!r}", hint="a device-mapper name is not empty and has no '/'")

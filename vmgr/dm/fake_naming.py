@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from vmgr.dm.fake_state import FakeState
     from vmgr.dm.wire import Request
 
-MINORS = 1 << 20
-
-
 class FakeNaming:
     """Devices come, go and change their names."""
 
@@ -43,7 +40,7 @@ class FakeNaming:
             if minor in state.devices:
                 raise Refusal(errno.ENXIO)
         else:
-            minor = next(i for i in range(MINORS) if i not in state.devices)
+            minor = next(i for i in range(abi.MINORS) if i not in state.devices)
         for device in state.devices.values():
             if device.name == request.name or (request.uuid and device.uuid == request.uuid):
                 raise Refusal(errno.EBUSY)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.dm_conformance.rig import MIB, Rig, line, refused, stack, words, zeros
-from vmgr.core.errors import AlreadyExists, AmbiguousName, InvalidName, NotFound
+from vmgr.core.errors import AlreadyExists, AmbiguousName, InvalidName, NotFound, Refused
 from vmgr.dm import abi, wire
 from vmgr.dm.client import by_name, by_number, by_uuid
 from vmgr.dm.failure import DmError, DmExists, DmNotFound
@@ -45,9 +45,22 @@ class NamingConformance:
         assert made.minor == 300
         assert rig.dm.info(major_minor=(made.major, 300)) == made
 
-    def test_the_major_asked_for_does_not_count(self, rig: Rig) -> None:
-        made = rig.dm.create("a", numbers=(7, 12))
-        assert (made.major, made.minor) == (rig.kernel.block_major(), 12)
+    def test_the_kernel_does_not_look_at_the_major_asked_for(self, rig: Rig) -> None:
+        """So the client does: another than the kernel's is refused, and none means the kernel's."""
+        request = Request(abi.DEV_CREATE, "a", dev=abi.dev_number(7, 12), flags=abi.PERSISTENT_DEV)
+        assert abi.major_minor(rig.kernel.call(request).dev) == (rig.kernel.block_major(), 12)
+        with pytest.raises(Refused, match="major number 7 cannot be made"):
+            rig.dm.create("b", numbers=(7, 13))
+        assert rig.dm.info(name="b") is None
+        for i, major in enumerate((-1, 0, rig.kernel.block_major())):
+            made = rig.dm.create(f"c{i}", numbers=(major, 20 + i))
+            assert (made.major, made.minor) == (rig.kernel.block_major(), 20 + i)
+
+    def test_the_largest_minor_is_2_to_the_20_less_1(self, rig: Rig) -> None:
+        assert rig.dm.create("a", numbers=(0, (1 << 20) - 1)).minor == (1 << 20) - 1
+        for minor in (-1, 1 << 20):
+            with pytest.raises(InvalidName, match="minor"):
+                rig.dm.create("b", numbers=(0, minor))
 
     def test_a_taken_minor_is_refused(self, rig: Rig) -> None:
         rig.dm.create("a", numbers=(0, 5))
