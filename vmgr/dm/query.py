@@ -142,8 +142,8 @@ class DmReader:
             # Armed before it is looked at, so that an event in between ends the poll at once.
             self.arm_poll()
             device = live_device(self._command(address, abi.DEV_STATUS))
-            if uuid and device.uuid != uuid:
-                raise explain(self._request(address, abi.DEV_STATUS, 0), _GONE)  # the number is another device's now
+            if uuid and device.uuid != uuid:  # the number is another device's by now
+                raise explain(self._request(address, abi.DEV_STATUS, 0), _GONE)
             if device.event_nr != event_nr:
                 return device
             remaining = None if deadline is None else deadline - time.monotonic()
