@@ -84,7 +84,8 @@ def run_subcommand(name: str, words: Sequence[str], terminal: Terminal, *, as_dm
     parsed = parse(
         command, options_of(command, as_dmsetup=as_dmsetup), words, program="vmgr dm", relaxed=as_dmsetup
     )
-    values = parsed.values
+    known = {option.name for option in options_of(command)}
+    values = {key: value for key, value in parsed.values.items() if key in known}
     if "help" in values:
         from vmgr.cli.dm.help import show_help
 
@@ -95,8 +96,10 @@ def run_subcommand(name: str, words: Sequence[str], terminal: Terminal, *, as_dm
     assert isinstance(verbose, int)
     terminal.configure(verbose=max(0, verbose - 1), debug=0, quiet=0, yes=bool(values.get("yes")))
     check(command, parsed, program="vmgr dm")
-    _check_together(values)
-    invocation = DmInvocation(command, tuple(parsed.arguments), values, terminal, as_dmsetup)
+    if {"major", "minor"} <= known:
+        _check_together(values)
+    ignored = frozenset(parsed.values) - known
+    invocation = DmInvocation(command, tuple(parsed.arguments), values, terminal, as_dmsetup, ignored)
     assert command.run_alone is not None
     return command.run_alone(invocation)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from vmgr.cli.declare import Command
     from vmgr.cli.terminal import Terminal
+    from vmgr.core.table import LiveDevice
     from vmgr.dm.address import DevId
     from vmgr.dm.client import DmClient
     from vmgr.dm.names import Mangling
@@ -27,7 +28,7 @@ COOKIE_VARIABLE = "DM_UDEV_COOKIE"
 class DmInvocation(Invocation):
     """One run of a subcommand. ``as_dmsetup``: called through a link, so that dmsetup's ways count."""
 
-    __slots__ = ("as_dmsetup",)
+    __slots__ = ("as_dmsetup", "ignored")
 
     def __init__(
         self,
@@ -36,34 +37,74 @@ class DmInvocation(Invocation):
         values: Mapping[str, object],
         terminal: Terminal,
         as_dmsetup: bool = False,
+        ignored: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__(command, arguments, values, terminal)
         self.as_dmsetup = as_dmsetup
+        self.ignored = ignored
+        """dmsetup's options that were given and mean nothing to this subcommand."""
 
 
 class ClientSettings:
-    """How a client is to be opened: ``use_udev`` None means to find out, ``cookie`` 0 means one of its own."""
+    """How a client is to be opened; the meanings are those of :meth:`vmgr.dm.client.DmClient.open`.
 
-    __slots__ = ("cookie", "dev_dir", "use_udev")
+    ``owner``, ``group`` and ``mode`` are those of nodes that vmgr makes itself; None for the usual ones.
+    """
 
-    def __init__(self, dev_dir: str = "/dev", use_udev: bool | None = None, cookie: int = 0) -> None:
+    __slots__ = ("cookie", "dev_dir", "group", "mode", "owner", "rules", "sync", "verify")
+
+    def __init__(
+        self,
+        dev_dir: str = "/dev",
+        *,
+        sync: bool = True,
+        rules: bool = True,
+        verify: bool = True,
+        cookie: int = 0,
+        owner: int | None = None,
+        group: int | None = None,
+        mode: int | None = None,
+    ) -> None:
         self.dev_dir = dev_dir
-        self.use_udev = use_udev
+        self.sync = sync
+        self.rules = rules
+        self.verify = verify
         self.cookie = cookie
+        self.owner = owner
+        self.group = group
+        self.mode = mode
 
 
 def open_client(settings: ClientSettings, warn: Callable[[str], None]) -> DmClient:
     """The client for the running kernel. The control node is opened by its first command."""
     from vmgr.dm.client import DmClient
 
-    return DmClient.open(dev_dir=settings.dev_dir, use_udev=settings.use_udev, warn=warn)
+    nodes = None
+    if not (settings.owner is settings.group is settings.mode is None):
+        from vmgr.dm.nodes import MODE, Nodes
+
+        mode = MODE if settings.mode is None else settings.mode
+        nodes = Nodes(settings.dev_dir, uid=settings.owner or 0, gid=settings.group, mode=mode)
+    return DmClient.open(
+        dev_dir=settings.dev_dir,
+        sync=settings.sync,
+        rules=settings.rules,
+        verify=settings.verify,
+        cookie=settings.cookie,
+        nodes=nodes,
+        warn=warn,
+    )
 
 
 class Context:
-    """One subcommand's dealings with the kernel. ``with Context(invocation) as context`` closes the client."""
+    """One subcommand's dealings with the kernel. ``with Context(invocation) as context`` closes the client.
 
-    def __init__(self, invocation: Invocation) -> None:
+    ``mangled``: names are taken and shown as the kernel has them, whatever the mangling mode is.
+    """
+
+    def __init__(self, invocation: Invocation, *, mangled: bool = False) -> None:
         self.invocation = invocation
+        self._mangled = mangled
         self.terminal = invocation.terminal
         self.as_dmsetup = isinstance(invocation, DmInvocation) and invocation.as_dmsetup
         """Whether dmsetup's exit statuses and output are wanted."""
@@ -105,10 +146,27 @@ class Context:
         return self._client
 
     def settings(self) -> ClientSettings:
-        """What options and environment say about udev and the device directory."""
-        given = self.invocation.flag
-        own = given("noudevsync") or given("noudevrules")
-        return ClientSettings(self.dev_dir, False if own else None, self.cookie())
+        """What options and environment say about udev, the device directory and its nodes."""
+        given, number = self.invocation.given, self.invocation.number
+        return ClientSettings(
+            self.dev_dir,
+            sync=not given("noudevsync"),
+            rules=not given("noudevrules"),
+            verify=given("verifyudev") or not self.as_dmsetup,
+            cookie=self.cookie(),
+            owner=number("uid"),
+            group=number("gid"),
+            mode=self._mode(),
+        )
+
+    def _mode(self) -> int | None:
+        text = self.invocation.text("mode")
+        if text is None:
+            return None
+        digits = text.removeprefix("0o")
+        if not digits or set(digits) - set("01234567") or not 0 < int(digits, 8) <= 0o7777:
+            raise UsageError(f"{text!r} is not a file mode", hint="give it in octal, as 0660")
+        return int(digits, 8)
 
     def cookie(self) -> int:
         """The cookie of a udev transaction to join; 0 for none. Raises :class:`UsageError`."""
@@ -174,18 +232,36 @@ class Context:
         """A name as the kernel has it, for one that a person typed (mangled as ``--manglename`` says)."""
         from vmgr.dm.names import mangle
 
-        return mangle(text, self.mangling)
+        return text if self._mangled else mangle(text, self.mangling)
 
     def kernel_uuid(self, text: str) -> str:
         """A UUID as the kernel has it, likewise."""
         from vmgr.core.table import DM_UUID_MAX
         from vmgr.dm.names import mangle
 
-        return mangle(text, self.mangling, limit=DM_UUID_MAX)
+        return text if self._mangled else mangle(text, self.mangling, limit=DM_UUID_MAX)
+
+    def new_name(self, text: str) -> str:
+        """A name that a device is to get, checked. Raises :class:`~vmgr.core.errors.InvalidName`."""
+        from vmgr.dm.names import check_name
+
+        if "/" in text:
+            check_name(text)  # rather than to mangle it
+        name = self.kernel_name(text)
+        check_name(name)
+        return name
+
+    def new_uuid(self, text: str) -> str:
+        """A UUID that a device is to get, checked. Raises :class:`~vmgr.core.errors.InvalidName`."""
+        from vmgr.dm.names import check_uuid
+
+        uuid = self.kernel_uuid(text)
+        check_uuid(uuid)
+        return uuid
 
     def shown(self, name: str) -> str:
         """A name or UUID as a person shall see it, for one of the kernel's."""
-        if "\\" not in name or self.mangling == "none":
+        if "\\" not in name or self._mangled or self.mangling == "none":
             return name
         from vmgr.dm.names import unmangle
 
@@ -202,6 +278,29 @@ class Context:
         if text.lower() not in ("auto", "hex", "none"):
             raise UsageError(f"{text!r} is no way to mangle names", hint="give auto, hex or none")
         return Mangling(text.lower())
+
+    # -- devices -------------------------------------------------------------------------------------
+
+    def look(self, dev: DevId) -> LiveDevice:
+        """A device's header. Raises :class:`NotFound`."""
+        from vmgr.cli.dm.facts import look
+
+        return look(self.client(), dev, inactive=self.invocation.flag("inactive"))
+
+    def header(self, dev: DevId | LiveDevice) -> dict[str, object]:
+        """A device's header for JSON."""
+        from vmgr.cli.dm.facts import Facts
+
+        return Facts(self, self.look(dev) if isinstance(dev, tuple) else dev).as_json()
+
+    def report(self, dev: DevId | LiveDevice) -> None:
+        """What ``--json`` or ``-v`` asks for after one device was changed."""
+        if self.json:
+            self.emit_json({"device": self.header(dev)})
+        elif self.invocation.times("verbose"):
+            from vmgr.cli.dm.facts import Facts, info_text
+
+            self.terminal.data(info_text(Facts(self, self.look(dev) if isinstance(dev, tuple) else dev)))
 
     # -- output --------------------------------------------------------------------------------------
 

@@ -12,13 +12,31 @@ if TYPE_CHECKING:
     from vmgr.cli.declare import Command
 
 SUBCOMMANDS: dict[str, str] = {
+    "clear": "changing",
     "create": "creating",
     "deps": "reading",
     "info": "reading",
+    "load": "creating",
     "ls": "listing",
+    "mangle": "naming",
+    "measure": "about",
+    "message": "changing",
+    "reload": "creating",
+    "remove": "changing",
+    "remove_all": "changing",
+    "rename": "naming",
+    "resume": "changing",
+    "setgeometry": "changing",
+    "setuuid": "naming",
+    "splitname": "splitting",
     "status": "reading",
+    "suspend": "changing",
     "table": "reading",
+    "target-version": "about",
+    "targets": "about",
     "version": "about",
+    "wait": "about",
+    "wipe_table": "changing",
 }
 """The module of each subcommand. A name of two words is a subcommand of a group (``stats create``)."""
 
