@@ -57,7 +57,7 @@ def number_test(wanted: object, operator: str) -> Test:
     if not isinstance(wanted, int) or wanted == UNKNOWN:
         return lambda value: False
     compare = _compare(operator)
-    return lambda value: isinstance(value, int) and value != UNKNOWN and compare(value, wanted)
+    return lambda value: isinstance(value, int | float) and value != UNKNOWN and compare(value, wanted)
 
 
 def _defined(value: object) -> object:
