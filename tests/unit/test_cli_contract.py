@@ -16,6 +16,7 @@ from vmgr.core.errors import DeviceError, Interrupted, NotFound, UsageError
 from vmgr.orders import Outcome
 
 MINIMAL = {
+    "doctor": "",
     "lvchange": "-ay vg/lv",
     "lvconvert": "--merge vg/lv",
     "lvcreate": "-L1g vg",

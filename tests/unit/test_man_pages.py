@@ -36,7 +36,8 @@ def options(name):
 def entries(page: str) -> set[str]:
     """Long names of the options that a page has an entry for."""
     heads = re.findall(r"(?m)^\.TP\n(\\fB\\-.*)$", page)
-    return {name for head in heads for name in re.findall(r"\\fB\\-\\-([a-z]+)\\fP", head)}
+    names = [name for head in heads for name in re.findall(r"\\fB\\-\\-([a-z\\-]+)\\fP", head)]
+    return {name.replace("\\-", "-") for name in names}
 
 
 def synopsis_commands(page: str) -> list[str]:

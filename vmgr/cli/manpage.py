@@ -2,8 +2,9 @@
 
 ``python -m vmgr.cli.manpage`` (``make man``) writes ``man/vmgr.8`` and ``man/vmgr-COMMAND.8``; a test holds the
 committed pages to it. ``man/prose/COMMAND.roff`` has the sections that people write, each begun by ``.SH``:
-``DESCRIPTION``, ``EXAMPLES``, ``SEE ALSO``, and others that go in between. ``@COMMANDS@`` and
-``@COMMON@`` in ``man/prose/vmgr.roff`` become the lists of commands and of common options.
+``DESCRIPTION``, ``EXAMPLES``, ``SEE ALSO``, and others that go in between; ``EXIT STATUS`` takes the place of the
+usual one. ``@COMMANDS@`` and ``@COMMON@`` in ``man/prose/vmgr.roff`` become the lists of commands and of common
+options.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def command_page(command: Command, prose: str, plugins: Sequence[TargetInfo]) ->
     lines = [f"\\fBvmgr {command.name}\\fP {quote(usage)}".rstrip() for usage in command.usages]
     text += "\n.br\n".join(lines) + "\n"
     for heading, body in written.items():
-        if heading not in LAST:
+        if heading not in (*LAST, "EXIT STATUS"):
             text += f".SH {heading}\n{body}"
     if command.arguments:
         text += ".SH ARGUMENTS\n"
@@ -95,7 +96,7 @@ def command_page(command: Command, prose: str, plugins: Sequence[TargetInfo]) ->
     if command.from_plugins:
         text += plugin_section(command, plugins)
     text += ".SH COMMON OPTIONS\nThese go with every command; see\n.BR vmgr (8).\n" + option_list(COMMON)
-    text += EXIT_STATUS
+    text += f".SH EXIT STATUS\n{written['EXIT STATUS']}" if "EXIT STATUS" in written else EXIT_STATUS
     missing = not_here(command, plugins)
     if missing:
         text += (

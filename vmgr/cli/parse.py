@@ -58,9 +58,8 @@ class _Parser:
         self.long: dict[str, Option] = {}
         self.short: dict[str, Option] = {}
         for option in options:
-            self.long[option.name] = option
-            for alias in option.aliases:
-                self.long[alias] = option
+            for name in (option.name, *option.aliases):
+                self.long[name.replace("-", "")] = option
             for letter in option.short:
                 self.short[letter] = option
         self.refused: dict[str, str] = {}
@@ -141,7 +140,7 @@ class _Parser:
         close = get_close_matches(name, self.long, n=3)
         raise self.wrong(
             f"unknown option {word.partition('=')[0]}",
-            hint=f"did you mean {' or '.join('--' + key for key in close)}?" if close else "",
+            hint=f"did you mean {' or '.join('--' + self.long[key].name for key in close)}?" if close else "",
         )
 
     def letter(self, letter: str) -> Option:

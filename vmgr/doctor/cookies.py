@@ -75,6 +75,11 @@ def _owner(roots: Roots, semid: int, age: float) -> tuple[str, bool]:
     return "a process" if waiting else "", waiting
 
 
+def may_go(cookie: Found) -> bool:
+    """Whether a cookie is old and nobody's."""
+    return cookie.age >= OLD and not cookie.owner and not cookie.waiting
+
+
 def check(facts: Facts) -> tuple[Finding, ...]:
     """The findings about cookies."""
     if not facts.listed:

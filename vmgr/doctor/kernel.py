@@ -17,6 +17,7 @@ from vmgr.doctor.modules import BUILT_IN, ModuleTree, find_modules, read_modules
 from vmgr.doctor.roots import dotted, read, version_of
 
 if TYPE_CHECKING:
+    from vmgr.dm.module import ModuleState
     from vmgr.doctor.machine import Machine
 
 SUBJECT = "kernel"
@@ -32,20 +33,22 @@ _COOKIES = "SYSVIPC"
 class Facts:
     """What is known of one kernel. ``running`` is False for one that was given by its configuration or its tree.
 
-    ``registered``: see :class:`vmgr.doctor.machine.Machine`. ``loaded`` tells that it is a module that is loaded.
-    ``complaints`` are configurations that could not be used, in words.
+    ``registered``: see :class:`vmgr.doctor.machine.Machine`. ``module`` is what the library says of the module,
+    None for a kernel that does not run. ``complaints`` are configurations that could not be used, in words;
+    ``outdated`` files that still run devmap_mknod.sh.
     """
 
     running: bool
     release: str
     registered: bool | None = None
-    loaded: bool = False
+    module: ModuleState | None = None
     modules: ModuleTree | None = None
     config: KernelConfig | None = None
     tree: KernelTree | None = None
     interface: tuple[int, ...] = ()
     why_not_asked: str = ""
     complaints: tuple[str, ...] = ()
+    outdated: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -61,12 +64,11 @@ class Facts:
 def gather(machine: Machine) -> Facts:
     """Read what there is about the running kernel."""
     from vmgr.core.errors import VmgrError
+    from vmgr.doctor.machine import state_of_module
 
     roots = machine.roots
     directory = find_modules(roots, machine.release)
-    # A module that is built in has a directory in sysfs, too, but no state there.
-    listed = any(line.startswith("dm_mod ") for line in (read(f"{roots.proc}/modules") or "").splitlines())
-    loaded = listed or read(f"{roots.sys}/module/dm_mod/initstate") is not None
+    module = state_of_module(machine)
     config, complaints = None, []
     places = [f"{roots.proc}/config.gz"]
     if machine.release:
@@ -84,12 +86,17 @@ def gather(machine: Machine) -> Facts:
         True,
         machine.release,
         machine.registered,
-        loaded,
+        module,
         read_modules(directory) if directory else None,
         config,
         interface=machine.asked.interface or (),
         why_not_asked=machine.asked.why,
         complaints=tuple(complaints),
+        outdated=tuple(
+            roots.at(f"/etc/{name}")
+            for name in ("modules.conf", "conf.modules")
+            if "devmap_mknod" in (read(roots.at(f"/etc/{name}")) or "")
+        ),
     )
 
 
@@ -120,6 +127,18 @@ def check(facts: Facts) -> tuple[Finding, ...]:
         found += freezing(facts)
     if here and facts.config is not None:
         found += surroundings(facts)
+    if facts.module is not None:
+        found += loading(facts.module)
+    found += [
+        Finding(
+            "kernel.post-install",
+            SUBJECT,
+            NOTE,
+            f"{place} is of the days of devmap_mknod.sh: since Linux 2.6.36 the control node is made without it",
+            f"delete the post-install line in {place}",
+        )
+        for place in facts.outdated
+    ]
     return tuple(found)
 
 
@@ -142,7 +161,7 @@ def _say(
 def presence(facts: Facts) -> Finding:
     """Whether the device mapper is built in, a module, or absent."""
     if facts.registered:
-        if facts.loaded:
+        if facts.module is not None and facts.module.state == "loaded":
             return _say(
                 facts, "module-loaded", OK, f"the device mapper of {facts.title} is a loaded module", how="module"
             )
@@ -177,7 +196,9 @@ def presence(facts: Facts) -> Finding:
             " loads it",
             f"modprobe {MODULE}",
             "module",
-            Repair("load-module", f"load the module {MODULE}"),
+            Repair("load-module", f"load the module {MODULE}", (MODULE,))
+            if facts.module is not None and facts.module.state == "available"
+            else None,
         )
     if how == "module":
         return _modules_missing(facts)
@@ -369,6 +390,23 @@ def freezing(facts: Facts) -> list[Finding]:
             facts=known,
         )
     ]
+
+
+def loading(module: ModuleState) -> list[Finding]:
+    """Lines in modprobe.d that change how the module is loaded."""
+    found = []
+    for setting in module.settings:
+        if module.state == "built-in" or setting.kind == "major":
+            continue
+        if setting.kind == "blacklist":
+            text = f"{setting.place} keeps the module from being loaded by itself"
+            state = WARNING
+        else:
+            text = f"{setting.place} replaces the loading of the module: {setting.value}"
+            state = NOTE
+        remedy = f"delete line {setting.line} of {setting.path}, if that is not intended"
+        found.append(Finding(f"kernel.{setting.kind}", SUBJECT, state, text, remedy))
+    return found
 
 
 def surroundings(facts: Facts) -> list[Finding]:

@@ -19,6 +19,7 @@ from vmgr.doctor.roots import Roots, names, read
 
 if TYPE_CHECKING:
     from vmgr.core.table import LiveDevice
+    from vmgr.dm.module import ModuleState
     from vmgr.dm.query import DmReader
 
 
@@ -101,6 +102,15 @@ def _door(roots: Roots, registered: bool | None) -> tuple[DmReader | None, str]:
     from vmgr.dm.query import DmReader
 
     return DmReader(IoctlKernel(roots.dev)), ""
+
+
+def state_of_module(machine: Machine) -> ModuleState:
+    """What the library says of the module of the machine's kernel."""
+    from vmgr.dm.module import Places, module_state
+
+    roots = machine.roots
+    # A release is needed even where none can be read: the running kernel's is not that of a tree in a directory.
+    return module_state(Places(roots.proc, roots.sys, roots.prefix or "/", machine.release or "unknown"))
 
 
 def from_sysfs(roots: Roots) -> tuple[LiveDevice, ...]:

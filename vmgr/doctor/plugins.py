@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from vmgr.doctor.finding import NOTE, OK, PROBLEM, WARNING, Fact, Finding, Repair
+from vmgr.doctor.finding import NOTE, OK, PROBLEM, WARNING, Fact, Finding
 from vmgr.doctor.kernel import Facts as KernelFacts
 from vmgr.doctor.kernel import enable, presence
 from vmgr.doctor.modules import BUILT_IN
@@ -85,13 +85,16 @@ def check(
                 "install the package, rather than running from a bare checkout: pip install vmgr",
             ),
         )
-    found = []
-    for plugin in plugins:
-        if plugin.info is None:
-            found.append(_broken(plugin))
-        else:
-            found.append(_needs(plugin, plugin.info, kernel, targets))
-    return tuple(found)
+    found = [_broken(plugin) for plugin in plugins if plugin.info is None]
+    usable = [plugin.info for plugin in plugins if plugin.info is not None]
+    if usable and targets is None and presence(kernel).state == PROBLEM:
+        names = sorted(info.name for info in usable)
+        text = f"{_and(names)} can do nothing without a device mapper (see kernel)"
+        return (
+            *found,
+            Finding("plugins.no-device-mapper", SUBJECT, WARNING, text, facts={"plugins": tuple(names)}),
+        )
+    return (*found, *(_needs(info, kernel, targets) for info in usable))
 
 
 def _broken(plugin: Plugin) -> Finding:
@@ -110,9 +113,7 @@ def _broken(plugin: Plugin) -> Finding:
     )
 
 
-def _needs(
-    plugin: Plugin, info: TargetInfo, kernel: KernelFacts, targets: dict[str, tuple[int, ...]] | None
-) -> Finding:
+def _needs(info: TargetInfo, kernel: KernelFacts, targets: dict[str, tuple[int, ...]] | None) -> Finding:
     """The worst of what the kernel has of one plugin's targets."""
     states = {need: state_of(need, kernel, targets) for need in info.kernel_targets}
     facts: dict[str, Fact] = {
@@ -127,12 +128,7 @@ def _needs(
 
     if having(ABSENT):
         names, remedy = _listed(having(ABSENT)), _install(having(ABSENT), kernel)
-        where = " has" if not kernel.registered and presence(kernel).state == PROBLEM else " lacks"
-        text = (
-            f"{info.name} needs {names}, which {kernel.title} lacks"
-            if where == " lacks"
-            else f"{info.name} needs {names}: there is no device mapper"
-        )
+        text = f"{info.name} needs the target {names}, which {kernel.title} lacks"
         return Finding("plugins.target-missing", SUBJECT, PROBLEM, text, remedy, facts=facts)
     if having(OLD):
         assert targets is not None
@@ -141,7 +137,7 @@ def _needs(
             "plugins.target-old",
             SUBJECT,
             PROBLEM,
-            f"{info.name} needs {', '.join(old)}",
+            f"{info.name} needs the target {', '.join(old)}",
             "use a newer kernel",
             facts=facts,
         )
@@ -150,24 +146,22 @@ def _needs(
             "plugins.target-unknown",
             SUBJECT,
             NOTE if kernel.running else WARNING,
-            f"{info.name} needs {_listed(having(UNKNOWN))}: whether the kernel has that is not known",
+            f"{info.name} needs the target {_listed(having(UNKNOWN))}: whether the kernel has that is not known",
             "run as root, so that the kernel can be asked" if kernel.registered else "",
             facts=facts,
         )
     if having(WAITS):
         modules = sorted({_module(need, kernel)[0] for need in having(WAITS)})
-        repair = None
-        if kernel.running and kernel.registered:
-            repair = Repair("load-module", f"load {_and(modules)}", tuple(modules))
         return Finding(
             "plugins.target-module",
             SUBJECT,
             OK,
             f"{info.name}: {_and(modules)} will be loaded when needed",
-            f"modprobe {' '.join(modules)}" if repair else "",
             facts=facts,
         )
-    return Finding("plugins.met", SUBJECT, OK, f"{info.name}: the kernel has {_listed(list(states))}", facts=facts)
+    return Finding(
+        "plugins.met", SUBJECT, OK, f"{info.name}: the kernel has the target {_listed(list(states))}", facts=facts
+    )
 
 
 def state_of(need: KernelTarget, kernel: KernelFacts, targets: dict[str, tuple[int, ...]] | None) -> str:
@@ -204,8 +198,6 @@ def _module(need: KernelTarget, kernel: KernelFacts) -> tuple[str, str]:
 
 
 def _install(needs: list[KernelTarget], kernel: KernelFacts) -> str:
-    if presence(kernel).state == PROBLEM:
-        return presence(kernel).remedy
     symbols = sorted({need.config or f"DM_{need.name.upper().replace('-', '_')}" for need in needs})
     return enable(kernel, *symbols)
 

@@ -1,0 +1,156 @@
+"""The safe repairs: what ``--fix`` does, one kind each. Nothing else in this package changes anything.
+
+Safe is what cannot lose data and what comes back by itself: nodes, links, the module, left-over semaphores. A
+suspended device is never resumed here, and no file is removed that is not a device node or a link.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from vmgr.core.errors import KernelError, NotFound, Refused, VmgrError
+from vmgr.doctor.examine import examine
+from vmgr.doctor.machine import look
+from vmgr.doctor.nodes import reader_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vmgr.doctor.examine import Question
+    from vmgr.doctor.finding import Finding, Repair
+
+ORDER = ("load-module", "control", "nodes", "migrate", "cookie")
+"""Kinds, in the order in which one makes the next possible."""
+
+ROUNDS = 10
+"""How often is looked again at most: a loaded module shows the control node's problems, that the nodes'."""
+
+
+@frozen
+class Done:
+    """What came of one repair. ``error`` is why it failed, None if it did not."""
+
+    repair: Repair
+    error: VmgrError | None = None
+
+
+@frozen
+class Result:
+    """What ``--fix`` did, and the findings of the last look."""
+
+    done: tuple[Done, ...]
+    left: tuple[Finding, ...]
+
+
+def fix(question: Question, say: Callable[[str], None] = lambda text: None) -> Result:
+    """Examine, repair what can be, and examine again until nothing more can be done.
+
+    ``say`` is told of each repair before it is done, in words that follow "Fixing:".
+    """
+    done: list[Done] = []
+    tried: set[tuple[object, ...]] = set()
+    findings = examine(question)
+    for _ in range(ROUNDS):
+        todo = [r for r in repairs(findings) if (r.kind, r.arguments) not in tried]
+        if not todo:
+            break
+        # One kind at a time: what the next needs may only now be there to be looked at.
+        first = [r for r in todo if r.kind == todo[0].kind]
+        tried |= {(r.kind, r.arguments) for r in first}
+        for repair in first:
+            say(repair.does)
+        done += _run(question, first)
+        findings = examine(question)
+    return Result(tuple(done), findings)
+
+
+def repairs(findings: Sequence[Finding]) -> list[Repair]:
+    """What ``--fix`` would do about findings, each once, in order."""
+    found: dict[tuple[object, ...], Repair] = {}
+    for finding in findings:
+        if finding.repair is not None:
+            found.setdefault((finding.repair.kind, finding.repair.arguments), finding.repair)
+    return sorted(found.values(), key=lambda repair: ORDER.index(repair.kind))
+
+
+def _run(question: Question, batch: Sequence[Repair]) -> list[Done]:
+    """Do repairs of one kind."""
+    try:
+        if batch[0].kind == "nodes":
+            return _nodes(question, batch)
+    except VmgrError as error:
+        return [Done(repair, error) for repair in batch]
+    done = []
+    for repair in batch:
+        try:
+            _ONE[repair.kind](question, repair)
+        except VmgrError as error:
+            done.append(Done(repair, error))
+        except OSError as problem:
+            done.append(Done(repair, KernelError(f"{problem.filename or repair.does}: {problem.strerror}")))
+        else:
+            done.append(Done(repair))
+    return done
+
+
+def _load_module(question: Question, repair: Repair) -> None:
+    from vmgr.dm.module import load_module
+
+    load_module()
+
+
+def _control(question: Question, repair: Repair) -> None:
+    from vmgr.dm.control import mend_control
+
+    mend_control(question.roots.dev, question.roots.proc)
+
+
+def _cookie(question: Question, repair: Repair) -> None:
+    """Remove a cookie, unless something has happened to it since it was looked at."""
+    from vmgr.dm.semaphores import Semaphores
+    from vmgr.doctor.cookies import gather, may_go
+
+    value, semid = repair.arguments
+    for cookie in gather(question.roots, question.now).cookies:
+        if (cookie.value, cookie.semid) == (value, semid):
+            if not may_go(cookie):
+                raise Refused(f"the cookie {value:#x} is in use again: it stays")
+            Semaphores().remove(cookie.semid)
+            return
+
+
+def _migrate(question: Question, repair: Repair) -> None:
+    from vmgr.dm.migration import migrate
+
+    roots = question.roots
+    reader = reader_of(look(roots))
+    if reader is None:
+        raise NotFound("neither the device mapper nor sysfs can be asked which devices there are")
+    migrate(reader, dev_dir=roots.dev, proc=roots.proc)
+
+
+def _nodes(question: Question, batch: Sequence[Repair]) -> list[Done]:
+    """Mend all nodes at once; what stays is told by the library, path by path."""
+    from vmgr.dm.directory import mend
+
+    roots = question.roots
+    reader = reader_of(look(roots))
+    if reader is None:
+        raise NotFound("neither the device mapper nor sysfs can be asked which devices there are")
+    mending = mend(reader, dev_dir=roots.dev, proc=roots.proc, run=roots.run)
+    failed = {problem.path: problem.text for problem in mending.left}
+    done = []
+    for repair in batch:
+        text = failed.get(str(repair.arguments[0]))
+        done.append(Done(repair, KernelError(text) if text is not None else None))
+    return done
+
+
+_ONE: dict[str, Callable[[Question, Repair], None]] = {
+    "load-module": _load_module,
+    "control": _control,
+    "cookie": _cookie,
+    "migrate": _migrate,
+}
