@@ -233,25 +233,32 @@ def reset(disks: Sequence[str] = ()) -> None:
 # -- a sequence -----------------------------------------------------------------------------------
 
 
+def build(*steps: AnyStep, disks: Sequence[str] = ()) -> None:
+    """Run the steps through dmsetup, each of which must succeed, and leave what they made."""
+    places = _places(disks)
+    for step in map(_step, steps):
+        assert isinstance(step, Step | Do), f"not for building: {step}"
+        if isinstance(step, Do):
+            step.what()
+            continue
+        words = [_filled(word, places) for word in step.words]
+        lab.run("dmsetup", *words, stdin=_filled(step.stdin, places), env=step.env)
+    lab.settle()
+
+
 def run_sequence(tool: str, steps: Sequence[AnyStep], disks: Sequence[str] = ()) -> list[After]:
     """Run the steps through one tool, from nothing; what each of them left."""
     reset(disks)
-    places = {f"path{at}": disk for at, disk in enumerate(disks)}
-    places |= {str(at): _number(disk) for at, disk in enumerate(disks)}
+    places = _places(disks)
     held: dict[str, int] = {}
     found: list[After] = []
 
-    def filled(text: str) -> str:
-        return re.sub(r"\{(\w+)\}", lambda match: places.get(match[1], match[0]), text)
-
     try:
-        for step in steps:
+        for step in map(_step, steps):
             status, out, err = 0, "", ""
-            if isinstance(step, str):
-                step = Step(step)
             if isinstance(step, Step):
-                words = [filled(word) for word in step.words]
-                status, out, err = run_tool(tool, words, filled(step.stdin), step.env)
+                words = [_filled(word, places) for word in step.words]
+                status, out, err = run_tool(tool, words, _filled(step.stdin, places), step.env)
             elif isinstance(step, Hold):
                 held[step.name] = os.open(f"/dev/mapper/{step.name}", os.O_RDONLY | os.O_CLOEXEC)
             elif isinstance(step, Release):
@@ -267,6 +274,19 @@ def run_sequence(tool: str, steps: Sequence[AnyStep], disks: Sequence[str] = ())
     return found
 
 
+def _step(step: AnyStep) -> Step | Hold | Release | Do:
+    return Step(step) if isinstance(step, str) else step
+
+
+def _places(disks: Sequence[str]) -> dict[str, str]:
+    places = {f"path{at}": disk for at, disk in enumerate(disks)}
+    return places | {str(at): _number(disk) for at, disk in enumerate(disks)}
+
+
+def _filled(text: str, places: dict[str, str]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: places.get(match[1], match[0]), text)
+
+
 def _number(path: str) -> str:
     number = os.stat(path).st_rdev
     return f"{os.major(number)}:{os.minor(number)}"
@@ -280,12 +300,34 @@ def agree(*steps: AnyStep, disks: Sequence[str] = (), tools: Sequence[str] = (OU
             pytest.fail(f"dmsetup {step} ended with {after.status}\n{after.stdout}{after.stderr}", pytrace=False)
     for tool in tools:
         for at, after in enumerate(run_sequence(tool, steps, disks)):
-            step = steps[at]
-            wrong = differences(tool, Step(step) if isinstance(step, str) else step, wanted[at], after)
+            step = _step(steps[at])
+            wrong = differences(tool, step, wanted[at], after)
             if wrong:
                 before = "".join(f"  {earlier}\n" for earlier in steps[:at])
                 pytest.fail(f"{tool} differs from dmsetup at: {step}\nafter\n{before}{wrong}", pytrace=False)
     return wanted
+
+
+def same_answers(*questions: str | Step, tools: Sequence[str] = (OURS, LINK)) -> None:
+    """Ask dmsetup and ``tools`` about the machine as it is now; the answers must be alike, and nothing changes.
+
+    All differences are told together.
+    """
+    before, wrong = state(), []
+    for question in questions:
+        step = Step(question) if isinstance(question, str) else question
+        wanted = After(*run_tool(THEIRS, step.words, step.stdin, step.env), {})
+        if step.status is not None and wanted.status != step.status:
+            wrong.append(f"dmsetup {step} ended with {wanted.status}\n{wanted.stdout}{wanted.stderr}")
+        for tool in tools:
+            found = After(*run_tool(tool, step.words, step.stdin, step.env), {})
+            told = differences(tool, step, wanted, found)
+            if told:
+                wrong.append(f"{tool} {step}\n{told}")
+    if state() != before:
+        wrong.append(_diff("a question changed the state", _listed(before), _listed(state())))
+    if wrong:
+        pytest.fail("\n".join(wrong), pytrace=False)
 
 
 def differences(tool: str, step: Step | Hold | Release | Do, wanted: After, found: After) -> str:
@@ -300,7 +342,7 @@ def differences(tool: str, step: Step | Hold | Release | Do, wanted: After, foun
         elif step.same(wanted.stdout) != step.same(found.stdout):
             told.write(_diff("standard output", step.same(wanted.stdout), step.same(found.stdout)))
         if tool == LINK and step.errors != "any":
-            theirs, ours = step.same(wanted.stderr), step.same(found.stderr)
+            theirs, ours = step.same(_said(wanted.stderr)), step.same(_said(found.stderr))
             if (step.errors == "same" and theirs != ours) or bool(theirs) != bool(ours):
                 told.write(_diff("standard error", theirs, ours))
     if wanted.state != found.state:
@@ -308,6 +350,11 @@ def differences(tool: str, step: Step | Hold | Release | Do, wanted: After, foun
     if told.getvalue():
         told.write(f"dmsetup said:\n{wanted.stderr}{tool} said:\n{found.stderr}")
     return told.getvalue()
+
+
+def _said(errors: str) -> str:
+    """Without dmsetup's complaint that it cannot ask the node for the read-ahead of a device without a table."""
+    return re.sub(r"(?m)^.*: open failed: No such file or directory\n", "", errors)
 
 
 def _listed(found: dict[str, list[str]]) -> str:

@@ -14,11 +14,11 @@ from vmgr.cli.dm.context import Context
 from vmgr.cli.dm.facts import Facts, all_are_meant, chosen_devices, info_text, kernel_name, mapper_name
 from vmgr.cli.dm.options import INACTIVE, NOFLUSH, SELECT, WHICH
 from vmgr.cli.dm.report import COLUMN_OPTIONS, DeviceReport, say_help, selection
-from vmgr.core.errors import EXIT_OK, UsageError, VmgrError
+from vmgr.core.errors import EXIT_OK, NotFound, UsageError, VmgrError
 from vmgr.dm.address import by_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from vmgr.cli.invocation import Invocation
     from vmgr.core.table import KernelLine, LiveDevice
@@ -32,28 +32,50 @@ NAME_KINDS = ("devno", "blkdevname", "devname")
 # -- which devices --------------------------------------------------------------------------------
 
 
-def _each(context: Context) -> Iterator[tuple[Facts, bool]]:
-    """The devices that are meant, and whether each is to be named before what is said of it.
+def for_each(context: Context, show: Callable[[Facts, bool], None]) -> int:
+    """Call ``show`` for each device that is meant; the exit status.
 
-    Says so where there are none. With ``-S`` only those that it selects.
+    It is also told whether the device is to be named before what is said of it. With ``-S`` only those that it
+    selects. Of devices that are named the first that fails ends it; where all are meant, one that goes away
+    meanwhile is left out, and any other failure is told and the others go on. Says so where there is no device.
     """
     chosen = selection(context)
     if chosen is not None and chosen.help:
         say_help(context, chosen.help)
-        return
-    several = len(context.invocation.arguments) > 1 or all_are_meant(context) or chosen is not None
+        return EXIT_OK
+    every = all_are_meant(context)
+    several = every or len(context.invocation.arguments) > 1 or chosen is not None
     inactive = context.invocation.flag("inactive")
-    none = True
+
+    def one(device: LiveDevice) -> None:
+        if chosen is None:
+            show(Facts(context, device, inactive=inactive), several)
+            return
+        facts = chosen.facts(device)
+        if chosen.add(facts):
+            show(facts, several)
+
+    return sweep(context, one)
+
+
+def sweep(context: Context, one: Callable[[LiveDevice], object]) -> int:
+    """As :func:`for_each`, but for selecting."""
+    status, none, every = EXIT_OK, True, all_are_meant(context)
     for device in chosen_devices(context):
         none = False
-        if chosen is None:
-            yield Facts(context, device, inactive=inactive), several
-        else:
-            facts = chosen.facts(device)
-            if chosen.add(facts):
-                yield facts, several
+        try:
+            one(device)
+        except NotFound:
+            if not every:
+                raise
+        except VmgrError as error:
+            if not every:
+                raise
+            context.terminal.error(error)
+            status = error.exit_code
     if none and not context.json:
         context.terminal.data(NO_DEVICES)
+    return status
 
 
 # -- info -----------------------------------------------------------------------------------------
@@ -66,13 +88,12 @@ def info(invocation: Invocation) -> int:
             from vmgr.cli.dm.trees import show_tree
 
             show_tree(context)
-        elif invocation.flag("columns"):
-            _info_columns(context)
-        else:
-            if invocation.text("options") is not None:
-                _check_names(invocation)
-            _info_plain(context)
-    return EXIT_OK
+            return EXIT_OK
+        if invocation.flag("columns"):
+            return _info_columns(context)
+        if invocation.text("options") is not None:
+            _check_names(invocation)
+        return _info_plain(context)
 
 
 def _check_names(invocation: Invocation) -> None:
@@ -82,49 +103,43 @@ def _check_names(invocation: Invocation) -> None:
         raise UsageError(error.message, hint="-o chooses columns only with -c") from None
 
 
-def _info_plain(context: Context) -> None:
-    rows = []
-    devices = list(chosen_devices(context)) if context.json else chosen_devices(context)
-    none = True
-    for device in devices:
-        none = False
+def _info_plain(context: Context) -> int:
+    rows: list[object] = []
+
+    def show(device: LiveDevice) -> None:
         facts = Facts(context, device)
         if context.json:
             rows.append(facts.as_json())
         else:
             context.terminal.data(info_text(facts))
+
+    status = sweep(context, show)
     if context.json:
         context.emit_json({"devices": rows})
-    elif none:
-        context.terminal.data(NO_DEVICES)
+    return status
 
 
-def _info_columns(context: Context) -> None:
+def _info_columns(context: Context) -> int:
     report = DeviceReport(context)
     if report.help:
         say_help(context, report.help)
-        return
+        return EXIT_OK
     rounds, interval = _repetition(context)
     while True:
-        none = _one_round(context, report)
-        if none and not context.json:
-            context.terminal.data(NO_DEVICES)
+        status = _one_round(context, report)
         rounds -= 1
-        if not rounds:
-            return
+        if not rounds or status:
+            return status
         if not context.json:
             context.terminal.data("\n")
         _pause(interval)
         report.clear()
 
 
-def _one_round(context: Context, report: DeviceReport) -> bool:
-    """Print the report once; whether there was no device at all. What fails does so after the rows before it."""
-    none = True
+def _one_round(context: Context, report: DeviceReport) -> int:
+    """Print the report once. What fails does so after the rows before it."""
     try:
-        for device in chosen_devices(context):
-            none = False
-            report.add(report.facts(device))
+        status = sweep(context, lambda device: report.add(report.facts(device)))
     except VmgrError:
         if not context.json:
             context.terminal.data(report.text())
@@ -133,7 +148,7 @@ def _one_round(context: Context, report: DeviceReport) -> bool:
         context.emit_json({"devices": report.as_json()})
     else:
         context.terminal.data(report.text())
-    return none
+    return status
 
 
 def _repetition(context: Context) -> tuple[int, int]:
@@ -166,21 +181,25 @@ def deps(invocation: Invocation) -> int:
     """Print the devices that tables refer to."""
     kind = name_kind(invocation)
     with Context(invocation) as context:
-        rows, verbose = [], invocation.times("verbose")
-        for facts, several in _each(context):
+        rows: list[object] = []
+        verbose = invocation.times("verbose")
+
+        def show(facts: Facts, several: bool) -> None:
             found = facts.deps
             if context.json:
                 rows.append(_deps_json(facts))
-                continue
+                return
             text = f"{len(found)} dependencies\t:" + "".join(f" ({said(kind, *n, ', ')})" for n in found) + "\n"
             if verbose:
                 text = info_text(facts) + text + ("\n" if several else "")
             elif several:
                 text = f"{facts.name}: {text}"
             context.terminal.data(text)
+
+        status = for_each(context, show)
         if context.json:
             context.emit_json({"devices": rows})
-    return EXIT_OK
+    return status
 
 
 def _deps_json(facts: Facts) -> dict[str, object]:
@@ -240,8 +259,7 @@ def status(invocation: Invocation) -> int:
         def lines(facts: Facts) -> tuple[KernelLine, ...]:
             return client.status(by_number(*facts.numbers), flush=flush, inactive=facts.inactive)
 
-        _print_lines(context, lines, "status")
-    return EXIT_OK
+        return _print_lines(context, lines, "status")
 
 
 def table(invocation: Invocation) -> int:
@@ -258,30 +276,30 @@ def table(invocation: Invocation) -> int:
             return tuple(map(hide_keys, found))
 
         if invocation.flag("concise"):
-            _print_concise(context, lines)
-        else:
-            _print_lines(context, lines, "table")
-    return EXIT_OK
+            return _print_concise(context, lines)
+        return _print_lines(context, lines, "table")
 
 
-def _matching(context: Context, lines: tuple[KernelLine, ...]) -> tuple[KernelLine, ...]:
-    """The lines of the target that ``--target`` asks for."""
+def _matching(context: Context, lines: tuple[KernelLine, ...]) -> tuple[KernelLine, ...] | None:
+    """The lines of the target that ``--target`` asks for; None where it asks for one and there is none."""
     target = context.invocation.text("target")
-    return lines if target is None else tuple(line for line in lines if line.target == target)
+    if target is None:
+        return lines
+    return tuple(line for line in lines if line.target == target) or None
 
 
-def _print_lines(context: Context, lines_of: Callable[[Facts], tuple[KernelLine, ...]], what: str) -> None:
+def _print_lines(context: Context, lines_of: Callable[[Facts], tuple[KernelLine, ...]], what: str) -> int:
     """Lines of tables or of statuses. A device without a table has an empty one, unless a target is asked for."""
-    invocation, rows = context.invocation, []
+    invocation = context.invocation
+    rows: list[object] = []
     verbose, run = invocation.times("verbose"), invocation.text("exec")
-    for facts, several in _each(context):
-        every = lines_of(facts)
-        found = _matching(context, every)
-        matched = bool(found) or (not every and invocation.text("target") is None)
-        if not matched:
-            continue
+
+    def show(facts: Facts, several: bool) -> None:
+        found = _matching(context, lines_of(facts))
+        if found is None:
+            return
         if context.json:
-            rows.append({**_line_header(facts), what: [_line_json(context, line, what) for line in found]})
+            rows.append({**_line_header(facts), what: [_line_json(line, what) for line in found]})
         elif run is None or verbose:
             before = f"{facts.name}: " if several and not verbose else ""
             text = "".join(f"{before}{line_text(line)}\n" for line in found) or f"{before}\n"
@@ -292,8 +310,11 @@ def _print_lines(context: Context, lines_of: Callable[[Facts], tuple[KernelLine,
             from vmgr.cli.dm.running import run_for
 
             run_for(context, facts.device, run)
+
+    status = for_each(context, show)
     if context.json:
         context.emit_json({"devices": rows})
+    return status
 
 
 def line_text(line: KernelLine) -> str:
@@ -312,7 +333,7 @@ def _line_header(facts: Facts) -> dict[str, object]:
     }
 
 
-def _line_json(context: Context, line: KernelLine, what: str) -> dict[str, object]:
+def _line_json(line: KernelLine, what: str) -> dict[str, object]:
     found: dict[str, object] = {
         "start": int(line.start),
         "length": int(line.length),
@@ -329,18 +350,21 @@ def _line_json(context: Context, line: KernelLine, what: str) -> dict[str, objec
 # -- table --concise ------------------------------------------------------------------------------
 
 
-def _print_concise(context: Context, lines_of: Callable[[Facts], tuple[KernelLine, ...]]) -> None:
+def _print_concise(context: Context, lines_of: Callable[[Facts], tuple[KernelLine, ...]]) -> int:
     """All devices in one line, as ``create --concise`` takes them (dmsetup(8), "CONCISE FORMAT")."""
-    texts = []
-    for facts, _ in _each(context):
-        every = lines_of(facts)
-        found = _matching(context, every)
-        if found or (not every and context.invocation.text("target") is None):
+    texts: list[str] = []
+
+    def show(facts: Facts, several: bool) -> None:
+        found = _matching(context, lines_of(facts))
+        if found is not None:
             texts.append(concise_text(facts.name, facts.uuid, facts.device, found))
+
+    status = for_each(context, show)
     if context.json:
         context.emit_json({"concise": ";".join(texts)})
     elif texts:
         context.terminal.data(";".join(texts) + "\n")
+    return status
 
 
 def concise_text(name: str, uuid: str, device: LiveDevice, lines: tuple[KernelLine, ...]) -> str:
