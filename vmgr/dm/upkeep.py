@@ -130,7 +130,7 @@ class Upkeep:
 
     def finish(self) -> None:
         """Wait for udev, then make nodes, links and read-ahead what they shall be."""
-        waited = self._wait()
+        stuck, waited = self._stuck, self._wait()
         names, self._names = self._names, {}
         links, self._links = self._links, {}
         read_ahead, self._read_ahead = self._read_ahead, {}
@@ -140,7 +140,8 @@ class Upkeep:
         self.prepare()
         failures: list[NodeError] = []
         mended: list[str] = []
-        if self._udev is None or not self._udev.trusted:
+        # A udev that did not answer just now is made up for, whatever it was trusted with.
+        if self._udev is None or not self._udev.trusted or self._stuck > stuck:
             for name in names:
                 try:
                     self._mend_node(name, mended)

@@ -25,7 +25,7 @@ COMMON = (
         "noopencount", "flag", "Do not show how often a device is open. (Older kernels answered faster without it.)"
     ),
     Option("noudevrules", "flag", "Let udev's rules leave the nodes alone; vmgr makes them."),
-    Option("noudevsync", "flag", "Do not wait for udev; vmgr makes nodes itself."),
+    Option("noudevsync", "flag", "Do not wait for udev: nodes and links come, and go, a moment later."),
     Option(
         "udevcookie",
         "text",
