@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vmgr.cli.dm.context import own_nodes
 from vmgr.core.errors import UsageError, VmgrError
 
 if TYPE_CHECKING:
@@ -81,11 +82,13 @@ def read_ahead(context: Context) -> tuple[int | None, bool]:
 
 def add_node(context: Context, device: LiveDevice) -> None:
     """Make the node of a device that has no table yet, unless udev keeps the nodes."""
-    from vmgr.dm.nodes import MODE, Nodes
-    from vmgr.dm.udev import detect
+    nodes = own_nodes(context.settings())
+    if nodes is not None:
+        nodes.add(device.name, device.major, device.minor)
 
-    how = context.settings()
-    if how.rules and detect(how.dev_dir) is not None:
-        return
-    mode = MODE if how.mode is None else how.mode
-    Nodes(how.dev_dir, uid=how.owner or 0, gid=how.group, mode=mode).add(device.name, device.major, device.minor)
+
+def drop_node(context: Context, name: str) -> None:
+    """Remove the node of a device that goes once it is closed, unless udev does that when it goes."""
+    nodes = own_nodes(context.settings())
+    if nodes is not None:
+        nodes.remove(name)

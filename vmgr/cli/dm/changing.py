@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmgr.cli.declare import Argument, Command, Option
-from vmgr.cli.dm.acting import chosen, each, read_ahead
+from vmgr.cli.dm.acting import chosen, drop_node, each, read_ahead
 from vmgr.cli.dm.context import Context
 from vmgr.cli.dm.options import ADDNODE, FORCE, INACTIVE, NOFLUSH, NOLOCKFS, READAHEAD, READONLY, SELECT, WHICH
 from vmgr.core.errors import EXIT_FAILED, EXIT_OK, KernelError, NotFound, UsageError, VmgrError
@@ -120,8 +120,12 @@ def remove(invocation: Invocation) -> int:
                     pass  # the removal says so
                 except VmgrError as error:
                     context.terminal.detail(error.message)
-            if not client.remove(dev, deferred=deferred, retry=retry) and not context.as_dmsetup:
-                context.terminal.note(f"{context.shown(str(dev))} is in use; it goes once it is closed")
+            found = client.info(name=dev.name, uuid=dev.uuid, major_minor=dev.numbers) if deferred else None
+            if not client.remove(dev, deferred=deferred, retry=retry):
+                if found is not None:
+                    drop_node(context, found.name)
+                if not context.as_dmsetup:
+                    context.terminal.note(f"{context.shown(str(dev))} is in use; it goes once it is closed")
 
         return each(context, devs, change, gone=True)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vmgr.dm.address import DevId
     from vmgr.dm.client import DmClient
     from vmgr.dm.names import Mangling
+    from vmgr.dm.nodes import Nodes
 
 DEV_DIR_VARIABLE = "DM_DEV_DIR"
 COOKIE_VARIABLE = "DM_UDEV_COOKIE"
@@ -94,6 +95,17 @@ def open_client(settings: ClientSettings, warn: Callable[[str], None]) -> DmClie
         nodes=nodes,
         warn=warn,
     )
+
+
+def own_nodes(settings: ClientSettings) -> Nodes | None:
+    """The nodes, where vmgr is to keep them; None where udev keeps them."""
+    from vmgr.dm.nodes import MODE, Nodes
+    from vmgr.dm.udev import detect
+
+    if settings.rules and detect(settings.dev_dir) is not None:
+        return None
+    mode = MODE if settings.mode is None else settings.mode
+    return Nodes(settings.dev_dir, uid=settings.owner or 0, gid=settings.group, mode=mode)
 
 
 class Context:

@@ -162,7 +162,10 @@ def _create_one(context: Context, new: NewDevice) -> LiveDevice:
 
     client = context.client()
     sectors, at_least = read_ahead(context)
-    numbers = None if new.minor is None else (client.kernel.block_major(), new.minor)
+    numbers = None
+    if new.minor is not None:
+        major = context.invocation.number("major") or 0
+        numbers = 0 if context.as_dmsetup else major, new.minor  # dmsetup pays no regard to a wrong one
     dev = by_name(new.name)
     with client.transaction():
         device = client.create(new.name, new.uuid, numbers=numbers)
