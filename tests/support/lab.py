@@ -154,7 +154,7 @@ def mapped_devices() -> set[str]:
     """The names of all device-mapper devices, straight from the kernel."""
     mapper = Mapper()
     try:
-        return {name.decode() for name in mapper.names()}
+        return {os.fsdecode(name) for name in mapper.names()}
     finally:
         mapper.close()
 
@@ -169,13 +169,13 @@ def remove_mapped(keep: set[str]) -> list[str]:
     failures: list[str] = []
     mapper = Mapper()
     try:
-        doomed = [name for name in mapper.names() if name.decode() not in keep]
+        doomed = [name for name in mapper.names() if os.fsdecode(name) not in keep]
         for name in doomed:
             try:
                 if mapper.is_suspended(name):
                     mapper.wake(name)
             except OSError as error:
-                failures.append(f"cannot resume {name.decode()}: {error.strerror}")
+                failures.append(f"cannot resume {os.fsdecode(name)}: {error.strerror}")
         failures += _unmount_mapped()
         while doomed:
             left, reasons = [], []
@@ -184,12 +184,12 @@ def remove_mapped(keep: set[str]) -> list[str]:
                     mapper.remove(name)
                 except OSError as error:
                     left.append(name)
-                    reasons.append(f"cannot remove {name.decode()}: {error.strerror}")
+                    reasons.append(f"cannot remove {os.fsdecode(name)}: {error.strerror}")
             if len(left) == len(doomed):
                 failures += reasons
                 break
             doomed = left
-        kept = {name.decode() for name in mapper.names()}
+        kept = {os.fsdecode(name) for name in mapper.names()}
     finally:
         mapper.close()
     if not udev_runs():
