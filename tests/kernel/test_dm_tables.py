@@ -145,13 +145,14 @@ def test_dmsetup_makes_the_devices_that_are_written(dm: DmClient, make_disk: Cal
 
 
 def test_what_dmsetup_writes_is_read(dm: DmClient) -> None:
-    dm.create("one", "H2-1", numbers=(253, 40))
+    major = dm.kernel.block_major()
+    dm.create("one", "H2-1", numbers=(major, 40))
     dm.load(by_name("one"), [line(0, 8, "zero"), line(8, 8, "error")], read_only=True)
     dm.resume(by_name("one"))
-    dm.create("a\\x2cb\\x3bc", "x\\x2cy\\x5cz", numbers=(253, 41))
+    dm.create("a\\x2cb\\x3bc", "x\\x2cy\\x5cz", numbers=(major, 41))
     dm.load(by_name("a\\x2cb\\x3bc"), [line(0, 8, "zero")])
     dm.resume(by_name("a\\x2cb\\x3bc"))
-    dm.create("bare", numbers=(253, 42))
+    dm.create("bare", numbers=(major, 42))
     text = run("dmsetup", "table", "--concise").stdout
     assert sorted(parse_concise(text), key=lambda device: device.minor or 0) == [
         ConciseDevice("one", "H2-1", 40, True, (line(0, 8, "zero"), line(8, 8, "error"))),
@@ -168,6 +169,21 @@ def test_a_table_file_of_dmsetup_s_is_read_alike(dm: DmClient) -> None:
     dm.load(by_name("ours"), parse_table(text))
     dm.resume(by_name("ours"))
     assert dm.table(by_name("ours")) == dm.table(by_name("theirs"))
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_backslash_in_a_line_is_a_backslash(dm: DmClient, secure: bool) -> None:
+    """Names of nodes have some: what is loaded names the node that is meant, as with dmsetup."""
+    name = "odd\\x20name"
+    dm.create(name)
+    dm.load(by_name(name), [line(0, 8, "zero")])
+    lower = dm.resume(by_name(name))
+    dm.create("above")
+    dm.load(by_name("above"), parse_table(f"0 8 linear /dev/mapper/{name} 0"), secure=secure)
+    dm.resume(by_name("above"))
+    assert dm.table(by_name("above")) == (line(0, 8, "linear", f"{lower.major}:{lower.minor} 0"),)
+    run("dmsetup", "create", "theirs", "--table", f"0 8 linear /dev/mapper/{name} 0")
+    assert dm.table(by_name("theirs")) == dm.table(by_name("above"))
 
 
 def test_keys_are_hidden_as_dmsetup_hides_them(dm: DmClient, make_disk: Callable[[float], str]) -> None:

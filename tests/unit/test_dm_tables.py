@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from vmgr.core.errors import EXIT_BAD_COMMAND_LINE, InvalidTable
 from vmgr.core.table import KernelLine
 from vmgr.core.units import Sectors
+from vmgr.dm import wire
 from vmgr.dm.tables import (
     LARGEST_TABLE,
     ConciseDevice,
@@ -262,3 +263,16 @@ def test_hiding_keys_changes_no_length_and_twice_is_once(target: str, params: st
     encode = len(params.encode("utf-8", "surrogatepass"))
     assert len(hidden.params.encode("utf-8", "surrogatepass")) == encode
     assert hide_keys(hidden) == hidden
+
+
+# -- towards the kernel -------------------------------------------------------------------------------
+
+
+@given(st.lists(st.text("ab\\ ß/0", max_size=20).map(str.strip), max_size=3))
+def test_a_backslash_is_doubled_for_the_kernel_and_only_there(params: list[str]) -> None:
+    """``dm_split_args`` takes one as the beginning of an escape; secret tables are sent alike."""
+    table = tuple(line(number, 1, "thing", text) for number, text in enumerate(params))
+    data = wire.pack_table(table)
+    assert data.count(b"\\") == 2 * sum(text.count("\\") for text in params)
+    assert wire.unpack_table(data, len(table)) == table
+    assert wire.pack_secret_table(table) == data

@@ -8,7 +8,7 @@ kernel; they are decoded as UTF-8 and bytes that are not come through as surroga
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from vmgr.core.errors import InvalidName, KernelError
@@ -163,33 +163,42 @@ def _pack_line(line: KernelLine, next_offset: int, parameters: bytes) -> bytes:
 
 def pack_secret_table(lines: Sequence[KernelLine]) -> bytearray:
     """As :func:`pack_table`, in memory that :func:`wipe` can wipe, and without any other copy of the parameters."""
-    sizes = [_aligned(_target.size + _encoded_size(line.params) + 1) for line in lines]
+    sizes = [_aligned(_target.size + _encoded_size(line.params, _escaped) + 1) for line in lines]
     data = bytearray(sum(sizes))
     offset = 0
     for line, size in zip(lines, sizes, strict=True):
         data[offset : offset + _target.size] = _pack_line(line, size, b"")
-        _encode_into(data, offset + _target.size, line.params)
+        _encode_into(data, offset + _target.size, line.params, _escaped)
         offset += size
     return data
 
 
-def _encoded_size(text: str) -> int:
-    return sum(len(encode(character)) for character in text)
+def _encoded_size(text: str, coded: Callable[[str], bytes] = encode) -> int:
+    return sum(len(coded(character)) for character in text)
 
 
-def _encode_into(data: bytearray, offset: int, text: str) -> None:
+def _encode_into(data: bytearray, offset: int, text: str, coded: Callable[[str], bytes] = encode) -> None:
     """Character by character, because a whole string's bytes could not be wiped afterwards."""
     for character in text:
-        raw = encode(character)
+        raw = coded(character)
         data[offset : offset + len(raw)] = raw
         offset += len(raw)
+
+
+def _escaped(params: str) -> bytes:
+    """Parameters to be loaded. To the kernel a backslash takes its meaning from what follows (``dm_split_args``).
+
+    libdevmapper doubles them as well (``_add_target``), so that what one prints or writes is what one gets: a node
+    called ``a\\x20b``, say.
+    """
+    return encode(params).replace(b"\\", b"\\\\")
 
 
 def pack_table(lines: Iterable[KernelLine]) -> bytes:
     """A table as the data of a load: each ``next`` counts from the start of its own line."""
     parts = []
     for line in lines:
-        parameters = encode(line.params) + b"\0"
+        parameters = _escaped(line.params) + b"\0"
         size = _aligned(_target.size + len(parameters))
         parts.append(_pack_line(line, size, parameters).ljust(size, b"\0"))
     return b"".join(parts)
@@ -200,6 +209,8 @@ def unpack_table(data: bytes | bytearray, count: int) -> tuple[KernelLine, ...]:
     lines, offset = [], 0
     for _ in range(count):
         line, following = _unpack_line(data, offset)
+        if "\\" in line.params:
+            line = KernelLine(line.start, line.length, line.target, line.params.replace("\\\\", "\\"))
         lines.append(line)
         offset += following
     return tuple(lines)
