@@ -42,13 +42,15 @@ class Shim:
         if not (command.payload or command.reply):
             request = request._replace(data=b"")
         if secret:
-            buffer[abi.HEADER.size - 7 :] = bytes(len(buffer) - abi.HEADER.size + 7)
+            buffer[:] = bytes(len(buffer))
         try:
             reply = self.kernel.call(request)
         except DmError as e:
             if e.errno_name == "ENODATA":
                 return 2  # what the kernel returns for a message without a live table
             raise OSError(e.errno, e.errno_name) from None
+        if command.silent:
+            return 0
         if abi.DATA_START + len(reply.data) > size:
             reply = self._cut(reply)
         wire.pack_reply(buffer, reply)

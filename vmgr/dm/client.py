@@ -116,8 +116,8 @@ class DmClient(DmReader):
     def create(self, name: str, uuid: str = "", *, numbers: tuple[int, int] | None = None) -> LiveDevice:
         """Make a device without a table; it has no node yet. Raises :class:`vmgr.dm.failure.DmExists`.
 
-        ``numbers`` is a persistent (major, minor); a major of 0 or less is the kernel's. The kernel has one major for
-        all its devices and does not even look at another, so another is refused here (:class:`Refused`).
+        ``numbers`` is a persistent (major, minor); a major of 0 or less is the kernel's. The kernel has one major
+        for all its devices and does not even look at another, so another is refused here (:class:`Refused`).
         """
         from vmgr.dm.names import check_name, check_uuid
 

@@ -197,6 +197,8 @@ def _device(word: str) -> int:
     major, colon, minor = word.partition(":")
     if not (colon and major.isdigit() and minor.isdigit()):
         raise Refusal(errno.ENODEV)
+    if int(major) >= abi.MAJORS or int(minor) >= abi.MINORS:
+        raise Refusal(errno.EOVERFLOW)
     return abi.dev_number(int(major), int(minor))
 
 

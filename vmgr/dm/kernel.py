@@ -193,7 +193,7 @@ class IoctlKernel:
                     # A message to a device without a live table: neither delivered nor refused by the kernel.
                     raise self._refusal(request, errno.ENODATA, buffer, log)
                 if command.silent:
-                    return Reply(unpack_reply(buffer).version)
+                    return Reply(self._version or unpack_reply(buffer).version)
                 reply = unpack_reply(buffer, secret=secret)
             finally:
                 if secret:
@@ -220,7 +220,8 @@ class IoctlKernel:
 
     @staticmethod
     def _refusal(request: Request, code: int, buffer: bytearray, log: KernelLog | None) -> DmError:
-        reply = unpack_reply(buffer)._replace(data=b"")
+        # With secure data the kernel has wiped the header, too, even when it refuses.
+        reply = unpack_reply(buffer)._replace(data=b"") if any(buffer[: abi.HEADER.size]) else None
         return explain(request, code, reply=reply, log=log.since() if log is not None else ())
 
     @staticmethod

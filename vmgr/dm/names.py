@@ -23,7 +23,7 @@ ENVIRONMENT = "DM_DEFAULT_NAME_MANGLING_MODE"
 """The variable with which an administrator chooses the mode."""
 
 RESERVED = (".", "..", "control")
-"""Names whose node would be the directory itself, the one above, or the control node. Linux refuses them since 6.5."""
+"""Their nodes would be the directory itself, the one above, and the control node. Linux refuses them since 6.5."""
 
 _PLAIN = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz#+-.:=@_")
 _CODE = re.compile(rb"\\x(?!00)([0-9A-Fa-f]{2})")

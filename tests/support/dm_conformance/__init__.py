@@ -6,6 +6,8 @@ the fixture ``rig``. One module a subject.
 
 from __future__ import annotations
 
+from tests.support.dm_conformance.changing import ChangingConformance
+from tests.support.dm_conformance.headers import HeaderConformance
 from tests.support.dm_conformance.naming import NamingConformance
 from tests.support.dm_conformance.rig import MIB, Rig, line, refused, running, stack, words, zeros
 from tests.support.dm_conformance.running import RunningConformance
@@ -15,5 +17,12 @@ from tests.support.dm_conformance.telling import TellingConformance
 __all__ = ["MIB", "DmConformance", "Rig", "line", "refused", "running", "stack", "words", "zeros"]
 
 
-class DmConformance(NamingConformance, TableConformance, RunningConformance, TellingConformance):
+class DmConformance(
+    NamingConformance,
+    TableConformance,
+    RunningConformance,
+    ChangingConformance,
+    TellingConformance,
+    HeaderConformance,
+):
     """The suite."""

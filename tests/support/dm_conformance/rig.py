@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -58,6 +59,14 @@ def refused(call: Callable[[], object]) -> str:
     with pytest.raises(DmError) as caught:
         call()
     return caught.value.errno_name
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what the kernel does in the background, a few seconds at most."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def running(rig: Rig, name: str = "a", lines: list[KernelLine] | None = None, uuid: str = "") -> LiveDevice:

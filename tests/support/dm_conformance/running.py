@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from tests.support.dm_conformance.rig import Rig, line, refused, stack, words, zeros
+from tests.support.dm_conformance.rig import Rig, line, refused, stack, until, words, zeros
 from vmgr.core.errors import InUse
 from vmgr.dm import abi
 from vmgr.dm.failure import DmInUse
@@ -187,7 +187,7 @@ class RunningConformance:
         assert rig.dm.info(name="lower") is not None
         assert rig.kernel.call(Request(abi.DEV_STATUS, "lower")).flags & abi.DEFERRED_REMOVE
         rig.dm.remove("upper")
-        assert rig.dm.info(name="lower") is None
+        until(lambda: rig.dm.info(name="lower") is None)
 
     def test_a_deferred_removal_can_be_called_off(self, rig: Rig) -> None:
         stack(rig)
