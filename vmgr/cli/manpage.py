@@ -88,11 +88,11 @@ def command_page(command: Command, prose: str, plugins: Sequence[TargetInfo]) ->
     if command.arguments:
         text += ".SH ARGUMENTS\n"
         for argument in command.arguments:
-            text += f".TP\n\\fI{quote(argument.usage)}\\fP\n{quote(_sentence(argument.help))}\n"
+            text += f".TP\n\\fI{quote(argument.usage)}\\fP\n{quote(sentence(argument.help))}\n"
     if command.options:
         text += ".SH OPTIONS\n" + option_list(command.options)
         for names in command.exclusive:
-            text += f".PP\n{_listed([bold('--' + n) for n in names])} exclude each other.\n"
+            text += f".PP\n{listed([bold('--' + n) for n in names])} exclude each other.\n"
     if command.from_plugins:
         text += plugin_section(command, plugins)
     text += ".SH COMMON OPTIONS\nThese go with every command; see\n.BR vmgr (8).\n" + option_list(COMMON)
@@ -123,7 +123,7 @@ def plugin_section(command: Command, plugins: Sequence[TargetInfo]) -> str:
         manual = info.manual.strip() if command.name == "lvcreate" else ""
         if not specs and not manual:
             continue
-        text += f".SS {quote(info.name)}\n{quote(_sentence(info.summary))}\n"
+        text += f".SS {quote(info.name)}\n{quote(sentence(info.summary))}\n"
         text += option_list(from_spec(spec, info.name) for spec in specs)
         for paragraph in re.split(r"\n\s*\n", manual) if manual else ():
             text += f".PP\n{quote(' '.join(paragraph.split()))}\n"
@@ -144,11 +144,13 @@ def main_page(prose: str) -> str:
     return HEAD + prose.replace("@COMMANDS@\n", commands).replace("@COMMON@\n", option_list(COMMON))
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """Text with a capital in front and a full stop behind."""
     return f"{text[0].upper()}{text[1:].rstrip('.')}."
 
 
-def _listed(words: list[str]) -> str:
+def listed(words: list[str]) -> str:
+    """Words as prose lists them."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
@@ -168,6 +170,9 @@ def pages() -> Mapping[str, str]:
     for name in sorted(COMMANDS):
         text = (prose / f"{name}.roff").read_text("utf-8")
         found[f"vmgr-{name}.8"] = command_page(load(name), text, plugins)
+    from vmgr.cli.dm.manual import page
+
+    found["vmgr-dm.8"] = page((prose / "dm.roff").read_text("utf-8"))
     return found
 
 
