@@ -117,8 +117,8 @@ def text_of(findings: Sequence[Finding], *, width: int = 0, test: bool = False, 
         if finding.remedy:
             lines.append(f"{margin}-> {finding.remedy}")
         if finding.repair is not None:
-            words = f"--fix would {finding.repair.does}" if test else "vmgr doctor --fix does it"
-            lines.append(_wrapped(f"{margin}-> ", words, margin + "   ", width))
+            words = f"--fix would {finding.repair.does}" if test else f"or vmgr doctor --fix {finding.subject}"
+            lines.append(_wrapped(f"{margin}   ", words, margin + "   ", width))
         if verbose:
             lines += [
                 f"{margin}{key}: {_value(value)}" for key, value in finding.facts.items() if value is not None

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from vmgr.cli.declare import Command
 
 COMMANDS = {
-    "doctor": "doctor", "lvchange": "lvchange", "lvconvert": "lvconvert", "lvcreate": "lvcreate", "lvdisplay": "displays",
+    "doctor": "doctor",
+    "lvchange": "lvchange", "lvconvert": "lvconvert", "lvcreate": "lvcreate", "lvdisplay": "displays",
     "lvextend": "lvresize", "lvreduce": "lvresize", "lvremove": "lvremove", "lvrename": "lvrename",
     "lvresize": "lvresize", "lvs": "reports", "lvscan": "scans", "plugins": "plugins",
     "pvchange": "pvchange", "pvcreate": "pvcreate", "pvdisplay": "displays", "pvremove": "pvremove",

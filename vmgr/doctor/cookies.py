@@ -77,7 +77,7 @@ def _owner(roots: Roots, semid: int, age: float) -> tuple[str, bool]:
 
 def may_go(cookie: Found) -> bool:
     """Whether a cookie is old and nobody's."""
-    return cookie.age >= OLD and not cookie.owner and not cookie.waiting
+    return cookie.age >= OLD and cookie.count is not None and not cookie.owner and not cookie.waiting
 
 
 def check(facts: Facts) -> tuple[Finding, ...]:
@@ -110,6 +110,10 @@ def check(facts: Facts) -> tuple[Finding, ...]:
             )
             text = f"cookie {value}: {doing}, {age} old"
             found.append(Finding("cookies.in-use", SUBJECT, NOTE, text, facts=known))
+        elif cookie.count is None:
+            text = f"cookie {value} has not been touched for {age}; whether someone waits for it only root may see"
+            remedy = "sudo vmgr doctor cookies"
+            found.append(Finding("cookies.unknown", SUBJECT, WARNING, text, remedy, facts=known))
         elif cookie.owner:
             what = "waits" if cookie.waiting else "may still wait"
             text = f"cookie {value}: {cookie.owner} {what} for udev, without progress for {age}"

@@ -26,14 +26,15 @@ SUBJECT = "nodes"
 class Facts:
     """``problems`` are the library's, but for the control node. ``why`` tells why nothing was compared, if so.
 
-    ``certain``: nothing that the kernel has is missing from the comparison. ``plan`` has what a migration would
-    do, in words; ``left`` what it leaves.
+    ``certain``: nothing that the kernel has is missing from the comparison. ``mendable``: it is so, or will be once
+    the control node is mended. ``plan`` has what a migration would do, in words; ``left`` what it leaves.
     """
 
     dev: str
     problems: tuple[NodeProblem, ...] = ()
     why: str = ""
     certain: bool = True
+    mendable: bool = True
     devices: int = 0
     old: str = ""
     plan: tuple[str, ...] = ()
@@ -60,7 +61,8 @@ def gather(machine: Machine) -> Facts:
     return Facts(
         roots.dev,
         tuple(p for p in problems if p.kind not in ("control", "old-directory")),
-        certain=machine.complete or machine.registered is False,
+        certain=certain(machine),
+        mendable=certain(machine) or os.geteuid() == 0,
         devices=len(machine.devices),
         old=old if plan is not None else "",
         plan=tuple(step.words for step in plan.steps) if plan is not None else (),
@@ -70,6 +72,11 @@ def gather(machine: Machine) -> Facts:
 
 def _is_old(path: str) -> bool:
     return os.path.isdir(path) and not os.path.islink(path)
+
+
+def certain(machine: Machine) -> bool:
+    """Whether all devices are known: the kernel was asked, or has no device mapper that could have any."""
+    return machine.complete or machine.registered is False
 
 
 def reader_of(machine: Machine) -> DmReader | None:
@@ -113,7 +120,7 @@ def check(facts: Facts, *, container: bool = False) -> tuple[Finding, ...]:
         if container and not facts.certain and problem.kind == "missing":
             continue
         repair = None
-        if problem.safe and facts.certain:
+        if problem.safe and facts.mendable:
             repair = Repair("nodes", problem.action or f"mend {problem.path}", (problem.path,))
         found.append(
             Finding(f"nodes.{problem.kind}", SUBJECT, PROBLEM, problem.text, _remedy(problem), repair, known)
@@ -121,7 +128,7 @@ def check(facts: Facts, *, container: bool = False) -> tuple[Finding, ...]:
     if facts.old:
         text = f"{facts.old} is the device mapper's directory of before 0.96.04 (2003)"
         repair = None
-        if facts.plan and facts.certain:
+        if facts.plan and facts.mendable:
             repair = Repair("migrate", f"move what is in {facts.old} to {facts.dev}/mapper", (facts.old,))
         known = {"path": facts.old, "plan": facts.plan, "left": facts.left}
         if not facts.plan and facts.left:

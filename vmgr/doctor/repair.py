@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from vmgr.core.errors import KernelError, NotFound, Refused, VmgrError
+from vmgr.core.errors import KernelError, Refused, VmgrError
 from vmgr.doctor.examine import examine
 from vmgr.doctor.machine import look
-from vmgr.doctor.nodes import reader_of
+from vmgr.doctor.nodes import certain, reader_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from vmgr.dm.query import DmReader
     from vmgr.doctor.examine import Question
     from vmgr.doctor.finding import Finding, Repair
+    from vmgr.doctor.roots import Roots
 
 ORDER = ("load-module", "control", "nodes", "migrate", "cookie")
 """Kinds, in the order in which one makes the next possible."""
@@ -121,13 +123,23 @@ def _cookie(question: Question, repair: Repair) -> None:
             return
 
 
+def _sure_reader(roots: Roots) -> DmReader:
+    """A way to ask that knows every device: what it does not know would be taken away."""
+    machine = look(roots)
+    reader = reader_of(machine) if certain(machine) else None
+    if reader is None:
+        raise KernelError(
+            f"nodes were left as they are: the kernel cannot be asked ({machine.asked.why or 'no answer'})",
+            hint="vmgr doctor control kernel",
+        )
+    return reader
+
+
 def _migrate(question: Question, repair: Repair) -> None:
     from vmgr.dm.migration import migrate
 
     roots = question.roots
-    reader = reader_of(look(roots))
-    if reader is None:
-        raise NotFound("neither the device mapper nor sysfs can be asked which devices there are")
+    reader = _sure_reader(roots)
     migrate(reader, dev_dir=roots.dev, proc=roots.proc)
 
 
@@ -136,9 +148,7 @@ def _nodes(question: Question, batch: Sequence[Repair]) -> list[Done]:
     from vmgr.dm.directory import mend
 
     roots = question.roots
-    reader = reader_of(look(roots))
-    if reader is None:
-        raise NotFound("neither the device mapper nor sysfs can be asked which devices there are")
+    reader = _sure_reader(roots)
     mending = mend(reader, dev_dir=roots.dev, proc=roots.proc, run=roots.run)
     failed = {problem.path: problem.text for problem in mending.left}
     done = []

@@ -41,7 +41,7 @@ def check(kernel: KernelFacts, targets: dict[str, tuple[int, ...]] | None) -> tu
                 "targets.modules",
                 SUBJECT,
                 OK,
-                f"modules: {short}",
+                f"more as modules: {short}",
                 facts={"modules": modules, "directory": kernel.modules.directory if kernel.modules else None},
             )
         )
