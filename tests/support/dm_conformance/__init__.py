@@ -9,12 +9,12 @@ from __future__ import annotations
 from tests.support.dm_conformance.changing import ChangingConformance
 from tests.support.dm_conformance.headers import HeaderConformance
 from tests.support.dm_conformance.naming import NamingConformance
-from tests.support.dm_conformance.rig import MIB, Rig, line, refused, running, stack, words, zeros
+from tests.support.dm_conformance.rig import MIB, Rig, line, refused, stack, started, words, zeros
 from tests.support.dm_conformance.running import RunningConformance
 from tests.support.dm_conformance.tables import TableConformance
 from tests.support.dm_conformance.telling import TellingConformance
 
-__all__ = ["MIB", "DmConformance", "Rig", "line", "refused", "running", "stack", "words", "zeros"]
+__all__ = ["MIB", "DmConformance", "Rig", "line", "refused", "stack", "started", "words", "zeros"]
 
 
 class DmConformance(

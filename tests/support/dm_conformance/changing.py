@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from tests.support.dm_conformance.rig import MIB, Rig, line, refused, running, stack, until, words, zeros
+from tests.support.dm_conformance.rig import MIB, Rig, line, refused, stack, started, until, words, zeros
 from vmgr.core.errors import InvalidName, KernelError
 from vmgr.dm import abi, wire
 from vmgr.dm.client import by_name, by_number
@@ -21,7 +21,7 @@ class ChangingConformance:
 
     def test_wiping_leaves_a_device_of_the_same_size_that_fails(self, rig: Rig) -> None:
         disk = rig.disk(2)
-        running(
+        started(
             rig, "a", [line(0, MIB, "linear", f"{words(disk)} 0"), line(MIB, 8, "linear", f"{words(disk)} {MIB}")]
         )
         rig.dm.load("a", zeros())
@@ -56,7 +56,7 @@ class ChangingConformance:
 
     def test_remove_all_names_what_is_left(self, rig: Rig) -> None:
         stack(rig)
-        running(rig, "open")
+        started(rig, "open")
         rig.dm.suspend("upper")
         rig.hold("open")
         try:
@@ -82,7 +82,7 @@ class ChangingConformance:
     # -- geometry --------------------------------------------------------------------------------------
 
     def test_geometry_is_taken_in_range_only(self, rig: Rig) -> None:
-        running(rig)
+        started(rig)
         rig.dm.set_geometry("a", 65535, 255, 255, 0)
         rig.dm.set_geometry(by_name("a"), 0, 0, 0, 0)
         for numbers in ((65536, 1, 1, 0), (1, 256, 1, 0), (1, 1, 256, 0), (1, 1, 1, 2), (-1, 1, 1, 0)):
@@ -192,7 +192,7 @@ class ChangingConformance:
         assert refused(lambda: rig.dm.load("a", [line(0, 8, target, params)])) == code
 
     def test_the_error_target_takes_any_words(self, rig: Rig) -> None:
-        running(rig, "a", [line(0, 8, "error", "any words")])
+        started(rig, "a", [line(0, 8, "error", "any words")])
         assert rig.dm.table("a") == (line(0, 8, "error"),)
 
     def test_fewer_lines_than_announced_are_refused(self, rig: Rig) -> None:

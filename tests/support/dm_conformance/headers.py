@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.dm_conformance.rig import MIB, Rig, line, refused, running, stack, until, words, zeros
+from tests.support.dm_conformance.rig import MIB, Rig, line, refused, stack, started, until, words, zeros
 from vmgr.dm import abi, wire
 from vmgr.dm.abi import Command
 from vmgr.dm.wire import Reply, Request
@@ -47,7 +47,7 @@ class HeaderConformance:
     @pytest.fixture
     def live(self, rig: Rig) -> Rig:
         """Device ``a`` runs and has had one event."""
-        running(rig, "b")
+        started(rig, "b")
         rig.dm.rename("b", "a")
         return rig
 
@@ -90,7 +90,7 @@ class HeaderConformance:
             assert refused(lambda way=way: rig.kernel.call(request(command, **way))) == "ENXIO"
 
     def test_a_device_is_found_by_each_of_its_names_and_all_come_back(self, rig: Rig) -> None:
-        made = running(rig, "a", uuid="UUID-a")
+        made = started(rig, "a", uuid="UUID-a")
         dev = abi.dev_number(made.major, made.minor)
         for way in ({"name": "a"}, {"uuid": "UUID-a"}, {"dev": dev}):
             reply = rig.kernel.call(Request(abi.DEV_STATUS, **way))  # type: ignore[arg-type]
@@ -119,7 +119,7 @@ class HeaderConformance:
         until(lambda: rig.dm.names() == ())
 
     def test_a_renamed_device_s_header_has_the_old_name_and_no_word_of_a_waiting_table(self, rig: Rig) -> None:
-        running(rig, "a", uuid="UUID-a")
+        started(rig, "a", uuid="UUID-a")
         rig.dm.load("a", zeros())
         reply = rig.kernel.call(Request(abi.DEV_RENAME, "a", data=b"b\0"))
         assert (reply.name, reply.uuid) == ("a", "")
@@ -140,7 +140,7 @@ class HeaderConformance:
 
     def test_a_query_of_the_waiting_table_tells_of_it(self, rig: Rig) -> None:
         """Lines and read-only of the waiting table; that there is a live one all the same."""
-        running(rig, "a")
+        started(rig, "a")
         rig.dm.load("a", [line(0, 8, "zero"), line(8, 8, "error")], read_only=True)
         reply = rig.kernel.call(Request(abi.DEV_STATUS, "a", flags=abi.QUERY_INACTIVE_TABLE))
         assert reply.target_count == 2
@@ -150,7 +150,7 @@ class HeaderConformance:
         assert words_of(live.flags) == ("active-present", "inactive-present")
 
     def test_the_reader_tells_the_same_as_values(self, rig: Rig) -> None:
-        running(rig, "a")
+        started(rig, "a")
         rig.dm.load("a", [line(0, 8, "zero"), line(8, 8, "error")], read_only=True)
         waiting = rig.dm.info(name="a", inactive=True, table=True, status=True)
         live = rig.dm.info(name="a", table=True)
@@ -186,7 +186,7 @@ class HeaderConformance:
         """Longer than the first buffer, which is small so that a wait holds nobody up."""
         disk = rig.disk(8)
         lines = [line(8 * i, 8, "linear", f"{words(disk)} {8 * (i ^ 1)}") for i in range(1000)]
-        running(rig, "a", lines)
+        started(rig, "a", lines)
         rig.dm.rename("a", "b")
         reply = rig.kernel.call(Request(abi.DEV_WAIT, "b", flags=abi.STATUS_TABLE, event_nr=0))
         assert not reply.flags & abi.BUFFER_FULL
@@ -199,7 +199,7 @@ class HeaderConformance:
             line(256, 256, "striped", f"2 128 {words(one)} 1024 {words(two)} 0"),
             line(512, 8, "zero"),
         ]
-        running(rig, "a", lines)
+        started(rig, "a", lines)
         versions = {name: ".".join(map(str, version)) for name, version in rig.dm.targets().items()}
         linear, striped, zero = rig.dm.measure("a")
         start = f"target_name=linear,target_version={versions['linear']}"
@@ -214,7 +214,7 @@ class HeaderConformance:
 
     def test_a_snapshot_is_measured(self, rig: Rig) -> None:
         origin, store = rig.disk(4), rig.disk(2)
-        running(rig, "a", [line(0, 4 * MIB, "snapshot", f"{words(origin)} {words(store)} P 8")])
+        started(rig, "a", [line(0, 4 * MIB, "snapshot", f"{words(origin)} {words(store)} P 8")])
         version = ".".join(map(str, rig.dm.targets()["snapshot"]))
         (found,) = rig.dm.measure("a")
         assert found.params == (

@@ -69,7 +69,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def running(rig: Rig, name: str = "a", lines: list[KernelLine] | None = None, uuid: str = "") -> LiveDevice:
+def started(rig: Rig, name: str = "a", lines: list[KernelLine] | None = None, uuid: str = "") -> LiveDevice:
     """A device with a live table."""
     rig.dm.create(name, uuid)
     rig.dm.load(name, zeros() if lines is None else lines)
@@ -78,5 +78,5 @@ def running(rig: Rig, name: str = "a", lines: list[KernelLine] | None = None, uu
 
 def stack(rig: Rig) -> tuple[LiveDevice, LiveDevice]:
     """Device ``upper`` on device ``lower``."""
-    lower = running(rig, "lower")
-    return lower, running(rig, "upper", [line(0, MIB, "linear", f"{words(lower)} 0")])
+    lower = started(rig, "lower")
+    return lower, started(rig, "upper", [line(0, MIB, "linear", f"{words(lower)} 0")])
