@@ -46,6 +46,8 @@ def run(words: Sequence[str], terminal: Terminal, *, as_dmsetup: bool = False, g
         status = EXIT_DMSETUP_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    if status == EXIT_BAD_COMMAND_LINE:
+        return EXIT_DMSETUP_FAILED  # the usage has been shown
     if status:
         terminal.say("Command failed.")
         return EXIT_DMSETUP_FAILED
