@@ -270,9 +270,7 @@ class DmClient(DmReader):
             udev_flags | _udev_flags(hidden, False, low_priority),
             data=wire.pack_text(new_name),
         )
-        self._upkeep.touch(old.name)
-        if old.flags & abi.ACTIVE_PRESENT:
-            self._upkeep.touch(new_name)
+        self._upkeep.move(old.name, new_name, live=bool(old.flags & abi.ACTIVE_PRESENT))
         if old_link is not None:
             self._upkeep.drop_link(old_link, old.name, reply.dev)
         if new_link is not None:

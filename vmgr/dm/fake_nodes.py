@@ -26,6 +26,17 @@ class FakeNodes(Nodes):
         self.nodes[name] = (major, minor)
         return changed
 
+    def has(self, name: str) -> bool:
+        """Whether there is a node."""
+        return name in self.nodes
+
+    def move(self, old: str, new: str, major: int, minor: int) -> bool:
+        """Give a node another name."""
+        if not self.right(old, major, minor) or self.right(new, major, minor):
+            return False
+        self.nodes[new] = self.nodes.pop(old)
+        return True
+
     def remove(self, name: str) -> bool:
         """Remove the node."""
         return self.nodes.pop(name, None) is not None

@@ -58,12 +58,17 @@ class Nodes:
         path = self.path(name)
         self._refuse_foreign(path)
         try:
-            os.makedirs(self.mapper_dir, 0o755, exist_ok=True)
             temporary = f"{path}.{os.getpid()}~"
             if self.beside_udev and _leads_to(os.path.join(self.dev_dir, f"dm-{minor}"), major, minor):
+                os.makedirs(self.mapper_dir, 0o755, exist_ok=True)
                 _replace_by_link(path, temporary, f"../dm-{minor}")
                 return True
-            os.mknod(temporary, stat.S_IFBLK | 0o600, os.makedev(major, minor))
+            mode, dev = stat.S_IFBLK | 0o600, os.makedev(major, minor)
+            try:
+                os.mknod(temporary, mode, dev)
+            except FileNotFoundError:  # tried first, because the directory is nearly always there
+                os.makedirs(self.mapper_dir, 0o755, exist_ok=True)
+                os.mknod(temporary, mode, dev)
             try:
                 assert self._gid is not None
                 os.chown(temporary, self._uid, self._gid)
@@ -74,6 +79,26 @@ class Nodes:
                 raise
         except OSError as e:
             raise _cannot(f"cannot make the node {path}", e) from None
+        return True
+
+    def has(self, name: str) -> bool:
+        """Whether there is anything in the place of the node ``name``."""
+        return os.path.lexists(self.path(name))
+
+    def move(self, old: str, new: str, major: int, minor: int) -> bool:
+        """Give the right node ``old`` of a renamed device its new name; False when there is none, or ``new`` is
+        right.
+
+        Raises :class:`vmgr.dm.failure.NodeError` as :meth:`add` does.
+        """
+        if not self.right(old, major, minor) or self.right(new, major, minor):
+            return False
+        path = self.path(new)
+        self._refuse_foreign(path)
+        try:
+            os.rename(self.path(old), path)
+        except OSError as e:
+            raise _cannot(f"cannot rename the node {self.path(old)} to {new}", e) from None
         return True
 
     def remove(self, name: str) -> bool:

@@ -36,6 +36,8 @@ class Upkeep:
         self._stuck = False
         # In the order in which they were touched; a dict, because a set has none.
         self._names: dict[str, None] = {}
+        self._moves: dict[str, str] = {}
+        """Old names by new ones: a node keeps its owner, group and mode when its device is renamed."""
         self._links: dict[tuple[str, str], tuple[str, int, bool]] = {}
         self._read_ahead: dict[tuple[int, int], tuple[int, bool]] = {}
         self._scans: dict[tuple[int, int], None] = {}
@@ -110,6 +112,13 @@ class Upkeep:
         """The device ``name`` came, changed or went."""
         self._names[name] = None
 
+    def move(self, old: str, new: str, *, live: bool) -> None:
+        """The device ``old`` is called ``new`` now; ``live``: it has a table, and hence a node."""
+        self.touch(old)
+        if live:
+            self.touch(new)
+        self._moves[new] = self._moves.pop(old, old)
+
     def want_link(self, link: tuple[str, str], name: str) -> None:
         """``link`` shall lead to the device ``name``."""
         self._links[link] = (name, 0, True)
@@ -132,6 +141,7 @@ class Upkeep:
         """Wait for udev, then make nodes, links and read-ahead what they shall be."""
         stuck, waited = self._stuck, self._wait()
         names, self._names = self._names, {}
+        moves, self._moves = self._moves, {}
         links, self._links = self._links, {}
         read_ahead, self._read_ahead = self._read_ahead, {}
         scans, self._scans = self._scans, {}
@@ -142,6 +152,11 @@ class Upkeep:
         mended: list[str] = []
         # A udev that did not answer just now is made up for, whatever it was trusted with.
         if self._udev is None or not self._udev.trusted or self._stuck > stuck:
+            for new, old in moves.items():
+                try:
+                    self._move_node(old, new, mended)
+                except NodeError as e:
+                    failures.append(e)
             for name in names:
                 try:
                     self._mend_node(name, mended)
@@ -190,6 +205,14 @@ class Upkeep:
             return  # without a table there is nothing to open, and udev makes no node either
         if changed:
             mended.append(nodes.path(name))
+
+    def _move_node(self, old: str, new: str, mended: list[str]) -> None:
+        nodes = self._nodes
+        assert nodes is not None
+        if nodes.has(old) and self._client.look(old) is None:
+            reply = self._client.look(new)
+            if reply is not None and nodes.move(old, new, *abi.major_minor(reply.dev)):
+                mended.append(nodes.path(new))
 
     def _mend_link(self, link: tuple[str, str], name: str, dev: int, wanted: bool, mended: list[str]) -> None:
         nodes = self._nodes
