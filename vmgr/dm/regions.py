@@ -205,3 +205,15 @@ def format_ids(ids: Iterable[int]) -> str:
         else:
             runs.append([number, number])
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def overlaps(regions: Iterable[Region]) -> tuple[tuple[int, int], ...]:
+    """Pairs of regions that have sectors in common, each with the one that reaches furthest before it."""
+    found: list[tuple[int, int]] = []
+    furthest: Region | None = None
+    for region in sorted(regions, key=lambda region: (region.start, region.id)):
+        if furthest is not None and furthest.end > region.start:
+            found.append((furthest.id, region.id))
+        if furthest is None or region.end > furthest.end:
+            furthest = region
+    return tuple(found)

@@ -155,18 +155,20 @@ class Statistics:
         """Set a region's counters to 0, all but the number of requests in progress."""
         self._send(f"@stats_clear {region_id}", region_id)
 
-    def delete(self, region_id: int) -> None:
-        """Stop counting in a region, and forget it.
+    def delete(self, *region_ids: int) -> None:
+        """Stop counting in regions, and forget them.
 
-        It leaves its group, which ends if this was the first of it: the tag goes with it.
+        A region leaves its group; the group ends with its first region, in whose data it is written down.
         """
-        regions = self.regions()
-        group = _group_with(regions, region_id)
-        if group is not None and group.id != region_id:
-            leader = next(region for region in regions if region.id == group.id)
-            left = Group(group.id, tuple(n for n in group.regions if n != region_id), group.alias)
-            self._set_aux(leader.id, _tagged(left, leader.user_data))
-        self._send(f"@stats_delete {region_id}", region_id)
+        going = set(region_ids)
+        regions = {region.id: region for region in self.regions()}
+        for group in groups_of(regions.values()):
+            left = tuple(number for number in group.regions if number not in going)
+            if group.id not in going and left != group.regions:
+                self._set_aux(group.id, _tagged(Group(group.id, left, group.alias), regions[group.id].user_data))
+        # From the end: until all is done, the tag in the first region tells of those that are left.
+        for number in sorted(going, reverse=True):
+            self._send(f"@stats_delete {number}", number)
 
     def set_aux(self, region_id: int, user_data: str) -> None:
         """Replace what a program noted down with a region. A group's tag is kept."""
@@ -210,9 +212,7 @@ class Statistics:
         if group is None:
             raise NotFound(f"{self.dev} has no group {group_id} of statistics regions", hint="list its groups")
         if delete:
-            # From the end: the tag in the first one tells of the others to the last.
-            for number in reversed(group.regions):
-                self._send(f"@stats_delete {number}", number)
+            self.delete(*group.regions)
             return group
         leader = next(region for region in regions if region.id == group_id)
         self._set_aux(group_id, leader.user_data)

@@ -33,6 +33,15 @@ SUBCOMMANDS: dict[str, str] = {
     "setgeometry": "changing",
     "setuuid": "naming",
     "splitname": "splitting",
+    "stats clear": "stats",
+    "stats create": "stats",
+    "stats delete": "stats",
+    "stats group": "stats",
+    "stats list": "stats",
+    "stats print": "stats",
+    "stats report": "stats",
+    "stats ungroup": "stats",
+    "stats version": "stats",
     "status": "reading",
     "suspend": "changing",
     "table": "reading",
@@ -50,15 +59,17 @@ SUBCOMMANDS: dict[str, str] = {
 }
 """The module of each subcommand. A name of two words is a subcommand of a group (``stats create``)."""
 
-GROUPS: dict[str, str] = {}
+GROUPS: dict[str, str] = {
+    "stats": "Count input and output in regions of devices: dmstats' commands.",
+}
 """The first words of subcommands of two words, and what each group is for."""
 
 VALUED = frozenset(
     (
-        "age", "alias", "areas", "areasize", "bounds", "count", "exec", "follow", "gid", "groupid", "interval",
-        "length", "major", "manglename", "minor", "mode", "options", "programid", "readahead", "regionid",
-        "regions", "reportformat", "select", "separator", "sort", "start", "table", "target", "udevcookie", "uid",
-        "units", "userdata", "uuid",
+        "age", "alias", "areaid", "areas", "areasize", "auxdata", "bounds", "count", "exec", "follow", "gid",
+        "groupid", "interval", "length", "major", "manglename", "minor", "mode", "options", "programid",
+        "readahead", "regionid", "regions", "reportformat", "select", "separator", "sort", "start", "table",
+        "target", "udevcookie", "uid", "units", "userdata", "uuid",
     )
 )  # fmt: skip
 """Long options that a value follows. They may stand before the subcommand, when its declaration is not known yet;

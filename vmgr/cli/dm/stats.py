@@ -1,0 +1,524 @@
+"""``stats``: dmstats' subcommands. Regions are made, cleared, printed, grouped and deleted here.
+
+Listing and reporting is in :mod:`.stats_report`. What is printed is dmstats' to the byte (``_stats_*`` of
+``libdm/dm-tools/dmsetup.c``); each has JSON besides. Files mapped to regions are not here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from vmgr.cli.declare import Argument, Command, Option
+from vmgr.cli.dm.context import Context, DmInvocation
+from vmgr.cli.dm.options import FORCE, SELECT, WHICH
+from vmgr.cli.dm.report import COLUMN_OPTIONS
+from vmgr.core.errors import InvalidSize, NotFound, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vmgr.cli.invocation import Invocation
+    from vmgr.core.table import LiveDevice
+    from vmgr.core.units import Sectors
+    from vmgr.dm.regions import Region
+    from vmgr.dm.statistics import Statistics
+
+FILE_OPTIONS = ("filemap", "follow", "foreground", "nomonitor")
+"""dmstats' options for regions that follow a file."""
+
+# -- devices and regions --------------------------------------------------------------------------------
+
+
+def _each(
+    context: Context, one: Callable[[LiveDevice, Statistics], None], *, ask: bool = False, done: str = ""
+) -> int:
+    """Do something to each device that is meant; the exit status.
+
+    ``ask``: to mean all devices takes ``--alldevices``. ``done`` is said before JSON of what was changed.
+    """
+    from vmgr.cli.dm.facts import all_are_meant, chosen_devices
+    from vmgr.cli.dm.reading import sweep
+    from vmgr.dm.address import by_name
+    from vmgr.dm.statistics import Statistics
+
+    invocation = context.invocation
+    if all_are_meant(context) and ask and not invocation.flag("alldevices"):
+        raise UsageError("no device is named", hint="name devices, or give --alldevices for all of them")
+    if len(invocation.arguments) > 1 and not context.as_dmsetup:
+        for _ in chosen_devices(context):
+            pass  # a name that is none is found before anything is changed
+    return sweep(context, lambda device: one(device, Statistics(context.client(), by_name(device.name))))
+
+
+def _regions(invocation: Invocation, device: str, stats: Statistics) -> tuple[Region, ...]:
+    """The regions that ``--regionid`` or ``--allregions`` means, of the program that is meant."""
+    from vmgr.cli.dm.stats_report import program_of
+
+    program = program_of(invocation)
+    regions = stats.regions(program)
+    number = invocation.number("regionid")
+    if number is None:
+        return regions
+    found = tuple(region for region in regions if region.id == number)
+    if not found:
+        raise _missing(device, f"statistics region {number}", program)
+    return found
+
+
+def _missing(device: str, what: str, program: str | None) -> NotFound:
+    whose = "" if program is None else f" of program {program}"
+    hint = "`vmgr dm stats list` lists them" + (
+        "" if program is None else ", with --allprograms those of others, too"
+    )
+    return NotFound(f"{device} has no {what}{whose}", hint=hint)
+
+
+def _sectors(invocation: Invocation, name: str, *, least: int = 1) -> Sectors | None:
+    """A size in sectors; a bare number counts sectors, a small letter powers of 1024, a capital powers of 1000."""
+    from vmgr.core.sizes import MAX_SECTORS, parse_units
+    from vmgr.core.units import SECTOR_SIZE, Sectors
+
+    text = invocation.text(name)
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)(?:\.(\d+))?([bsBSkKmMgGtTpPeE]?)", text, re.ASCII)
+    if match is None:
+        raise InvalidSize(f"--{name}: cannot parse {text!r}", hint="write a number and a unit, such as 2048s or 1g")
+    whole, fraction, unit = match[1], match[2] or "", match[3] or "s"
+    size, rest = divmod(int(whole + fraction) * parse_units(unit)[1], 10 ** len(fraction))
+    if rest or size % SECTOR_SIZE:
+        raise InvalidSize(f"--{name}: {text!r} is not a multiple of {SECTOR_SIZE} bytes", hint="give whole sectors")
+    if not least <= size // SECTOR_SIZE <= MAX_SECTORS:
+        raise InvalidSize(f"--{name}: {text!r} is too {'large' if size else 'small'}")
+    return Sectors(size // SECTOR_SIZE)
+
+
+def _no_files(invocation: Invocation) -> None:
+    """Refuse what is about files, even from a link called dmstats: to ignore it would count something else."""
+    if isinstance(invocation, DmInvocation):
+        for name in FILE_OPTIONS:
+            if name in invocation.ignored:
+                raise UsageError(
+                    f"option --{name} is not supported", hint="regions that follow a file are dmstats'"
+                )
+
+
+# -- making ---------------------------------------------------------------------------------------------
+
+
+def create(invocation: Invocation) -> int:
+    """Make regions, and a group of those of one device's segments."""
+    from vmgr.cli.dm.stats_report import PROGRAM
+    from vmgr.dm.counters import parse_bounds
+
+    _no_files(invocation)
+    segments, alias = invocation.flag("segments"), invocation.text("alias") or ""
+    if alias and not segments and not (isinstance(invocation, DmInvocation) and invocation.as_dmsetup):
+        raise UsageError("--alias is for the group that --segments makes", hint="see also stats group")
+    start, length = _sectors(invocation, "start", least=0), _sectors(invocation, "length")
+    area_size, areas = _sectors(invocation, "areasize"), invocation.number("areas")
+    bounds = parse_bounds(invocation.text("bounds") or "") if invocation.given("bounds") else ()
+    program = invocation.text("programid")
+    if program == "" and not invocation.flag("force"):
+        raise UsageError("a region without a program ID takes --force", hint="nobody could tell whose it is")
+    with Context(invocation) as context:
+        made: list[object] = []
+        groups: list[object] = []
+
+        def one(device: LiveDevice, stats: Statistics) -> None:
+            name, numbers = context.shown(device.name), []
+            lines = context.client().table(stats.dev) if segments else ()
+            places: list[tuple[Sectors | None, Sectors | None]] = [(line.start, line.length) for line in lines]
+            for begin, size in places or [(start, length)]:
+                number = stats.create(
+                    start=begin,
+                    length=size,
+                    areas=areas,
+                    area_size=area_size,
+                    precise=invocation.flag("precise"),
+                    bounds=bounds,
+                    program_id=PROGRAM if program is None else program,
+                    aux_data=invocation.text("userdata") or "",
+                )
+                numbers.append(number)
+                count = stats.region(number).area_count
+                made.append({"device": name, "region_id": number, "area_count": count})
+                if not context.json:
+                    text = f"{name}: Created new region with {count} area(s) as region ID {number}\n"
+                    context.terminal.data(text)
+            if segments and not invocation.flag("nogroup"):
+                group = stats.group(numbers, alias)
+                groups.append({"device": name, "group_id": group.id, "regions": numbers, "alias": alias})
+                if not context.json:
+                    members, more = ",".join(map(str, numbers)), f" with alias {alias}" if alias else ""
+                    context.terminal.data(f"Grouped regions {members} as group ID {group.id}{more}\n")
+
+        try:
+            return _each(context, one, ask=True)
+        finally:
+            if context.json:
+                context.emit_json({"created": made, "grouped": groups})
+
+
+def group(invocation: Invocation) -> int:
+    """Make a group of regions."""
+    from vmgr.cli.dm.stats_report import program_of
+    from vmgr.dm.regions import overlaps, parse_ids
+
+    text = invocation.text("regions") or ""
+    ids, alias, program = parse_ids(text), invocation.text("alias") or "", program_of(invocation)
+    with Context(invocation) as context:
+        groups: list[object] = []
+
+        def one(device: LiveDevice, stats: Statistics) -> None:
+            name = context.shown(device.name)
+            regions = {region.id: region for region in stats.regions(program)}
+            for number in ids:
+                if number not in regions:
+                    raise _missing(name, f"statistics region {number}", program)
+            made = stats.group(ids, alias)
+            members = [regions[number] for number in ids]
+            if len({region.precise for region in members}) > 1:
+                context.warn("Grouping regions with different clock resolution: precision may be lost.")
+            for first, second in overlaps(members):
+                context.warn(f"region IDs {first} and {second} overlap. Some events will be counted twice.")
+            groups.append({"device": name, "group_id": made.id, "regions": list(ids), "alias": alias})
+            if not context.json:
+                context.terminal.data(f"Grouped regions {text} as group ID {made.id} on {name}\n")
+
+        try:
+            return _each(context, one, ask=True)
+        finally:
+            if context.json:
+                context.emit_json({"grouped": groups})
+
+
+# -- taking away ----------------------------------------------------------------------------------------
+
+
+def delete(invocation: Invocation) -> int:
+    """Delete regions, or a group with its regions."""
+    from vmgr.cli.dm.stats_report import program_of
+    from vmgr.dm.regions import groups_of
+
+    number = invocation.number("groupid")
+    with Context(invocation) as context:
+        gone: list[object] = []
+
+        def one(device: LiveDevice, stats: Statistics) -> None:
+            name = context.shown(device.name)
+            if number is None:
+                ids = tuple(region.id for region in _regions(invocation, name, stats))
+                if ids:
+                    stats.delete(*ids)
+                    gone.append({"device": name, "regions": list(ids)})
+                return
+            program = program_of(invocation)
+            if not any(group.id == number for group in groups_of(stats.regions(program))):
+                raise _missing(name, f"group {number} of statistics regions", program)
+            made = stats.ungroup(number, delete=True)
+            gone.append({"device": name, "regions": list(made.regions), "group_id": number})
+            if not context.json:
+                context.terminal.data(f"Deleted statistics group {number}.\n")
+
+        try:
+            return _each(context, one, ask=True)
+        finally:
+            if context.json:
+                context.emit_json({"deleted": gone})
+
+
+def ungroup(invocation: Invocation) -> int:
+    """End a group; its regions stay."""
+    number = invocation.number("groupid")
+    assert number is not None
+    with Context(invocation) as context:
+        ended: list[object] = []
+
+        def one(device: LiveDevice, stats: Statistics) -> None:
+            name = context.shown(device.name)
+            was = stats.ungroup(number)
+            ended.append({"device": name, "group_id": number, "regions": list(was.regions), "alias": was.alias})
+            if not context.json:
+                context.terminal.data(f"Removed group ID {number} on {name}\n")
+
+        try:
+            return _each(context, one, ask=True)
+        finally:
+            if context.json:
+                context.emit_json({"ungrouped": ended})
+
+
+def clear(invocation: Invocation) -> int:
+    """Set counters to 0."""
+    with Context(invocation) as context:
+        cleared: list[object] = []
+
+        def one(device: LiveDevice, stats: Statistics) -> None:
+            name = context.shown(device.name)
+            for region in _regions(invocation, name, stats):
+                stats.clear(region.id)
+                cleared.append({"device": name, "region_id": region.id})
+
+        try:
+            return _each(context, one)
+        finally:
+            if context.json:
+                context.emit_json({"cleared": cleared})
+
+
+# -- printing -------------------------------------------------------------------------------------------
+
+
+def show(invocation: Invocation) -> int:
+    """Print counters as the kernel does."""
+    area, wipe = invocation.number("areaid"), invocation.flag("clear")
+    first, count = (0, None) if area is None else (area, 1)
+    with Context(invocation) as context:
+        rows: list[object] = []
+
+        def one(device: LiveDevice, stats: Statistics) -> None:
+            name = context.shown(device.name)
+            for region in _regions(invocation, name, stats):
+                if area is not None and area >= region.area_count:
+                    raise NotFound(
+                        f"region {region.id} of {name} has no area {area}", hint=f"it has {region.area_count}"
+                    )
+                if context.json:
+                    rows.append(_json(name, region, stats, first, count, wipe))
+                else:
+                    context.terminal.data(stats.text(region.id, first=first, count=count, clear=wipe))
+
+        try:
+            return _each(context, one)
+        finally:
+            if context.json:
+                context.emit_json({"regions": rows})
+
+
+def _json(name: str, region: Region, stats: Statistics, first: int, count: int | None, wipe: bool) -> object:
+    from vmgr.dm.counters import COUNTERS
+
+    areas = []
+    for area in stats.areas(region, first=first, count=count, clear=wipe):
+        found: dict[str, object] = {"area_id": area.id, "start": int(area.start), "length": int(area.length)}
+        found["counters"] = {counter: getattr(area.counters, counter) for counter in COUNTERS}
+        if area.histogram is not None:
+            found["histogram"] = {"bounds": list(area.histogram.bounds), "counts": list(area.histogram.counts)}
+        areas.append(found)
+    return {"device": name, "region_id": region.id, "program_id": region.program_id, "areas": areas}
+
+
+def _list(invocation: Invocation) -> int:
+    from vmgr.cli.dm.stats_report import listing
+
+    return listing(invocation)
+
+
+def _report(invocation: Invocation) -> int:
+    from vmgr.cli.dm.stats_report import report
+
+    return report(invocation)
+
+
+def _version(invocation: Invocation) -> int:
+    from vmgr.cli.dm.about import version
+
+    return version(invocation)
+
+
+# -- declarations ---------------------------------------------------------------------------------------
+
+_MANY = Argument("DEVICE", "a device's name, or the path of its node", needed=False, many=True)
+_ANY = Argument("DEVICE", "a device's name, or the path of its node; without one all devices", False, True)
+_ALL_DEVICES = Option("alldevices", "flag", "All devices, where none is named.")
+_PROGRAMS = (
+    Option(
+        "programid",
+        "text",
+        "Whose regions: those with this program ID. The default is dmstats; an empty one means all.",
+        metavar="Id",
+    ),
+    Option("allprograms", "flag", "The regions of all programs."),
+)
+_ALL_REGIONS = Option("allregions", "flag", "All regions of each device.")
+_REGION_ID = Option("regionid", "number", "The region of this number.")
+_REGIONS = (_REGION_ID, _ALL_REGIONS)
+_GROUP_ID = Option("groupid", "number", "The group of this number, which is that of its first region.")
+_ALIAS = Option("alias", "text", "A name for the group, shown in place of the device's.", metavar="Name")
+_OF_REGION = (("regionid", "allregions"),)
+_OF_PROGRAM = (("programid", "allprograms"),)
+
+_KINDS = (
+    Option("area", "flag", "Show areas."),
+    Option("region", "flag", "Show regions as a whole."),
+    Option("group", "flag", "Show groups."),
+)
+_TABLE = (
+    *WHICH,
+    *_PROGRAMS,
+    _REGION_ID,
+    _ALL_REGIONS,
+    *_KINDS,
+    *COLUMN_OPTIONS,
+    SELECT.with_help("Only rows to which this selection applies; -S help tells how to write one."),
+    Option(
+        "units",
+        "text",
+        "The unit of sizes: h (what suits each size, the default), or one of b s k m g t p e; a capital means"
+        " powers of 1000.",
+        metavar="Unit",
+    ),
+    Option("nosuffix", "flag", "Accepted for dmstats' sake: no unit stands behind sizes, unless --units is h."),
+    Option("notimesuffix", "flag", "Print times of histograms in nanoseconds, without a unit."),
+    Option("count", "text", "Make the report so many times; 0 is without end.", metavar="Number"),
+    Option("interval", "text", "Wait so many seconds between reports.", metavar="Seconds"),
+)
+
+DECLARED = {
+    "stats create": Command(
+        "stats create",
+        "Begin to count input and output in regions of devices.",
+        usages=(
+            "[--start Size] [--length Size] [--areas Number|--areasize Size] DEVICE ...|--alldevices",
+            "--segments [--alias Name|--nogroup] DEVICE ...|--alldevices",
+        ),
+        run_alone=create,
+        arguments=(_MANY,),
+        options=(
+            *WHICH,
+            _ALL_DEVICES,
+            Option(
+                "start", "text", "Where the region starts; sectors unless a unit is given.", metavar="Size[s|UNIT]"
+            ),
+            Option(
+                "length", "text", "How long it is; without it reaches to the device's end.", metavar="Size[s|UNIT]"
+            ),
+            Option("segments", "flag", "A region for each line of the device's table, and a group of them."),
+            Option("areas", "number", "Divide each region into so many areas, which are counted apart."),
+            Option("areasize", "text", "Divide each region into areas of this size.", metavar="Size[s|UNIT]"),
+            Option(
+                "bounds",
+                "text",
+                "Count requests by how long they take: times that part the classes, ascending, with commas and with"
+                " the units ns (the default), us, ms or s. Times below a millisecond imply --precise.",
+                metavar="Time[,Time]...",
+            ),
+            Option("precise", "flag", "Count nanoseconds, rather than milliseconds of the kernel's clock ticks."),
+            Option("programid", "text", "The program ID of the region. The default is dmstats.", metavar="Id"),
+            Option(
+                "userdata", "text", "What is noted down with the region.", aliases=("auxdata",), metavar="String"
+            ),
+            _ALIAS,
+            Option("nogroup", "flag", "With --segments, make no group."),
+            FORCE.with_help("Let a region have no program ID (an empty --programid)."),
+        ),
+        exclusive=(
+            ("areas", "areasize"),
+            ("segments", "start"),
+            ("segments", "length"),
+            ("alias", "nogroup"),
+        ),
+        unsupported=FILE_OPTIONS,
+        changes=True,
+    ),
+    "stats delete": Command(
+        "stats delete",
+        "Stop counting in regions.",
+        usages=("--regionid Number|--allregions|--groupid Number DEVICE ...|--alldevices",),
+        run_alone=delete,
+        arguments=(_MANY,),
+        options=(*WHICH, _ALL_DEVICES, *_REGIONS, _GROUP_ID, *_PROGRAMS),
+        one_of=(("regionid", "allregions", "groupid"),),
+        exclusive=(("regionid", "allregions", "groupid"), *_OF_PROGRAM),
+        changes=True,
+    ),
+    "stats clear": Command(
+        "stats clear",
+        "Set the counters of regions to 0.",
+        usages=("--regionid Number|--allregions [DEVICE ...]",),
+        run_alone=clear,
+        arguments=(_ANY,),
+        options=(*WHICH, _ALL_DEVICES, *_REGIONS, *_PROGRAMS),
+        one_of=_OF_REGION,
+        exclusive=(*_OF_REGION, *_OF_PROGRAM),
+        changes=True,
+    ),
+    "stats print": Command(
+        "stats print",
+        "Print the counters of regions as the kernel does.",
+        usages=("[--clear] --regionid Number|--allregions [DEVICE ...]",),
+        run_alone=show,
+        arguments=(_ANY,),
+        options=(
+            *WHICH,
+            _ALL_DEVICES,
+            *_REGIONS,
+            Option("areaid", "number", "Only the area of this number."),
+            *_PROGRAMS,
+            Option("clear", "flag", "Set what is printed to 0 in the same moment."),
+        ),
+        one_of=_OF_REGION,
+        exclusive=(*_OF_REGION, *_OF_PROGRAM),
+    ),
+    "stats list": Command(
+        "stats list",
+        "List regions and groups of them; with -v their areas, too.",
+        usages=("[-v] [--histogram] [-o Columns] [-O Columns] [-S Selection] [DEVICE ...]",),
+        run_alone=_list,
+        arguments=(_ANY,),
+        options=(
+            *_TABLE,
+            Option("histogram", "flag", "Show the bounds of histograms."),
+        ),
+        exclusive=(*_OF_REGION, *_OF_PROGRAM),
+    ),
+    "stats report": Command(
+        "stats report",
+        "Show what was counted since the last report, and set it to 0.",
+        usages=("[--interval Seconds] [--count Number] [-o Columns] [-O Columns] [-S Selection] [DEVICE ...]",),
+        run_alone=_report,
+        arguments=(_ANY,),
+        options=(
+            *_TABLE,
+            Option("histogram", "flag", "Show histograms of how long requests took."),
+            Option("relative", "flag", "With --histogram, show percentages in place of counts."),
+            Option("raw", "flag", "Show counters in place of what follows from them."),
+        ),
+        exclusive=(*_OF_REGION, *_OF_PROGRAM),
+    ),
+    "stats group": Command(
+        "stats group",
+        "Look at several regions of a device as one.",
+        usages=("[--alias Name] --regions Number[-Number][,Number...]... DEVICE ...|--alldevices",),
+        run_alone=group,
+        arguments=(_MANY,),
+        options=(
+            *WHICH,
+            _ALL_DEVICES,
+            Option("regions", "text", "The regions, such as 0-3,7.", metavar="Numbers"),
+            _ALIAS,
+            *_PROGRAMS,
+        ),
+        one_of=(("regions",),),
+        exclusive=_OF_PROGRAM,
+        changes=True,
+    ),
+    "stats ungroup": Command(
+        "stats ungroup",
+        "End a group of regions; the regions stay.",
+        usages=("--groupid Number DEVICE ...|--alldevices",),
+        run_alone=ungroup,
+        arguments=(_MANY,),
+        options=(*WHICH, _ALL_DEVICES, _GROUP_ID),
+        one_of=(("groupid",),),
+        changes=True,
+    ),
+    "stats version": Command(
+        "stats version",
+        "Show the versions of vmgr and of the kernel's device mapper.",
+        usages=("",),
+        run_alone=_version,
+    ),
+}
