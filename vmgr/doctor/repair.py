@@ -12,6 +12,7 @@ from attrs import frozen
 
 from vmgr.core.errors import KernelError, Refused, VmgrError
 from vmgr.doctor.examine import examine
+from vmgr.doctor.finding import Repair
 from vmgr.doctor.machine import look
 from vmgr.doctor.nodes import certain, reader_of
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from vmgr.dm.query import DmReader
     from vmgr.doctor.examine import Question
-    from vmgr.doctor.finding import Finding, Repair
+    from vmgr.doctor.finding import Finding
     from vmgr.doctor.roots import Roots
 
 ORDER = ("load-module", "control", "nodes", "migrate", "cookie")
@@ -63,7 +64,11 @@ def fix(question: Question, say: Callable[[str], None] = lambda text: None) -> R
         tried |= {(r.kind, r.arguments) for r in first}
         for repair in first:
             say(repair.does)
-        done += _run(question, first)
+        came = _run(question, first)
+        for one in came:
+            if one.repair not in first:
+                say(one.repair.does)  # it went along with the others
+        done += came
         findings = examine(question)
     return Result(tuple(done), findings)
 
@@ -151,7 +156,8 @@ def _nodes(question: Question, batch: Sequence[Repair]) -> list[Done]:
     reader = _sure_reader(roots)
     mending = mend(reader, dev_dir=roots.dev, proc=roots.proc, run=roots.run)
     failed = {problem.path: problem.text for problem in mending.left}
-    done = []
+    asked = {str(repair.arguments[0]) for repair in batch}
+    done = [Done(Repair("nodes", p.action, (p.path,))) for p in mending.done if p.path not in asked]
     for repair in batch:
         text = failed.get(str(repair.arguments[0]))
         done.append(Done(repair, KernelError(text) if text is not None else None))
