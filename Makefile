@@ -4,7 +4,7 @@ PREFIX = /usr/local
 DESTDIR =
 PYTHON = /usr/bin/python3
 
-.PHONY: help demo test lint unit oracle kernel bench man install uninstall deb clean
+.PHONY: help demo test lint unit oracle kernel bench bench-lvm bench-dm man install uninstall deb clean
 
 ## help    list the targets
 help:
@@ -40,10 +40,18 @@ kernel:
 	@tools/setup test
 	@tools/test kernel
 
-## bench   times and memory as ratios against Debian's lvm2, in one run
-bench:
+## bench   times and memory as ratios against Debian's lvm2 and dmsetup, in one run
+bench: bench-lvm bench-dm
+
+# Against lvm2 on loop devices: needs root.
+bench-lvm:
 	@tools/setup test
 	@.venv/bin/python bench/bench.py
+
+## bench-dm the device-mapper library against dmsetup, 1000 devices, in the lab
+bench-dm:
+	@tools/setup test
+	@.venv/bin/python bench/bench_dm.py
 
 ## man     bring the generated parts of the man pages up to date
 man:
