@@ -90,6 +90,27 @@ def test_a_removed_node_is_gone(nodes: Nodes) -> None:
 
 
 @makes_nodes
+def test_a_renamed_node_keeps_what_it_has(nodes: Nodes) -> None:
+    nodes.add("a", 254, 7)
+    os.chmod(nodes.path("a"), 0o600)
+    assert nodes.has("a")
+    assert not nodes.move("a", "b", 254, 8), "it is another device's"
+    assert nodes.move("a", "b", 254, 7)
+    assert stat.S_IMODE(os.stat(nodes.path("b")).st_mode) == 0o600
+    assert not nodes.has("a")
+    assert not nodes.move("a", "b", 254, 7)
+
+
+@makes_nodes
+def test_a_file_in_the_new_node_s_place_is_not_touched(nodes: Nodes) -> None:
+    nodes.add("a", 254, 7)
+    Path(nodes.path("b")).write_text("precious")
+    with pytest.raises(NodeError, match="is not a device node"):
+        nodes.move("a", "b", 254, 7)
+    assert Path(nodes.path("b")).read_text() == "precious"
+
+
+@makes_nodes
 def test_a_link_leads_to_the_node(nodes: Nodes) -> None:
     nodes.add("vg-lv", 254, 7)
     assert nodes.link("vg", "lv", "vg-lv")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vmgr.core.errors import KernelError, UdevTimeout
+from vmgr.core.errors import KernelError, NotFound, UdevTimeout, UsageError
 from vmgr.dm import udev
 from vmgr.dm.udev import Cookie, Semaphores, Udev
 
@@ -256,3 +256,97 @@ def test_udev_is_relied_on_only_where_it_does_the_work(
     assert (udev.detect(dev_dir, environ) is not None) == found
     monkeypatch.setattr(udev, "SEMAPHORES", "/no/such/file")
     assert udev.detect(dev_dir, environ) is None
+
+
+def test_a_cookie_of_another_kind_is_refused() -> None:
+    for value in (0x1234, 0x0D4D0000, 0x0D4E0001):
+        with pytest.raises(UsageError, match="is not a cookie of the device mapper"):
+            Udev(cookie=value)
+
+
+def test_a_lent_cookie_must_exist_before_anything_is_suspended(semaphores: Semaphores) -> None:
+    made = Udev().new_cookie()
+    try:
+        lent = Udev(cookie=made.value)
+        lent.prepare()
+        found = lent.lent_cookie()
+        assert found is not None
+        assert (found.base, found.semid) == (made.base, made.semid)
+        assert Udev().lent_cookie() is None
+    finally:
+        made.remove()
+    with pytest.raises(NotFound, match=f"there is no udev cookie {made.value:#x}"):
+        Udev(cookie=made.value).prepare()
+
+
+# -- the state for a person ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """Arguments of ``udev_state`` for a udev that runs and has its rules, all in the test's own files."""
+    for name in ("etc", "lib", "proc/net", "proc/sysvipc"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "lib/95-dm-notify.rules").write_text(NOTIFY)
+    (tmp_path / "lib/55-dm.rules").write_text("# names\n")
+    (tmp_path / "proc/sysvipc/sem").touch()
+    (tmp_path / "proc/net/unix").touch()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(tmp_path / "control"))
+        listener.listen()
+        yield {
+            "environ": {},
+            "control": str(tmp_path / "control"),
+            "directories": (str(tmp_path / "etc"), str(tmp_path / "lib")),
+            "proc": str(tmp_path / "proc"),
+        }
+
+
+def test_a_udev_that_can_be_relied_on(machine: dict[str, Any]) -> None:
+    state = udev.udev_state("/dev", **machine)
+    assert state.usable
+    assert state.reasons() == ()
+    assert state.notify_rules.endswith("lib/95-dm-notify.rules")
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ("environ", "DM_DISABLE_UDEV is set"),
+        ("directory", "DM_DEV_DIR is not /dev"),
+        ("gone", "udevd does not run"),
+        ("killed", "udevd does not run"),
+        ("masked", "etc/95-dm-notify.rules masks its rules"),
+        ("empty", "etc/55-dm.rules masks its rules"),
+        ("no names", "its rules 10-dm.rules are missing"),
+        ("no notify", "its rules 95-dm-notify.rules are missing"),
+        ("broken", "runs /no/dmsetup, which is missing"),
+        ("semaphores", "no System V semaphores"),
+    ],
+)
+def test_why_udev_is_not_relied_on_is_said(machine: dict[str, Any], tmp_path: Path, what: str, reason: str) -> None:
+    notify, names = tmp_path / "lib/95-dm-notify.rules", tmp_path / "lib/55-dm.rules"
+    if what == "environ":
+        machine["environ"] = {"DM_DISABLE_UDEV": "1"}
+    elif what == "gone":
+        machine["control"] = str(tmp_path / "none")
+    elif what == "killed":
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as other:
+            other.bind(str(tmp_path / "dead"))
+        machine["control"] = str(tmp_path / "dead")
+    elif what == "masked":
+        (tmp_path / "etc" / notify.name).symlink_to(os.devnull)
+    elif what == "empty":
+        (tmp_path / "etc" / names.name).touch()
+    elif what == "no names":
+        names.unlink()
+    elif what == "no notify":
+        notify.unlink()
+    elif what == "broken":
+        notify.write_text(NOTIFY.replace("/bin/sh", "/no/dmsetup"))
+    elif what == "semaphores":
+        (tmp_path / "proc/sysvipc/sem").unlink()
+    state = udev.udev_state(str(tmp_path) if what == "directory" else "/dev", **machine)
+    assert not state.usable
+    (told,) = state.reasons()
+    assert reason in told

@@ -12,6 +12,7 @@ from vmgr.dm import abi
 from vmgr.dm.client import DmClient, by_name
 from vmgr.dm.failure import DmError, NodeError
 from vmgr.dm.fake import FakeKernel, FakeNodes
+from vmgr.dm.udev import Udev
 from vmgr.dm.wire import Reply, Request
 
 LINK = ("vg", "lv")
@@ -48,15 +49,19 @@ class FakeUdev:
     def __init__(self, kernel: FakeKernel, nodes: FakeNodes) -> None:
         self.kernel, self.nodes = kernel, nodes
         self.timeout = 30.0
-        self.sync = self.rules = True
-        self.trusted = False
-        self.cookie = self.flags = 0
+        self.behave()
         self.cookies: list[FakeCookie] = []
         self.stuck = False
         self.lazy = False
         self.none_left = False
         self.rescans: list[tuple[int, int]] = []
         self.prepared_before = -1
+
+    def behave(self, **how: Any) -> None:
+        """Be worked with as the real one with these arguments would be."""
+        policy = Udev(**how)
+        self.sync, self.rules, self.trusted = policy.sync, policy.rules, policy.trusted
+        self.cookie, self.flags = policy.cookie, policy.flags
 
     def prepare(self) -> None:
         self.prepared_before = len(self.kernel.calls)
@@ -168,6 +173,74 @@ def test_flags_for_the_rules_are_lvm2_s(bench: Bench, options: dict[str, Any], f
     bench.dm.load("a", zeros())
     bench.dm.resume("a", **options)
     assert bench.event_numbers(abi.DEV_SUSPEND) == [(flags | 0x40) << 16 | 0x100]
+
+
+KEEP_OUT = abi.UDEV_DISABLE_DM_RULES | abi.UDEV_DISABLE_SUBSYSTEM_RULES
+COOKIE = 0x0D4D0100
+
+
+@pytest.mark.parametrize(
+    ("how", "flags", "base", "made"),
+    [
+        ({"sync": False}, abi.UDEV_DISABLE_LIBRARY_FALLBACK, 0, False),
+        ({"rules": False}, KEEP_OUT, 0x100, True),
+        ({"sync": False, "rules": False}, KEEP_OUT, 0, True),
+        ({"verify": False}, abi.UDEV_DISABLE_LIBRARY_FALLBACK, 0x100, False),
+        ({"cookie": COOKIE}, abi.UDEV_DISABLE_LIBRARY_FALLBACK, 0x100, False),
+        ({"cookie": COOKIE, "sync": False}, abi.UDEV_DISABLE_LIBRARY_FALLBACK, 0, False),
+        ({"cookie": COOKIE, "rules": False}, KEEP_OUT, 0x100, True),
+    ],
+)
+def test_udev_is_worked_with_as_it_is_asked_for(
+    bench: Bench, how: dict[str, Any], flags: int, base: int, made: bool
+) -> None:
+    """``made``: the client makes the node by itself, without a word about it; a lazy udev does not."""
+    bench.udev.lazy = True
+    bench.udev.behave(**how)
+    number = bench.make()
+    assert bench.event_numbers(abi.DEV_SUSPEND) == [(flags | abi.UDEV_PRIMARY_SOURCE) << 16 | base]
+    assert bench.nodes.nodes == ({"vg-lv": number} if made else {})
+    assert bench.said == []
+    (cookie,) = bench.udev.cookies or [None]
+    if base and "cookie" not in how:
+        assert cookie is not None
+        assert (cookie.waited, cookie.removed) == (30.0, True)
+    elif cookie is not None:
+        assert (cookie.waited, cookie.removed) == (None, False)
+    bench.dm.rename("vg-lv", "vg-new", old_link=LINK, new_link=("vg", "new"))
+    assert bench.nodes.nodes == ({"vg-new": number} if made else {})
+    bench.dm.remove("vg-new", link=("vg", "new"))
+    assert bench.nodes.nodes == bench.nodes.links == {}
+
+
+def test_a_lent_cookie_outlives_a_refusal(bench: Bench) -> None:
+    bench.udev.behave(cookie=COOKIE)
+    bench.make()
+    bench.kernel.call(Request(abi.DEV_CREATE, name="taken"))
+    with pytest.raises(DmError):
+        bench.dm.rename("vg-lv", "taken")
+    (cookie,) = bench.udev.cookies
+    assert (cookie.pending, cookie.removed) == (1, False)
+
+
+def test_a_udev_that_is_trusted_and_does_not_answer_is_made_up_for(bench: Bench) -> None:
+    bench.udev.behave(verify=False)
+    bench.udev.stuck = True
+    number = bench.make()
+    assert bench.nodes.nodes == {"vg-lv": number}
+    assert "making up for it" in bench.said[0]
+
+
+def test_a_node_is_renamed_with_its_device(alone: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it keeps its owner, group and mode; also over several names in one transaction."""
+    number = alone.make(link=None)
+    added = []
+    monkeypatch.setattr(alone.nodes, "add", lambda *node: added.append(alone.nodes.right(*node)))
+    with alone.dm.transaction():
+        alone.dm.rename("vg-lv", "vg-b")
+        alone.dm.rename("vg-b", "vg-c")
+    assert alone.nodes.nodes == {"vg-c": number}
+    assert all(added), "right already when it comes to making nodes"
 
 
 @pytest.mark.parametrize(
