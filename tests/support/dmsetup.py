@@ -190,11 +190,18 @@ def run_tool(
 
 
 def state() -> dict[str, list[str]]:
-    """What the kernel has of each device, and what is in /dev/mapper: lines by device and by node."""
+    """What the kernel has of each device, and what is in /dev/mapper: lines by device and by node.
+
+    The node of a device without a table is left out. Nothing can open it, and dmsetup makes one at a resume, vmgr
+    (and udev) does not.
+    """
     found: dict[str, list[str]] = {}
+    empty: set[str] = set()
     with DmClient.open(use_udev=False) as dm:
         for device in dm.devices(tables=True):
             dev = by_name(device.name)
+            if not device.has_live:
+                empty.add(device.name)
             queue = f"/sys/dev/block/{device.major}:{device.minor}/queue/read_ahead_kb"
             read_ahead = ""
             if os.path.exists(queue):
@@ -207,7 +214,8 @@ def state() -> dict[str, list[str]]:
                 f"read ahead {read_ahead}",
             ]
     for entry in sorted(os.scandir("/dev/mapper"), key=lambda entry: entry.name):
-        found[f"node {entry.name}"] = [_node(entry.path)]
+        if entry.name not in empty:
+            found[f"node {entry.name}"] = [_node(entry.path)]
     return found
 
 
@@ -222,9 +230,11 @@ def _node(path: str) -> str:
 def reset(disks: Sequence[str] = ()) -> None:
     """No mapped device, no node but the control node, and zeroed disks."""
     lab.settle()
-    failures = lab.remove_mapped(set())
+    failures = lab.remove_mapped(
+        set()
+    )  # a device that was suspended without a table cannot be resumed, but removed
     lab.settle()
-    if failures:
+    if lab.mapped_devices():
         pytest.fail("left behind:\n" + "\n".join(failures), pytrace=False)
     for disk in disks:
         lab.wipe(disk)
@@ -263,6 +273,7 @@ def run_sequence(tool: str, steps: Sequence[AnyStep], disks: Sequence[str] = ())
                 held[step.name] = os.open(f"/dev/mapper/{step.name}", os.O_RDONLY | os.O_CLOEXEC)
             elif isinstance(step, Release):
                 os.close(held.pop(step.name))
+                lab.until(_none_is_going, "a removal that was deferred")
             else:
                 step.what()
             lab.settle()
@@ -272,6 +283,12 @@ def run_sequence(tool: str, steps: Sequence[AnyStep], disks: Sequence[str] = ())
             os.close(fd)
         reset()
     return found
+
+
+def _none_is_going() -> bool:
+    """Whether no device that is closed still waits for its deferred removal, which the kernel does by and by."""
+    with DmClient.open(use_udev=False) as dm:
+        return not any(device.deferred_remove and not device.open_count for device in dm.devices())
 
 
 def _step(step: AnyStep) -> Step | Hold | Release | Do:
@@ -354,7 +371,7 @@ def differences(tool: str, step: Step | Hold | Release | Do, wanted: After, foun
 
 def _said(errors: str) -> str:
     """Without dmsetup's complaint that it cannot ask the node for the read-ahead of a device without a table."""
-    return re.sub(r"(?m)^.*: open failed: No such file or directory\n", "", errors)
+    return re.sub(r"(?m)^/dev/.*: open failed: No such .*\n", "", errors)
 
 
 def _listed(found: dict[str, list[str]]) -> str:
