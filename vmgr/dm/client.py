@@ -26,17 +26,16 @@ from vmgr.core.errors import InvalidName, KernelError, Refused
 from vmgr.dm import abi, wire
 from vmgr.dm.address import Dev, DevId, by_name, by_number, by_uuid
 from vmgr.dm.failure import DmError, DmInUse, explain
+from vmgr.dm.grouping import Grouping, Transaction
 from vmgr.dm.kernel import IoctlKernel
-from vmgr.dm.query import DmReader, lines_of, live_device
+from vmgr.dm.query import lines_of, live_device
 from vmgr.dm.upkeep import Upkeep
-from vmgr.dm.wire import Reply, Request
+from vmgr.dm.wire import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
 
     from vmgr.core.table import KernelLine, LiveDevice
-    from vmgr.dm.abi import Command
     from vmgr.dm.kernel import Kernel
     from vmgr.dm.nodes import Nodes
     from vmgr.dm.udev import Udev
@@ -47,7 +46,7 @@ RETRY_PAUSE = 0.2
 """Seconds between attempts to remove a busy device, libdevmapper's ``DM_RETRY_USLEEP_DELAY``."""
 
 
-class DmClient(DmReader):
+class DmClient(Grouping):
     """Commands to one kernel, nodes in one device directory. For one thread: others make their own.
 
     ``udev`` None: the client makes the nodes itself and tells udev's rules, if any run, to keep out.
@@ -64,13 +63,8 @@ class DmClient(DmReader):
         nodes: Nodes | None = None,
         warn: Callable[[str], None] | None = None,
     ) -> None:
-        super().__init__(kernel)
+        super().__init__(kernel, warn)
         self.dev_dir = dev_dir
-        self.warnings: list[str] = []
-        """What was said to ``warn``, all of it."""
-        self._warn = warn
-        self._suspended: set[int] = set()
-        self._depth = 0
         self._upkeep = Upkeep(self, udev, nodes)
 
     @classmethod
@@ -350,63 +344,7 @@ class DmClient(DmReader):
             wire.wipe(data)
             wire.wipe(answer)
 
-    # -- grouping ------------------------------------------------------------------------------------
-
-    def transaction(self) -> Transaction:
-        """``with client.transaction():`` waits for udev once, at the end, for all that is done inside."""
-        return Transaction(self)
-
-    def sync(self) -> None:
-        """Wait for udev and see to nodes and links now, unless something is suspended: then at its resume."""
-        if not self._suspended:
-            self._upkeep.finish()
-
-    def suspended(self) -> bool:
-        """Whether a device that this client suspended is still suspended."""
-        return bool(self._suspended)
-
-    def look(self, name: str) -> Reply | None:
-        """The header that the kernel returns for the device ``name``; None when there is none."""
-        return self._ask(Request(abi.DEV_STATUS, name))
-
-    def warn(self, text: str) -> None:
-        """Say something that the caller did not ask for."""
-        self.warnings.append(text)
-        if self._warn is not None:
-            self._warn(text)
-
     # -- inside --------------------------------------------------------------------------------------
-
-    def _settle(self) -> None:
-        if not self._depth and not self._suspended:
-            self._upkeep.finish()
-
-    def _leave(self, failed: bool) -> None:
-        self._depth -= 1
-        if self._depth:
-            return
-        # What is suspended now was left so by a failure; a semaphore must not be left as well.
-        try:
-            self._upkeep.finish()
-        except KernelError as e:
-            if not failed:
-                raise
-            self.warn(e.message)
-
-    def _eventful(self, dev: Dev, command: Command, udev_flags: int, flags: int = 0, data: bytes = b"") -> Reply:
-        """A command that makes udev act: announced before, and taken back if no event came of it."""
-        request = self._request(dev, command, flags)
-        if self.kernel.version < abi.COOKIE_SINCE:
-            return self.kernel.call(request._replace(data=data) if data else request)
-        event_nr, cookie = self._upkeep.announce(udev_flags)
-        try:
-            reply = self.kernel.call(request._replace(event_nr=event_nr, data=data))
-        except BaseException:
-            self._upkeep.retract(cookie)
-            raise
-        if not reply.flags & abi.UEVENT_GENERATED and self.kernel.version >= abi.UEVENT_FLAG_SINCE:
-            self._upkeep.retract(cookie)
-        return reply
 
     def _persistent(self, major: int, minor: int) -> int:
         """The number to ask for, for a wish."""
@@ -421,54 +359,6 @@ class DmClient(DmReader):
                 hint=f"leave the major number out, or load the module with it: vmgr dm module --major {major}",
             )
         return abi.dev_number(own, minor)
-
-    def _reopen(self, dev: Dev, udev_flags: int) -> None:
-        """After a refused resume: let a device go on with its old table.
-
-        The kernel suspends a running device to swap its table, drops a table that proves unfit, and leaves the
-        device suspended. One that the caller had suspended stays so: the caller knows what else is.
-        """
-        reply = self._ask(self._request(dev, abi.DEV_STATUS, 0))
-        if reply is None or reply.dev in self._suspended or not reply.flags & abi.SUSPEND:
-            return
-        if reply.flags & abi.ACTIVE_PRESENT:
-            try:
-                self._eventful(dev, abi.DEV_SUSPEND, udev_flags)
-            except DmError as e:
-                self.warn(f"{e.message}; it is left suspended")
-
-    def _say_who(self, error: DmInUse, *devs: int) -> None:
-        """Add to an error who keeps the devices busy."""
-        if not isinstance(self.kernel, IoctlKernel) or self._suspended:
-            return  # while something is suspended, a look at files may wait for ever
-        from vmgr.dm.holders import in_words
-
-        error.details = tuple(text for dev in dict.fromkeys(devs) for text in in_words(*abi.major_minor(dev)))
-        if error.details:
-            error.message = f"{error.message}: {error.details[0]}"
-            error.args = (error.message,)
-
-
-class Transaction:
-    """Groups commands under one cookie; see :meth:`DmClient.transaction`. They nest; the outermost waits."""
-
-    __slots__ = ("_client",)
-
-    def __init__(self, client: DmClient) -> None:
-        self._client = client
-
-    def __enter__(self) -> Transaction:
-        self._client._depth += 1
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._client._leave(kind is not None)
-
-    def sync(self) -> None:
-        """Wait now for what has been done so far; see :meth:`DmClient.sync`."""
-        self._client.sync()
 
 
 def _udev_flags(hidden: bool, noscan: bool, low_priority: bool) -> int:
