@@ -44,20 +44,21 @@ class Facts:
 
 
 def gather(roots: Roots, now: float | None = None) -> Facts:
-    """Look at the cookies of this machine, without touching any."""
+    """Look at the cookies of this machine, without touching any. Ages are those at ``now``."""
     if read(f"{roots.proc}/{LIST}") is None:
         return Facts(False)
+    import time
+
     from vmgr.dm.cookies import cookies
 
-    if now is None:
-        import time
-
-        now = time.time()
+    clock = time.time()
+    now = clock if now is None else now
     found = []
     for cookie in cookies(roots.proc):
-        age = max(0, int(now) - max(cookie.changed, cookie.operated))
-        left = cookie[2]
-        found.append(Found(cookie.value, cookie.semid, age, left, *_owner(roots, cookie.semid, age)))
+        operated = max(cookie.changed, cookie.operated)
+        age = max(0, int(now) - operated)
+        left = cookie.left
+        found.append(Found(cookie.value, cookie.semid, age, left, *_owner(roots, cookie.semid, clock - operated)))
     return Facts(True, tuple(found))
 
 
@@ -70,7 +71,7 @@ def _owner(roots: Roots, semid: int, age: float) -> tuple[str, bool]:
     pid = calls.last_process(semid)
     found = process(roots, pid) if pid > 0 else None
     # A process that is younger than what was done to the cookie only has the number of the one that did it.
-    if found is not None and found.state not in ("", "Z", "X") and (found.age is None or found.age + 1 >= age):
+    if found is not None and found.state not in ("", "Z", "X") and (found.age is None or found.age + 2 >= age):
         return str(found), waiting
     return "a process" if waiting else "", waiting
 

@@ -91,9 +91,13 @@ def examine(question: Question, reader: DmReader | None = None) -> tuple[Finding
     if question.given:
         return _of_given(question)
     found: list[Finding] = []
-    examination = _Examination(question, look(question.roots, reader))
-    for subject in question.chosen:
-        found += _guarded(subject, getattr(examination, subject))
+    machine = look(question.roots, reader)
+    try:
+        examination = _Examination(question, machine)
+        for subject in question.chosen:
+            found += _guarded(subject, getattr(examination, subject))
+    finally:
+        machine.close()
     return tuple(found)
 
 

@@ -50,6 +50,11 @@ class Machine:
     devices: tuple[LiveDevice, ...]
     complete: bool
 
+    def close(self) -> None:
+        """Close the control node, if it was opened: an open one keeps the module from being unloaded."""
+        if self.reader is not None:
+            _close(self.reader)
+
 
 def look(roots: Roots, reader: DmReader | None = None) -> Machine:
     """Find out how the machine can be asked, and ask. ``reader`` stands for the kernel in tests."""
@@ -64,11 +69,18 @@ def look(roots: Roots, reader: DmReader | None = None) -> Machine:
         try:
             asked = Asked("", reader.version(), reader.targets(), reader.devices())
         except VmgrError as error:
+            _close(reader)
             reader, asked = None, Asked(error.message)
     complete = reader is not None
     return Machine(
         roots, release, registered, reader, asked, asked.devices if complete else from_sysfs(roots), complete
     )
+
+
+def _close(reader: DmReader) -> None:
+    close = getattr(reader.kernel, "close", None)
+    if close is not None:
+        close()
 
 
 def is_registered(roots: Roots) -> bool | None:

@@ -6,6 +6,7 @@ suspended device is never resumed here, and no file is removed that is not a dev
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -17,7 +18,7 @@ from vmgr.doctor.machine import look
 from vmgr.doctor.nodes import certain, reader_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from vmgr.dm.query import DmReader
     from vmgr.doctor.examine import Question
@@ -128,24 +129,28 @@ def _cookie(question: Question, repair: Repair) -> None:
             return
 
 
-def _sure_reader(roots: Roots) -> DmReader:
+@contextmanager
+def _sure_reader(roots: Roots) -> Iterator[DmReader]:
     """A way to ask that knows every device: what it does not know would be taken away."""
     machine = look(roots)
-    reader = reader_of(machine) if certain(machine) else None
-    if reader is None:
-        raise KernelError(
-            f"nodes were left as they are: the kernel cannot be asked ({machine.asked.why or 'no answer'})",
-            hint="vmgr doctor control kernel",
-        )
-    return reader
+    try:
+        reader = reader_of(machine) if certain(machine) else None
+        if reader is None:
+            raise KernelError(
+                f"nodes were left as they are: the kernel cannot be asked ({machine.asked.why or 'no answer'})",
+                hint="vmgr doctor control kernel",
+            )
+        yield reader
+    finally:
+        machine.close()
 
 
 def _migrate(question: Question, repair: Repair) -> None:
     from vmgr.dm.migration import migrate
 
     roots = question.roots
-    reader = _sure_reader(roots)
-    migrate(reader, dev_dir=roots.dev, proc=roots.proc)
+    with _sure_reader(roots) as reader:
+        migrate(reader, dev_dir=roots.dev, proc=roots.proc)
 
 
 def _nodes(question: Question, batch: Sequence[Repair]) -> list[Done]:
@@ -153,8 +158,8 @@ def _nodes(question: Question, batch: Sequence[Repair]) -> list[Done]:
     from vmgr.dm.directory import mend
 
     roots = question.roots
-    reader = _sure_reader(roots)
-    mending = mend(reader, dev_dir=roots.dev, proc=roots.proc, run=roots.run)
+    with _sure_reader(roots) as reader:
+        mending = mend(reader, dev_dir=roots.dev, proc=roots.proc, run=roots.run)
     failed = {problem.path: problem.text for problem in mending.left}
     asked = {str(repair.arguments[0]) for repair in batch}
     done = [Done(Repair("nodes", p.action, (p.path,))) for p in mending.done if p.path not in asked]
