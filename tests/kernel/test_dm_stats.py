@@ -7,15 +7,16 @@ import json
 import mmap
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 pytest.register_assert_rewrite("tests.support.stats_conformance")
 
-from tests.support.dmsetup import LINK, OURS, Do, Step, agree, run_tool
+from tests.support.dmsetup import LINK, OURS, THEIRS, Do, Step, agree, run_tool
 from tests.support.stats_conformance import StatsConformance, StatsRig, device, done
-from vmgr.dm.client import DmClient
+from vmgr.dm.client import DmClient, by_name
+from vmgr.dm.statistics import Statistics
 
 SECTOR = 512
 
@@ -244,6 +245,37 @@ def test_what_is_read_and_written_is_reported_as_dmstats_reports_it() -> None:
     )
     counted = [line.split()[4:8] for line in wanted[6].stdout.splitlines()[1:3]]
     assert counted == [["1", "64", "2", "72"], ["1", "64", "1", "8"]]
+
+
+FIGURES = (
+    "name,region_id,area_id,obj_type,read_count,read_sector_count,read_time,write_count,write_sector_count,write_time,"
+    "io_ticks,queue_ticks,read_ticks,write_ticks,reads_per_sec,writes_per_sec,read_size_per_sec,write_size_per_sec,"
+    "avg_request_size,queue_size,await,read_await,write_await,throughput,util,hist_count_bounds,hist_count_ranges,"
+    "hist_percent,hist_percent_bounds,hist_percent_ranges"
+)
+"""All that follows from counters, without merges and service time: those of dmstats are always 0."""
+
+
+@pytest.mark.parametrize("options", ["", "--precise"])
+def test_figures_are_dmstats_own(
+    rig: StatsRig, make_disk: Callable[[float], str], monkeypatch: pytest.MonkeyPatch, options: str
+) -> None:
+    """Of the very same counters, times among them, each makes the same figures, to the last digit."""
+    number = os.stat(make_disk(8)).st_rdev
+    run_ours(f"create one --table '0 16384 linear {os.major(number)}:{os.minor(number)} 0'")
+    run_ours(f"stats create one --areas 4 --bounds 20us,50us,1ms,7ms {options}")
+    run_ours(f"stats create one --start 64 --length 8192 {options}")
+    run_ours(f"stats create one --start 10000 --length 1000 {options}")
+    run_ours("stats group one --regions 1,2")
+    for turn in range(150):
+        place = 8 + 104 * turn
+        transfer("/dev/mapper/one", place, 8 << turn % 5, write=turn % 3 != 0)
+    stats = Statistics(rig.dm, by_name("one"))
+    kept = {region.id: stats.text(region.id) for region in stats.regions()}
+    theirs = run_tool(THEIRS, ["stats", "report", "one", "-o", FIGURES])
+    monkeypatch.setattr(Statistics, "text", lambda self, region_id, **_: kept[region_id])
+    assert run_tool(OURS, ["stats", "report", "one", "-o", FIGURES]) == theirs
+    assert len(theirs[1].splitlines()) == 1 + 6 + 1 + 1
 
 
 def run_ours(words: str) -> str:
