@@ -142,6 +142,8 @@ def test_an_older_kernel_serves_what_it_can(version: abi.Version) -> None:
     assert [(device.name, device.uuid) for device in dm.devices(prefix="UUID", tables=True, status=True)] == [
         ("b", "UUID-a")
     ]
+    assert [entry.name for entry in dm.names(name="b")] == ["b"]
+    assert dm.names(name="x") == ()
     assert dm.remove("b")
 
 

@@ -52,11 +52,18 @@ class DmReader:
         found = wire.unpack_versions(reply.data)
         return found[0][1] if found else None
 
-    def names(self) -> tuple[wire.NameEntry, ...]:
-        """Every device in the kernel's list, in its order, with no more than the list tells."""
+    def names(self, *, name: str = "", uuid: str = "") -> tuple[wire.NameEntry, ...]:
+        """Every device in the kernel's list, in its order, with no more than the list tells.
+
+        Only those whose name and UUID start with ``name`` and ``uuid``. Before interface 4.45 it has no UUIDs,
+        and ``uuid`` selects nothing away.
+        """
         version = self.kernel.version
-        flags = abi.UUID if version >= abi.NAME_LIST_UUID_SINCE else 0
-        return wire.unpack_names(self.kernel.call(Request(abi.LIST_DEVICES, flags=flags)).data, version)
+        if version >= abi.NAME_LIST_UUID_SINCE:
+            reply = self.kernel.call(Request(abi.LIST_DEVICES, name, uuid, flags=abi.UUID))
+            return wire.unpack_names(reply.data, version)
+        entries = wire.unpack_names(self.kernel.call(Request(abi.LIST_DEVICES)).data, version)
+        return tuple(entry for entry in entries if entry.name.startswith(name))
 
     def arm_poll(self) -> None:
         """From now on ``poll`` on the control node's descriptor tells of events in any device."""
@@ -68,9 +75,7 @@ class DmReader:
         A device that goes away meanwhile is left out.
         """
         devices = []
-        for _, name, _, uuid in self.names():
-            if prefix and uuid is not None and not uuid.startswith(prefix):
-                continue
+        for _, name, _, uuid in self.names(uuid=prefix):
             device = self._look("" if uuid else name, uuid or "", 0, tables, status)
             if device is not None and device.uuid.startswith(prefix):
                 devices.append(device)

@@ -151,6 +151,8 @@ class ChangingConformance:
         assert listed("ab", "LVM-") == ["ab"]
         assert listed("a", "CRYPT-") == []
         assert listed("c", "") == ["c"]
+        assert [entry.name for entry in rig.dm.names(name="a", uuid="LVM-")] == ["a", "ab"]
+        assert [device.name for device in rig.dm.devices(prefix="CRYPT-")] == ["b"]
 
     # -- refusals ----------------------------------------------------------------------------------------
 
