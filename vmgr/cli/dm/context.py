@@ -97,6 +97,13 @@ def open_client(settings: ClientSettings, warn: Callable[[str], None]) -> DmClie
     )
 
 
+def _check_cookie(cookie: int) -> None:
+    """Refuse a cookie that is none before anything is changed. Raises :class:`NotFound`, :class:`UsageError`."""
+    from vmgr.dm.udev import Udev
+
+    Udev(cookie=cookie).prepare()
+
+
 def own_nodes(settings: ClientSettings) -> Nodes | None:
     """The nodes, where vmgr is to keep them; None where udev keeps them."""
     from vmgr.dm.nodes import MODE, Nodes
@@ -154,7 +161,10 @@ class Context:
     def client(self) -> DmClient:
         """The client, opened once, with regard to the options and to the environment."""
         if self._client is None:
-            self._client = open_client(self.settings(), self.warn)
+            settings = self.settings()
+            if settings.cookie and self.invocation.command.changes:
+                _check_cookie(settings.cookie)
+            self._client = open_client(settings, self.warn)
         return self._client
 
     def settings(self) -> ClientSettings:
