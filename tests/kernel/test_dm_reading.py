@@ -70,7 +70,7 @@ def test_info_says_the_same(everything: None) -> None:
         "info", "info going", "info held-back both", "info --inactive both", "info --inactive waiting held-back",
         "info -u 'u u'", "info -j 254 -m 3", "info /dev/mapper/both", "info /dev/dm-0", "info --noopencount both",
         "info -v both", "info 'sp ace, odd;one\\'", "info --manglename none", "info -u 'u u' both",
-        Step("info both nosuch held-back", status=1), Step("info -j 254", status=1), "info -o blkdev",
+        Step("info both nosuch held-back", status=1), Step("info -j 254", status=1),
         Step("info -o name", status=1),
     )  # fmt: skip
 
@@ -121,10 +121,17 @@ def test_devices_are_sorted_and_selected_the_same(everything: None) -> None:
         "info -c -S name=both", "info -c -S 'open>0'", "info -c -S 'name=~^vg'", "info -c -S 'minor>=3 && minor<6'",
         "info -c -S '!(subsystem=LVM)' -o name", "info -c -S 'vg_name=\"vg-one\" || suspended=Suspended'",
         "info -c -S 'devnos_used=254:0' -o name", "info -c -o name,selected -S segments=2", "info -c -S all",
-        "info -c -S ''", "info -c both -S name=going", "info both -S name=going", "info -S name=going",
+        "info -c -S ''", "info -c both -S name=going",
         "deps -S 'segments=1'", "table -S 'name=~^vg'", "status -S name=both both", "table -S name=nosuch",
         Step("info -c -S foo=1", status=1), Step("info -c -S 'name>1'", status=1), Step("info -c -O nme", status=1),
         Step("table -S foo=1", status=1), Step("info -c nosuch -S name=both", status=1),
+    )  # fmt: skip
+
+
+def test_without_columns_dmsetup_pays_no_regard_to_what_is_for_columns(everything: None) -> None:
+    same_answers(
+        "info both -S name=going", "info -S name=going", "info -o blkdev", "info -O name both", "info --rows both",
+        tools=[LINK],
     )  # fmt: skip
 
 

@@ -68,3 +68,28 @@ ADDNODE = (
     Option("addnodeoncreate", "flag", "Make the node when the device is created, even without a table."),
     Option("addnodeonresume", "flag", "Make the node when the device is resumed. This is the default."),
 )
+
+COLUMN_OPTIONS = (
+    Option("columns", "flag", "Show a line of columns for each device.", short="cC"),
+    Option(
+        "options",
+        "text",
+        "The columns, separated by commas; + in front of the list adds to the usual ones, help lists all.",
+        short="o",
+        metavar="Columns",
+    ),
+    Option(
+        "sort",
+        "text",
+        "The columns to sort by, separated by commas; - in front of one sorts it downwards.",
+        short="O",
+        metavar="Columns",
+    ),
+    Option("nameprefixes", "flag", "Print DM_ and the column's name in front of each value."),
+    Option("noheadings", "flag", "Print no headings, and a colon between columns."),
+    Option("rows", "flag", "Print columns as rows."),
+    Option("separator", "text", "Print this between columns, and do not align them."),
+    Option("unquoted", "flag", "With --nameprefixes, put no quotes around values."),
+    Option("unbuffered", "flag", "Accepted for dmsetup's sake, which pays no regard to it either."),
+)
+"""Options of a report in columns, without ``--select``."""

@@ -8,8 +8,8 @@ from vmgr.cli.declare import Argument, Command
 from vmgr.cli.dm.columns import NAME, SPLIT_DEFAULT
 from vmgr.cli.dm.context import Context
 from vmgr.cli.dm.facts import Facts, split_name
-from vmgr.cli.dm.options import SELECT
-from vmgr.cli.dm.report import COLUMN_OPTIONS, DeviceReport, say_help
+from vmgr.cli.dm.options import COLUMN_OPTIONS, SELECT
+from vmgr.cli.dm.report import DeviceReport, say_help
 from vmgr.core.errors import EXIT_OK
 from vmgr.core.table import LiveDevice
 

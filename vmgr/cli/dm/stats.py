@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from vmgr.cli.declare import Argument, Command, Option
 from vmgr.cli.dm.context import Context, DmInvocation
-from vmgr.cli.dm.options import FORCE, SELECT, WHICH
-from vmgr.cli.dm.report import COLUMN_OPTIONS
+from vmgr.cli.dm.options import COLUMN_OPTIONS, FORCE, SELECT, WHICH
 from vmgr.core.errors import InvalidSize, NotFound, UsageError
 
 if TYPE_CHECKING:

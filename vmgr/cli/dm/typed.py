@@ -12,11 +12,15 @@ if TYPE_CHECKING:
 
 @cache
 def tables() -> Tables:
-    """What the installed plugins understand."""
+    """What the installed plugins understand; nothing where one cannot be loaded, which other commands tell."""
+    from vmgr.core.errors import VmgrError
     from vmgr.dm.tables import Tables
     from vmgr.registry import table_types
 
-    return Tables(table_types())
+    try:
+        return Tables(table_types())
+    except VmgrError:
+        return Tables()
 
 
 def typed_json(line: KernelLine) -> dict[str, object]:
