@@ -162,6 +162,21 @@ def test_none_of_many_events_at_once_is_lost(dm: DmClient) -> None:
     assert 3 <= items <= 200
 
 
+def test_each_descriptor_has_an_arming_of_its_own(dm: DmClient) -> None:
+    dm.create("a")
+    watch = dm.kernel.watch()
+    try:
+        assert not watch.poll(0), "it counts from when it was opened"
+        dm.rename("a", "b")
+        dm.arm_poll()
+        assert not dm.kernel.poll(0)
+        assert watch.poll(0)
+        watch.call(Request(abi.DEV_ARM_POLL))
+        assert not watch.poll(0)
+    finally:
+        watch.close()
+
+
 def test_a_poll_of_one_s_own_sees_the_descriptor(dm: DmClient) -> None:
     make(dm, "a")
     with Events(dm) as events:

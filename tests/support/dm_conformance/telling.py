@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tests.support.dm_conformance.rig import MIB, Rig, refused, zeros
 from vmgr.dm import abi, wire
 from vmgr.dm.wire import Request
@@ -70,6 +72,26 @@ class TellingConformance:
         assert rig.kernel.poll(0), "until it is armed again"
         rig.kernel.call(Request(abi.DEV_ARM_POLL))
         assert not rig.kernel.poll(0)
+
+    def test_a_poll_ends_for_what_comes_goes_or_gets_another_table(self, rig: Rig) -> None:
+        """And for no suspend and resume, load or clear."""
+
+        def ends(action: Callable[[], object]) -> bool:
+            rig.kernel.call(Request(abi.DEV_ARM_POLL))
+            action()
+            return rig.kernel.poll(0)
+
+        assert ends(lambda: rig.dm.create("a"))
+        assert not ends(lambda: rig.dm.load("a", zeros()))
+        assert ends(lambda: rig.dm.resume("a"))
+        assert not ends(lambda: rig.dm.suspend("a"))
+        assert not ends(lambda: rig.dm.resume("a"))
+        rig.dm.load("a", zeros(8))
+        assert ends(lambda: rig.dm.resume("a"))
+        assert not ends(lambda: rig.dm.load("a", zeros()))
+        assert not ends(lambda: rig.dm.clear("a"))
+        assert ends(lambda: rig.dm.set_uuid("a", "UUID-a"))
+        assert ends(lambda: rig.dm.remove("a"))
 
     def test_targets_that_take_no_message_refuse_it(self, rig: Rig) -> None:
         rig.dm.create("a")
