@@ -326,7 +326,7 @@ class DmClient(Grouping):
         kept = {entry.name for entry in left}
         for name in before:
             if name not in kept:
-                self._upkeep.touch(name)
+                self._upkeep.touch(name, announced=False)
         self._suspended &= {entry.dev for entry in left}
         self._settle()
         return tuple(entry.name for entry in left)

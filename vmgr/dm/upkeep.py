@@ -35,7 +35,7 @@ class Upkeep:
         self._cookie: Cookie | None = None
         self._stuck = False
         # In the order in which they were touched; a dict, because a set has none.
-        self._names: dict[str, None] = {}
+        self._names: dict[str, bool] = {}
         self._moves: dict[str, str] = {}
         """Old names by new ones: a node keeps its owner, group and mode when its device is renamed."""
         self._links: dict[tuple[str, str], tuple[str, int, bool]] = {}
@@ -108,9 +108,9 @@ class Upkeep:
         """Whether commands are announced in a cookie that someone else releases."""
         return self._udev is not None and bool(self._udev.cookie)
 
-    def touch(self, name: str) -> None:
-        """The device ``name`` came, changed or went."""
-        self._names[name] = None
+    def touch(self, name: str, *, announced: bool = True) -> None:
+        """The device ``name`` came, changed or went. What was not announced to udev may not have reached it yet."""
+        self._names[name] = announced or self._names.get(name, False)
 
     def move(self, old: str, new: str, *, live: bool) -> None:
         """The device ``old`` is called ``new`` now; ``live``: it has a table, and hence a node."""
@@ -157,9 +157,9 @@ class Upkeep:
                     self._move_node(old, new, mended)
                 except NodeError as e:
                     failures.append(e)
-            for name in names:
+            for name, announced in names.items():
                 try:
-                    self._mend_node(name, mended)
+                    self._mend_node(name, mended if announced else [])
                 except NodeError as e:
                     failures.append(e)
             for link, (name, dev, wanted) in links.items():
