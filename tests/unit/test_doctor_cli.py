@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from pathlib import Path
 
 import pytest
 
 from tests.support.doctor_tree import Tree
 from vmgr.cli import doctor
+from vmgr.cli.dm.registry import SUBCOMMANDS, load
 from vmgr.cli.main import main
 from vmgr.core.errors import KernelError
 from vmgr.doctor import examine, repair
@@ -183,6 +186,17 @@ def test_texts_are_wrapped_to_a_terminal_and_remedies_never():
     assert all(len(line) <= 70 for line in lines[:-1])
     assert lines[-1].count("command") == 30
     assert len(doctor.text_of([long]).splitlines()) == 2
+
+
+def test_every_subcommand_that_a_remedy_names_exists_and_has_its_options():
+    named = set()
+    for path in Path(examine.__file__).parent.glob("*.py"):
+        named |= set(re.findall(r"\bvmgr dm ([a-z_]+)(?: --([a-z]+))?", path.read_text()))
+    assert ("mknodes", "migrate") in named
+    for subcommand, option in named:
+        assert subcommand in SUBCOMMANDS
+        if option:
+            assert option in {o.name for o in load(subcommand).options}
 
 
 # -- repairs on a tree ----------------------------------------------------------------------------

@@ -398,6 +398,20 @@ def test_without_a_device_mapper_plugins_are_told_in_one_line():
     assert (found.id, found.state) == ("plugins.no-device-mapper", WARNING)
 
 
+def test_where_the_kernel_is_not_known_plugins_are_not_judged():
+    plugin = plugins.Plugin("toy", "toy-1.0", info(KernelTarget("zero")))
+    (found,) = plugins.check((plugin, plugin), facts(registered=None), None)
+    assert found.id == "plugins.kernel-unknown"
+
+
+def test_a_package_of_headers_is_no_source(tmp_path):
+    for name in ("drivers/md/Makefile", "Makefile"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / ".config").write_text("# CONFIG_MD is not set\n")
+    assert given(directory=str(tmp_path))["kernel.absent"].state == PROBLEM
+
+
 def test_a_plugin_that_cannot_be_imported_is_named_and_hides_no_other(tmp_path, monkeypatch):
     package = tmp_path / "odd-1.2.dist-info"
     package.mkdir()

@@ -16,7 +16,7 @@ from vmgr.doctor import control, cookies, devices, locks, lvm2, major, nodes, pe
 from vmgr.doctor.examine import SUBJECTS, Question, examine
 from vmgr.doctor.finding import NOTE, OK, PROBLEM, WARNING
 from vmgr.doctor.machine import look
-from vmgr.doctor.processes import Process
+from vmgr.doctor.processes import Process, process
 from vmgr.system.config import Config
 from vmgr.system.config import parse as parse_config
 
@@ -228,6 +228,13 @@ def test_a_kernel_without_semaphores_has_no_cookies(tree):
     assert found.id == "cookies.no-semaphores"
 
 
+def test_without_proc_nothing_is_claimed_of_cookies(tree):
+    tree.remove("proc/sysvipc/sem")
+    tree.remove("proc/devices")
+    (found,) = cookies.check(cookies.gather(tree.roots))
+    assert (found.id, found.state) == ("cookies.unreadable", WARNING)
+
+
 def test_semaphores_of_others_are_no_cookies(tree):
     tree.write(
         "proc/sysvipc/sem",
@@ -289,6 +296,18 @@ def test_sysfs_tells_of_suspended_devices_where_the_kernel_may_not_be_asked(tree
     assert found.facts["waiting"] == ("process 50 (cp)",)
     assert found.facts["at_work"] == ("process 52 (lvm)",)
     assert found.facts["udev_silent"] == 600
+
+
+def test_a_device_that_is_about_to_go_is_worth_a_note():
+    (found,) = devices_of(LiveDevice("a", "", 253, 0, deferred_remove=True, open_count=1))
+    assert (found.id, found.state) == ("devices.leaving", NOTE)
+
+
+def test_a_process_may_have_any_name(tree):
+    tree.process(60, "a) (b", state="D")
+    assert str(process(tree.roots, 60)) == "process 60 (a) (b)"
+    assert (process(tree.roots, 60).state, process(tree.roots, 60).age) == ("D", 1000)
+    assert process(tree.roots, 61).state == ""
 
 
 # -- nodes ----------------------------------------------------------------------------------------

@@ -37,16 +37,17 @@ class Found:
 
 @frozen
 class Facts:
-    """``listed`` is False where the kernel has no list of semaphores."""
+    """``listed`` is False where the kernel has no list of semaphores, ``readable`` where there is no ``/proc``."""
 
     listed: bool
     cookies: tuple[Found, ...] = ()
+    readable: bool = True
 
 
 def gather(roots: Roots, now: float | None = None) -> Facts:
     """Look at the cookies of this machine, without touching any. Ages are those at ``now``."""
     if read(f"{roots.proc}/{LIST}") is None:
-        return Facts(False)
+        return Facts(False, readable=read(f"{roots.proc}/devices") is not None)
     import time
 
     from vmgr.dm.cookies import cookies
@@ -83,6 +84,9 @@ def may_go(cookie: Found) -> bool:
 
 def check(facts: Facts) -> tuple[Finding, ...]:
     """The findings about cookies."""
+    if not facts.readable:
+        text = "cookies were not looked at: /proc cannot be read"
+        return (Finding("cookies.unreadable", SUBJECT, WARNING, text, "mount -t proc proc /proc"),)
     if not facts.listed:
         return (
             Finding(

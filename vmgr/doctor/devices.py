@@ -183,6 +183,12 @@ def _of(device: LiveDevice, facts: Facts) -> Finding | None:
         text = f"{name} has a second table that waits to be made live{working}"
         remedy = f"drop it: vmgr dm clear {name}; or take it: vmgr dm resume {name}"
         return Finding("devices.table-waits", SUBJECT, WARNING, text, remedy, facts=known)
+    if device.deferred_remove:
+        text = f"{name} is to be removed, and goes as soon as nobody has it open"
+        return Finding("devices.leaving", SUBJECT, NOTE, text, facts=known)
+    if device.internal_suspend:
+        text = f"{name} is held back by another device that it belongs to"
+        return Finding("devices.held-back", SUBJECT, NOTE, text, facts=known)
     return None
 
 

@@ -14,7 +14,7 @@ import zlib
 from attrs import frozen
 
 from vmgr.core.errors import ConfigError, NotFound
-from vmgr.doctor.roots import read, read_bytes
+from vmgr.doctor.roots import names, read, read_bytes
 
 _SYMBOL = re.compile(r"^(?:CONFIG_(\w+)=(.*)|# CONFIG_(\w+) is not set)$", re.M)
 _HEADINGS = (
@@ -132,7 +132,8 @@ def given_tree(path: str) -> KernelTree:
         if config is not None:
             break
     version = _version(base, source, modules) or (config.version if config else "")
-    has_source = os.path.isdir(f"{source}/drivers/md") or os.path.isfile(f"{source}/fs/super.c")
+    # A package of headers has Makefiles everywhere, and no source.
+    has_source = os.path.isfile(f"{source}/fs/super.c")
     if config is None and not has_source and not modules and not version:
         raise ConfigError(
             f"{path} is not a kernel's directory: no Makefile, no .config, no modules.dep",
@@ -190,12 +191,12 @@ def _targets(source: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
     """Name and version of each ``struct target_type`` in the device mapper's sources."""
     found: dict[str, tuple[int, ...]] = {}
     folder = f"{source}/drivers/md"
-    try:
-        files = sorted(name for name in os.listdir(folder) if name.startswith("dm") and name.endswith(".c"))
-    except OSError:
-        return ()
-    for file in files:
-        text = read(f"{folder}/{file}") or ""
+    inner = [f"{folder}/{name}" for name in names(folder) if name.startswith("dm-") and not name.endswith(".c")]
+    paths = [f"{place}/{name}" for place in (folder, *inner) for name in names(place)]
+    for path in paths:
+        if not (path.endswith(".c") and os.path.basename(path).startswith("dm")):
+            continue
+        text = read(path) or ""
         for body in _TYPE.findall(text):
             name, numbers = _NAME.search(body), _NUMBERS.search(body)
             if name and numbers:

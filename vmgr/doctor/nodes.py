@@ -100,8 +100,12 @@ def sysfs_reader(devices: tuple[LiveDevice, ...]) -> DmReader:
         def __init__(self) -> None:
             pass
 
-        def names(self) -> tuple[NameEntry, ...]:
-            return tuple(NameEntry(abi.dev_number(d.major, d.minor), d.name, d.event_nr, d.uuid) for d in devices)
+        def names(self, *, name: str = "", uuid: str = "") -> tuple[NameEntry, ...]:
+            return tuple(
+                NameEntry(abi.dev_number(d.major, d.minor), d.name, d.event_nr, d.uuid)
+                for d in devices
+                if d.name.startswith(name) and d.uuid.startswith(uuid)
+            )
 
         def info(self, *, name: str = "", **_: object) -> LiveDevice | None:
             return by_name.get(name)

@@ -115,7 +115,10 @@ def check(facts: Facts) -> tuple[Finding, ...]:
             )
         )
     else:
-        found.append(Finding("permissions.root", SUBJECT, OK, "you are root and have CAP_SYS_ADMIN", facts=known))
+        text = "you are root and have CAP_SYS_ADMIN"
+        if facts.capabilities is None:
+            text = "you are root; with which capabilities cannot be read"
+        found.append(Finding("permissions.root", SUBJECT, OK, text, facts=known))
     if facts.container:
         found.append(
             Finding(

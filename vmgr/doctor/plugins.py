@@ -94,6 +94,9 @@ def check(
             *found,
             Finding("plugins.no-device-mapper", SUBJECT, WARNING, text, facts={"plugins": tuple(names)}),
         )
+    if usable and targets is None and presence(kernel).id == "kernel.unknown":
+        text = "what plugins need of the kernel was not compared (see kernel)"
+        return (*found, Finding("plugins.kernel-unknown", SUBJECT, NOTE, text))
     return (*found, *(_needs(info, kernel, targets) for info in usable))
 
 
