@@ -43,10 +43,10 @@ def test_a_command_is_refused_by_name_below_its_version_and_only_there(command: 
 @pytest.mark.parametrize(("command", "flag"), PAIRS, ids=lambda value: value.name)
 def test_a_flag_is_refused_by_name_below_its_version_and_only_there(command: abi.Command, flag: abi.Flag) -> None:
     wanted = request(command, flags=flag.bit)
-    since = max(command.since, flag.since)
+    since = abi.flag_since(command, flag)
     check(wanted, since)
-    if flag.since > command.since:
-        old = FakeKernel(version=before(flag.since))
+    if since > command.since:
+        old = FakeKernel(version=before(since))
         with pytest.raises(Unsupported, match=f"no flag {flag.name} of {command_name(wanted)}: it came with"):
             old.call(wanted)
         assert old.calls == []
@@ -58,6 +58,13 @@ def test_flags_that_a_command_never_heeds_are_a_mistake(command: abi.Command) ->
         if not command.flags & flag.bit:
             with pytest.raises(ValueError, match=f"does not take the flag {flag.name}"):
                 check(request(command, flags=flag.bit), (4, 99, 0))
+
+
+def test_a_list_with_uuids_came_after_the_flag() -> None:
+    """Interfaces 4.19 to 4.44 would take the flag and leave the UUIDs out."""
+    with pytest.raises(Unsupported, match=r"flag uuid of list: it came with interface 4\.45\.0"):
+        check(Request(abi.LIST_DEVICES, flags=abi.UUID), (4, 44, 0))
+    check(Request(abi.DEV_RENAME, "a", flags=abi.UUID), (4, 19, 0))
 
 
 def test_all_input_flags_are_taken_by_some_command() -> None:

@@ -204,6 +204,15 @@ COMMANDS = (
 )  # fmt: skip
 """Every ioctl, at the index of its number."""
 
+LATER: dict[tuple[int, int], Version] = {(LIST_DEVICES.nr, UUID): NAME_LIST_UUID_SINCE}
+"""Commands that learnt a flag (by number and bit) only after both had come: before, they ignore it in silence."""
+
+
+def flag_since(command: Command, flag: Flag) -> Version:
+    """The first interface in which ``command`` heeds ``flag``."""
+    return LATER.get((command.nr, flag.bit)) or max(command.since, flag.since)
+
+
 # -- device numbers ---------------------------------------------------------------------------------
 
 MAJORS = 1 << 12

@@ -77,8 +77,9 @@ def check(request: Request, version: Version) -> None:
         raise _too_old(f"command {command_name(request)}", command.since, version)
     if flags & ~abi.OLD_FLAGS:
         for flag in abi.FLAGS:
-            if flags & flag.bit and version < flag.since:
-                raise _too_old(f"flag {flag.name} of {command_name(request)}", flag.since, version)
+            if flags & flag.bit and version < abi.flag_since(command, flag):
+                needed = abi.flag_since(command, flag)
+                raise _too_old(f"flag {flag.name} of {command_name(request)}", needed, version)
 
 
 def _too_old(what: str, since: Version, version: Version) -> Unsupported:
