@@ -165,6 +165,40 @@ def test_the_directory_of_before_0_96_04_is_migrated(device):
             os.unlink("/dev/device-mapper")
 
 
+# -- remedies -------------------------------------------------------------------------------------
+
+
+def obey(finding: dict) -> None:
+    """Type the remedy, as a person would."""
+    words = finding["remedy"].split()
+    assert words[0] == "vmgr", finding["remedy"]
+    vmgr(*words[1:])
+
+
+def test_each_remedy_for_nodes_is_a_command_that_mends_it(device):
+    path = f"/dev/mapper/{device}"
+    right = numbers(path)
+    os.unlink(path)
+    obey(doctor("nodes")["nodes.missing"])
+    assert numbers(path) == right
+    os.unlink(path)
+    os.mknod(path, stat.S_IFBLK | 0o600, os.makedev(right[0], 99))
+    obey(doctor("nodes")["nodes.wrong"])
+    assert numbers(path) == right
+    os.mknod("/dev/mapper/gone", stat.S_IFBLK | 0o600, os.makedev(right[0], 99))
+    obey(doctor("nodes")["nodes.stale"])
+    assert not os.path.lexists("/dev/mapper/gone")
+    os.mkdir("/dev/oldvg")
+    os.symlink("/dev/mapper/oldvg-lv", "/dev/oldvg/lv")
+    obey(doctor("nodes")["nodes.stale-link"])
+    assert not os.path.exists("/dev/oldvg")
+    os.mkdir("/dev/device-mapper")
+    os.rename(path, f"/dev/device-mapper/{device}")
+    obey(doctor("nodes")["nodes.old-directory"])
+    assert ids(doctor("nodes", status=0)) == set()
+    os.unlink("/dev/device-mapper")
+
+
 # -- suspended devices ----------------------------------------------------------------------------
 
 
@@ -175,9 +209,7 @@ def test_a_suspended_device_is_named_and_left_suspended(device):
     assert not found["devices.suspended"]["fixable"]
     assert ids(doctor("--fix", status=5)) == {"devices.suspended"}
     assert "SUSPENDED" in lab.run("dmsetup", "info", device).stdout
-    words = found["devices.suspended"]["remedy"].split()
-    assert words[0] == "vmgr"
-    vmgr(*words[1:])
+    obey(found["devices.suspended"])
     assert ids(doctor(status=0)) == set()
 
 
