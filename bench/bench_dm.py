@@ -106,8 +106,10 @@ def profile(devices: int) -> None:
 def compare(devices: int, runs: int, say: Callable[[str], None]) -> list[dict[str, object]]:
     a, b = [], []
     for i in range(runs + 1):
-        one = ours(devices)
-        two = dmsetup(devices)
+        if i % 2:  # neither always finds what the other left behind
+            one, two = ours(devices), dmsetup(devices)
+        else:
+            two, one = dmsetup(devices), ours(devices)
         if i:
             a.append(one)
             b.append(two)
