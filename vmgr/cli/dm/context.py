@@ -307,7 +307,7 @@ class Context:
         """A device's header. Raises :class:`NotFound`."""
         from vmgr.cli.dm.facts import look
 
-        return look(self.client(), dev, inactive=self.invocation.flag("inactive"))
+        return look(self, dev)
 
     def header(self, dev: DevId | LiveDevice) -> dict[str, object]:
         """A device's header for JSON."""

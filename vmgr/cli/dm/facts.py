@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from vmgr.cli.dm.context import Context
     from vmgr.core.table import LiveDevice
     from vmgr.dm.address import DevId
-    from vmgr.dm.client import DmClient
     from vmgr.dm.tree import DeviceTree, TreeNode
 
 SYS_BLOCK = "/sys/dev/block"
@@ -152,14 +151,16 @@ def info_text(facts: Facts) -> str:
 # -- finding devices ------------------------------------------------------------------------------
 
 
-def look(client: DmClient, dev: DevId, *, inactive: bool = False) -> LiveDevice:
-    """The device that is meant. Raises :class:`NotFound`."""
-    if dev.numbers is not None:
-        found = client.info(major_minor=dev.numbers, inactive=inactive)
-    else:
-        found = client.info(uuid=dev.uuid, name=dev.name, inactive=inactive) if dev.uuid or dev.name else None
+def look(context: Context, dev: DevId) -> LiveDevice:
+    """The device that is meant. Raises :class:`NotFound`, with dmsetup's own words where they are wanted."""
+    found = None
+    if any(dev):
+        inactive = context.invocation.flag("inactive")
+        found = context.client().info(name=dev.name, uuid=dev.uuid, major_minor=dev.numbers, inactive=inactive)
+    if found is None and context.as_dmsetup:
+        raise NotFound("Device does not exist.")
     if found is None:
-        raise NotFound("Device does not exist.", hint=f"there is no {dev}; `vmgr dm ls` lists the devices")
+        raise NotFound(f"there is no device {context.shown(str(dev))}", hint="`vmgr dm ls` lists the devices")
     return found
 
 
@@ -182,9 +183,8 @@ def chosen_devices(context: Context) -> Iterator[LiveDevice]:
     if all_are_meant(context):
         yield from every_device(context)
         return
-    inactive = context.invocation.flag("inactive")
     for dev in context.devices():
-        yield look(context.client(), dev, inactive=inactive)
+        yield look(context, dev)
 
 
 # -- /sys -----------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ def _below(context: Context, tree: DeviceTree) -> DeviceTree:
 
     named = []
     for dev in context.devices():
-        device = look(context.client(), dev)
+        device = look(context, dev)
         if (device.major, device.minor) not in tree:
             raise NotFound(f"the device {context.shown(device.name)} has just gone away")
         named.append((device.major, device.minor))
