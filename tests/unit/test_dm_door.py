@@ -237,7 +237,8 @@ from vmgr.dm.client import DmClient
 from vmgr.dm.kernel import IoctlKernel
 DmClient.open()
 heavy = {"ctypes", "pyudev", "subprocess", "select", "signal", "logging", "pathlib", "grp", "importlib.metadata",
-         "vmgr.dm.udev", "vmgr.dm.nodes", "vmgr.dm.holders", "vmgr.dm.critical", "vmgr.dm.fake"}
+         "vmgr.dm.udev", "vmgr.dm.nodes", "vmgr.dm.holders", "vmgr.dm.critical", "vmgr.dm.fake",
+         "vmgr.dm.kmsg", "vmgr.dm.meanings", "vmgr.dm.names"}
 print(sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}\n{program}"],
