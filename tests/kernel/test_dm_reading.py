@@ -59,7 +59,8 @@ def test_with_no_device_at_all() -> None:
         "info", "info -c", "info -c --noheadings -o name", "ls", "ls --tree", "ls --target zero",
         "ls --exec true", "deps", "status", "table", "table --inactive", "table --concise", "info -c -S name=a",
         "deps -S name=a",
-        Step("info nosuch", status=1, errors="same"), Step("info -c nosuch", status=1, errors="same"), Step("table nosuch", status=1),
+        Step("info nosuch", status=1, errors="same"), Step("info -c nosuch", status=1, errors="same"),
+        Step("table nosuch", status=1),
         Step("deps nosuch", status=1), Step("status -u nosuch", status=1), Step("info -j 254 -m 7", status=1),
         Step("info ''", status=1), Step("table /dev/mapper/nosuch", status=1),
     )  # fmt: skip
