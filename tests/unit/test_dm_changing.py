@@ -588,3 +588,35 @@ def test_settings_come_from_options_and_environment(machine, monkeypatch):
     assert (how.sync, how.rules, how.verify, how.cookie) == (True, True, False, 223154740)
     monkeypatch.setenv("DM_DEV_DIR", "dev")
     assert machine.run("version")[0] == 5
+
+
+def test_a_cookie_that_does_not_exist_is_refused_before_anything_is_made(machine, monkeypatch):
+    monkeypatch.setattr("vmgr.dm.semaphores.Semaphores.find", lambda *_: None)
+    status, _, err = machine.run("create", "one", "--udevcookie", "0xd4d1234", *ZERO)
+    assert (status, machine.commands()) == (5, [])
+    assert "0xd4d1234" in err
+
+
+def test_help_of_columns_is_on_standard_error_as_dmsetup(machine):
+    status, out, err = machine.run("help", "-c", program="dmsetup")
+    assert (status, out) == (0, "")
+    assert "devnos_used" in err
+
+
+def complete(monkeypatch, capfd, words: str, place: int) -> list[str]:
+    monkeypatch.setenv("_VMGR_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(place))
+    main(["vmgr"])
+    return [line.partition(",")[2] for line in capfd.readouterr().out.splitlines() if line]
+
+
+def test_subcommands_options_and_names_are_completed(monkeypatch, capfd, tmp_path):
+    (tmp_path / "mapper").mkdir()
+    for name in ("control", "one", "two\\x20words"):
+        (tmp_path / "mapper" / name).touch()
+    monkeypatch.setenv("DM_DEV_DIR", str(tmp_path))
+    assert complete(monkeypatch, capfd, "vmgr dm wip", 2) == ["wipe_table"]
+    assert complete(monkeypatch, capfd, "vmgr dm stats cr", 3) == ["create"]
+    assert complete(monkeypatch, capfd, "vmgr dm suspend --nof", 3) == ["--noflush"]
+    assert complete(monkeypatch, capfd, "vmgr dm suspend ", 3) == ["one", "two words"]

@@ -119,7 +119,7 @@ def remove(invocation: Invocation) -> int:
                 except NotFound:
                     pass  # the removal says so
                 except VmgrError as error:
-                    context.terminal.detail(error.message)
+                    _unwiped(context, error)
             found = client.info(name=dev.name, uuid=dev.uuid, major_minor=dev.numbers) if deferred else None
             if not client.remove(dev, deferred=deferred, retry=retry):
                 if found is not None:
@@ -128,6 +128,14 @@ def remove(invocation: Invocation) -> int:
                     context.terminal.note(f"{context.shown(str(dev))} is in use; it goes once it is closed")
 
         return each(context, devs, change, gone=True)
+
+
+def _unwiped(context: Context, error: VmgrError) -> None:
+    """Tell of a table that could not be replaced: the removal goes on, and may succeed all the same."""
+    if context.as_dmsetup:
+        context.terminal.say(error.message)
+    else:
+        context.terminal.detail(error.message)
 
 
 def remove_all(invocation: Invocation) -> int:
@@ -147,7 +155,7 @@ def remove_all(invocation: Invocation) -> int:
                 try:
                     error_out(context, by_name(name))
                 except VmgrError as error:
-                    context.terminal.detail(error.message)
+                    _unwiped(context, error)
             left = client.remove_all(deferred=deferred)
         if context.json:
             gone = [context.shown(name) for name in before if name not in left]

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from vmgr.cli.dm.command import options_of, run
 from vmgr.cli.dm.registry import GROUPS, SUBCOMMANDS, first_words, load, members
 from vmgr.cli.group import CONTEXT, DeclaredCommand
+
+
+class DeviceArgument(click.Argument):
+    """An argument that names a device, completed from the names in ``/dev/mapper``."""
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The names of nodes; those of the kernel's devices would need root."""
+        from vmgr.dm.names import unmangle
+
+        directory = os.path.join(os.environ.get("DM_DEV_DIR") or "/dev", "mapper")
+        try:
+            names = sorted(unmangle(name) for name in os.listdir(directory) if name != "control")
+        except OSError:
+            return []
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 class Subcommand(DeclaredCommand):
@@ -19,6 +36,11 @@ class Subcommand(DeclaredCommand):
         super().__init__(declared, common=options_of(declared)[len(declared.options) :], page="vmgr-dm(8)")
         self.name = name.rpartition(" ")[2]
         self.path = name
+        for at, argument in enumerate(declared.arguments):
+            if argument.name.upper() == "DEVICE":
+                self.params[at] = DeviceArgument(
+                    [f"argument{at}"], nargs=-1 if argument.many else 1, required=False, metavar=argument.usage
+                )
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand as :mod:`vmgr.cli.dm.command` would."""

@@ -59,7 +59,12 @@ def _run(words: list[str], terminal: Terminal, *, as_dmsetup: bool, group: str) 
     if name == "help":
         from vmgr.cli.dm.help import show_help
 
-        return show_help(_help_topic(rest, group), terminal, as_dmsetup=as_dmsetup, group=group)
+        status = show_help(_help_topic(rest, group), terminal, as_dmsetup=as_dmsetup, group=group)
+        if as_dmsetup and set(rest) & {"-c", "-C", "--columns"}:
+            from vmgr.cli.dm.columns import catalog
+
+            terminal.say(catalog().help(indent=""))
+        return status
     if not name or name in GROUPS:
         if set(rest) & {"--version", *HELP_WORDS}:
             return _without_subcommand(rest, name, terminal, as_dmsetup=as_dmsetup)

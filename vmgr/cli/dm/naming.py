@@ -87,7 +87,10 @@ def _mangle_one(context: Context, device: LiveDevice) -> dict[str, object]:
     if mode == "none":
         new_name, new_uuid = unmangle(name), unmangle(uuid)
     else:
-        new_name, new_uuid = mangled(name, mode), mangled(uuid, mode, limit=DM_UUID_MAX)
+        # Also in mode hex, what is mangled stays as it is: nobody wants it mangled once more.
+        twice = "\\x5cx"
+        new_name = name if twice in name else mangled(name, "auto")
+        new_uuid = uuid if twice in uuid else mangled(uuid, "auto", limit=DM_UUID_MAX)
     if new_uuid != uuid:
         raise VmgrError(
             f"{name}: the UUID {uuid} is not in the form that mode {mode} has, and cannot be changed",
