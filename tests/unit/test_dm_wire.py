@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmgr.core.errors import InvalidName, KernelError
+from vmgr.core.errors import InvalidName, InvalidSize, KernelError
 from vmgr.core.table import KernelLine
 from vmgr.core.units import Sectors
 from vmgr.dm import abi, wire
@@ -211,6 +211,19 @@ def test_names_that_do_not_fit_are_refused(request_: Request) -> None:
     """Cut short they would mean another device."""
     with pytest.raises(InvalidName):
         wire.pack_request(bytearray(1024), request_)
+
+
+@pytest.mark.parametrize("number", [-1, 1 << 64])
+def test_numbers_that_do_not_fit_are_refused_in_words(number: int) -> None:
+    for pack in (
+        lambda: wire.pack_table([KernelLine(Sectors(0), Sectors(number), "zero", "")]),
+        lambda: wire.pack_secret_table([KernelLine(Sectors(number), Sectors(8), "zero", "")]),
+        lambda: wire.pack_message(number, "text"),
+        lambda: wire.pack_secret_message(number, "text"),
+        lambda: wire.pack_request(bytearray(1024), Request(abi.DEV_WAIT, "a", event_nr=number)),
+    ):
+        with pytest.raises(InvalidSize, match="out of range"):
+            pack()
 
 
 def test_parameters_with_a_nul_are_refused() -> None:

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from vmgr.core.errors import InvalidName, KernelError
+from vmgr.core.errors import InvalidName, InvalidSize, KernelError
 from vmgr.core.table import DM_NAME_MAX, DM_UUID_MAX, KernelLine
 from vmgr.core.units import Sectors
 from vmgr.dm import abi
@@ -85,6 +85,10 @@ def wipe(data: bytes | bytearray) -> None:
         data[:] = bytes(len(data))
 
 
+def _out_of_range(what: str) -> InvalidSize:
+    return InvalidSize(f"{what} is out of range")
+
+
 def _aligned(size: int) -> int:
     return -(-size // abi.ALIGNMENT) * abi.ALIGNMENT
 
@@ -110,18 +114,21 @@ def request_size(request: Request, room: int = 0) -> int:
 def pack_request(buffer: bytearray, request: Request, size: int | None = None) -> None:
     """Write ``request`` at the start of ``buffer``, of which the kernel may use ``size`` bytes (default: all).
 
-    Raises :class:`InvalidName` for a name or UUID longer than the kernel's fields. The version sent is the
-    lowest that has the command, so that every later kernel takes it.
+    Raises :class:`InvalidName` for a name or UUID longer than the kernel's fields, and :class:`InvalidSize` for
+    a number that is. The version sent is the lowest that has the command, so that every later kernel takes it.
     """
     name, uuid = encode(request.name), encode(request.uuid)
     if len(name) > DM_NAME_MAX:
         raise InvalidName(f"device name {request.name!r} is longer than {DM_NAME_MAX} bytes")
     if len(uuid) > DM_UUID_MAX:
         raise InvalidName(f"device UUID {request.uuid!r} is longer than {DM_UUID_MAX} bytes")
-    _header.pack_into(
-        buffer, 0, *request.command.since, len(buffer) if size is None else size, abi.DATA_START,
-        request.target_count, 0, request.flags, request.event_nr, request.dev, name, uuid,
-    )  # fmt: skip
+    try:
+        _header.pack_into(
+            buffer, 0, *request.command.since, len(buffer) if size is None else size, abi.DATA_START,
+            request.target_count, 0, request.flags, request.event_nr, request.dev, name, uuid,
+        )  # fmt: skip
+    except struct.error:
+        raise _out_of_range(f"event number {request.event_nr} or device number {request.dev}") from None
     if request.data:
         buffer[abi.DATA_START : abi.DATA_START + len(request.data)] = request.data
 
@@ -158,7 +165,10 @@ def _pack_line(line: KernelLine, next_offset: int, parameters: bytes) -> bytes:
     target = encode(line.target)
     if len(target) > abi.TARGET_NAME_MAX:
         raise KernelError(f"target name {line.target!r} is longer than {abi.TARGET_NAME_MAX} bytes")
-    return _target.pack(line.start, line.length, 0, next_offset, target) + parameters
+    try:
+        return _target.pack(line.start, line.length, 0, next_offset, target) + parameters
+    except struct.error:
+        raise _out_of_range(f"start {int(line.start)} or length {int(line.length)}") from None
 
 
 def pack_secret_table(lines: Sequence[KernelLine]) -> bytearray:
@@ -352,13 +362,20 @@ def unpack_versions(data: bytes | bytearray) -> tuple[tuple[str, Version], ...]:
 
 def pack_message(sector: int, text: str) -> bytes:
     """A message to the target at ``sector``."""
-    return abi.MESSAGE.pack(sector) + encode(text) + b"\0"
+    return _packed_sector(sector) + encode(text) + b"\0"
+
+
+def _packed_sector(sector: int) -> bytes:
+    try:
+        return abi.MESSAGE.pack(sector)
+    except struct.error:
+        raise _out_of_range(f"sector {sector}") from None
 
 
 def pack_secret_message(sector: int, text: str) -> bytearray:
     """As :func:`pack_message`, in memory that :func:`wipe` can wipe."""
     data = bytearray(abi.MESSAGE.size + _encoded_size(text) + 1)
-    abi.MESSAGE.pack_into(data, 0, sector)
+    data[: abi.MESSAGE.size] = _packed_sector(sector)
     _encode_into(data, abi.MESSAGE.size, text)
     return data
 
