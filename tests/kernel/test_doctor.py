@@ -228,6 +228,24 @@ def test_who_waits_for_a_suspended_device_is_told(make_disk):
         reader.wait()
 
 
+def test_who_waits_for_a_frozen_file_system_is_told_and_nothing_hangs(make_disk, tmp_path):
+    disk = make_disk(16)
+    lab.run("dmsetup", "create", "slow", "--table", f"0 {lab.sectors(disk)} linear {disk} 0")
+    lab.run("mkfs.ext4", "-q", "/dev/mapper/slow")
+    lab.run("mount", "/dev/mapper/slow", str(tmp_path))
+    lab.run("dmsetup", "suspend", "slow")
+    writer = subprocess.Popen(["touch", f"{tmp_path}/file"])
+    try:
+        lab.until(lambda: "\nState:\tD" in text(f"/proc/{writer.pid}/status"), "the writer to wait")
+        found = doctor(status=5)["devices.suspended"]
+        assert found["facts"]["mounted"] == [str(tmp_path)]
+        assert f"process {writer.pid} (touch) is stuck and may wait for it" in found["text"]
+    finally:
+        lab.run("dmsetup", "resume", "slow")
+        writer.wait()
+        lab.run("umount", str(tmp_path))
+
+
 def test_tables_that_wait_and_devices_without_one_are_told(device):
     lab.run("dmsetup", "load", device, "--table", "0 2048 zero")
     lab.run("dmsetup", "create", "empty", "--notable")

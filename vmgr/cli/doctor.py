@@ -46,7 +46,7 @@ def run(invocation: Invocation) -> int:
         findings = examine(question)
         if mend and not test and repairs(findings):
             refused = NotPermitted("nothing was mended: only root can", hint="sudo vmgr doctor --fix")
-    if invocation.flag("json"):
+    if invocation.flag("json") or invocation.text("reportformat") == "json":
         terminal.data(_json(findings, done, test=test))
     else:
         shown = [f for f in findings if f.state == PROBLEM] if terminal.quiet else findings
@@ -224,6 +224,12 @@ DECLARED = {
         options=(
             Option("fix", "flag", "Mend what can be mended safely, say what is done, and examine again."),
             Option("json", "flag", "Print the findings as JSON, for programs."),
+            Option(
+                "reportformat",
+                "word",
+                "The format of output: json is the same as --json.",
+                choices=("basic", "json"),
+            ),
             Option(
                 "kernel-config",
                 "text",

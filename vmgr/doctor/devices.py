@@ -38,6 +38,8 @@ class Facts:
     registered: bool | None
     at_work: tuple[Process, ...] = ()
     waiting: dict[str, tuple[Process, ...]] = field(factory=dict)
+    maybe: tuple[Process, ...] = ()
+    mounted: dict[str, tuple[str, ...]] = field(factory=dict)
     heard: dict[str, int] = field(factory=dict)
     inflight: dict[str, int] = field(factory=dict)
 
@@ -63,44 +65,63 @@ def gather(machine: Machine, now: float | None = None) -> Facts:
         words = (read(f"{roots.sys}/dev/block/{number}/inflight") or "").split()
         if len(words) == 2 and all(word.isdigit() for word in words):
             inflight[device.name] = int(words[0]) + int(words[1])
-    at_work, waiting = _processes(roots, [d for d in still if d.suspended])
-    return Facts(machine.devices, machine.complete, machine.registered, at_work, waiting, heard, inflight)
+    mounted = {d.name: _mounts(roots, d) for d in still if d.suspended}
+    at_work, waiting, maybe = _processes(roots, [d for d in still if d.suspended], mounted)
+    return Facts(
+        machine.devices,
+        machine.complete,
+        machine.registered,
+        at_work,
+        waiting,
+        maybe,
+        {name: points for name, points in mounted.items() if points},
+        heard,
+        inflight,
+    )
 
 
 def _processes(
-    roots: Roots, suspended: list[LiveDevice]
-) -> tuple[tuple[Process, ...], dict[str, tuple[Process, ...]]]:
-    """Who has the device mapper open, and who is stuck with a device or its file system open."""
+    roots: Roots, suspended: list[LiveDevice], mounted: dict[str, tuple[str, ...]]
+) -> tuple[tuple[Process, ...], dict[str, tuple[Process, ...]], tuple[Process, ...]]:
+    """Who has the device mapper open, who is stuck with a device or its file system open, and who else is stuck.
+
+    Who waits to open a file on a frozen file system has nothing of it open yet.
+    """
     control = f"{roots.dev}/mapper/control"
     places: dict[str, tuple[str, ...]] = {
         device.name: (
             f"{roots.dev}/mapper/{device.name}",
             f"{roots.dev}/dm-{device.minor}",
-            *(f"{point.rstrip('/')}/" for point in _mounts(roots, device)),
+            *(f"{point.rstrip('/')}/" for point in mounted.get(device.name, ())),
         )
         for device in suspended
     }
     at_work: list[Process] = []
     waiting: dict[str, list[Process]] = {}
+    maybe: list[Process] = []
     for pid in pids(roots):
         if pid == os.getpid():
             continue
         paths = open_paths(roots, pid)
         if control in paths:
             at_work.append(process(roots, pid))
-        if not paths:
+        if not paths or not suspended:
+            continue  # the kernel's own, or another user's
+        stuck = process(roots, pid)
+        if stuck.state != STUCK:
             continue
-        stuck = None
+        known = False
         for name, starts in places.items():
             if any(
                 path == start or (start.endswith("/") and path.startswith(start))
                 for path in paths
                 for start in starts
             ):
-                stuck = stuck or process(roots, pid)
-                if stuck.state == STUCK:
-                    waiting.setdefault(name, []).append(stuck)
-    return tuple(at_work), {name: tuple(found) for name, found in waiting.items()}
+                waiting.setdefault(name, []).append(stuck)
+                known = True
+        if not known:
+            maybe.append(stuck)
+    return tuple(at_work), {name: tuple(found) for name, found in waiting.items()}, tuple(maybe)
 
 
 def _mounts(roots: Roots, device: LiveDevice) -> tuple[str, ...]:
@@ -149,6 +170,8 @@ def _of(device: LiveDevice, facts: Facts) -> Finding | None:
         "table_waits": device.has_inactive,
         "at_work": tuple(map(str, facts.at_work)),
         "waiting": tuple(map(str, facts.waiting.get(name, ()))),
+        "maybe_waiting": tuple(map(str, facts.maybe)) if name in facts.mounted else (),
+        "mounted": facts.mounted.get(name, ()),
         "udev_silent": facts.heard.get(name),
         "inflight": facts.inflight.get(name),
     }
@@ -164,9 +187,13 @@ def _of(device: LiveDevice, facts: Facts) -> Finding | None:
         return Finding("devices.no-table", SUBJECT, WARNING, text, remedy, facts=known)
     if device.suspended:
         text = f"{name} is suspended: whatever reads or writes it waits"
+        if name in facts.mounted:
+            text = f"{name} ({', '.join(facts.mounted[name])}) is suspended: whatever reads or writes it waits"
         waiting = facts.waiting.get(name, ())
         if waiting:
             text += f"; {_who(waiting)} {'wait' if len(waiting) > 1 else 'waits'}"
+        elif facts.maybe and name in facts.mounted:
+            text += f"; {_who(facts.maybe)} {'are' if len(facts.maybe) > 1 else 'is'} stuck and may wait for it"
         elif facts.inflight.get(name):
             text += f"; {facts.inflight[name]} requests wait"
         if name in facts.heard:
