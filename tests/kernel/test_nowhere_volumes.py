@@ -73,6 +73,8 @@ def test_plain_volumes_go_on_as_nothing(tool: str, pvs: list[str]) -> None:
         ]
     }
     check_group("tank", pvs)
+    columns = ("lvs", "--segments", "-o", "lv_name,lv_attr,segtype,devices,seg_size", "tank")
+    assert vmgr(*columns).stdout == lvm(*columns).stdout
 
 
 def test_reading_gives_zeros_and_errors(pvs: list[str]) -> None:

@@ -234,10 +234,23 @@ class GroupFacts:
         return any(targets.has_status(body) for body in seen.values())
 
     def facts(self, lv: LogicalVolume) -> Facts | None:
-        """What plugins say of the volume as a whole: of its first segment. None if there is nothing to say."""
+        """What plugins say of the volume as a whole: of its first segment. None if there is nothing to say.
+
+        A later segment of another type gives the volume the letters that the first one leaves open: a plain volume
+        that ends in zeros is a virtual one.
+        """
         if lv.id not in self.described or not lv.segments:
             return None
-        return self.segment_facts(lv, lv.segments[0])
+        first = lv.segments[0]
+        facts = self.segment_facts(lv, first)
+        if not facts.kind:
+            for segment in lv.segments[1:]:
+                if type(segment.body) is not type(first.body):
+                    more = self.segment_facts(lv, segment)
+                    if more.kind:
+                        facts.kind, facts.target = more.kind, facts.target or more.target
+                        break
+        return facts
 
     def segment_facts(self, lv: LogicalVolume, segment: Segment) -> Facts:
         """What plugins say of a segment."""
