@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vmgr.dm.fake_state import FakeState
     from vmgr.dm.wire import Request
 
+
 class FakeNaming:
     """Devices come, go and change their names."""
 
