@@ -379,6 +379,14 @@ def test_a_target_in_a_module_will_be_loaded(tree):
     assert (found.id, found.state, found.repair) == ("plugins.target-module", OK, None)
 
 
+def test_without_root_what_is_in_a_loaded_or_built_in_module_is_there(tree):
+    tree.modules("dm-mod", built_in=("dm-zero",))
+    modules = read_modules(str(tree.path / "lib/modules/6.1.0"))
+    assert verdict(KernelTarget("linear", module="dm-mod"), None, modules=modules).id == "plugins.met"
+    assert verdict(KernelTarget("zero"), None, modules=modules).id == "plugins.met"
+    assert verdict(KernelTarget("zero"), {"linear": (1, 4, 0)}, modules=modules).id == "plugins.target-missing"
+
+
 def test_a_target_that_no_module_has_names_the_symbol(tree):
     tree.modules("dm-mod")
     modules = read_modules(str(tree.path / "lib/modules/6.1.0"))

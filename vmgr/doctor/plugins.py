@@ -9,7 +9,7 @@ from attrs import frozen
 
 from vmgr.doctor.finding import NOTE, OK, PROBLEM, WARNING, Fact, Finding
 from vmgr.doctor.kernel import Facts as KernelFacts
-from vmgr.doctor.kernel import enable, presence
+from vmgr.doctor.kernel import MODULE, enable, presence
 from vmgr.doctor.modules import BUILT_IN
 from vmgr.doctor.roots import dotted
 
@@ -173,10 +173,12 @@ def state_of(need: KernelTarget, kernel: KernelFacts, targets: dict[str, tuple[i
         return HAVE if targets[need.name] >= need.version else OLD
     if presence(kernel).state == PROBLEM:
         return ABSENT
-    how = _module(need, kernel)[1]
+    module, how = _module(need, kernel)
+    if how and targets is None and (how == BUILT_IN or (module == MODULE and kernel.registered)):
+        return HAVE
     if how:
-        # Built in and yet not among those that the kernel lists: only then is it certain that it is not there.
-        return WAITS if how != BUILT_IN or targets is None else ABSENT
+        # Built in and yet not among those that the kernel lists: then it is certain that it is not there.
+        return ABSENT if how == BUILT_IN else WAITS
     config = kernel.config
     if config is not None:
         value = config.value(need.config or f"DM_{need.name.upper().replace('-', '_')}")
