@@ -203,6 +203,14 @@ class StatsConformance:
         stats.create()
         assert done(stats.areas(0)) == [(0, 0, 0, 0)]
 
+    def test_reading_leaves_counters_as_they_are(self, rig: StatsRig) -> None:
+        stats = device(rig)
+        stats.create()
+        rig.transfer("a", 8, 8, write=True)
+        assert done(stats.areas(0)) == done(stats.areas(0)) == [(0, 0, 1, 8)]
+        stats.text(0)
+        assert done(stats.areas(0)) == [(0, 0, 1, 8)]
+
     def test_counters_can_be_read_and_cleared_at_once(self, rig: StatsRig) -> None:
         stats = device(rig)
         stats.create(areas=2, bounds=(1, 1 << 50))
@@ -381,12 +389,12 @@ class StatsConformance:
 
     def test_ungrouping_leaves_the_regions_and_their_data(self, rig: StatsRig) -> None:
         stats = device(rig)
-        for _ in range(3):
-            stats.create(aux_data="mine")
-        stats.group((0, 2))
-        assert stats.ungroup(0) == Group(0, (0, 2))
+        for number in range(3):
+            stats.create(aux_data=f"mine{number}")
+        stats.group((1, 2))
+        assert stats.ungroup(1) == Group(1, (1, 2))
         assert stats.groups() == ()
-        assert [r.aux_data for r in stats.regions()] == ["mine"] * 3
+        assert [r.aux_data for r in stats.regions()] == ["mine0", "mine1", "mine2"]
 
     def test_a_group_can_be_deleted_with_its_regions(self, rig: StatsRig) -> None:
         stats = device(rig)

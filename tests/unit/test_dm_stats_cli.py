@@ -129,6 +129,8 @@ def test_sizes_have_units(machine: Machine, options: str, made: tuple[int, ...])
         ("print", "stats print needs one of --regionid, --allregions"),
         ("group a", "stats group needs --regions"),
         ("group a --regions 1-", "cannot read '1-' in the list of regions '1-'"),
+        ("group --regions 0", "no device is named"),
+        ("ungroup --groupid 0", "no device is named"),
         ("ungroup a", "stats ungroup needs --groupid"),
         ("report --interval 0", "invalid value for --interval: '0'"),
         ("report --count -1", "invalid value for --count: '-1'"),
@@ -153,6 +155,18 @@ def test_files_are_not_taken_for_devices_by_dmstats_either(machine: Machine) -> 
     status, out, err = machine.run("create --filemap a", program="dmstats")
     assert (status, out) == (1, "")
     assert "--filemap is not supported" in err
+    assert machine.regions("a") == []
+
+
+def test_a_link_called_dmstats_is_stats(machine: Machine) -> None:
+    assert machine.run("create a", program="dmstats")[:2] == (
+        0,
+        "a: Created new region with 1 area(s) as region ID 0\n",
+    )
+    assert machine.run("list a", program="dmstats") == (0, machine.ok("list a"), "")
+    assert machine.run("-v list a", program="dmstats") == (0, machine.ok("list a -v"), "")
+    assert machine.run("delete a", program="dmstats")[0] == 1
+    assert machine.run("stats delete --allregions a", program="dmsetup") == (0, "", "")
     assert machine.regions("a") == []
 
 
@@ -220,6 +234,7 @@ def test_an_area_can_be_printed_and_cleared_alone(machine: Machine) -> None:
     assert machine.ok("print a --regionid 0") == (
         "0+1024 0 0 0 0 1 0 8 0 0 0 0 0 0\n1024+1024 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
     )
+    assert machine.ok("print a --regionid 0 --areaid 0") == "0+1024 0 0 0 0 1 0 8 0 0 0 0 0 0\n"
     assert machine.refused("print a --regionid 0 --areaid 2") == (5, "region 0 of a has no area 2")
     machine.ok("clear a --regionid 0")
     assert (
@@ -281,6 +296,25 @@ def test_rows_are_chosen_by_numbers_with_a_fraction(machine: Machine) -> None:
     machine.kernel.transfer("a", 8, 8, write=True)
     words = "report --area --interval 2 --count 1 --noheadings -o area_id,writes_per_sec -S writes_per_sec>0"
     assert machine.ok(words) == "0:0.50\n"
+
+
+def test_a_report_can_be_on_one_region(machine: Machine) -> None:
+    machine.ok("create a")
+    machine.ok("create a --length 8 --bounds 1ms")
+    assert (
+        machine.ok("report a --regionid 1 --noheadings -o region_id,area_len,hist_bins --units b") == "1:4096:2\n"
+    )
+    assert machine.ok("report a --regionid 0 --noheadings -o region_id,area_len,hist_bins") == "0:1.00m:0\n"
+    assert machine.ok("report a --regionid 2") == ""
+
+
+def test_what_is_neither_nothing_nor_all_is_not_shown_as_such(machine: Machine) -> None:
+    """Of a percentage of use, as of all of LVM2's: 0.00 and 100.00 are exact."""
+    machine.ok("create a --precise")
+    for nanoseconds, shown in ((1000, "0.01"), (99_999_990, "99.99"), (100_000_000, "100.00"), (10_000, "0.01")):
+        machine.kernel.transfer("a", 8, 8, write=True, nanoseconds=nanoseconds * 10)
+        assert machine.ok("report a --noheadings -o util") == f"{shown}\n"
+    assert machine.ok("report a --noheadings -o util") == "0.00\n"
 
 
 def test_rows_without_a_group_come_last(machine: Machine) -> None:

@@ -159,7 +159,7 @@ class Sample(Facts):
     all areas that it is made of, empty when the counters were not read.
     """
 
-    __slots__ = ("_counters", "area", "counted", "group", "interval_ns", "kind", "regions")
+    __slots__ = ("_figures", "area", "counted", "group", "interval_ns", "kind", "regions")
 
     def __init__(
         self,
@@ -180,7 +180,7 @@ class Sample(Facts):
         self.area = area
         self.counted = counted
         self.interval_ns = interval_ns
-        self._counters: Counters | None = None
+        self._figures: Figures | None = None
 
     @property
     def region(self) -> Region:
@@ -205,14 +205,18 @@ class Sample(Facts):
     @property
     def counters(self) -> Counters:
         """The sum over all areas."""
-        if self._counters is None:
-            self._counters = Counters.total(area.counters for area in self.counted) if self.counted else Counters()
-        return self._counters
+        if not self.counted:
+            return Counters()
+        return (
+            self.counted[0].counters if len(self.counted) == 1 else Counters.total(a.counters for a in self.counted)
+        )
 
     @property
     def figures(self) -> Figures:
         """What follows from the counters."""
-        return Figures(self.counters, self.interval_ns)
+        if self._figures is None:
+            self._figures = Figures(self.counters, self.interval_ns)
+        return self._figures
 
     @property
     def histogram(self) -> Histogram | None:
@@ -236,7 +240,7 @@ def _counter(place: int) -> Callable[[Sample], object]:
     from vmgr.dm.counters import COUNTERS
 
     name = COUNTERS[place]
-    return lambda s: getattr(s.counters, name)
+    return lambda s: getattr(s.figures.counters, name)
 
 
 def _bins(s: Sample) -> int:
