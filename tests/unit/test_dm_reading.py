@@ -10,6 +10,7 @@ import json
 import pytest
 
 import vmgr.cli.dm.context
+import vmgr.cli.dm.trees
 import vmgr.cli.dm.typed
 import vmgr.registry
 from vmgr.cli.main import main
@@ -290,3 +291,29 @@ def test_where_there_is_no_device_it_says_so(machine, words):
     machine.dm.remove_all()
     assert machine.ok(*words) == "No devices found\n"
     assert machine.json(*words) == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "drawn"),
+    [
+        ({"LC_ALL": "C"}, "`-base"),
+        ({"LC_ALL": "C.UTF-8"}, "└─base"),
+        ({"LC_ALL": "", "LC_CTYPE": "de_DE.utf8"}, "└─base"),
+        ({"LC_ALL": "", "LC_CTYPE": "", "LANG": "en_GB.UTF-8"}, "└─base"),
+        ({"LC_ALL": "", "LC_CTYPE": "", "LANG": ""}, "`-base"),
+    ],
+)
+def test_trees_are_drawn_in_the_characters_of_the_locale(machine, monkeypatch, environ, drawn):
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert drawn in machine.ok("ls", "--tree")
+
+
+def test_what_python_makes_of_the_locale_c_does_not_count(machine, monkeypatch):
+    """It sets ``LC_CTYPE`` for itself where nobody chose a locale, and dmsetup draws in ASCII then."""
+    monkeypatch.setenv("LC_CTYPE", "C.UTF-8")
+    for name in ("LC_ALL", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for given in (True, False):
+        monkeypatch.setattr(vmgr.cli.dm.trees, "_given", lambda name, given=given: given)
+        assert ("└─base" in machine.ok("ls", "--tree")) == given

@@ -51,9 +51,20 @@ def _below(context: Context, tree: DeviceTree) -> DeviceTree:
 def _utf8(context: Context) -> bool:
     """Whether the locale's characters are UTF-8 (as ``nl_langinfo(CODESET)`` after ``setlocale``)."""
     environ = context.environ
-    words = (environ.get("LC_ALL"), environ.get("LC_CTYPE"), environ.get("LANG"))
-    locale = next((word for word in words if word), "C")
+    words = [environ.get(name, "") for name in ("LC_ALL", "LC_CTYPE", "LANG")]
+    if words[:2] == ["", "C.UTF-8"] and not _given(b"LC_CTYPE"):
+        words[1] = ""  # the interpreter set it for itself, where the locale was C (PEP 538)
+    locale = next(filter(None, words), "C")
     return locale.upper().replace("-", "").endswith("UTF8")
+
+
+def _given(name: bytes) -> bool:
+    """Whether the environment with which the process began has a variable."""
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            return any(entry.startswith(name + b"=") for entry in file.read().split(b"\0"))
+    except OSError:
+        return True
 
 
 def _columns() -> int | None:
