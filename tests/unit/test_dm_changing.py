@@ -11,6 +11,7 @@ import pytest
 import vmgr.cli.dm.acting
 import vmgr.cli.dm.context
 from vmgr.cli.main import main
+from vmgr.core.errors import VmgrError
 from vmgr.dm import abi
 from vmgr.dm.client import DmClient
 from vmgr.dm.fake import FakeKernel, FakeNodes
@@ -373,12 +374,34 @@ def test_devices_left_suspended_by_a_failure_are_named(machine, monkeypatch):
     assert "not reached: three" in err
 
 
+def test_a_refused_resume_says_that_the_device_is_still_suspended(machine, monkeypatch):
+    machine.ok("create", "one", *ZERO)
+    machine.ok("suspend", "one")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise VmgrError("refused")
+
+    monkeypatch.setattr(DmClient, "resume", refuse)
+    status, _, err = machine.run("resume", "one")
+    assert status == 5
+    assert "still suspended" in err
+    assert "`vmgr dm resume one`" in err
+
+
 def test_verbose_shows_the_device_as_info_does(machine):
     machine.ok("create", "one", "-u", "U-1", *ZERO)
     text = machine.ok("suspend", "-v", "one")
     assert text.startswith("Name:              one\nState:             SUSPENDED\n")
     assert "UUID: U-1\n\n" in text
     assert text == machine.ok("info", "one")
+
+
+def test_twice_verbose_says_what_the_kernel_is_asked(machine):
+    status, out, err = machine.run("create", "one", "-vv", "-r", *ZERO)
+    assert (status, out[:5]) == (0, "Name:")
+    assert [line.strip() for line in err.splitlines() if "info" not in line] == [
+        "create one", "load one readonly", "resume one",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["suspend", "resume", "clear", "wipe_table"])

@@ -51,13 +51,27 @@ def resume(invocation: Invocation) -> int:
         sectors, at_least = read_ahead(context)
         devs = chosen(context)
         client = context.client()
-        return each(
-            context,
-            devs,
-            lambda dev: client.resume(
-                dev, flush=flush, freeze=freeze, read_ahead=sectors, read_ahead_at_least=at_least
-            ),
-        )
+
+        def change(dev: DevId) -> None:
+            try:
+                client.resume(dev, flush=flush, freeze=freeze, read_ahead=sectors, read_ahead_at_least=at_least)
+            except VmgrError as error:
+                _say_suspended(context, dev, error)
+                raise
+
+        return each(context, devs, change)
+
+
+def _say_suspended(context: Context, dev: DevId, error: VmgrError) -> None:
+    """Add to an error that the device is still suspended: the kernel has dropped the table that did not fit."""
+    try:
+        found = context.look(dev)
+    except VmgrError:
+        return
+    if found.suspended and found.has_live:
+        name = context.shown(found.name)
+        error.details = (*error.details, f"{name} is still suspended, with its old table")
+        error.hint = f"`vmgr dm resume {name}` lets it go on with that"
 
 
 def clear(invocation: Invocation) -> int:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from vmgr.core.table import LiveDevice
     from vmgr.dm.address import DevId
     from vmgr.dm.client import DmClient
+    from vmgr.dm.kernel import Kernel
     from vmgr.dm.names import Mangling
     from vmgr.dm.nodes import Nodes
+    from vmgr.dm.wire import Reply, Request
 
 DEV_DIR_VARIABLE = "DM_DEV_DIR"
 COOKIE_VARIABLE = "DM_UDEV_COOKIE"
@@ -165,7 +167,23 @@ class Context:
             if settings.cookie and self.invocation.command.changes:
                 _check_cookie(settings.cookie)
             self._client = open_client(settings, self.warn)
+            if self.terminal.level:
+                self._tell(self._client.kernel)
         return self._client
+
+    def _tell(self, kernel: Kernel) -> None:
+        """Say each command that the kernel is given, which ``-vv`` asks for."""
+        from vmgr.dm.abi import flag_names
+        from vmgr.dm.failure import command_name, device_words
+
+        call = kernel.call
+
+        def told(request: Request) -> Reply:
+            words = (command_name(request), device_words(request), *flag_names(request.flags))
+            self.terminal.detail(" ".join(filter(None, words)))
+            return call(request)
+
+        setattr(kernel, "call", told)  # noqa: B010 - the client looks at its kernel's class, so no wrapper around it
 
     def settings(self) -> ClientSettings:
         """What options and environment say about udev, the device directory and its nodes."""

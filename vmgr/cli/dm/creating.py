@@ -69,7 +69,7 @@ def secret(lines: Sequence[KernelLine]) -> bool:
     """Whether a table holds a key, which is not to stay in buffers."""
     from vmgr.dm.tables import hide_keys
 
-    return any(hide_keys(line) is not line and hide_keys(line) != line for line in lines)
+    return any(hide_keys(line) is not line for line in lines)
 
 
 # -- create -----------------------------------------------------------------------------------------
