@@ -122,6 +122,7 @@ def test_sizes_have_units(machine: Machine, options: str, made: tuple[int, ...])
         (["create", "a", "--programid", ""], "a region without a program ID takes --force"),
         (["create", "a", "--programid", "two words"], "program ID 'two words' is not a word"),
         ("create a --alias x", "--alias is for the group that --segments makes"),
+        ("create b --segments --alias a:b", "alias 'a:b' may not contain ':'"),
         ("create a --filemap", "option --filemap of LVM2's stats create is not supported by vmgr"),
         ("delete a", "stats delete needs one of --regionid, --allregions, --groupid"),
         ("delete --allregions", "no device is named"),

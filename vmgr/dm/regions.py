@@ -180,6 +180,13 @@ def check_word(text: str, what: str) -> None:
         raise InvalidName(f"{what} {text!r} is not a word", hint="it may have no blanks and no backslashes")
 
 
+def check_alias(text: str) -> None:
+    """Refuse an alias that could not be read back from a group's tag. Empty is none, and is taken."""
+    check_word(text, "alias")
+    if ":" in text:
+        raise InvalidName(f"alias {text!r} may not contain ':'", hint="it ends the alias where groups are kept")
+
+
 def parse_ids(text: str) -> tuple[int, ...]:
     """Region IDs as dmstats takes them, ``0-3,7``: ascending, each once. Raises :class:`InvalidSize`."""
     found: set[int] = set()

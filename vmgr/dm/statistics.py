@@ -21,7 +21,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from vmgr.core.errors import AlreadyExists, InvalidName, InvalidSize, KernelError, NotFound, Refused
+from vmgr.core.errors import AlreadyExists, InvalidSize, KernelError, NotFound, Refused
 from vmgr.dm.counters import MILLISECOND, check_bounds, needs_precision
 from vmgr.dm.failure import DmError, DmNotFound, Unsupported
 from vmgr.dm.regions import (
@@ -29,6 +29,7 @@ from vmgr.dm.regions import (
     Area,
     Group,
     Region,
+    check_alias,
     check_word,
     groups_of,
     parse_area,
@@ -183,11 +184,7 @@ class Statistics:
         Raises :class:`NotFound` for a region that is not there, :class:`AlreadyExists` for one that is in a group,
         :class:`Refused` when their histograms differ.
         """
-        check_word(alias, "alias")
-        if ":" in alias:
-            raise InvalidName(
-                f"alias {alias!r} may not contain ':'", hint="it ends the alias where groups are kept"
-            )
+        check_alias(alias)
         ids = tuple(sorted(set(region_ids)))
         if not ids:
             raise Refused("a group needs a region", hint="name at least one")

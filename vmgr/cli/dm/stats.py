@@ -110,9 +110,11 @@ def create(invocation: Invocation) -> int:
     """Make regions, and a group of those of one device's segments."""
     from vmgr.cli.dm.stats_report import PROGRAM
     from vmgr.dm.counters import parse_bounds
+    from vmgr.dm.regions import check_alias
 
     _no_files(invocation)
     segments, alias = invocation.flag("segments"), invocation.text("alias") or ""
+    check_alias(alias)
     if alias and not segments and not (isinstance(invocation, DmInvocation) and invocation.as_dmsetup):
         raise UsageError("--alias is for the group that --segments makes", hint="see also stats group")
     start, length = _sectors(invocation, "start", least=0), _sectors(invocation, "length")
