@@ -10,7 +10,7 @@ import pytest
 from tests.support.doctor_tree import Tree
 from vmgr.core.errors import ConfigError, NotFound
 from vmgr.core.hooks import KernelTarget, TargetInfo
-from vmgr.doctor import kernel, plugins, targets
+from vmgr.doctor import abilities, kernel, plugins, targets
 from vmgr.doctor.examine import Question, examine
 from vmgr.doctor.finding import OK, PROBLEM, WARNING
 from vmgr.doctor.kernelconfig import given_config, given_tree, parse
@@ -149,21 +149,21 @@ def facts(**given):
 
 
 def test_every_kernel_since_2_6_freezes_file_systems_and_4_5_can_leave_it_out():
-    (found,) = kernel.freezing(facts(interface=(4, 47, 0)))
+    (found,) = abilities.freezing(facts(interface=(4, 47, 0)))
     assert (found.id, found.state, found.facts["skip"]) == ("kernel.freeze", OK, True)
-    (found,) = kernel.freezing(facts(release="2.6.9", interface=(4, 4, 0)))
+    (found,) = abilities.freezing(facts(release="2.6.9", interface=(4, 4, 0)))
     assert (found.state, found.facts["skip"]) == (OK, False)
     assert "needs interface 4.5.0" in found.text
 
 
 def test_a_2_4_kernel_needs_the_vfs_lock_patch():
-    (found,) = kernel.freezing(facts(release="2.4.20"))
+    (found,) = abilities.freezing(facts(release="2.4.20"))
     assert (found.id, found.state) == ("kernel.freeze-missing", WARNING)
     assert "VFS lock patch" in found.remedy
 
 
 def test_an_interface_of_another_generation_is_a_problem():
-    (found,) = kernel.interface(facts(interface=(1, 0, 6)))
+    (found,) = abilities.interface(facts(interface=(1, 0, 6)))
     assert (found.id, found.state) == ("kernel.interface-generation", PROBLEM)
 
 

@@ -514,7 +514,7 @@ def test_lvm2s_version_is_read_from_its_program_which_is_not_run(tree):
 
 def test_every_subject_says_something_and_its_ids_begin_with_its_name(tree):
     found = examine(Question(roots=tree.roots, environ={"LVM_SYSTEM_DIR": ""}, uid=0))
-    assert {f.subject for f in found} >= {*SUBJECTS} - {"devices"}  # there are none
+    assert {f.subject for f in found} == {*SUBJECTS}
     for finding in found:
         assert finding.id.startswith(f"{finding.subject}.")
         assert finding.state != PROBLEM or finding.remedy

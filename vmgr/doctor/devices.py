@@ -140,7 +140,8 @@ def check(facts: Facts) -> tuple[Finding, ...]:
         if facts.registered:
             text = "which devices there are was not asked"
             return (Finding("devices.unknown", SUBJECT, NOTE, text, "sudo vmgr doctor"),)
-        return ()
+        text = "there is no device: the device mapper is not loaded"
+        return (Finding("devices.none", SUBJECT, NOTE, text),)
     found: list[Finding] = []
     for device in facts.devices:
         finding = _of(device, facts)

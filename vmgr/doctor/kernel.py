@@ -6,27 +6,22 @@ and, where that is a module, of having the modules of the kernel that runs.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from vmgr.doctor.abilities import freezing, interface, loading, surroundings
+from vmgr.doctor.configure import MODULE, SYMBOL, absent, patch
 from vmgr.doctor.finding import NOTE, OK, PROBLEM, WARNING, Fact, Finding, Repair
 from vmgr.doctor.kernelconfig import KernelConfig, KernelTree, read_config
 from vmgr.doctor.modules import BUILT_IN, ModuleTree, find_modules, read_modules
-from vmgr.doctor.roots import dotted, read, version_of
+from vmgr.doctor.roots import read
 
 if TYPE_CHECKING:
     from vmgr.dm.module import ModuleState
     from vmgr.doctor.machine import Machine
 
 SUBJECT = "kernel"
-SYMBOL = "BLK_DEV_DM"
-MODULE = "dm-mod"
-SKIP_LOCKFS = (4, 5, 0)
-"""The interface with the flag that leaves freezing out (``DM_SKIP_LOCKFS_FLAG``)."""
-
-_COOKIES = "SYSVIPC"
 
 
 @frozen
@@ -211,7 +206,7 @@ def presence(facts: Facts) -> Finding:
             f"depmod -a {facts.release}".rstrip(),
         )
     if facts.config is not None or facts.modules is not None:
-        return _say(facts, "absent", PROBLEM, *_absent(facts))
+        return _say(facts, "absent", PROBLEM, *absent(facts))
     return _say(
         facts,
         "absent",
@@ -238,7 +233,7 @@ def _given_presence(facts: Facts, how: str) -> Finding:
         id = "built-in" if how == BUILT_IN else "configured-module"
         return _say(facts, id, OK, f"the device mapper is {as_what} {facts.title} ({where})", "", how)
     if tree is not None and tree.has_source and not tree.has_mapper:
-        return _say(facts, "not-in-source", PROBLEM, *_patch(tree))
+        return _say(facts, "not-in-source", PROBLEM, *patch(tree))
     if facts.config is None and facts.modules is None and tree is not None:
         return _say(
             facts,
@@ -247,20 +242,7 @@ def _given_presence(facts: Facts, how: str) -> Finding:
             f"{where} has not been configured yet",
             f"make -C {where} menuconfig: Multiple devices driver support, Device mapper support",
         )
-    return _say(facts, "absent", PROBLEM, *_absent(facts))
-
-
-def _patch(tree: KernelTree) -> tuple[str, str]:
-    version = f"Linux {tree.version}" if tree.version else "the kernel"
-    if version_of(tree.version)[:2] < (2, 5):
-        return (
-            f"the source of {version} in {tree.path} has no device mapper: before Linux 2.5.45 it is a patch",
-            f"in the device mapper's source: ./configure --with-kernel-dir={tree.path} && make apply-patches",
-        )
-    return (
-        f"the source of {version} in {tree.path} lacks drivers/md/dm.c",
-        "get the whole source of that kernel",
-    )
+    return _say(facts, "absent", PROBLEM, *absent(facts))
 
 
 def _modules_missing(facts: Facts) -> Finding:
@@ -284,145 +266,3 @@ def _modules_missing(facts: Facts) -> Finding:
         "install the modules of this very kernel, or boot the kernel that was installed last",
         "module",
     )
-
-
-def _absent(facts: Facts) -> tuple[str, str]:
-    """What to say, and what to do, where the device mapper was left out of a kernel."""
-    config = facts.config
-    if config is None:
-        where = facts.modules.directory if facts.modules else ""
-        return (
-            f"{facts.title} has no device mapper: {MODULE} is neither in {where} nor among what is built in",
-            f"install a kernel with CONFIG_{SYMBOL}; until then, `vmgr lab` brings its own",
-        )
-    missing = [symbol for symbol in ("BLOCK", "MD") if config.knows(symbol) and config.value(symbol) == "n"]
-    off = f"CONFIG_{missing[0] if missing else SYMBOL} is not set in {config.source}"
-    return f"{facts.title} has no device mapper: {off}", enable(facts, SYMBOL)
-
-
-def enable(facts: Facts, *symbols: str) -> str:
-    """The command that sets ``symbols`` in a tree's configuration, or the words for a kernel without one."""
-    letter = "m" if facts.modular else "y"
-    wanted = ["MD", *symbols] if facts.config is None or facts.config.value("MD") == "n" else list(symbols)
-    tree = facts.tree
-    if tree is not None and os.path.isfile(f"{tree.path}/scripts/config"):
-        switches = " ".join(f"-{'e' if s == 'MD' or letter == 'y' else letter} {s}" for s in wanted)
-        return f"cd {tree.path} && scripts/config {switches} && make olddefconfig"
-    settings = ", ".join(f"CONFIG_{s}={'y' if s == 'MD' else letter}" for s in wanted)
-    if tree is not None and tree.has_source:
-        return f"make -C {tree.path} menuconfig: set {settings}"
-    until = "; until then, `vmgr lab` brings its own" if facts.running else ""
-    return f"build or install a kernel with {settings}{until}"
-
-
-# -- what it can do -------------------------------------------------------------------------------
-
-
-def interface(facts: Facts) -> list[Finding]:
-    """The version of the ioctl interface."""
-    if not facts.interface:
-        if not facts.running or not facts.registered:
-            return []
-        return [
-            Finding(
-                "kernel.interface-unknown",
-                SUBJECT,
-                NOTE,
-                f"its interface was not asked: {facts.why_not_asked or 'no answer'}",
-                facts={"why": facts.why_not_asked},
-            )
-        ]
-    text = dotted(facts.interface)
-    known: dict[str, Fact] = {"interface": text}
-    if facts.interface[0] != 4:
-        return [
-            Finding(
-                "kernel.interface-generation",
-                SUBJECT,
-                PROBLEM,
-                f"its device mapper has interface {text}; vmgr speaks 4",
-                "use a kernel since 2.6 (a patch for 2.4 with interface 4 will do)",
-                facts=known,
-            )
-        ]
-    return [Finding("kernel.interface", SUBJECT, OK, f"its ioctl interface is {text}", facts=known)]
-
-
-def freezing(facts: Facts) -> list[Finding]:
-    """Whether a suspend brings the file system into a consistent state: the VFS lock patch of 2003."""
-    version = version_of(facts.release)
-    known: dict[str, Fact] = {
-        "release": facts.release,
-        "interface": dotted(facts.interface) or None,
-        "skip": facts.interface >= SKIP_LOCKFS if facts.interface else None,
-    }
-    if version and version < (2, 5):
-        tree = facts.tree
-        if tree is not None and tree.has_source and tree.has_lock:
-            text = "file systems are frozen on suspend: the VFS lock patch is applied"
-            return [Finding("kernel.freeze", SUBJECT, OK, text, facts=known)]
-        remedy = "apply the VFS lock patch (make apply-patches in the device mapper's source); ext2 can do without"
-        sure = tree is not None and tree.has_source
-        return [
-            Finding(
-                "kernel.freeze-missing",
-                SUBJECT,
-                PROBLEM if sure else WARNING,
-                "file systems are not frozen on suspend, so a snapshot may need a check: no VFS lock patch"
-                if sure
-                else f"Linux {dotted(version)} freezes file systems only with the VFS lock patch",
-                remedy,
-                facts=known,
-            )
-        ]
-    if not version:
-        return []
-    skip = ""
-    if facts.interface:
-        had = facts.interface >= SKIP_LOCKFS
-        skip = "; --nolockfs leaves it out" if had else f"; --nolockfs needs interface {dotted(SKIP_LOCKFS)}"
-    return [
-        Finding(
-            "kernel.freeze",
-            SUBJECT,
-            OK,
-            f"file systems are frozen on suspend: what was the VFS lock patch is in every Linux since 2.6{skip}",
-            facts=known,
-        )
-    ]
-
-
-def loading(module: ModuleState) -> list[Finding]:
-    """Lines in modprobe.d that change how the module is loaded."""
-    found = []
-    for setting in module.settings:
-        if module.state == "built-in" or setting.kind == "major":
-            continue
-        if setting.kind == "blacklist":
-            text = f"{setting.place} keeps the module from being loaded by itself"
-            state = WARNING
-        else:
-            text = f"{setting.place} replaces the loading of the module: {setting.value}"
-            state = NOTE
-        remedy = f"delete line {setting.line} of {setting.path}, if that is not intended"
-        found.append(Finding(f"kernel.{setting.kind}", SUBJECT, state, text, remedy))
-    return found
-
-
-def surroundings(facts: Facts) -> list[Finding]:
-    """What else of the configuration vmgr makes use of."""
-    config = facts.config
-    assert config is not None
-    if config.knows(_COOKIES) and config.value(_COOKIES) == "n":
-        return [
-            Finding(
-                "kernel.no-semaphores",
-                SUBJECT,
-                WARNING,
-                f"CONFIG_{_COOKIES} is not set in {config.source}: no command can wait for udev, so vmgr makes"
-                " nodes itself",
-                enable(facts, _COOKIES),
-                facts={"symbol": _COOKIES},
-            )
-        ]
-    return []

@@ -46,8 +46,9 @@ class KernelTree:
     """What a directory says of a kernel. ``config`` is None where it has not been configured.
 
     ``has_source`` tells that there is C source to look at; only then ``has_mapper`` (the device mapper is in it)
-    and ``has_lock`` (Linux 2.4: the VFS lock patch is applied) mean something. ``interface`` is the version of the
-    ioctl interface, ``targets`` the versions of the targets in the source.
+    and ``has_lock`` (Linux 2.4: the VFS lock patch is applied) mean something. ``interface`` is the version of
+    the ioctl interface, ``targets`` the versions of the targets in the source. ``has_tool``: ``scripts/config``
+    is there.
     """
 
     path: str
@@ -58,6 +59,7 @@ class KernelTree:
     has_lock: bool = False
     interface: tuple[int, ...] = ()
     targets: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    has_tool: bool = False
     modules: str = ""
     """A directory with ``modules.dep`` of this kernel, if that is what was given."""
 
@@ -148,6 +150,7 @@ def given_tree(path: str) -> KernelTree:
         "fsync_dev_lockfs" in (read(f"{source}/include/linux/fs.h") or ""),
         _interface(source),
         _targets(source),
+        os.path.isfile(f"{path}/scripts/config"),
         modules,
     )
 

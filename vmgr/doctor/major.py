@@ -107,7 +107,8 @@ def _unheard(setting: Setting, now: int | None, known: Mapping[str, Fact]) -> Fi
 
 def _later(asked: Setting | None, wanted: int | None, facts: Facts, known: Mapping[str, Fact]) -> list[Finding]:
     if asked is None or wanted is None:
-        return []
+        text = "devices have no major number: the device mapper is not loaded"
+        return [Finding("major.none", SUBJECT, NOTE, text, facts=known)]
     if facts.taken.get(wanted, NAME) != NAME:
         text = f"{asked.place} asks for major {wanted}, which {facts.taken[wanted]} has: the module will not load"
         remedy = f"choose a number that is free in {asked.path}"

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from vmgr.doctor.configure import MODULE, enable
 from vmgr.doctor.finding import NOTE, OK, PROBLEM, WARNING, Fact, Finding
 from vmgr.doctor.kernel import Facts as KernelFacts
-from vmgr.doctor.kernel import MODULE, enable, presence
+from vmgr.doctor.kernel import presence
 from vmgr.doctor.modules import BUILT_IN
 from vmgr.doctor.roots import dotted
 
@@ -155,11 +156,13 @@ def _needs(info: TargetInfo, kernel: KernelFacts, targets: dict[str, tuple[int, 
         )
     if having(WAITS):
         modules = sorted({_module(need, kernel)[0] for need in having(WAITS)})
+        particular = [need for need in having(WAITS) if need.version > (1, 0, 0)]
+        least = f"; it must have {_listed(particular)} or newer" if particular else ""
         return Finding(
             "plugins.target-module",
             SUBJECT,
             OK,
-            f"{info.name}: {_and(modules)} will be loaded when needed",
+            f"{info.name}: {_and(modules)} will be loaded when needed{least}",
             facts=facts,
         )
     return Finding(
