@@ -52,11 +52,15 @@ class Shim:
         if command.silent:
             return 0
         if abi.DATA_START + len(reply.data) > size:
-            reply = self._cut(reply)
+            reply = self._cut(reply, command, size)
         wire.pack_reply(buffer, reply)
         assert len(buffer) == size
         return 0
 
     @staticmethod
-    def _cut(reply: Reply) -> Reply:
-        return reply._replace(flags=reply.flags | abi.BUFFER_FULL, data=b"")
+    def _cut(reply: Reply, command: abi.Command, size: int) -> Reply:
+        """Of lines the kernel returns what fits, of all else nothing."""
+        data = b""
+        if command in (abi.TABLE_STATUS, abi.DEV_WAIT):
+            data = bytes(reply.data[: max(0, size - abi.DATA_START)])
+        return reply._replace(flags=reply.flags | abi.BUFFER_FULL, data=data)

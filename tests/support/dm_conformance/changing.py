@@ -152,6 +152,7 @@ class ChangingConformance:
         assert listed("a", "CRYPT-") == []
         assert listed("c", "") == ["c"]
         assert [entry.name for entry in rig.dm.names(name="a", uuid="LVM-")] == ["a", "ab"]
+        assert [entry.name for entry in rig.dm.names(uuid="CRYPT-")] == ["b"]
         assert [device.name for device in rig.dm.devices(prefix="CRYPT-")] == ["b"]
 
     # -- refusals ----------------------------------------------------------------------------------------
