@@ -643,3 +643,22 @@ def test_subcommands_options_and_names_are_completed(monkeypatch, capfd, tmp_pat
     assert complete(monkeypatch, capfd, "vmgr dm stats cr", 3) == ["create"]
     assert complete(monkeypatch, capfd, "vmgr dm suspend --nof", 3) == ["--noflush"]
     assert complete(monkeypatch, capfd, "vmgr dm suspend ", 3) == ["one", "two words"]
+
+
+def test_a_name_that_is_no_text_makes_json_all_the_same(machine):
+    machine.dm.create("\udcffx")
+    text = machine.ok("clear", "\udcffx", "--json", "--manglename", "none")
+    assert text.isascii()
+    assert json.loads(text)["devices"][0]["name"] == "\udcffx"
+
+
+def test_a_link_called_dmsetup_has_no_other_failure_than_1(machine, monkeypatch):
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setenv("VMGR_DEBUG", "1")
+    monkeypatch.setattr(DmClient, "suspend", broken)
+    assert machine.run("suspend", "one")[0] == 5
+    status, out, err = machine.run("suspend", "one", program="dmsetup")
+    assert (status, out) == (1, "")
+    assert "a bug" in err

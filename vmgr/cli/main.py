@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 EXIT_PIPE = 141
 """What a shell shows for a program that ended because its reader went away (128 + SIGPIPE)."""
 
+EXIT_INTERRUPTED = 130
+"""What a shell shows for a program that Ctrl-C ended (128 + SIGINT)."""
+
 DMSETUP_LINKS = {"dmsetup": "", "dmstats": "stats"}
 """Links that are called as LVM2's programs for the device mapper, and the words that go without saying there."""
 
@@ -50,6 +53,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
+    status = _guarded(words)
+    if status not in (EXIT_OK, EXIT_INTERRUPTED, EXIT_PIPE) and _program(words) in DMSETUP_LINKS:
+        return 1  # dmsetup knows no other
+    return status
+
+
+def _program(words: list[str]) -> str:
+    return os.path.basename(words[0]) if words else "vmgr"
+
+
+def _guarded(words: list[str]) -> int:
+    """Run a command line; every failure is said, and has its status."""
     from vmgr.cli.terminal import Terminal
 
     terminal = Terminal()
@@ -101,8 +116,7 @@ def _fill_standard_files() -> None:
 def _dispatch(words: list[str], terminal: Terminal) -> int:
     if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="surrogateescape")  # device names need not be text
-    program = os.path.basename(words[0]) if words else "vmgr"
-    rest = words[1:]
+    program, rest = _program(words), words[1:]
     if program in COMMANDS:
         return run_command(program, rest, terminal)
     if program in DMSETUP_LINKS:

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from vmgr.cli.terminal import Terminal
 
 EXIT_DMSETUP_FAILED = 1
-EXIT_INTERRUPTED = 130
-"""What a shell shows for a program that Ctrl-C ended (128 + SIGINT)."""
-
 HELP_WORDS = ("-h", "--help", "-?")
 
 
@@ -45,6 +42,8 @@ def run(words: Sequence[str], terminal: Terminal, *, as_dmsetup: bool = False, g
         terminal.error(error)
         status = EXIT_DMSETUP_FAILED
     except KeyboardInterrupt:
+        from vmgr.cli.main import EXIT_INTERRUPTED
+
         return EXIT_INTERRUPTED
     if status == EXIT_BAD_COMMAND_LINE:
         return EXIT_DMSETUP_FAILED  # the usage has been shown
@@ -105,6 +104,10 @@ def run_subcommand(name: str, words: Sequence[str], terminal: Terminal, *, as_dm
     check(command, parsed, program="vmgr dm")
     if {"major", "minor"} <= known:
         _check_together(values)
+    if values.keys() & {"count", "interval"}:
+        import gc
+
+        gc.enable()  # which main() has not, for the sake of commands that end at once
     ignored = frozenset(parsed.values) - known
     invocation = DmInvocation(command, tuple(parsed.arguments), values, terminal, as_dmsetup, ignored)
     assert command.run_alone is not None

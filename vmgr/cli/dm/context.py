@@ -348,7 +348,12 @@ class Context:
         """Print one JSON value on standard output."""
         import json
 
-        self.terminal.data(json.dumps(value, indent=4, ensure_ascii=False) + "\n")
+        text = json.dumps(value, indent=4, ensure_ascii=False)
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # a name that is no text: its bytes as \udcNN, so that what is printed is JSON
+            text = json.dumps(value, indent=4)
+        self.terminal.data(text + "\n")
 
     def warn(self, message: str) -> None:
         """Say on standard error what the user should know."""
