@@ -92,13 +92,17 @@ def test_devices_that_come_and_go_are_told_apart(bench: Bench) -> None:
         assert told(events.poll()) == [(REMOVED, "a", 0), (CHANGED, "b", 1), (CREATED, "c", 0)]
 
 
-def test_a_number_that_another_device_has_by_now_is_two_devices(bench: Bench) -> None:
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_number_that_another_device_has_by_now_is_two_devices(bench: Bench, number: int) -> None:
+    """Wherever its event number stands."""
     bench.kernel.event("a")
     with Events(bench.dm) as events:
         bench.dm.remove("a")
         bench.make("c")
+        for _ in range(number):
+            bench.kernel.event("c")
         assert bench.dm.info(name="c").minor == 0  # type: ignore[union-attr]
-        assert told(events.poll()) == [(REMOVED, "a", 1), (CREATED, "c", 0)]
+        assert told(events.poll()) == [(REMOVED, "a", 1), (CREATED, "c", number)]
 
 
 def test_a_device_made_anew_under_its_old_name_and_number_is_two_devices(bench: Bench) -> None:
@@ -217,6 +221,7 @@ def test_arming_and_waiting_on_the_reader_disturbs_nothing(bench: Bench) -> None
         assert bench.dm.wait("a", 0) is not None
         assert select.select([events], [], [], 0)[0] == [events]
         assert told(events.poll()) == [(CHANGED, "a", 1)]
+        assert select.select([events], [], [], 0)[0] == [], "it is armed again"
 
 
 def test_two_who_look_each_see_all(bench: Bench) -> None:
@@ -392,6 +397,7 @@ def test_a_cancelled_wait_loses_nothing_and_can_be_repeated(bench: Bench) -> Non
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
+            assert not asyncio.get_running_loop().remove_reader(events), "nothing of it is left in the loop"
             return (await anext(events)).name
 
     assert asyncio.run(main()) == "a"

@@ -218,7 +218,7 @@ def test_a_reload_suspends_from_the_top_down_and_resumes_from_the_bottom_up(benc
 
 def test_a_new_stack_is_made_live_in_the_order_that_its_tables_ask_for() -> None:
     dm = DmClient(kernel := Kernel(), nodes=FakeNodes())
-    upper, lower = dm.create("upper"), dm.create("lower")
+    upper, lower = dm.create("a-upper"), dm.create("b-lower")
     kernel.watch_from_now()
     reload_stack(
         dm,
@@ -227,7 +227,9 @@ def test_a_new_stack_is_made_live_in_the_order_that_its_tables_ask_for() -> None
             TableChange(lower, [line("linear", f"{DISK} 0")]),
         ],
     )
-    assert kernel.steps == [("load", "lower"), ("load", "upper"), ("resume", "lower"), ("resume", "upper")]
+    assert kernel.steps == [
+        ("load", "b-lower"), ("load", "a-upper"), ("resume", "b-lower"), ("resume", "a-upper"),
+    ]  # fmt: skip
 
 
 def test_an_origin_runs_after_its_snapshots_and_stops_before_them(bench: Bench) -> None:
@@ -478,21 +480,22 @@ def test_every_call_of_a_removal_failing_once_says_truly_what_is_gone() -> None:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sets(st.integers(1, 60), min_size=2, max_size=8))
-def test_whatever_fails_the_error_names_what_is_left_suspended(numbers: set[int]) -> None:
-    """Several failures: what cannot be put back keeps what lies on it from running on the wrong data."""
+@given(st.lists(st.tuples(st.integers(1, 60), st.integers(1, 6)), min_size=1, max_size=3))
+def test_whatever_fails_the_error_names_what_is_left_suspended(failures: list[tuple[int, int]]) -> None:
+    """Several failures, in a row too: what cannot be put back keeps what lies on it off the wrong data."""
+    numbers = {first + i for first, length in failures for i in range(length)}
     bench = Bench()
     old = bench.tables()
     error = run_with_failure(bench, lambda: reload_stack(bench.dm, bench.new_tables()), lambda i, _r: i in numbers)
     left = bench.suspended()
     if isinstance(error, StackError):
-        assert left == set(error.suspended)
+        assert left <= set(error.suspended), "what cannot be asked any more may be suspended"
         running = bench.tables()
-        for device in bench.dm.devices():
-            if not device.suspended and running[device.name] == old[device.name]:
-                below = {"top": ("left", "right", "low"), "left": ("low",), "right": ("low",), "beside": ("low",)}
-                used = below.get(device.name, ())
-                assert all(running[name] == old[name] for name in used), "an old table runs on old ones only"
+        for name, below in {"low": [], "left": ["low"], "top": ["left", "low"]}.items():
+            if name not in left:
+                kinds = {running[other] == old[other] for other in (name, *below)}
+                assert len(kinds) == 1, "new tables run on new ones and old ones on old ones"
+        assert set(error.done) == {name for name in running if running[name] != old[name]}
     else:
         assert left == set()
 
@@ -507,8 +510,8 @@ def test_a_table_that_cannot_be_put_back_keeps_those_above_suspended(bench: Benc
     error = run_with_failure(bench, lambda: reload_stack(bench.dm, bench.new_tables()), failing)
     assert isinstance(error, StackError)
     assert set(error.suspended) == bench.suspended()
-    assert "top" in error.suspended
-    assert error.done == ("low",)
+    assert error.suspended == ("top",)
+    assert error.done == ("low", "left"), "those two belong together"
     assert "left suspended" in error.details[-1]
     assert error.hint
 
@@ -533,6 +536,89 @@ def test_a_table_that_does_not_fit_what_lies_below_changes_nothing(bench: Bench)
         reload_stack(bench.dm, changes)
     assert comparable(bench.state()) == comparable(state)
     assert caught.value.done == ()
+
+
+def resumes_of(uuid: str) -> Callable[[int, Request], bool]:
+    return lambda _n, r: r.uuid == uuid and r.command is abi.DEV_SUSPEND and not r.flags & abi.SUSPEND
+
+
+def suspends_of(uuid: str) -> Callable[[int, Request], bool]:
+    return lambda _n, r: r.uuid == uuid and r.command is abi.DEV_SUSPEND and bool(r.flags & abi.SUSPEND)
+
+
+def test_earlier_tables_come_back_only_when_all_that_was_replaced_is_suspended_again(bench: Bench) -> None:
+    once = iter([True])
+    refused = resumes_of("U-top")
+    run_with_failure(
+        bench,
+        lambda: reload_stack(bench.dm, bench.new_tables()),
+        lambda n, r: refused(n, r) and next(once, False),
+    )
+    steps = bench.kernel.steps
+    back = steps[[step for step, _ in steps].index("clear") :]
+    assert [step for step in back if step[0] in ("suspend", "load")] == [
+        ("suspend", "left"), ("suspend", "low"), ("load", "low"), ("load", "left"),
+    ]  # fmt: skip
+    assert back.index(("resume", "low")) < back.index(("resume", "left")) < back.index(("resume", "top"))
+
+
+def test_a_device_that_cannot_be_resumed_after_a_failed_suspend_is_named(bench: Bench) -> None:
+    def failing(number: int, request: Request) -> bool:
+        return suspends_of("U-low")(number, request) or resumes_of("U-top")(number, request)
+
+    error = run_with_failure(bench, lambda: suspend_stack(bench.dm, "low", above=True), failing)
+    assert isinstance(error, StackError)
+    assert error.suspended == ("top",)
+    assert bench.suspended() == {"top"}
+
+
+@pytest.mark.parametrize("failing", [suspends_of("U-low"), resumes_of("U-top")])
+def test_a_failed_reload_does_not_resume_what_somebody_else_suspended(
+    bench: Bench, failing: Callable[[int, Request], bool]
+) -> None:
+    bench.dm.suspend("left")
+    old = bench.tables()
+    changes = [change for change in bench.new_tables() if change.dev != "left"]
+    once = iter([True])
+    error = run_with_failure(
+        bench, lambda: reload_stack(bench.dm, changes), lambda n, r: failing(n, r) and next(once, False)
+    )
+    assert isinstance(error, StackError)
+    assert bench.suspended() == {"left"}
+    assert bench.tables() == old
+
+
+def test_a_refused_table_leaves_none_waiting_in_a_device_that_is_new(bench: Bench) -> None:
+    device = bench.dm.create("new")
+    changes = [
+        TableChange("low", [line("linear", f"{DISK} 999999999", 16)]),
+        TableChange("new", [line("linear", f"{bench.low} 0")]),
+    ]
+    with pytest.raises(StackError):
+        reload_stack(bench.dm, changes)
+    assert bench.dm.info(name="new") == device
+
+
+def test_tables_loaded_while_a_stack_is_suspended_are_taken_back_together(bench: Bench) -> None:
+    old = bench.tables()
+    with pytest.raises(StackError), suspended_stack(bench.dm, "low", above=True):  # noqa: PT012
+        bench.dm.load("low", [line("linear", f"{OTHER} 0", 16)])
+        bench.dm.load("left", [line("linear", f"{bench.low} 1000000")])
+    assert bench.tables() == old
+    assert bench.suspended() == set()
+
+
+def test_a_critical_section_that_cannot_begin_leaves_all_as_it_was(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lock(*_: object) -> None:
+        raise MemoryError
+
+    state = bench.state()
+    monkeypatch.setattr(critical._Process, "lock", lock)
+    with pytest.raises(MemoryError):
+        reload_stack(bench.dm, bench.new_tables())
+    assert bench.state() == state
 
 
 def test_somebody_else_s_waiting_table_is_not_made_live_by_a_reload(bench: Bench) -> None:

@@ -111,9 +111,9 @@ def resume_stack(client: DmClient, *devs: Dev, above: bool = False) -> tuple[Liv
     """
     from vmgr.dm.critical import critical_section
 
-    tree = DeviceTree.read(client, waiting=True, sys="")
+    live, tree = DeviceTree.read(client, sys=""), DeviceTree.read(client, waiting=True, sys="")
     order = [node for node in tree.bottom_up(*devs, above=above) if node.device is not None]
-    work = StackWork(client, tree, order)
+    work = StackWork(client, live, order, refers={node.numbers: node.uses for node in order})
     work.note_suspended()
     with client.transaction():
         work.save_live()

@@ -46,7 +46,7 @@ class StackError(KernelError):
     """A step failed; everything that could be set right again has been.
 
     ``done`` and ``undone`` are the names of the devices with which all went well, or not (yet). ``suspended`` are
-    those that had to be left suspended, nearly always none. ``__cause__`` is what failed.
+    those that had to be left suspended, or may be, nearly always none. ``__cause__`` is what failed.
     """
 
     def __init__(
@@ -94,7 +94,10 @@ def _firmly(step: Callable[[], _T]) -> _T:
 
 
 class StackWork:
-    """One change of a stack: ``order`` is what it is about, from the bottom up."""
+    """One change of a stack: ``order`` is what it is about, from the bottom up.
+
+    ``tree`` has what the live tables refer to, ``refers`` what the new ones do.
+    """
 
     def __init__(
         self,
@@ -102,11 +105,13 @@ class StackWork:
         tree: DeviceTree,
         order: Sequence[TreeNode],
         changes: Mapping[Numbers, TableChange] | None = None,
+        refers: Mapping[Numbers, Sequence[Numbers]] | None = None,
     ) -> None:
         self._client = client
         self._tree = tree
         self._order: dict[Numbers, LiveDevice] = {n.numbers: n.device for n in order if n.device is not None}
         self._changes = changes or {}
+        self._refers = refers or {}
         self._before = {numbers for numbers, device in self._order.items() if device.suspended}
         self._loaded: dict[Numbers, _Saved | None] = {}
         self._live: dict[Numbers, _Saved] = {}
@@ -117,12 +122,16 @@ class StackWork:
         """The changed devices and all that lies on them, ordered by what old and new tables refer to."""
         tree = DeviceTree.read(client, sys="")
         by_numbers = {tree[change.dev].numbers: change for change in changes}
-        after: dict[Numbers, list[Numbers]] = {}
-        for numbers, change in by_numbers.items():
-            referred = (abi.major_minor(dev) for line in change.lines for dev in abi.numbers_in(line.params))
-            after[numbers] = [*referred, *(tree[dev].numbers for dev in change.after)]
+        refers = {
+            numbers: [abi.major_minor(dev) for line in change.lines for dev in abi.numbers_in(line.params)]
+            for numbers, change in by_numbers.items()
+        }
+        after = {
+            numbers: [*refers[numbers], *(tree[dev].numbers for dev in change.after)]
+            for numbers, change in by_numbers.items()
+        }
         order = tree.ordered(tree.above(*by_numbers), after)
-        return cls(client, tree, [node for node in order if node.device is not None], by_numbers)
+        return cls(client, tree, [node for node in order if node.device is not None], by_numbers, refers)
 
     # -- before anything is suspended ------------------------------------------------------------------
 
@@ -276,8 +285,10 @@ class StackWork:
             self._put_waiting(device, saved)
         return True
 
+    # -- after a refused resume ----------------------------------------------------------------------------
+
     def _fall_back(self, order: list[Numbers], resumed: list[Numbers]) -> tuple[list[str], list[str]]:
-        """After a refused resume: earlier tables again, everything resumed.
+        """Give back the earlier tables and resume everything.
 
         Names of what has its new table all the same, and of what is left suspended because of that.
         """
@@ -285,35 +296,60 @@ class StackWork:
         for numbers in rest:
             self._put_waiting(self._order[numbers], None)
         replaced = [numbers for numbers in resumed if numbers in self._live]
-        for numbers in reversed(replaced):
-            self._hold(self._order[numbers])
-        stuck = [numbers for numbers in replaced if not self._put_back(numbers)]
-        unsafe = {node.numbers for node in self._tree.above(*stuck)} if stuck else set()
+        new = set(replaced)
+        # All of them first: a new table must not run on an old one even for a moment.
+        if all(self._hold(self._order[numbers]) for numbers in reversed(replaced)):
+            for numbers in replaced:
+                others = new - {numbers}
+                if others.isdisjoint(self._below(numbers, others)) and self._put_back(numbers):
+                    new.remove(numbers)
         left = []
-        for numbers in rest:
-            device = self._order[numbers]
-            if numbers in self._before:
+        for numbers in order:
+            if numbers not in new and (numbers in resumed or numbers in self._before):
                 continue
-            if numbers in unsafe or not self._wake(device, keep_waiting=False):
+            device = self._order[numbers]
+            if self._is_mixed(numbers, new) or not self._wake(device, keep_waiting=False):
                 left.append(device.name)
         for numbers, saved in self._loaded.items():
             if saved is not None:
                 self._put_waiting(self._order[numbers], saved)
         self._loaded.clear()
         self.suspended.clear()
-        return [self._order[numbers].name for numbers in stuck], left
+        return [self._order[numbers].name for numbers in order if numbers in new], left
 
-    def _hold(self, device: LiveDevice) -> None:
-        self._quietly(lambda: self._client.suspend(device))
+    def _below(self, numbers: Numbers, new: set[Numbers]) -> set[Numbers]:
+        """A device and what it lies on, where those in ``new`` have their new tables."""
+        seen: set[Numbers] = set()
+        todo = [numbers]
+        while todo:
+            numbers = todo.pop()
+            if numbers not in seen and numbers in self._tree:
+                seen.add(numbers)
+                todo += (
+                    self._refers[numbers]
+                    if numbers in new and numbers in self._refers
+                    else self._tree[numbers].uses
+                )
+        return seen
+
+    def _is_mixed(self, numbers: Numbers, new: set[Numbers]) -> bool:
+        """Whether new and earlier tables come together below a device, so that it would reach the wrong data."""
+        involved = self._below(numbers, new) & self._live.keys()
+        return not involved.isdisjoint(new) and not involved <= new
+
+    def _hold(self, device: LiveDevice) -> bool:
+        return self._quietly(lambda: self._client.suspend(device))
 
     def _put_back(self, numbers: Numbers) -> bool:
-        """Give a device its earlier table; False when it has to go on with the new one."""
+        """Give a device its earlier table; otherwise it stays suspended on the new one."""
         device, old = self._order[numbers], self._live[numbers]
         done = self._quietly(
             lambda: self._client.load(device, old.lines, read_only=old.read_only)
         ) and self._quietly(lambda: self._client.resume(device, udev_flags=self._udev_flags(numbers)))
         if not done:
-            self._wake(device, keep_waiting=False)
+            self._put_waiting(device, None)
+        elif numbers in self._before:
+            self._hold(device)
         return done
 
     def _quietly(self, step: Callable[[], object]) -> bool:
