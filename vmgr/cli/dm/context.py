@@ -99,11 +99,16 @@ def open_client(settings: ClientSettings, warn: Callable[[str], None]) -> DmClie
     )
 
 
-def _check_cookie(cookie: int) -> None:
-    """Refuse a cookie that is none before anything is changed. Raises :class:`NotFound`, :class:`UsageError`."""
-    from vmgr.dm.udev import Udev
+def _check_cookie(settings: ClientSettings) -> None:
+    """Refuse a cookie that is none before anything is changed. Raises :class:`NotFound`, :class:`UsageError`.
 
-    Udev(cookie=cookie).prepare()
+    Where nobody waits for udev it means nothing, as with dmsetup.
+    """
+    from vmgr.dm.udev import detect
+
+    udev = detect(settings.dev_dir, sync=settings.sync, cookie=settings.cookie)
+    if udev is not None:
+        udev.prepare()
 
 
 def own_nodes(settings: ClientSettings) -> Nodes | None:
@@ -165,7 +170,7 @@ class Context:
         if self._client is None:
             settings = self.settings()
             if settings.cookie and self.invocation.command.changes:
-                _check_cookie(settings.cookie)
+                _check_cookie(settings)
             self._client = open_client(settings, self.warn)
             if self.terminal.level:
                 self._tell(self._client.kernel)
