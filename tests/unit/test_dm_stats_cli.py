@@ -10,8 +10,8 @@ import json
 import pytest
 
 import vmgr.cli.dm.context
-from vmgr.cli.dm.stats_columns import Style, histogram_json, histogram_text
 from vmgr.cli.dm.stats_report import Clock
+from vmgr.cli.dm.stats_text import Style, histogram_json, histogram_text
 from vmgr.cli.main import main
 from vmgr.core.table import KernelLine
 from vmgr.core.units import Sectors

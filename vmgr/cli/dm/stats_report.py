@@ -13,7 +13,8 @@ from vmgr.cli.dm import stats_columns
 from vmgr.cli.dm.context import Context
 from vmgr.cli.dm.reading import sweep
 from vmgr.cli.dm.report import DeviceReport, say_help
-from vmgr.cli.dm.stats_columns import META, STATS, Sample, Style
+from vmgr.cli.dm.stats_columns import META, STATS, Sample
+from vmgr.cli.dm.stats_text import Style
 from vmgr.core.errors import EXIT_OK, UsageError, VmgrError
 from vmgr.dm.address import by_number
 from vmgr.dm.counters import SECOND
