@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.lab import run, wipe
 from vmgr.core.errors import InvalidTable
 from vmgr.core.table import KernelLine
+from vmgr.core.targets import Targets
 from vmgr.core.units import Sectors
 from vmgr.dm.client import DmClient, by_name
 from vmgr.dm.failure import DmError
@@ -169,6 +171,53 @@ def test_a_table_file_of_dmsetup_s_is_read_alike(dm: DmClient) -> None:
     dm.load(by_name("ours"), parse_table(text))
     dm.resume(by_name("ours"))
     assert dm.table(by_name("ours")) == dm.table(by_name("theirs"))
+
+
+GENERIC = {
+    "delay": "{0} 0 0 {1} 8 0",
+    "flakey": "{0} 0 5 5 1 drop_writes",
+    "crypt": "aes-xts-plain64 {key} 0 {0} 0 1 allow_discards",
+    "dust": "{0} 0 512",
+    "mirror": "core 1 1024 2 {0} 0 {1} 0 1 handle_errors",
+    "log-writes": "{0} {1}",
+    "unstriped": "2 8 0 {0} 0",
+    "raid": "raid1 3 0 region_size 1024 2 - {0} - {1}",
+}
+"""Targets that no built-in plugin knows, and a line of each."""
+
+
+@pytest.mark.parametrize("target", GENERIC)
+def test_lines_of_any_target_survive_the_text(dm: DmClient, make_disk: Callable[[float], str], target: str) -> None:
+    """What the kernel prints of a target that is known to nobody: written, read, loaded, printed again the same."""
+    disks = [number(make_disk(8)) for _ in range(2)]
+    params = GENERIC[target].format(*disks, key="0123456789abcdef" * 4)
+    dm.create("generic")
+    dm.load(by_name("generic"), [line(0, 4096, target, params)])
+    printed = dm.table(by_name("generic"), inactive=True)
+    typed = Tables(table_types()).parse(printed[0])
+    assert (typed.line, typed.value) == (printed[0], None)
+    assert "no installed plugin" in typed.reason
+    (device,) = parse_concise(format_concise([ConciseDevice("generic", lines=parse_table(format_table(printed)))]))
+    dm.clear(by_name("generic"))
+    dm.load(by_name("generic"), device.lines)
+    assert dm.table(by_name("generic"), inactive=True) == printed
+
+
+@pytest.mark.parametrize("params", ["{0} 0 20", "{0} 0 20 {1} 8 0", "{0} 0 1 {1} 8 2 {0} 16 3"])
+def test_the_example_plugin_understands_its_lines(
+    dm: DmClient, make_disk: Callable[[float], str], monkeypatch: pytest.MonkeyPatch, params: str
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "examples" / "vmgr-delay" / "src"))
+    import vmgr_delay
+
+    disks = [number(make_disk(8)) for _ in range(2)]
+    dm.create("slow")
+    dm.load(by_name("slow"), [line(0, 4096, "delay", params.format(*disks))])
+    (printed,) = dm.table(by_name("slow"), inactive=True)
+    value = Tables(Targets([("delay", vmgr_delay)]).table_types()).parse(printed).value
+    assert value is not None
+    assert value.params() == printed.params
+    assert set(value.devices) <= set(disks)
 
 
 @pytest.mark.parametrize("secure", [False, True])
