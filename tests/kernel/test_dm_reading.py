@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -191,6 +193,23 @@ def test_devices_of_lvm2_are_told_of_the_same(make_disk: Callable[[float], str])
         "ls --tree -o uuid,open", "info -c -S 'lv_layer=cow' -o name,lv_name", "info /dev/a-vg/s-1",
     )  # fmt: skip
     lab.run("vgchange", "-qq", "-an", "a-vg")
+
+
+def test_a_link_called_dmsetup_is_a_dmsetup(tmp_path: Path) -> None:
+    """As processes of their own, as a user starts them."""
+    build("create one -u U-1 --table '0 8 zero'")
+    link = tmp_path / "dmsetup"
+    link.symlink_to(Path(sys.executable).with_name("vmgr"))
+    for words, env in (
+        (["info", "-c"], {}),
+        (["ls", "--tree"], {"LANG": "C", "LC_ALL": ""}),
+        (["remove", "two"], {}),
+    ):
+        theirs, ours = (lab.run(program, *words, check=False, env=env) for program in ("dmsetup", str(link)))
+        assert (ours.returncode, ours.stdout) == (theirs.returncode, theirs.stdout)
+        assert bool(ours.stderr) == bool(theirs.stderr)
+    assert lab.run(str(link), "remove", "one").stdout == ""
+    assert not lab.mapped_devices()
 
 
 # -- JSON -----------------------------------------------------------------------------------------
