@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vmgr.dm.tree import DeviceTree, TreeNode
 
 SYS_BLOCK = "/sys/dev/block"
+NO_DEVICES = "No devices found\n"
 
 
 class Facts:

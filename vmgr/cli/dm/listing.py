@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from vmgr.cli.declare import Command, Option
 from vmgr.cli.dm.context import Context
-from vmgr.cli.dm.facts import kernel_name
-from vmgr.cli.dm.reading import NO_DEVICES, name_kind, said
+from vmgr.cli.dm.facts import NO_DEVICES, kernel_name
+from vmgr.cli.dm.reading import name_kind, said
 from vmgr.core.errors import EXIT_OK
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vmgr.cli.declare import Argument, Command, Option
 from vmgr.cli.dm.context import Context
-from vmgr.cli.dm.facts import Facts, all_are_meant, chosen_devices, info_text, kernel_name, mapper_name
+from vmgr.cli.dm.facts import NO_DEVICES, Facts, all_are_meant, chosen_devices, info_text, kernel_name, mapper_name
 from vmgr.cli.dm.options import COLUMN_OPTIONS, INACTIVE, SELECT, WHICH
 from vmgr.core.errors import EXIT_OK, NotFound, UsageError, VmgrError
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from vmgr.cli.dm.report import DeviceReport
     from vmgr.cli.invocation import Invocation
     from vmgr.core.table import LiveDevice
-
-NO_DEVICES = "No devices found\n"
 
 NAME_KINDS = ("devno", "blkdevname", "devname")
 """How ``deps`` and ``ls`` can name devices (``-o``), in the order in which dmsetup tries their beginnings."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vmgr.cli.dm.facts import all_are_meant, look
+from vmgr.cli.dm.facts import NO_DEVICES, all_are_meant, look
 from vmgr.core.errors import NotFound
 
 if TYPE_CHECKING:
     from vmgr.cli.dm.context import Context
     from vmgr.dm.tree import DeviceTree
-
-NO_DEVICES = "No devices found\n"
 
 
 def show_tree(context: Context) -> None:
