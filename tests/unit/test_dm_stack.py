@@ -588,6 +588,23 @@ def test_a_failed_reload_does_not_resume_what_somebody_else_suspended(
     assert bench.tables() == old
 
 
+@pytest.mark.parametrize("failing", [resumes_of("U-low"), resumes_of("U-top")], ids=["before", "after"])
+def test_a_changed_device_that_was_suspended_before_is_so_again_after_a_failure(
+    bench: Bench, failing: Callable[[int, Request], bool]
+) -> None:
+    bench.dm.suspend("left")
+    old = bench.tables()
+    once = iter([True])
+    error = run_with_failure(
+        bench,
+        lambda: reload_stack(bench.dm, bench.new_tables()),
+        lambda n, r: failing(n, r) and next(once, False),
+    )
+    assert isinstance(error, StackError)
+    assert bench.suspended() == {"left"}
+    assert bench.tables() == old
+
+
 def test_a_refused_table_leaves_none_waiting_in_a_device_that_is_new(bench: Bench) -> None:
     device = bench.dm.create("new")
     changes = [
