@@ -139,25 +139,29 @@ class Events:
     def poll(self, timeout: float | None = 0) -> tuple[Event, ...]:
         """What has happened, having waited up to ``timeout`` seconds for it (None: as long as it takes)."""
         self._check_open()
+        self._wait(timeout)
+        events = tuple(self._pending)
+        self._pending.clear()
+        return events
+
+    def _wait(self, timeout: float | None) -> None:
+        """Wait until something is pending, or the time is up."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._pending:
             self._look()
             if self._pending:
-                break
+                return
             remaining = None if deadline is None else deadline - time.monotonic()
             if remaining is not None and remaining <= 0:
-                return ()
+                return
             self._kernel.poll(remaining)
-        events = tuple(self._pending)
-        self._pending.clear()
-        return events
 
     def __iter__(self) -> Events:
         return self
 
     def __next__(self) -> Event:
         if not self._pending and not self._closed:
-            self._pending.extend(self.poll(self.timeout))
+            self._wait(self.timeout)
         if not self._pending:
             raise StopIteration
         return self._pending.popleft()
