@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 
 import pytest
@@ -15,6 +16,7 @@ from vmgr.core.errors import VmgrError
 from vmgr.dm import abi
 from vmgr.dm.client import DmClient
 from vmgr.dm.fake import FakeKernel, FakeNodes
+from vmgr.dm.udev import Udev
 
 DISK = (7, 0)
 
@@ -374,6 +376,23 @@ def test_devices_left_suspended_by_a_failure_are_named(machine, monkeypatch):
     assert "not reached: three" in err
 
 
+def test_devices_left_suspended_by_an_interrupt_are_named(machine, monkeypatch):
+    for name in ("one", "two"):
+        machine.ok("create", name, *ZERO)
+    real = DmClient.suspend
+
+    def suspend(client, dev, **how):
+        if dev.name == "two":
+            raise KeyboardInterrupt
+        return real(client, dev, **how)
+
+    monkeypatch.setattr(DmClient, "suspend", suspend)
+    status, _, err = machine.run("suspend", "one", "two")
+    assert status == 5
+    assert "suspended: one" in err
+    assert "`vmgr dm resume one`" in err
+
+
 def test_a_refused_resume_says_that_the_device_is_still_suspended(machine, monkeypatch):
     machine.ok("create", "one", *ZERO)
     machine.ok("suspend", "one")
@@ -615,6 +634,7 @@ def test_settings_come_from_options_and_environment(machine, monkeypatch):
 
 def test_a_cookie_that_does_not_exist_is_refused_before_anything_is_made(machine, monkeypatch):
     monkeypatch.setattr("vmgr.dm.semaphores.Semaphores.find", lambda *_: None)
+    monkeypatch.setattr("vmgr.dm.udev.detect", lambda dev_dir, **how: Udev(**how))
     status, _, err = machine.run("create", "one", "--udevcookie", "0xd4d1234", *ZERO)
     assert (status, machine.commands()) == (5, [])
     assert "0xd4d1234" in err
@@ -662,3 +682,17 @@ def test_a_link_called_dmsetup_has_no_other_failure_than_1(machine, monkeypatch)
     status, out, err = machine.run("suspend", "one", program="dmsetup")
     assert (status, out) == (1, "")
     assert "a bug" in err
+
+
+@pytest.mark.parametrize(
+    "words", [["version"], ["info"], ["suspend", "one"], ["create", "one", "-n"]], ids=" ".join
+)
+def test_a_subcommand_loads_little(words):
+    """No command line library, no plugins, no JSON, no udev database."""
+    code = (
+        "import sys; from vmgr.cli.main import main; main(['vmgr', 'dm', *sys.argv[1:]])\n"
+        "print(*sorted({'click', 'pluggy', 'pyudev', 'json', 'subprocess', 'importlib.metadata', 'tempfile',"
+        " 'logging', 'vmgr.core.model', 'vmgr.core.hooks', 'vmgr.registry', 'vmgr.app'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == ""

@@ -34,14 +34,37 @@ def suspend(invocation: Invocation) -> int:
             try:
                 client.suspend(dev, flush=flush, freeze=freeze)
             except VmgrError as error:
-                if done:
-                    names = " ".join(done)
-                    error.details = (*error.details, f"suspended: {names}")
-                    error.hint = error.hint or f"`vmgr dm resume {names}` lets them go on"
+                _say_done(error, done)
                 raise
+            except KeyboardInterrupt:
+                if not done:
+                    raise
+                interrupted = VmgrError("interrupted")
+                _say_done(interrupted, done)
+                raise interrupted from None
             done.append(context.shown(str(dev)))
 
+        _load_before(context)
         return each(context, devs, change)
+
+
+def _say_done(error: VmgrError, done: list[str]) -> None:
+    """Add to an error which devices are suspended now."""
+    if done:
+        names = " ".join(done)
+        error.details = (*error.details, f"suspended: {names}")
+        error.hint = f"`vmgr dm resume {names}` lets them go on"
+
+
+def _load_before(context: Context) -> None:
+    """Load what may be wanted after the first device is suspended: it may be the one that holds this program."""
+    from vmgr.dm.critical import preload
+
+    preload()
+    if context.json or context.invocation.times("verbose"):
+        import json  # noqa: F401
+
+        import vmgr.cli.dm.facts  # noqa: F401
 
 
 def resume(invocation: Invocation) -> int:
