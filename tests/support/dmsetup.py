@@ -19,6 +19,7 @@ Each tool starts with nothing: no mapped devices, zeroed disks. After each step 
 are: the kernel gives the same minor numbers to the same sequence. ``{0}`` and ``{1}`` in words and input stand
 for the numbers (``7:0``) of the ``disks`` given, ``{path0}`` for their paths.
 
+The state is read with :class:`vmgr.dm.query.DmReader`, which tests/kernel/test_dm_dmsetup.py holds to dmsetup.
 vmgr runs in this interpreter, as a Python takes most of a second to start in the guest; it has its own files in
 place of 0, 1 and 2, so that what its children print is seen, too.
 """
