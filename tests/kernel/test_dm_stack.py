@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -209,6 +210,41 @@ def test_a_suspended_stack_lets_nothing_through_until_its_end(dm: DmClient, pair
             assert read_at(path, 0, 4 << 20) == content
         writer.go_on(20)
     writer.check("/dev/mapper/top")
+
+
+def test_a_mounted_file_system_is_whole_below_a_suspended_stack(
+    dm: DmClient, make_disk: Callable[[float], str], tmp_path: Path
+) -> None:
+    """Frozen before anything below it stops: the other way round its last writes would wait for ever."""
+    disk = make_disk(32)
+    low = make(dm, "low", linear((number(disk), 0, 32 * MIB)))
+    make(dm, "top", linear((low, 0, 32 * MIB)))
+    run("mkfs.ext4", "-q", "/dev/mapper/top")
+    mount = tmp_path / "mount"
+    mount.mkdir()
+    run("mount", "/dev/mapper/top", str(mount))
+    try:
+        for i in range(50):
+            (mount / f"file{i}").write_bytes(pattern(i, 20000))
+        copy = tmp_path / "copy"
+        with suspended_stack(dm, "low", above=True):
+            content = read_at(disk, 0, 32 << 20)
+        copy.write_bytes(content)
+        checked = run("e2fsck", "-fn", str(copy), check=False)
+        assert checked.returncode == 0, checked.stdout
+        assert "clean" in run("dumpe2fs", "-h", str(copy)).stdout.partition("Filesystem state:")[2].splitlines()[0]
+        reload_stack(
+            dm,
+            [
+                TableChange("low", linear((number(disk), 0, 16 * MIB), (number(disk), 16 * MIB, 16 * MIB))),
+                TableChange("top", linear((low, 0, 8 * MIB), (low, 8 * MIB, 24 * MIB))),
+            ],
+        )
+        (mount / "after").write_bytes(b"all right")
+    finally:
+        run("umount", str(mount))
+    assert run("e2fsck", "-fn", "/dev/mapper/top", check=False).returncode == 0
+    assert len(dm.table("top")) == 2
 
 
 def test_a_body_that_fails_leaves_the_stack_running_as_before(dm: DmClient, pair: tuple[str, str, str]) -> None:
