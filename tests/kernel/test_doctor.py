@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -60,8 +62,10 @@ def numbers(path: str) -> tuple[int, int]:
 
 @lab.with_and_without_udev
 def test_a_machine_that_is_well_has_no_problem(device, udev):
+    before = text("/proc/modules").split("\n")
     found = doctor(status=0)
     assert ids(found) == set()
+    assert len(text("/proc/modules").split("\n")) == len(before), "an examination loaded a module"
     assert found["kernel.module-loaded"]["facts"]["release"] == os.uname().release
     assert found["kernel.freeze"]["facts"]["skip"]
     assert found["targets.loaded"]["facts"]["targets"]["error"]
@@ -360,6 +364,31 @@ def test_without_root_devices_are_seen_and_nothing_is_asked_of_the_kernel(device
     assert found["devices.suspended"]["facts"]["device"] == device
     assert "nodes.right" in found
     assert found["kernel.interface-unknown"]["state"] == "note"
+
+
+def test_a_directory_where_no_node_works_is_named(device, tmp_path, monkeypatch):
+    lab.run("mount", "-t", "tmpfs", "-o", "nodev", "none", str(tmp_path))
+    try:
+        monkeypatch.setenv("DM_DEV_DIR", str(tmp_path))
+        found = doctor("--fix", "control", status=5)["control.no-access"]
+        assert found["remedy"] == f"mount -o remount,dev {tmp_path}"
+        lab.run(*found["remedy"].split())
+        assert ids(doctor("control", status=0)) == set()
+    finally:
+        lab.run("umount", str(tmp_path))
+
+
+def test_another_device_directory_is_looked_at_where_commands_use_one(device, request, monkeypatch):
+    tmp_path = Path("/dev/elsewhere")
+    tmp_path.mkdir()
+    request.addfinalizer(lambda: shutil.rmtree(tmp_path))
+    monkeypatch.setenv("DM_DEV_DIR", str(tmp_path))
+    assert "control.missing" in doctor("control", status=5)
+    found = doctor("--fix", "control", "nodes", status=0)
+    assert ids(found) == set()
+    assert numbers(f"{tmp_path}/mapper/{device}") == numbers(f"/dev/mapper/{device}")
+    assert numbers(f"{tmp_path}/mapper/control") == numbers(CONTROL)
+    assert doctor("udev", status=0)["udev.elsewhere"]["state"] == "note"
 
 
 def test_an_examination_takes_no_lock():

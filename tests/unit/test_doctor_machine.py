@@ -6,6 +6,8 @@ import os
 import time
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.support.doctor_tree import Tree
 from vmgr.core.errors import ConfigError
@@ -533,6 +535,43 @@ def test_an_empty_machine_is_examined_without_a_failure(tmp_path):
     )
     assert {f.state for f in found} >= {WARNING}
     assert not [f for f in found if f.id.endswith(".failed")]
+
+
+FILES = (
+    "proc/devices", "proc/misc", "proc/modules", "proc/locks", "proc/uptime", "proc/cmdline", "proc/swaps",
+    "proc/self/status", "proc/self/uid_map", "proc/self/mountinfo", "proc/sys/kernel/osrelease",
+    "proc/40/stat", "proc/1/environ", "proc/config.gz", "proc/net/unix", "sys/block/dm-0/dm/name",
+    "sys/block/dm-0/dev", "sys/block/dm-0/dm/suspended", "sys/dev/block/253:0/inflight", "run/udev/control",
+    "run/systemd/container", "etc/modprobe.d/x.conf", "etc/modules.conf", "lib/modules/6.1.0/modules.dep",
+    "lib/modules/6.1.0/modules.alias", "lib/modules/6.1.0/modules.builtin", "sbin/lvm", "run/lock/lvm/V_x",
+    "usr/lib/udev/rules.d/55-dm.rules", "usr/lib/udev/rules.d/95-dm-notify.rules", "boot/config-6.1.0",
+)  # fmt: skip
+GARBLE = st.sampled_from(
+    (
+        b"",
+        b"\xff\xfe\0",
+        b"(",
+        b") ) (",
+        b"0 0 x\n" * 3,
+        b"1: FLOCK A WRITE x y:z 0\n",
+        b"options dm_mod major=\n",
+        b":",
+    )
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.dictionaries(st.sampled_from(FILES), GARBLE | st.binary(max_size=60), min_size=1, max_size=8))
+def test_files_with_anything_in_them_do_no_more_than_change_what_is_found(tmp_path_factory, data):
+    tree = Tree(tmp_path_factory.mktemp("machine"))
+    tree.device("vg-lv", 0, suspended=True)
+    tree.process(40, "x", state="D", opens=("/dev/null",))
+    tree.modules("dm-mod")
+    for name, content in data.items():
+        tree.write(name, content)
+    for finding in examine(Question(roots=tree.roots, environ={"LVM_SYSTEM_DIR": ""}, uid=0)):
+        assert finding.text
+        finding.as_json()
 
 
 def test_an_examination_changes_nothing(tree):

@@ -21,8 +21,8 @@ SUBJECT = "control"
 class Facts:
     """``problem`` is what :func:`vmgr.dm.control.control_problem` says; ``kind`` sorts it.
 
-    ``kind``: ``right``, ``missing``, ``not-a-node``, ``wrong-numbers``, ``open-to-all`` or ``unreadable``.
-    ``wanted`` are the numbers that it should have.
+    ``kind``: ``right``, ``missing``, ``not-a-node``, ``wrong-numbers``, ``open-to-all``, ``no-access`` (root may
+    not open it) or ``unreadable``. ``wanted`` are the numbers that it should have.
     """
 
     path: str
@@ -31,6 +31,8 @@ class Facts:
     wanted: tuple[int, int]
     mode: int | None = None
     registered: bool | None = None
+    nodev: str = ""
+    """The file system that it is on, if that is mounted so that no node works."""
 
 
 def gather(machine: Machine) -> Facts:
@@ -54,7 +56,23 @@ def gather(machine: Machine) -> Facts:
             kind = "wrong-numbers"
         elif problem:
             kind = "open-to-all"
-    return Facts(path, kind, problem, wanted, mode, machine.registered)
+    # A tree of files has no kernel to be asked.
+    if kind == "right" and machine.registered and machine.reader is None and not roots.prefix and os.geteuid() == 0:
+        kind, problem = "no-access", f"{path} is right, and root cannot use it: {machine.asked.why}"
+    return Facts(path, kind, problem, wanted, mode, machine.registered, _nodev(path))
+
+
+def _nodev(path: str) -> str:
+    """Where the file system of ``path`` is mounted, if it is mounted ``nodev``."""
+    place = os.path.dirname(path)
+    try:
+        if not os.statvfs(place).f_flag & os.ST_NODEV:
+            return ""
+    except OSError:
+        return ""
+    while not os.path.ismount(place):
+        place = os.path.dirname(place)
+    return place
 
 
 def check(facts: Facts) -> tuple[Finding, ...]:
@@ -84,6 +102,9 @@ def check(facts: Facts) -> tuple[Finding, ...]:
         "not-a-node": f"mv {facts.path} {facts.path}.old && {make}",
         "wrong-numbers": f"rm {facts.path} && {make}",
         "open-to-all": f"chmod 600 {facts.path}",
+        "no-access": f"mount -o remount,dev {facts.nodev}"
+        if facts.nodev
+        else "run where devices may be used: outside of the container, or in one that is privileged",
     }[facts.kind]
     repair = None
     # What is no node at all may be somebody's file: that is not for a machine to take away.

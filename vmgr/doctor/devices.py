@@ -16,7 +16,7 @@ from vmgr.dm.holders import unescape
 from vmgr.doctor.cookies import in_words
 from vmgr.doctor.finding import NOTE, OK, PROBLEM, WARNING, Fact, Finding
 from vmgr.doctor.processes import STUCK, Process, open_paths, pids, process
-from vmgr.doctor.roots import Roots, read
+from vmgr.doctor.roots import Roots, is_number, read
 
 if TYPE_CHECKING:
     from vmgr.core.table import LiveDevice
@@ -63,7 +63,7 @@ def gather(machine: Machine, now: float | None = None) -> Facts:
         except OSError:
             pass
         words = (read(f"{roots.sys}/dev/block/{number}/inflight") or "").split()
-        if len(words) == 2 and all(word.isdigit() for word in words):
+        if len(words) == 2 and all(map(is_number, words)):
             inflight[device.name] = int(words[0]) + int(words[1])
     mounted = {d.name: _mounts(roots, d) for d in still if d.suspended}
     at_work, waiting, maybe = _processes(roots, [d for d in still if d.suspended], mounted)

@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from vmgr.core.errors import VmgrError
 from vmgr.dm import control
-from vmgr.doctor.roots import Roots, names, read
+from vmgr.doctor.roots import Roots, is_number, names, read
 
 if TYPE_CHECKING:
     from vmgr.core.table import LiveDevice
@@ -59,6 +59,8 @@ class Machine:
 def look(roots: Roots, reader: DmReader | None = None) -> Machine:
     """Find out how the machine can be asked, and ask. ``reader`` stands for the kernel in tests."""
     release = (read(f"{roots.proc}/sys/kernel/osrelease") or "").strip()
+    if not release.isprintable() or "/" in release:
+        release = ""  # it becomes part of paths
     registered = is_registered(roots)
     if reader is None:
         reader, why = _door(roots, registered)
@@ -136,11 +138,12 @@ def from_sysfs(roots: Roots) -> tuple[LiveDevice, ...]:
         if name is None or number is None:
             continue
         major, _, minor = number.strip().partition(":")
-        if not (major.isdigit() and minor.isdigit()):
+        name = name.rstrip("\n")
+        if not (is_number(major) and is_number(minor)) or not name or "/" in name or "\0" in name:
             continue
         found.append(
             LiveDevice(
-                name.rstrip("\n"),
+                name,
                 (read(f"{base}/dm/uuid") or "").rstrip("\n"),
                 int(major),
                 int(minor),

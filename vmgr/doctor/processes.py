@@ -10,7 +10,7 @@ import os
 
 from attrs import frozen
 
-from vmgr.doctor.roots import Roots, link, names, read
+from vmgr.doctor.roots import Roots, is_number, link, names, read
 
 STUCK = "D"
 """The state of a process that waits for input or output and cannot be interrupted."""
@@ -37,11 +37,9 @@ def process(roots: Roots, pid: int) -> Process:
     words = rest.split()
     state = words[0] if words else ""
     age = None
-    if len(words) > 19:
-        started = int(words[19]) // os.sysconf("SC_CLK_TCK")
-        uptime = (read(f"{roots.proc}/uptime") or "").split()
-        if uptime:
-            age = max(0, int(float(uptime[0])) - started)
+    uptime = (read(f"{roots.proc}/uptime") or "").partition(".")[0]
+    if len(words) > 19 and is_number(words[19]) and is_number(uptime):
+        age = max(0, int(uptime) - int(words[19]) // os.sysconf("SC_CLK_TCK"))
     return Process(pid, command or "?", state, age)
 
 

@@ -86,13 +86,18 @@ def link(path: str) -> str:
         return ""
 
 
+def is_number(text: str) -> bool:
+    """Whether ``text`` is a whole number as the kernel writes it, and no larger than any of its."""
+    return text.isascii() and text.isdigit() and len(text) < 21
+
+
 def version_of(text: str) -> tuple[int, ...]:
     """The numbers at the beginning of a version: ``6.1.0-13-amd64`` is (6, 1, 0). Empty where there are none."""
     found: list[int] = []
     for part in text.split("."):
         digits = ""
         for character in part:
-            if not character.isdigit():
+            if not is_number(character):
                 break
             digits += character
         if not digits:
