@@ -521,3 +521,14 @@ def test_a_wait_takes_no_other_device_of_that_number_for_its_own() -> None:
     kernel.after[abi.DEV_STATUS.nr] = lambda: (bench.dm.remove(by_name("a")), bench.make("c"))
     with pytest.raises(DmNotFound):
         bench.dm.wait(by_name("a"), 0, timeout=60)
+
+
+def test_an_older_kernel_waits_by_itself_and_knows_no_bound() -> None:
+    bench = Bench(FakeKernel(version=(4, 35, 0)))
+    bench.kernel.event("a")
+    device = bench.dm.wait("a", 0)
+    assert device is not None
+    assert device.event_nr == 1
+    assert abi.DEV_WAIT in [call.command for call in bench.kernel.calls]
+    with pytest.raises(Unsupported, match="armpoll"):
+        bench.dm.wait("a", 0, timeout=1)
