@@ -278,6 +278,13 @@ def test_rename_and_setuuid(machine):
     assert machine.dm.info(uuid="U-5").name == "five"
 
 
+def test_udevs_rules_see_to_a_renamed_device_of_lvms_as_to_any(machine):
+    machine.ok("create", "vg-lv", "-u", "LVM-x", *ZERO)
+    machine.ok("rename", "vg-lv", "vg-other")
+    (flags,) = [call.event_nr for call in machine.kernel.calls if call.command is abi.DEV_RENAME]
+    assert not flags >> abi.UDEV_SHIFT & (abi.UDEV_DISABLE_DISK_RULES | abi.UDEV_DISABLE_OTHER_RULES)
+
+
 @pytest.mark.parametrize(
     "words",
     [

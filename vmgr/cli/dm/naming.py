@@ -38,7 +38,7 @@ def _rename(invocation: Invocation, *, uuid: bool) -> int:
             context.client().set_uuid(dev, context.new_uuid(words[-1]))
         else:
             new = context.new_name(words[-1])
-            context.client().rename(dev, new)
+            context.client().rename(dev, new, hidden=False)
             if dev.name:
                 dev = dev._replace(name=new)
         if context.json:
@@ -102,7 +102,7 @@ def _mangle_one(context: Context, device: LiveDevice) -> dict[str, object]:
         state = f"renaming to {new_name}" if changed else f"{uuid or '[no UUID]'}: {what} already in correct form"
         context.terminal.data(f"{name}: {state}\n")
     if changed:
-        context.client().rename(by_name(name), new_name)
+        context.client().rename(by_name(name), new_name, hidden=False)
     return {"name": new_name, "before": name, "renamed": changed}
 
 
