@@ -391,6 +391,12 @@ def test_another_device_directory_is_looked_at_where_commands_use_one(device, re
     assert doctor("udev", status=0)["udev.elsewhere"]["state"] == "note"
 
 
+def test_the_device_mapper_is_not_asked_where_it_is_not_to_be(device):
+    found = doctor("--driverloaded", "n", status=0)
+    assert "not to be asked" in found["kernel.interface-unknown"]["text"]
+    assert found["devices.running"]["facts"]["devices"] == 1, "sysfs tells"
+
+
 def test_an_examination_takes_no_lock():
     os.makedirs("/run/lock/lvm", exist_ok=True)
     with open("/run/lock/lvm/P_global", "w") as file:

@@ -85,6 +85,7 @@ def _question(invocation: Invocation) -> Question:
         config,
         directory,
         (settings,) if settings else (),
+        ask=invocation.yesno("driverloaded") is not False,
     )
 
 

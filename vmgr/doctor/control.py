@@ -56,8 +56,7 @@ def gather(machine: Machine) -> Facts:
             kind = "wrong-numbers"
         elif problem:
             kind = "open-to-all"
-    # A tree of files has no kernel to be asked.
-    if kind == "right" and machine.registered and machine.reader is None and not roots.prefix and os.geteuid() == 0:
+    if kind == "right" and machine.registered and machine.asked.failed and os.geteuid() == 0:
         kind, problem = "no-access", f"{path} is right, and root cannot use it: {machine.asked.why}"
     return Facts(path, kind, problem, wanted, mode, machine.registered, _nodev(path))
 

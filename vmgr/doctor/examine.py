@@ -58,7 +58,8 @@ class Question:
     """What to examine. ``subjects`` empty: all that make sense.
 
     ``kernel_config`` and ``kernel_dir`` are paths; with either, that kernel is examined in place of the running
-    machine. ``settings`` are texts of ``--config``. ``environ`` None is the process's own environment.
+    machine. ``settings`` are texts of ``--config``; ``ask`` False keeps the device mapper from being asked.
+    ``environ`` None is the process's own environment.
     """
 
     roots: Roots = field(factory=Roots)
@@ -69,6 +70,7 @@ class Question:
     environ: Mapping[str, str] | None = None
     uid: int | None = None
     now: float | None = None
+    ask: bool = True
 
     @property
     def given(self) -> bool:
@@ -91,7 +93,7 @@ def examine(question: Question, reader: DmReader | None = None) -> tuple[Finding
     if question.given:
         return _of_given(question)
     found: list[Finding] = []
-    machine = look(question.roots, reader)
+    machine = look(question.roots, reader, ask=question.ask)
     try:
         examination = _Examination(question, machine)
         for subject in question.chosen:

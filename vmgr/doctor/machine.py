@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
 @frozen
 class Asked:
-    """What the kernel answered, or why it could not be asked (``why``, in words; empty when it was)."""
+    """What the kernel answered, or why it was not asked (``why``, in words); ``failed``: it was tried in vain."""
 
     why: str
     interface: tuple[int, int, int] | None = None
     targets: dict[str, tuple[int, int, int]] = field(factory=dict)
     devices: tuple[LiveDevice, ...] = ()
+    failed: bool = False
 
 
 @frozen
@@ -56,14 +57,14 @@ class Machine:
             _close(self.reader)
 
 
-def look(roots: Roots, reader: DmReader | None = None) -> Machine:
-    """Find out how the machine can be asked, and ask. ``reader`` stands for the kernel in tests."""
+def look(roots: Roots, reader: DmReader | None = None, *, ask: bool = True) -> Machine:
+    """Find out how the machine can be asked and, with ``ask``, ask it. ``reader`` stands for the kernel in tests."""
     release = (read(f"{roots.proc}/sys/kernel/osrelease") or "").strip()
     if not release.isprintable() or "/" in release:
         release = ""  # it becomes part of paths
     registered = is_registered(roots)
     if reader is None:
-        reader, why = _door(roots, registered)
+        reader, why = _door(roots, registered) if ask else (None, "it was not to be asked")
     else:
         why = ""
     asked = Asked(why)
@@ -72,7 +73,7 @@ def look(roots: Roots, reader: DmReader | None = None) -> Machine:
             asked = Asked("", reader.version(), reader.targets(), reader.devices())
         except VmgrError as error:
             _close(reader)
-            reader, asked = None, Asked(error.message)
+            reader, asked = None, Asked(error.message, failed=True)
     complete = reader is not None
     return Machine(
         roots, release, registered, reader, asked, asked.devices if complete else from_sysfs(roots), complete

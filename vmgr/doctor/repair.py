@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from vmgr.dm.query import DmReader
     from vmgr.doctor.examine import Question
     from vmgr.doctor.finding import Finding
-    from vmgr.doctor.roots import Roots
 
 ORDER = ("load-module", "control", "nodes", "migrate", "cookie")
 """Kinds, in the order in which one makes the next possible."""
@@ -130,9 +129,9 @@ def _cookie(question: Question, repair: Repair) -> None:
 
 
 @contextmanager
-def _sure_reader(roots: Roots) -> Iterator[DmReader]:
+def _sure_reader(question: Question) -> Iterator[DmReader]:
     """A way to ask that knows every device: what it does not know would be taken away."""
-    machine = look(roots)
+    machine = look(question.roots, ask=question.ask)
     try:
         reader = reader_of(machine) if certain(machine) else None
         if reader is None:
@@ -149,7 +148,7 @@ def _migrate(question: Question, repair: Repair) -> None:
     from vmgr.dm.migration import migrate
 
     roots = question.roots
-    with _sure_reader(roots) as reader:
+    with _sure_reader(question) as reader:
         migrate(reader, dev_dir=roots.dev, proc=roots.proc)
 
 
@@ -158,7 +157,7 @@ def _nodes(question: Question, batch: Sequence[Repair]) -> list[Done]:
     from vmgr.dm.directory import mend
 
     roots = question.roots
-    with _sure_reader(roots) as reader:
+    with _sure_reader(question) as reader:
         mending = mend(reader, dev_dir=roots.dev, proc=roots.proc, run=roots.run)
     failed = {problem.path: problem.text for problem in mending.left}
     asked = {str(repair.arguments[0]) for repair in batch}
