@@ -58,7 +58,7 @@ class Machine:
 
 
 def look(roots: Roots, reader: DmReader | None = None, *, ask: bool = True) -> Machine:
-    """Find out how the machine can be asked and, with ``ask``, ask it. ``reader`` stands for the kernel in tests."""
+    """Find out how the machine can be asked and, with ``ask``, do so. ``reader`` stands for the kernel in tests."""
     release = (read(f"{roots.proc}/sys/kernel/osrelease") or "").strip()
     if not release.isprintable() or "/" in release:
         release = ""  # it becomes part of paths
