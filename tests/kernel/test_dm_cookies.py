@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.dmsetup import LINK, OURS, THEIRS, Step, run_tool, same_answers
-from tests.support.lab import run, settle, until
+from tests.support.lab import run, udev_stopped, until
 from vmgr.core.errors import KernelError, NotFound, UdevTimeout
 from vmgr.dm import cookies
 from vmgr.dm.client import DmClient
@@ -76,22 +76,27 @@ def test_flags_are_read_as_dmsetup_reads_them() -> None:
 
 
 @pytest.mark.udev
-@pytest.mark.parametrize("maker", TOOLS)
-@pytest.mark.parametrize("user", TOOLS)
-@pytest.mark.parametrize("ender", [THEIRS, OURS])
+@pytest.mark.parametrize(
+    ("maker", "user", "ender"),
+    [
+        (THEIRS, OURS, THEIRS),
+        (OURS, THEIRS, OURS),
+        (OURS, OURS, THEIRS),
+        (THEIRS, LINK, OURS),
+        (LINK, THEIRS, LINK),
+        (OURS, OURS, OURS),
+    ],
+)
 def test_a_cookie_of_one_is_used_and_released_by_the_others(maker: str, user: str, ender: str) -> None:
     """Nobody waits before the release, and then the nodes are there."""
     text = tool(maker, "udevcreatecookie").strip()
     assert text.startswith("0x0D4D")
     cookie = int(text, 16)
-    run("udevadm", "control", "--stop-exec-queue")
-    try:
+    with udev_stopped():
         tool(user, "create", "one", "--table", "0 8 zero", "--udevcookie", text)
         tool(user, "create", "two", "--table", "0 8 zero", env={"DM_UDEV_COOKIE": text})
         tool(user, "rename", "two", "three", "--udevcookie", text)
         assert value(cookie) == 4
-    finally:
-        run("udevadm", "control", "--start-exec-queue")
     tool(ender, "udevreleasecookie", text)
     assert value(cookie) is None
     same_answers("info -c --noheadings -o name", "udevcookies")
@@ -108,8 +113,7 @@ def test_a_cookie_of_one_is_used_and_released_by_the_others(maker: str, user: st
 
 @pytest.mark.udev
 def test_a_dmsetup_that_waits_goes_on_when_vmgr_completes_its_cookie() -> None:
-    run("udevadm", "control", "--stop-exec-queue")
-    try:
+    with udev_stopped():
         waiting = threading.Thread(target=run, args=("dmsetup", "create", "one", "--table", "0 8 zero"))
         waiting.start()
         until(lambda: any(entry.left == 1 for entry in cookies.cookies()), "dmsetup to wait")
@@ -119,9 +123,6 @@ def test_a_dmsetup_that_waits_goes_on_when_vmgr_completes_its_cookie() -> None:
         assert out.startswith("DM_COOKIE_COMPLETED=0x")
         waiting.join(30)
         assert not waiting.is_alive()
-    finally:
-        run("udevadm", "control", "--start-exec-queue")
-    settle()
 
 
 @pytest.mark.udev
@@ -201,13 +202,10 @@ def test_a_cookie_with_nothing_left_is_not_completed() -> None:
 @pytest.mark.udev
 def test_a_release_has_a_bound() -> None:
     cookie = cookies.create()
-    run("udevadm", "control", "--stop-exec-queue")
-    try:
+    with udev_stopped():
         tool(OURS, "create", "one", "--table", "0 8 zero", "--udevcookie", hex(cookie))
         with pytest.raises(UdevTimeout):
             cookies.release(cookie, timeout=0.2)
-    finally:
-        run("udevadm", "control", "--start-exec-queue")
     assert value(cookie) is None
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.lab import run, udev_runs, until, with_and_without_udev
+from tests.support.lab import run, udev_runs, udev_stopped, until, with_and_without_udev
 from vmgr.core.errors import InUse, UdevTimeout
 from vmgr.core.table import KernelLine
 from vmgr.core.units import Sectors
@@ -288,17 +288,13 @@ def test_a_device_not_scanned_is_scanned_once_it_is_shown(dm: DmClient, make_dis
 def test_a_lost_cookie_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     """udevd that does not answer: the bound passes, a warning says so, the node is made, no semaphore is left."""
     client = DmClient(IoctlKernel(), udev=udev.Udev(timeout=0.3))
-    run("udevadm", "control", "--stop-exec-queue")
-    try:
+    with udev_stopped():
         number = make(client)
         assert leads_to("/dev/mapper/labvg-one") == leads_to("/dev/labvg/one") == number
         said = " ".join(client.warnings)
         assert "udev is not done" in said
         assert "/dev/mapper/labvg-one" in said
         assert cookies() == []
-    finally:
-        run("udevadm", "control", "--start-exec-queue")
-        run("udevadm", "settle")
     client.remove(UUID, link=LINK, retry=5)
     assert not os.path.lexists("/dev/mapper/labvg-one")
     client.close()

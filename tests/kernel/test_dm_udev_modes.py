@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support.dmsetup import LINK, OURS, THEIRS, Do, Step, agree, run_tool
-from tests.support.lab import run, settle, until, with_and_without_udev
+from tests.support.lab import run, settle, udev_stopped, udevd, until, with_and_without_udev
 from vmgr.core.table import KernelLine
 from vmgr.core.units import Sectors
 from vmgr.dm import cookies, udev
@@ -63,22 +64,6 @@ def life(dm: DmClient, wait: Callable[[], object] = lambda: None) -> None:
     dm.remove(by_name("two"), retry=5)
     wait()
     assert entries() == []
-
-
-def udevd() -> int:
-    return int(run("pidof", "systemd-udevd").stdout.split()[0])
-
-
-@contextmanager
-def stopped() -> Iterator[None]:
-    """udevd takes no part, as one that hangs."""
-    pid = udevd()
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-        settle()
 
 
 class Events:
@@ -182,7 +167,7 @@ def test_without_waiting_they_are_right_a_moment_later(udev: bool) -> None:
 
 @with_udev
 def test_without_waiting_nothing_is_waited_for() -> None:
-    with DmClient.open(sync=False) as dm, stopped():
+    with DmClient.open(sync=False) as dm, udev_stopped():
         make(dm, "one")
         assert entries() == []
         assert cookies.cookies() == ()
@@ -228,7 +213,7 @@ def test_rules_kept_out_of_a_device_that_they_had_a_link_for() -> None:
 @with_udev
 def test_a_lent_cookie_is_neither_waited_for_nor_removed() -> None:
     value = cookies.create()
-    with DmClient.open(cookie=value) as dm, stopped():
+    with DmClient.open(cookie=value) as dm, udev_stopped():
         make(dm, "one")
         dm.rename(by_name("one"), "two")
         assert entries() == []
@@ -247,7 +232,7 @@ def test_a_lent_cookie_is_neither_waited_for_nor_removed() -> None:
 @with_udev
 def test_the_environment_says_to_do_without_udev(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DM_DISABLE_UDEV", "1")
-    with DmClient.open() as dm, stopped():
+    with DmClient.open() as dm, udev_stopped():
         life(dm)
     assert dm.warnings == []
 
@@ -292,7 +277,7 @@ def test_another_device_directory_is_made_as_dmsetup_makes_it(udev: bool) -> Non
 def test_a_udevd_that_hangs_holds_up_nothing_beyond_the_bound() -> None:
     """Each name is right when its command returns, a warning says why, and udev finds all well when it goes on."""
     dm = DmClient(IoctlKernel(), udev=udev.Udev(timeout=0.3))
-    with stopped():
+    with udev_stopped():
         life(dm)
         assert cookies.cookies() == ()
         number = make(dm, "three")
@@ -306,7 +291,7 @@ def test_a_udevd_that_hangs_holds_up_nothing_beyond_the_bound() -> None:
 
 @with_udev
 def test_a_removed_semaphore_ends_the_wait_and_the_nodes_are_right() -> None:
-    with DmClient.open() as dm, stopped():
+    with DmClient.open() as dm, udev_stopped():
         ended: list[str] = []
         thread = threading.Thread(target=lambda: ended.append(make(dm, "one")))
         thread.start()
@@ -458,6 +443,48 @@ def test_mknodes_mends_and_tells(udev: bool) -> None:
         dm.remove(by_name("one"), retry=5)
     settle()
     assert entries() == []
+
+
+def test_mknodes_makes_nodes_with_the_owner_group_and_mode_that_are_asked_for() -> None:
+    """One that is there and right keeps its own. With JSON for a program."""
+    with DmClient.open() as dm:
+        make(dm, "one")
+        number = make(dm, "two")
+    os.unlink("/dev/mapper/two")
+    status, out, _ = run_tool(OURS, ["mknodes", "-U", "1", "-G", "2", "-M", "0640", "--json"])
+    assert status == 0
+    assert json.loads(out) == {
+        "dry_run": False,
+        "done": [
+            {
+                "kind": "missing",
+                "path": "/dev/mapper/two",
+                "device": "two",
+                "text": "the device two has no node /dev/mapper/two",
+                "action": f"make /dev/mapper/two ({number})",
+            }
+        ],
+        "left": [],
+    }
+    found = os.stat("/dev/mapper/two")
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (1, 2, 0o640)
+    found = os.stat("/dev/mapper/one")
+    assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (0, 0o660)
+
+
+def test_a_file_in_a_device_s_place_is_told_with_a_status() -> None:
+    with DmClient.open() as dm:
+        make(dm, "one")
+        os.unlink("/dev/mapper/one")
+        with open("/dev/mapper/one", "w") as file:
+            file.write("precious")
+        status, _, said = run_tool(OURS, ["mknodes"])
+        assert status == 5
+        assert "/dev/mapper/one is a file, where the node of one" in said
+        assert run_tool(LINK, ["mknodes"])[0] == 0
+        with open("/dev/mapper/one") as file:
+            assert file.read() == "precious"
+        os.unlink("/dev/mapper/one")
 
 
 def test_a_node_that_is_mounted_or_open_is_not_removed(

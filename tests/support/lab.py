@@ -10,11 +10,13 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 
@@ -252,6 +254,26 @@ def settle() -> None:
     """Wait until udev has nothing to do; no udev has nothing to do."""
     if udev_runs():
         run("udevadm", "settle", "--timeout=60")
+
+
+def udevd() -> int:
+    """The process number of the udev daemon."""
+    return int(run("pidof", "systemd-udevd").stdout.split()[0])
+
+
+@contextmanager
+def udev_stopped() -> Iterator[None]:
+    """udevd takes no part, as one that hangs; afterwards it goes on, and this waits until it has caught up.
+
+    (``udevadm control --stop-exec-queue`` would do, but the udevd of systemd 252 then sometimes forgets its queue.)
+    """
+    pid = udevd()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        settle()
 
 
 def until(condition: object, what: str, seconds: float = 30) -> None:
