@@ -1,4 +1,4 @@
-"""The device directory compared with the kernel, mended, moved from its old place; all in directories of the test."""
+"""The device directory compared with the kernel, mended, moved from its old place; all below a test's directory."""
 
 from __future__ import annotations
 

@@ -336,3 +336,16 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytes
         configure_module(241, places=system.places)
     assert system.ours.read_text() == before
     assert os.listdir(system.ours.parent) == [system.ours.name]
+
+
+def test_modprobe_is_found_where_the_path_has_no_sbin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under cron. What it complains of is its last line, without its own name."""
+    program = tmp_path / "modprobe"
+    program.write_text('#!/bin/sh\necho "first" >&2\necho "modprobe: ERROR: could not $1 $2" >&2\nexit 1\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert module.run_modprobe(["dm_mod", "major=5"]) == "could not dm_mod major=5"
+    program.write_text("#!/bin/sh\nexit 0\n")
+    assert module.run_modprobe(["dm_mod"]) == ""
+    monkeypatch.setenv("PATH", "/no/such/directory")
+    assert module.sbin_environment()["PATH"] == "/no/such/directory:/usr/sbin:/sbin"

@@ -194,9 +194,16 @@ def _load_module() -> bool:
         return False
     import subprocess
 
+    from vmgr.dm.module import sbin_environment
+
     try:
         done = subprocess.run(
-            ["modprobe", "-q", "dm-mod"], stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False
+            ["modprobe", "-q", "dm-mod"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=30,
+            env=sbin_environment(),
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return False

@@ -254,7 +254,14 @@ def run_modprobe(words: list[str]) -> str:
 
     try:
         done = subprocess.run(
-            ["modprobe", *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+            ["modprobe", *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=60,
+            env=sbin_environment(),
+            check=False,
         )
     except FileNotFoundError:
         return "modprobe is not installed"
@@ -264,6 +271,11 @@ def run_modprobe(words: list[str]) -> str:
         return ""
     lines = [line.removeprefix("modprobe: ").removeprefix("ERROR: ") for line in done.stderr.splitlines() if line]
     return lines[-1] if lines else f"modprobe ended with status {done.returncode}"
+
+
+def sbin_environment() -> dict[str, str]:
+    """The environment with the administrator's programs in the path, which cron's and sudo's may lack."""
+    return {**os.environ, "PATH": f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin", "LC_ALL": "C"}
 
 
 # -- inside ---------------------------------------------------------------------------------------------
