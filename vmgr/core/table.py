@@ -116,8 +116,8 @@ class LiveDevice(Value):
     ``table`` is the live table, ``status`` the live status lines; either is None when it was
     not asked for, and empty when there is no live table. ``has_inactive`` tells that a table is loaded
     and waits for a resume. ``deferred_remove``: it goes as soon as it is closed. ``internal_suspend``: a target of
-    another device (a thin pool, say) holds it back, as a suspend does. ``target_count`` is the number of lines in the
-    live table. If the waiting table was asked about instead, ``table``, ``status``, ``read_only`` and
+    another device (a thin pool, say) holds it back, as a suspend does. ``target_count`` tells how many lines the
+    live table has. If the waiting table was asked about instead, ``table``, ``status``, ``read_only`` and
     ``target_count`` are that one's.
     """
 
