@@ -328,7 +328,7 @@ def test_with_its_rules_masked_udev_is_not_relied_on(name: str) -> None:
         state = udev.udev_state()
         assert state.running
         assert not state.usable
-        assert state.reasons() == (f"/etc/udev/rules.d/{name} masks its rules",)
+        assert state.reasons() == (f"/etc/udev/rules.d/{name} masks udev's rules",)
         with DmClient.open() as dm:
             life(dm)
         assert dm.warnings == []
@@ -470,6 +470,24 @@ def test_mknodes_makes_nodes_with_the_owner_group_and_mode_that_are_asked_for() 
     assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (1, 2, 0o640)
     found = os.stat("/dev/mapper/one")
     assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (0, 0o660)
+
+
+@with_udev
+def test_where_udev_makes_the_nodes_its_rules_decide_on_their_owner_and_that_is_said() -> None:
+    status, _, said = run_tool(OURS, ["create", "one", "--table", "0 8 zero", "-U", "1"])
+    assert status == 0
+    assert "udev makes the nodes: its rules decide on their owner, group and mode" in said
+    assert os.stat("/dev/mapper/one").st_uid == 0
+    os.unlink("/dev/mapper/one")
+    assert "its rules decide" in run_tool(OURS, ["mknodes", "-U", "1"])[2]
+    assert os.path.islink("/dev/mapper/one")
+    assert run_tool(LINK, ["create", "two", "--table", "0 8 zero", "-U", "1"]) == (0, "", "")
+    assert run_tool(OURS, ["create", "three", "--table", "0 8 zero", "-U", "1", "--noudevrules"]) == (0, "", "")
+    assert os.stat("/dev/mapper/three").st_uid == 1
+    for name in ("one", "two", "three"):
+        assert run_tool(OURS, ["remove", name, "--retry"])[0] == 0
+    settle()
+    assert entries() == []
 
 
 def test_a_file_in_a_device_s_place_is_told_with_a_status() -> None:

@@ -251,7 +251,7 @@ class UdevState(NamedTuple):
         for path, names in ((self.node_rules, NODE_RULES), (self.notify_rules, (RULES,))):
             masks = [hidden[name] for name in names if name in hidden]
             if not path:
-                found.append(f"{masks[0]} masks its rules" if masks else f"its rules {names[0]} are missing")
+                found.append(f"{masks[0]} masks udev's rules" if masks else f"udev's rules {names[0]} are missing")
         if self.broken:
             found.append(f"{self.notify_rules} runs {self.broken}, which is missing")
         if not self.semaphores:

@@ -67,9 +67,8 @@ class Upkeep:
             from vmgr.dm.nodes import Nodes
 
             self._nodes = Nodes(self._client.dev_dir)
+            self._nodes.beside_udev = self._udev is not None and self._udev.rules
         self._nodes.prepare()
-        if self._udev is not None and self._udev.rules:
-            self._nodes.beside_udev = True
 
     # -- noting --------------------------------------------------------------------------------------
 

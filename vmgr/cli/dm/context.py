@@ -172,9 +172,17 @@ class Context:
             if settings.cookie and self.invocation.command.changes:
                 _check_cookie(settings)
             self._client = open_client(settings, self.warn)
+            self._say_whose_nodes(settings)
             if self.terminal.level:
                 self._tell(self._client.kernel)
         return self._client
+
+    def _say_whose_nodes(self, settings: ClientSettings) -> None:
+        """Owner, group and mode were asked for, and nothing here decides on them: that should be known."""
+        if self.as_dmsetup or settings.owner is settings.group is settings.mode is None:
+            return
+        if own_nodes(settings) is None:
+            self.warn("udev makes the nodes: its rules decide on their owner, group and mode")
 
     def _tell(self, kernel: Kernel) -> None:
         """Say each command that the kernel is given, which ``-vv`` asks for."""

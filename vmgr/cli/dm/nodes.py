@@ -78,7 +78,7 @@ def _names(context: Context) -> tuple[str, ...]:
 
 
 def _nodes(context: Context) -> Nodes:
-    """Nodes with the owner, group and mode that are asked for, made as udev would where it keeps the directory."""
+    """Nodes with the owner, group and mode that are asked for; links as udev makes them where it keeps them."""
     from vmgr.dm.nodes import MODE, Nodes
     from vmgr.dm.udev import detect
 
@@ -89,8 +89,7 @@ def _nodes(context: Context) -> Nodes:
         gid=settings.group,
         mode=MODE if settings.mode is None else settings.mode,
     )
-    asked = not (settings.owner is settings.group is settings.mode is None)
-    nodes.beside_udev = not asked and settings.rules and detect(settings.dev_dir, context.environ) is not None
+    nodes.beside_udev = settings.rules and detect(settings.dev_dir, context.environ) is not None
     return nodes
 
 
