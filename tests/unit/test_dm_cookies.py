@@ -76,7 +76,8 @@ def test_only_cookies_of_an_age_are_removed(monkeypatch: pytest.MonkeyPatch) -> 
     found = state(value)
     assert found is not None
     monkeypatch.setattr(cookies, "cookies", lambda: (found,))
-    born = max(found.changed, found.operated)
+    found = found._replace(operated=found.changed + 30)
+    born = found.operated
     assert cookies.complete_all(1, now=born + 59) == ((), (value,), ())
     assert cookies.complete_all(1, now=born + 60) == ((value,), (), ())
     assert cookies.complete_all(0, now=born) == ((value,), (), ()), "one that is gone is as good as removed"

@@ -236,6 +236,21 @@ def test_a_device_that_is_made_meanwhile_keeps_its_node(machine: Machine) -> Non
     assert machine.examine() == []
 
 
+def test_a_device_that_is_made_after_the_look_keeps_its_node(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel is asked again before anything is removed, and before a node is made."""
+    machine.node("b", 0)
+    machine.device("gone")
+    found = examine(machine.client, dev_dir=str(machine.dev), proc=str(machine.proc), run=str(machine.run))
+    assert [(problem.kind, problem.name) for problem in found] == [("missing", "gone"), ("stale", "b")]
+    monkeypatch.setattr(directory, "examine", lambda *_, **__: found)
+    machine.client.remove("gone")
+    machine.device("b")
+    assert machine.mend() == ((), ())
+    assert sorted(os.listdir(machine.mapper)) == ["b", "control"]
+
+
 def test_a_node_that_another_program_is_making_is_left_alone(machine: Machine) -> None:
     path = machine.node(f"a.{4711}~", 7)
     assert machine.examine() == [("stale", f"mapper/{path.name}", True)], "its maker is gone"
@@ -397,6 +412,14 @@ def test_a_node_without_device_that_is_in_use_stays(machine: Machine, old: Path)
     (machine.proc / "swaps").write_text(f"Filename\n{old}/gone partition 1 0 -2\n")
     machine.migrate()
     assert (old / "gone").exists()
+
+
+def test_a_mounted_old_directory_is_left_alone(
+    machine: Machine, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == str(old))
+    assert machine.migrate() == []
+    assert sorted(os.listdir(old)) == ["a", "b", "control", "gone"]
 
 
 @pytest.mark.parametrize("kind", ["absent", "link", "other link", "file"])
