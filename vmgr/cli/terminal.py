@@ -77,10 +77,11 @@ class Terminal:
             self._error_line(message)
 
     def error(self, error: VmgrError) -> None:
-        """Say what went wrong: the message, its details, and what to do."""
+        """Say what went wrong: the message, its details (but not twice one that ends the message), and what to do."""
         self._error_line(error.message)
         for line in error.details:
-            self._error_line(INDENT + line)
+            if not error.message.endswith(f": {line}"):
+                self._error_line(INDENT + line)
         if error.hint:
             self._error_line(f"({error.hint})")
 
