@@ -77,7 +77,7 @@ class Terminal:
             self._error_line(message)
 
     def error(self, error: VmgrError) -> None:
-        """Say what went wrong: the message, its details (but not twice one that ends the message), and what to do."""
+        """Say what went wrong: the message, its details (none twice that ends the message), and what to do."""
         self._error_line(error.message)
         for line in error.details:
             if not error.message.endswith(f": {line}"):
