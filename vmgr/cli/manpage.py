@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from vmgr.core.hooks import TargetInfo
 
 HEAD = '.\\" Written by `make man` from the declarations in vmgr/cli and from man/prose. Edit those.\n'
+LAYOUT = ".nh\n.ad l\n"
+"""Words are not parted, so that names can be searched for and copied; lines are not stretched."""
 FOLDER = Path(__file__).parents[2] / "man"
 LAST = ("EXAMPLES", "SEE ALSO")
 
@@ -78,7 +80,7 @@ def command_page(command: Command, prose: str, plugins: Sequence[TargetInfo]) ->
     written = sections(prose)
     name = f"vmgr-{command.name}"
     summary = command.summary.split(".")[0]
-    text = HEAD + f'.TH {name.upper()} 8 "" vmgr "System administration"\n'
+    text = HEAD + f'.TH {name.upper()} 8 "" vmgr "System administration"\n' + LAYOUT
     text += f".SH NAME\n{quote(name)} \\- {quote(summary[0].lower() + summary[1:])}\n.SH SYNOPSIS\n"
     lines = [f"\\fBvmgr {command.name}\\fP {quote(usage)}".rstrip() for usage in command.usages]
     text += "\n.br\n".join(lines) + "\n"

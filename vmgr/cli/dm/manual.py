@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from vmgr.cli.dm.options import COMMON
 from vmgr.cli.dm.registry import GROUPS, SUBCOMMANDS, load
-from vmgr.cli.manpage import HEAD, LAST, bold, listed, option_list, quote, sections, sentence
+from vmgr.cli.manpage import HEAD, LAST, LAYOUT, bold, listed, option_list, quote, sections, sentence
 
 EXIT_STATUS = """.SH EXIT STATUS
 As
@@ -36,7 +36,7 @@ As
 def page(prose: str) -> str:
     """The whole page."""
     written = sections(prose)
-    text = HEAD + '.TH VMGR-DM 8 "" vmgr "System administration"\n'
+    text = HEAD + '.TH VMGR-DM 8 "" vmgr "System administration"\n' + LAYOUT
     text += ".SH NAME\nvmgr\\-dm \\- work with device\\-mapper devices, as dmsetup does\n.SH SYNOPSIS\n"
     text += "\\fBvmgr dm\\fP \\fISUBCOMMAND\\fP [\\fIOPTION\\fP|\\fIARGUMENT\\fP]...\n.br\n"
     text += "\\fBdmsetup\\fP \\fISUBCOMMAND\\fP [\\fIOPTION\\fP|\\fIARGUMENT\\fP]...\n.br\n"
