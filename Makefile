@@ -1,7 +1,7 @@
 # Each target says what it does: `make help` prints the lines that begin with two hashes.
 
-PREFIX = /usr/local
-DESTDIR =
+PREFIX ?= /usr/local
+DESTDIR ?=
 PYTHON = /usr/bin/python3
 
 .PHONY: help demo test lint unit oracle kernel bench bench-lvm bench-dm man install uninstall deb clean

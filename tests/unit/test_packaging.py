@@ -68,6 +68,18 @@ def test_everything_has_its_place_below_destdir_and_prefix(tmp_path: Path, stric
     assert list(usr.iterdir()) == []
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="expected: needs make")
+def test_destdir_and_prefix_may_be_in_the_environment() -> None:
+    environment = {**os.environ, "DESTDIR": "/staged", "PREFIX": "/usr"}
+    command = ["make", "--dry-run", "install"]
+    said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    assert '--prefix "/usr" --destdir "/staged"' in said
+    said = subprocess.run(
+        [*command, "DESTDIR=/other"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    assert '--destdir "/other"' in said
+
+
 @needs_debian
 def test_it_runs_from_a_prefix_where_python_does_not_look(tmp_path: Path) -> None:
     prefix = tmp_path / "of my own"
