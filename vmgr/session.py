@@ -315,18 +315,20 @@ class Session:
         makes metadata areas anew whose headers are damaged.
         """
         from vmgr.commit import Committer
+        from vmgr.core.mapped import require_unmapped
         from vmgr.core.plan import plan_change
 
         if change.after is not None and change.changes_metadata:
             seqno = max(change.after.seqno, change.before.seqno + 1 if change.before is not None else 1)
             change = evolve(change, after=evolve(change.after, seqno=seqno))
+        pvs: dict[Uuid, PvView] = dict(view.pvs) if view is not None else {}
+        pvs.update(new_pvs or {})
         live = self.live(table=True) if touch_devices else {}
+        require_unmapped(change, live, {uuid: pv.number for uuid, pv in pvs.items()})
         plan = plan_change(change, live, self.targets)
         outcome = Outcome(done=change.done, notes=change.notes, plans=(plan,))
         if self.options.test or not plan.steps:
             return outcome
-        pvs: dict[Uuid, PvView] = dict(view.pvs) if view is not None else {}
-        pvs.update(new_pvs or {})
         store = self._store(pvs, repair=repair)
         try:
             Committer(store, self._devices(pvs), progress=self._progress).run(plan)

@@ -1,0 +1,85 @@
+"""What live devices map that the metadata call free: space that must not be given to anybody.
+
+A device outlives its volume where the metadata were restored under it (``vgcfgrestore``), where its removal failed
+after a commit, or where a command was killed. A file system on it may still be written to.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from vmgr.core.errors import InUse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from vmgr.core.change import Change
+    from vmgr.core.ids import Uuid
+    from vmgr.core.model import PvArea, VolumeGroup
+    from vmgr.core.table import KernelLine, LiveDevice
+
+_NUMBERS = re.compile(r"\d+:\d+", re.ASCII).fullmatch
+
+Range = tuple[int, int]
+"""Half-open, in sectors of a physical volume, or in extents."""
+
+
+def require_unmapped(change: Change, live: Mapping[str, LiveDevice], numbers: Mapping[Uuid, str]) -> None:
+    """Raise :class:`InUse` when space that ``change`` takes, free so far, is mapped by a live device.
+
+    ``live`` has tables; ``numbers`` are the ``major:minor`` of the physical volumes. What a table maps is read
+    generically: a device number followed by a sector, each with its equal share of the line.
+    """
+    if change.after is None or not live:
+        return
+    by_number: dict[str, list[tuple[Range, LiveDevice]]] | None = None
+    for pv_id, area in _gained(change.before, change.after):
+        if by_number is None:
+            by_number = {}
+            for device in live.values():
+                for number, mapped in _mapped(device.table or ()):
+                    by_number.setdefault(number, []).append((mapped, device))
+        pv = change.after.pv_by_id[pv_id]
+        first, last = (int(pv.pe_start) + end * int(change.after.extent_size) for end in area)
+        for (start, end), device in by_number.get(numbers.get(pv_id, ""), ()):
+            if start < last and first < end:
+                raise InUse(
+                    f"extents {area[0]} to {area[1] - 1} of {pv.device} are free by the metadata, but device"
+                    f" {device.name} lies on some of them and may be written to",
+                    hint="its table is not what the metadata say: load it anew (lvchange --refresh), or unmount and"
+                    f" remove it (vmgr dm remove {device.name}), then try again",
+                )
+
+
+def _gained(before: VolumeGroup | None, after: VolumeGroup) -> Iterator[tuple[Uuid, Range]]:
+    """The runs of extents that are used afterwards and were not before."""
+    for pv, areas in after.used.items():
+        held = _runs(before.used.get(pv, ())) if before is not None else []
+        for start, end in _runs(areas):
+            for first, last in held:
+                if last <= start or first >= end:
+                    continue
+                if start < first:
+                    yield pv, (start, first)
+                start = max(start, last)
+            if start < end:
+                yield pv, (start, end)
+
+
+def _runs(areas: Iterable[PvArea]) -> list[Range]:
+    return sorted((int(area.start), int(area.start + area.length)) for area in areas)
+
+
+def _mapped(table: Iterable[KernelLine]) -> Iterator[tuple[str, Range]]:
+    """(device number, sectors) of what lines lie on."""
+    for line in table:
+        words = line.params.split()
+        found = [
+            (word, int(offset))
+            for word, offset in pairwise(words)
+            if _NUMBERS(word) and offset.isascii() and offset.isdigit()
+        ]
+        for number, offset in found:
+            yield number, (offset, offset + int(line.length) // len(found))
