@@ -43,7 +43,7 @@ def debian_changelog() -> str:
 
 
 def add_documents(root: Path) -> None:
-    """Licence, changelog, and manual pages as Debian has them."""
+    """Licence, changelog, documentation, and manual pages as Debian has them."""
     folder = root / "usr/share/doc/vmgr"
     folder.mkdir(parents=True)
     shutil.copyfile(PACKAGING / "deb/copyright", folder / "copyright")
@@ -52,6 +52,7 @@ def add_documents(root: Path) -> None:
     (folder / "changelog.Debian").write_text(debian_changelog())
     compress(folder / "changelog.Debian")
     shutil.copyfile(ROOT / "README.md", folder / "README.md")
+    shutil.copytree(ROOT / "docs", folder / "docs")  # where README.md says that they are
     for page in (root / "usr/share/man").glob("man*/*"):
         compress(page)
 

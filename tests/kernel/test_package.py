@@ -83,12 +83,24 @@ def test_it_installs_runs_and_goes_without_a_trace(
         vmgr vgcreate shop {disk}
         vmgr lvcreate -n books -L 8M shop
         vmgr lvs --noheadings -o lv_name,lv_attr shop
-        man -w vmgr vmgr-lvcreate"""
+        man -w vmgr vmgr-lvcreate vmgr-dm vmgr-doctor"""
     )
     assert said.startswith("/usr/bin/vmgr\n")
     assert "books -wi-a-----" in said
     assert "/usr/share/man/man8/vmgr.8.gz" in said
     assert "snapshot" in said
+    said = host.run(
+        """vmgr doctor control
+        vmgr dm create held --table '0 8 zero'
+        ln -s /usr/bin/vmgr /run/dmsetup
+        /run/dmsetup info -c --noheadings -o name,attr held
+        /run/dmsetup info nowhere || echo "status $?"
+        /run/dmsetup remove held
+        rm /run/dmsetup
+        test -s /usr/share/doc/vmgr/docs/installation-guide.md"""
+    )
+    assert "/dev/mapper/control (10:" in said
+    assert "held:L--w\nstatus 1\n" in said  # what failed is said on standard error
     compiled = [path for path in host.files() if path.endswith(".pyc")]
     assert any("/vmgr/core/__pycache__/model." in path for path in compiled)
     before = host.files()
