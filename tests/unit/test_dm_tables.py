@@ -116,6 +116,13 @@ def test_a_refusal_names_the_line_and_what_is_wrong(text: str, number: int, said
     assert caught.value.exit_code == EXIT_BAD_COMMAND_LINE
 
 
+def test_the_first_mistake_is_the_one_that_is_told() -> None:
+    """So that a stream of many megabytes that is no table is refused by its first lines."""
+    with pytest.raises(InvalidTable) as caught:
+        parse_table("0 8 zero\n0 8 zero\nnonsense")
+    assert caught.value.line == 2
+
+
 def test_the_largest_table_is_the_kernel_s() -> None:
     assert parse_table(f"0 {LARGEST_TABLE} zero")[0].length == LARGEST_TABLE
 

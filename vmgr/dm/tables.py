@@ -24,7 +24,7 @@ from vmgr.core.value import Value
 from vmgr.dm.abi import TARGET_NAME_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from vmgr.core.tabletype import TableType
 
@@ -51,16 +51,24 @@ def parse_table(text: str, *, source: str = "the table") -> tuple[KernelLine, ..
     read, and for a table that the kernel would refuse whatever its targets are (:func:`check_table`). ``source``
     says in the message where the text is from.
     """
-    lines = []
-    numbers = []
-    for number, raw in enumerate(text.split("\n"), 1):
+    lines: list[KernelLine] = []
+    end = 0
+    for number, raw in enumerate(_rows(text), 1):
         line = _parse_line(raw, number, source)
         if line is not None:
+            # Checked at once: the first mistake in what is no table at all is in its first lines.
+            end = _check_line(line, end, number, source, first=not lines)
             lines.append(line)
-            numbers.append(number)
-    if lines:
-        check_table(lines, source=source, numbers=numbers)
     return tuple(lines)
+
+
+def _rows(text: str) -> Iterator[str]:
+    """The lines of a text, one at a time: it may be many megabytes that somebody sent here by mistake."""
+    at = 0
+    while (end := text.find("\n", at)) >= 0:
+        yield text[at:end]
+        at = end + 1
+    yield text[at:]
 
 
 def format_table(lines: Iterable[KernelLine]) -> str:
@@ -75,41 +83,43 @@ def format_table(lines: Iterable[KernelLine]) -> str:
     return "".join(rows)
 
 
-def check_table(
-    lines: Sequence[KernelLine], *, source: str = "the table", numbers: Sequence[int] | None = None
-) -> None:
+def check_table(lines: Sequence[KernelLine], *, source: str = "the table") -> None:
     """Refuse a table that the kernel would refuse whatever its targets are.
 
     The first line starts at sector 0, each other one where the one before it ends; no line is empty, and all
     together are no longer than the kernel can count in bytes. A table without lines is refused, too.
-    ``numbers`` are the lines' numbers for the message, if they are not 1, 2, 3...
     Raises :class:`vmgr.core.errors.InvalidTable`.
     """
     if not lines:
         raise InvalidTable(f"{source} has no lines")
     end = 0
-    for index, line in enumerate(lines):
-        number = numbers[index] if numbers is not None else index + 1
-        start, length = int(line.start), int(line.length)
-        if start != end:
-            what = "leaves a gap after" if start > end else "overlaps"
-            before = f"{what} the line before it, which ends at {end}" if index else "is not where a table begins"
-            raise InvalidTable(
-                f"line {number} of {source}: sector {start} {before}", hint=f"let it start at {end}", line=number
-            )
-        if not length:
-            raise InvalidTable(
-                f"line {number} of {source}: a length of 0 sectors",
-                hint="give at least 1 sector, or leave the line out",
-                line=number,
-            )
-        end += length
-        if end > LARGEST_TABLE:
-            raise InvalidTable(
-                f"line {number} of {source}: {end} sectors are more than a device can have",
-                hint=f"the kernel counts bytes in 63 bits: at most {LARGEST_TABLE} sectors",
-                line=number,
-            )
+    for number, line in enumerate(lines, 1):
+        end = _check_line(line, end, number, source, first=number == 1)
+
+
+def _check_line(line: KernelLine, end: int, number: int, source: str, *, first: bool) -> int:
+    """Refuse a line that cannot follow one that ends at ``end``; where this one ends."""
+    start, length = int(line.start), int(line.length)
+    if start != end:
+        what = "leaves a gap after" if start > end else "overlaps"
+        before = "is not where a table begins" if first else f"{what} the line before it, which ends at {end}"
+        raise InvalidTable(
+            f"line {number} of {source}: sector {start} {before}", hint=f"let it start at {end}", line=number
+        )
+    if not length:
+        raise InvalidTable(
+            f"line {number} of {source}: a length of 0 sectors",
+            hint="give at least 1 sector, or leave the line out",
+            line=number,
+        )
+    end += length
+    if end > LARGEST_TABLE:
+        raise InvalidTable(
+            f"line {number} of {source}: {end} sectors are more than a device can have",
+            hint=f"the kernel counts bytes in 63 bits: at most {LARGEST_TABLE} sectors",
+            line=number,
+        )
+    return end
 
 
 def _parse_line(raw: str, number: int, source: str) -> KernelLine | None:

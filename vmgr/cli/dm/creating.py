@@ -17,9 +17,13 @@ from vmgr.core.errors import UsageError, VmgrError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import BinaryIO
 
     from vmgr.cli.invocation import Invocation
     from vmgr.core.table import KernelLine, LiveDevice
+
+MOST_TEXT = 64 << 20
+"""Bytes of a text that are read: a table of a million lines, and memory for it."""
 
 # -- tables -----------------------------------------------------------------------------------------
 
@@ -42,7 +46,7 @@ def read_file(path: str) -> str:
     """A file's content; bytes that are no text are kept. Raises :class:`UsageError`."""
     try:
         with open(path, "rb") as file:
-            return file.read().decode("utf-8", "surrogateescape")
+            return _read(file, path)
     except OSError as error:
         raise UsageError(f"cannot read the table {path}: {error.strerror}") from None
     except ValueError as error:  # a NUL in the name
@@ -57,12 +61,17 @@ def read_input() -> str:
         sys.stderr.write("Reading from standard input; end it with Ctrl-D.\n")
     buffer = getattr(sys.stdin, "buffer", None)
     try:
-        if buffer is None:
-            return sys.stdin.read()
-        data: bytes = buffer.read()
-        return data.decode("utf-8", "surrogateescape")
+        return sys.stdin.read() if buffer is None else _read(buffer, "standard input")
     except OSError as error:
         raise UsageError(f"cannot read standard input: {error.strerror}") from None
+
+
+def _read(file: BinaryIO, source: str) -> str:
+    """All of a file that has an end; what never ends is refused. Raises :class:`UsageError`."""
+    data = file.read(MOST_TEXT + 1)
+    if len(data) > MOST_TEXT:
+        raise UsageError(f"{source} has more than {MOST_TEXT >> 20} MiB: no table is so long", hint="give a table")
+    return data.decode("utf-8", "surrogateescape")
 
 
 def secret(lines: Sequence[KernelLine]) -> bool:
@@ -130,7 +139,21 @@ def _concise(context: Context) -> list[NewDevice]:
         uuid = context.new_uuid(device.uuid) if device.uuid else ""
         read_only = device.read_only or invocation.flag("readonly")
         found.append(NewDevice(context.new_name(device.name), uuid, device.minor, read_only, device.lines))
+    _refuse_twins(context, found)
     return found
+
+
+def _refuse_twins(context: Context, devices: Sequence[NewDevice]) -> None:
+    """Refuse a text in which two devices want the same: found out now, nothing is half done."""
+    seen: set[tuple[str, object]] = set()
+    for device in devices:
+        for what, value in (("name", device.name), ("UUID", device.uuid), ("minor number", device.minor)):
+            if value in ("", None):
+                continue
+            if (what, value) in seen:
+                shown = context.shown(value) if isinstance(value, str) else value
+                raise UsageError(f"two devices of the text have the {what} {shown}", hint="change one of them")
+            seen.add((what, value))
 
 
 def _create_many(context: Context, new: Sequence[NewDevice]) -> int:
@@ -205,6 +228,8 @@ def load(invocation: Invocation) -> int:
         if not lines:
             raise UsageError("the table has no lines", hint="`vmgr dm clear` drops the table that waits")
         client = context.client()
+        if not context.as_dmsetup:
+            context.look(dev)  # the kernel has one errno for a device that is not there and for one of its table
         client.load(dev, lines, read_only=invocation.flag("readonly"), secure=secret(lines))
         context.report(dev)
     return 0
