@@ -11,6 +11,7 @@ import pytest
 
 import vmgr.cli.dm.acting
 import vmgr.cli.dm.context
+import vmgr.cli.dm.creating
 from vmgr.cli.main import main
 from vmgr.core.errors import VmgrError
 from vmgr.dm import abi
@@ -182,12 +183,18 @@ BAD_CREATES = [
     (["create", "--concise", "one,,,,0 8 zero;tw/o,,,,0 8 zero"], "", "'/'"),
     (["create", "--concise"], "one,,,,0 8 zero\\", "backslash"),
     (["create", "--concise", "one,,,,0 8 zero;two,,,,0 8"], "", "two"),
+    (["create", "--concise", "o e,,,,0 8 zero;o\\\\x20e,,,,0 8 zero"], "", "two devices of the text have the name o"),
+    (["create", "--concise", "one,U,,,0 8 zero;two,U,,,0 8 zero"], "", "UUID U"),
+    (["create", "--concise", "one,,3,,0 8 zero;two,,3,,0 8 zero"], "", "minor number 3"),
+    (["create", "one", "/dev/zero"], "", "/dev/zero has more than 1 MiB"),
+    (["create", "--concise"], "x" * (1 << 20) + "y", "standard input has more than 1 MiB"),
 ]
 
 
 @pytest.mark.parametrize("program", ["vmgr", "dmsetup"])
 @pytest.mark.parametrize(("words", "stdin", "named"), BAD_CREATES, ids=lambda value: str(value)[:50])
-def test_bad_input_is_said_once_and_changes_nothing(machine, words, stdin, named, program):
+def test_bad_input_is_said_once_and_changes_nothing(machine, monkeypatch, words, stdin, named, program):
+    monkeypatch.setattr(vmgr.cli.dm.creating, "MOST_TEXT", 1 << 20)
     status, out, err = machine.run(*words, stdin=stdin, program=program)
     if program == "dmsetup" and ("--force" in words or words[1:4] == ["one", "-n", "file"]):
         assert status == 0  # which dmsetup takes
@@ -464,7 +471,22 @@ def test_force_lets_who_holds_a_device_fail(machine):
     status, _, err = machine.run("remove", "--force", "held")
     assert status == 5
     assert "in use" in err
+    assert "held has lost its table" in err
     assert [str(line) for line in machine.dm.table("held")] == ["0 8 error"]
+
+
+def test_a_removal_that_fails_without_force_has_taken_no_table(machine):
+    held(machine)
+    _, _, err = machine.run("remove", "held")
+    assert "lost its table" not in err
+
+
+def test_a_device_that_is_not_there_is_said_to_be_that_wherever_it_is_named(machine):
+    for words in (("remove", "a"), ("rename", "a", "b"), ("suspend", "a"), ("load", "a", *ZERO)):
+        status, _, err = machine.run(*words)
+        assert status == 5
+        assert "`vmgr dm ls` lists the devices" in err
+    assert "there is no device with the UUID U" in machine.run("info", "-u", "U")[2]
 
 
 def test_a_deferred_removal_is_a_success_and_its_node_goes_at_once(machine):

@@ -70,6 +70,8 @@ def test_the_mangled_form_must_fit(mode: str) -> None:
     assert len(mangle(" " * 31 + "abc", mode)) == 127
     with pytest.raises(InvalidName, match="longer than 127"):
         mangle(" " * 32, mode)
+    with pytest.raises(InvalidName, match=r"longer than 127 bytes$"):  # it has nothing to write as \\xNN
+        mangle("a" * 128, mode)
     assert len(mangle(" " * 32, mode, limit=128)) == 128
 
 

@@ -23,6 +23,7 @@ LOG = "the kernel's log says why: dmesg | tail"
 _ROOT = "run as root (CAP_SYS_ADMIN is needed)"
 _CLOSE = "unmount it or close what uses it; see `lsof` and `vmgr dm ls --tree`"
 _LIST = "see `vmgr dm info -c`"
+_DEVICES = "`vmgr dm ls` lists the devices"
 _HOLDERS = "see `lsblk` for what holds it"
 _NAME = "a name has 1 to 127 bytes and no '/', and is none of '.', '..' and 'control'"
 _TABLE_LACKS = "a device that its table refers to does not exist"
@@ -103,7 +104,7 @@ _MEANINGS: dict[tuple[str, int], Meaning] = {
 }
 
 _ANY_COMMAND: dict[int, Meaning] = {
-    _e.ENXIO: (DmNotFound, "there is no such device", ""),
+    _e.ENXIO: (DmNotFound, "there is no such device", _DEVICES),
     _e.EBUSY: (DmInUse, "it is in use", ""),
     _e.EEXIST: (DmExists, "it exists already", ""),
     _e.EINVAL: (DmError, "the kernel does not take it", LOG),

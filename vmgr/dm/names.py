@@ -98,7 +98,8 @@ def mangle(text: str, mode: Mangling | str, *, limit: int = DM_NAME_MAX) -> str:
     if mangled and unfit:
         raise _mixed(text)
     if len(out) > limit:
-        raise InvalidName(f"{text!r} is longer than {limit} bytes once its special characters are written as \\xNN")
+        written = " once its special characters are written as \\xNN" if unfit else ""
+        raise InvalidName(f"{text!r} is longer than {limit} bytes{written}")
     return _text(bytes(out))
 
 

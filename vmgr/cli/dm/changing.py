@@ -8,7 +8,7 @@ from vmgr.cli.declare import Argument, Command, Option
 from vmgr.cli.dm.acting import chosen, drop_node, each, read_ahead
 from vmgr.cli.dm.context import Context
 from vmgr.cli.dm.options import ADDNODE, FORCE, INACTIVE, NOFLUSH, NOLOCKFS, READAHEAD, READONLY, SELECT, WHICH
-from vmgr.core.errors import EXIT_FAILED, EXIT_OK, KernelError, NotFound, UsageError, VmgrError
+from vmgr.core.errors import EXIT_FAILED, EXIT_OK, InUse, KernelError, NotFound, UsageError, VmgrError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,21 +150,34 @@ def remove(invocation: Invocation) -> int:
             context.warn("a udev cookie and --force do not go together: each device has several events")
 
         def change(dev: DevId) -> None:
-            if force:
-                try:
-                    error_out(context, dev)
-                except NotFound:
-                    pass  # the removal says so
-                except VmgrError as error:
-                    _unwiped(context, error)
+            wiped = force and _wiped(context, dev)
             found = client.info(name=dev.name, uuid=dev.uuid, major_minor=dev.numbers) if deferred else None
-            if not client.remove(dev, deferred=deferred, retry=retry):
+            try:
+                there = not client.remove(dev, deferred=deferred, retry=retry)
+            except InUse as error:
+                if wiped:
+                    lost = f"{context.shown(str(dev))} has lost its table: every read and write of it fails now"
+                    error.details = (*error.details, lost)
+                raise
+            if there:
                 if found is not None:
                     drop_node(context, found.name)
                 if not context.as_dmsetup:
                     context.terminal.note(f"{context.shown(str(dev))} is in use; it goes once it is closed")
 
         return each(context, devs, change, gone=True)
+
+
+def _wiped(context: Context, dev: DevId) -> bool:
+    """Replace the table before a removal; whether that was done."""
+    try:
+        error_out(context, dev)
+    except NotFound:
+        return False  # the removal says so
+    except VmgrError as error:
+        _unwiped(context, error)
+        return False
+    return True
 
 
 def _unwiped(context: Context, error: VmgrError) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vmgr.dm.wire import Reply, Request
 
 DEV_DIR_VARIABLE = "DM_DEV_DIR"
+SYS_BLOCK = "/sys/dev/block"
 COOKIE_VARIABLE = "DM_UDEV_COOKIE"
 
 
@@ -279,7 +280,14 @@ class Context:
             raise UsageError(f"{text} is not a block device")
         if os.path.dirname(text) == directory:
             return by_name(os.path.basename(text))
-        return by_number(os.major(found.st_rdev), os.minor(found.st_rdev))
+        major, minor = os.major(found.st_rdev), os.minor(found.st_rdev)
+        known = f"{SYS_BLOCK}/{major}:{minor}"
+        if os.path.isdir(known) and not os.path.isdir(f"{known}/dm"):
+            raise NotFound(
+                f"{text} ({major}:{minor}) is not one of the device mapper's devices",
+                hint="`vmgr dm ls` lists the devices",
+            )
+        return by_number(major, minor)
 
     def kernel_name(self, text: str) -> str:
         """A name as the kernel has it, for one that a person typed (mangled as ``--manglename`` says)."""

@@ -161,7 +161,8 @@ def look(context: Context, dev: DevId) -> LiveDevice:
     if found is None and context.as_dmsetup:
         raise NotFound("Device does not exist.")
     if found is None:
-        raise NotFound(f"there is no device {context.shown(str(dev))}", hint="`vmgr dm ls` lists the devices")
+        which = f"with the UUID {context.shown(dev.uuid)}" if dev.uuid else context.shown(str(dev))
+        raise NotFound(f"there is no device {which}", hint="`vmgr dm ls` lists the devices")
     return found
 
 
