@@ -183,7 +183,7 @@ BAD_CREATES = [
     (["create", "--concise", "one,,,,0 8 zero;tw/o,,,,0 8 zero"], "", "'/'"),
     (["create", "--concise"], "one,,,,0 8 zero\\", "backslash"),
     (["create", "--concise", "one,,,,0 8 zero;two,,,,0 8"], "", "two"),
-    (["create", "--concise", "o e,,,,0 8 zero;o\\\\x20e,,,,0 8 zero"], "", "two devices of the text have the name o"),
+    (["create", "--concise", "o e,,,,0 8 zero;o\\\\x20e,,,,0 8 zero"], "", "two devices of the text have the name"),
     (["create", "--concise", "one,U,,,0 8 zero;two,U,,,0 8 zero"], "", "UUID U"),
     (["create", "--concise", "one,,3,,0 8 zero;two,,3,,0 8 zero"], "", "minor number 3"),
     (["create", "one", "/dev/zero"], "", "/dev/zero has more than 1 MiB"),
