@@ -23,7 +23,7 @@ from vmgr.core.requests import (
     RenameVolume,
     SizeSpec,
 )
-from vmgr.core.steps import Commit, Plan, Resume, Step, Suspend
+from vmgr.core.steps import Commit, LoadTable, Plan, Resume, Step, Suspend
 from vmgr.core.table import LiveDevice
 from vmgr.core.units import Extents
 
@@ -333,3 +333,42 @@ def test_a_refresh_suspends_and_resumes_without_a_commit(rig: Rig) -> None:
     assert not any(isinstance(step, Commit) for step in plan.steps)
     assert rig.group == group
     assert tables(rig.live) == before
+
+
+def cut_short(rig: Rig, operation: Operation, last: type[Step]) -> None:
+    """Run a plan up to and with its first step of a kind, as if the machine's vmgr were killed then."""
+    plan = rig.plan(operation(rig.group))
+    place = next(i for i, step in enumerate(plan.steps) if isinstance(step, last))
+    rig.run(Plan(Change(None, None), plan.steps[: place + 1]))
+
+
+@pytest.mark.parametrize("last", [LoadTable, Suspend])
+@pytest.mark.parametrize("scene", ["extend", "extend snapshot"])
+def test_a_table_that_a_killed_command_left_waiting_never_becomes_live(
+    rig: Rig, scene: str, last: type[Step]
+) -> None:
+    """Its change was not committed: the space that it names may be somebody else's by now."""
+    from vmgr.core.devices import stack
+
+    rig.do(create(rig, "bystander"))
+    cut_short(rig, prepared(rig, scene), last)
+    rig.do(create(rig, "more"))
+    rig.do(snapshot(rig, "again", "data"))
+    wanted = stack(rig.group, [lv.id for lv in rig.group.lvs if lv.visible], TARGETS, rig.live)
+    sizes = {d.uuid: int(d.size) for d in wanted}
+    assert {u: sum(int(line.length) for line in d.table or ()) for u, d in rig.live.items()} == sizes
+    assert not any(d.suspended or d.has_inactive for d in rig.live.values())
+
+
+def test_a_change_resumes_no_device_that_it_has_nothing_to_do_with(rig: Rig) -> None:
+    """Whoever suspended it may rely on that: a storage snapshot is being taken, say. Its activation resumes it."""
+    from vmgr.dm.address import by_name
+    from vmgr.dm.client import DmClient
+
+    rig.do(create(rig, "data"))
+    DmClient(rig.kernel, dev_dir=str(rig.dev_dir)).suspend(by_name("vg-data"))
+    rig.do(create(rig, "other"))
+    rig.do(snapshot(rig, "snap", "other"))
+    assert [d.name for d in rig.live.values() if d.suspended] == ["vg-data"]
+    rig.do(lambda group: Change(group, group, activate=(group.lv_by_name["data"].id,)))
+    assert not any(d.suspended for d in rig.live.values())

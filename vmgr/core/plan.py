@@ -188,14 +188,18 @@ class _DevicePlan:
         reload = {
             u for u in new if u not in fresh and (u in refreshed or self._differs(old.get(u), new[u], live[u]))
         }
-        stuck = {u for u in new if u not in fresh and u not in reload and live[u].suspended}
+        messages = _messages(after, new, targets) if after else {}
+        concerned = self._concerned(change, live, targets, new, reload, messages)
+        # A table that waits is a killed command's: never committed, and the space it names may be another's by now.
+        reload |= {u for u in concerned if live[u].has_inactive}
+        concerned = self._concerned(change, live, targets, new, reload, messages)
+        stuck = {u for u in concerned if u not in reload and live[u].suspended}
         gone = self._vanishing(change, live, old, new, goes, after)
         self._refuse_open(gone)
 
         connected = _connected(reload, [*old.values(), *new.values()])
         needed = {need for u in fresh | reload for need in new[u].needs()}
         wipes = {own_uuid(after, after.lv_by_id[w.lv]): w for w in change.wipe} if after else {}
-        messages = _messages(after, new, targets) if after else {}
         # What lies on a device that gets a message must not be loaded before the target has seen it.
         later = {u for u in fresh if messages and _reaches(u, set(messages), new)}
 
@@ -255,6 +259,26 @@ class _DevicePlan:
             return True
         # A device that comes after a new one (an origin, a snapshot) must stand still while that appears.
         return (old.table, old.read_only, old.after) != (new.table, new.read_only, new.after)
+
+    @staticmethod
+    def _concerned(
+        change: Change,
+        live: Live,
+        targets: Targets,
+        new: Mapping[str, DmDevice],
+        reload: set[str],
+        messages: Mapping[str, list[TargetMessage]],
+    ) -> set[str]:
+        """Live devices that the change has to do with. Others may be suspended: whoever did it may rely on it."""
+        if not any(live[u].suspended or live[u].has_inactive for u in new if u in live):
+            return set()
+        named = (*change.activate, *change.refresh, *change.start)
+        group = change.after
+        begin = (*change.start, *change.refresh)
+        found = {d.uuid for d in stack(group, named, targets, live, begin)} if group and named else set()
+        found |= _connected(reload | {u for u in new if u not in live}, new.values())
+        found.update(u for sent in messages.values() for message in sent for u in message.suspended)
+        return {u for u in found if u in new and u in live}
 
     @staticmethod
     def _vanishing(
