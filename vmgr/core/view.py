@@ -125,6 +125,17 @@ class GroupView(Value):
                 hint="use it on that host, or take it over: vgchange --systemid, see lvmsystemid(7)",
             )
 
+    def check_trusted(self) -> None:
+        """Raise :class:`GroupUnusable` where it is in doubt what the group's volumes consist of.
+
+        An active volume is written to: on the wrong copy of a disk, or by a text that is no longer the group's.
+        """
+        if self.unchangeable:
+            raise GroupUnusable(
+                self.unchangeable,
+                hint="hide the devices that are not wanted: devices/filter in lvm.conf(5), or vgimportclone(8)",
+            )
+
     def check_changeable(self, *, missing: bool = False, exported: bool = False) -> None:
         """Raise :class:`GroupUnusable` unless the group's metadata may be changed.
 
@@ -132,11 +143,7 @@ class GroupView(Value):
         """
         self.check_readable()
         group = self.group
-        if self.unchangeable:
-            raise GroupUnusable(
-                self.unchangeable,
-                hint="hide the devices that are not wanted: devices/filter in lvm.conf(5), or vgimportclone(8)",
-            )
+        self.check_trusted()
         if group.exported and not exported:
             raise GroupUnusable(
                 f"volume group {group.name} is exported", hint=f"bring it back: vgimport {group.name}"

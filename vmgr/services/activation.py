@@ -42,6 +42,8 @@ def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outco
         group = view.group
         if order.mode == "ay" and chosen.whole and "NOAUTOACTIVATE" in group.flags:
             return Outcome()
+        if order.mode != "n":
+            view.check_trusted()
         if order.mode == "y" and view.partial and order.completeness == "partial":
             raise GroupUnusable(
                 f"volume group {group.name} cannot be activated in part: vmgr does not put error targets in the"
