@@ -124,7 +124,9 @@ class Session:
                 mode = locks.READ_ONLY
             elif options.ignore_lock_failure:
                 mode = locks.IGNORE_FAILURE
-            self._locks = locks.Locks.from_config(self.config, mode=mode, on_wait=self._waiting)
+            self._locks = locks.Locks.from_config(
+                self.config, mode=mode, on_wait=self._waiting, keep_hints=options.test
+            )
         return self._locks
 
     def _waiting(self, path: str, holder: str) -> None:
@@ -324,6 +326,8 @@ class Session:
         pvs: dict[Uuid, PvView] = dict(view.pvs) if view is not None else {}
         pvs.update(new_pvs or {})
         live = self.live(table=True) if touch_devices else {}
+        if touch_devices and change.before is not None:
+            self._require_reachable(change.before)
         require_unmapped(change, live, {uuid: pv.number for uuid, pv in pvs.items()})
         plan = plan_change(change, live, self.targets)
         outcome = Outcome(done=change.done, notes=change.notes, plans=(plan,))
@@ -338,6 +342,19 @@ class Session:
             for warning in store.warnings:
                 self.dialogue.warn(f"WARNING: {warning}")
         return outcome
+
+    def _require_reachable(self, group: VolumeGroup) -> None:
+        """Raise what keeps the device mapper away where the kernel has devices of the group all the same.
+
+        Without them a change would take active volumes for inactive, and free what is being written to. Who said
+        that the device mapper is not to be used is believed.
+        """
+        if self.client() is not None or not self.options.use_kernel or not self.config.flag("global/activation"):
+            return
+        from vmgr.system.devices import mapped_uuids
+
+        if any(uuid.startswith(f"LVM-{group.id}") for uuid in mapped_uuids()):
+            self.need_client()
 
     def _progress(self, step: Step) -> None:
         self.dialogue.detail(str(step))

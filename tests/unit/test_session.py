@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.support.machine import World, group, layout
-from vmgr.core.errors import DeviceError, NotPermitted
+from vmgr.core.errors import DeviceError, KernelError, NotPermitted
 from vmgr.outcome import RunOptions
 from vmgr.session import Session
 from vmgr.system.scan import Scan
@@ -98,3 +98,36 @@ def test_no_file_takes_the_place_of_a_standard_file_that_is_missing(closed, tmp_
         "os._exit(0 if above and null else 1)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_without_the_control_node_active_volumes_are_not_taken_for_inactive(told, tmp_path, monkeypatch):
+    """The kernel has a device of the group and cannot be asked: a change would free what is being written to."""
+    from vmgr.core.change import Change
+    from vmgr.system import devices
+
+    one = group(lvs=1)
+    folder = tmp_path / "block" / "dm-0" / "dm"
+    folder.mkdir(parents=True)
+    (folder / "uuid").write_text(f"LVM-{one.id}{one.lvs[0].id}\n")
+    monkeypatch.setattr(devices, "SYSFS", str(tmp_path))
+    session = Session(RunOptions(test=True, use_kernel=not told), Listener(), World().scan()._targets)
+    session._config = World().config
+    session._no_client = KernelError("cannot open the control node")
+    change = Change(one, one.without_lv(one.lvs[0].id))
+    if told:
+        assert session.carry_out(change, None).plans
+        return
+    with pytest.raises(KernelError, match="cannot open the control node"):
+        session.carry_out(change, None)
+
+
+def test_a_test_run_leaves_hints_alone(tmp_path):
+    """They stay true when nothing is changed."""
+    from vmgr.system.config import Config
+
+    config = Config(system_dir=str(tmp_path))
+    for test in (True, False):
+        session = Session(RunOptions(test=test))
+        session._config = config
+        assert (session.locks._hints is None) is test

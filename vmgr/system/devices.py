@@ -205,6 +205,23 @@ def _dm_facts(number: Number) -> tuple[str, str]:
 # -- paths ----------------------------------------------------------------------------------------
 
 
+def mapped_uuids() -> tuple[str, ...]:
+    """The device-mapper UUIDs of all mapped devices, as the kernel tells without its control node."""
+    found = []
+    try:
+        names = os.listdir(f"{SYSFS}/block")
+    except OSError:
+        return ()
+    for name in names:
+        if name.startswith("dm-"):
+            try:
+                with open(f"{SYSFS}/block/{name}/dm/uuid") as file:
+                    found.append(file.read().strip())
+            except OSError:
+                continue
+    return tuple(found)
+
+
 def device_number(path: str) -> Number | None:
     """The number of the block device at ``path``, links followed; None if there is none."""
     try:

@@ -99,9 +99,17 @@ class Locks:
 
     @classmethod
     def from_config(
-        cls, config: Config, *, mode: str = NORMAL, on_wait: Callable[[str, str], None] | None = None
+        cls,
+        config: Config,
+        *,
+        mode: str = NORMAL,
+        on_wait: Callable[[str, str], None] | None = None,
+        keep_hints: bool = False,
     ) -> Locks:
-        """Locks as lvm.conf sets them (``global/locking_dir``, ``wait_for_locks``...)."""
+        """Locks as lvm.conf sets them (``global/locking_dir``, ``wait_for_locks``...).
+
+        ``keep_hints``: nothing will be changed, so that LVM2's hints stay true.
+        """
         return cls(
             config.text("global/locking_dir"),
             wait=config.flag("global/wait_for_locks"),
@@ -109,7 +117,7 @@ class Locks:
             metadata_read_only=config.flag("global/metadata_read_only"),
             mode=mode,
             on_wait=on_wait,
-            hints=None if config.text("devices/hints") == "none" else StaleHints(),
+            hints=None if keep_hints or config.text("devices/hints") == "none" else StaleHints(),
         )
 
     def all_groups(self, *, exclusive: bool = False) -> Held:
