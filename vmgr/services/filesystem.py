@@ -22,9 +22,19 @@ class FileSystem:
         self._check = check
 
     @classmethod
-    def on(cls, path: str, *, check: bool) -> FileSystem:
-        """What is on the active volume at ``path``. Raises :class:`Refused` where it cannot be resized."""
+    def on(cls, path: str, number: tuple[int, int], *, check: bool) -> FileSystem:
+        """What is on the active volume at ``path``, whose device has this (major, minor).
+
+        Raises :class:`Refused` where it cannot be resized, and where the path leads to another device.
+        """
+        from vmgr.system.devices import device_number
         from vmgr.system.signatures import find_signatures
+
+        if device_number(path) != number:
+            raise Refused(
+                f"{path} does not lead to the volume's device {number[0]}:{number[1]}",
+                hint="nothing was changed; mend the links of the group's volumes first: vgmknodes",
+            )
 
         kinds = [s.type for s in find_signatures(path)]
         if not kinds:

@@ -166,14 +166,15 @@ def resize(session: Session, subject: Subject, order: ResizeOrder, direction: st
             return session.carry_out(change, view)
         from vmgr.services.filesystem import FileSystem
 
-        if not is_active(view.group, volume, session.live()):
+        device = session.live().get(own_uuid(view.group, volume))
+        if device is None:
             name = f"{view.group.name}/{volume.name}"
             raise Refused(
                 f"logical volume {name} is not active, so its file system cannot be resized",
                 hint=f"activate it first: lvchange -ay {name}",
             )
         path = f"{session.config.dev_dir}/{view.group.name}/{volume.name}"
-        system = FileSystem.on(path, check=order.check_fs)
+        system = FileSystem.on(path, (device.major, device.minor), check=order.check_fs)
         if new > old:
             outcome = session.carry_out(change, view)
             if not session.options.test:
