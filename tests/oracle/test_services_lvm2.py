@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from fcntl import LOCK_EX, LOCK_UN, flock
 
 import pytest
 
 from tests.support.lvm2 import Lvm2, requires_lvm2
+from vmgr.system.signatures import find_signatures
 
 pytestmark = requires_lvm2
 
@@ -172,3 +174,117 @@ def test_a_device_named_twice_is_a_wrong_command_line(lvm, disk):
     one = disk("one")
     assert "named twice" in vmgr("vgcreate", "vg", one, one, status=3).stderr
     assert vmgr("pvs").stdout == ""
+
+
+# -- whose data it is -----------------------------------------------------------------------------
+
+
+def test_a_group_with_a_copied_disk_is_not_activated(lvm, disk):
+    """Which of the two is written to afterwards would be a matter of luck. LVM2 says no, too."""
+    one, two = disk("one"), disk("two")
+    lvm.run("vgcreate", "vg", one)
+    lvm.create("vg", "-l1", "-nlv")
+    overwrite(two, 0, start(one, 2 * MIB))
+    done = vmgr("vgchange", "--test", "-ay", "vg", status=5)
+    assert "is on two devices" in done.stderr
+    done = vmgr("lvchange", "--test", "--refresh", "vg/lv", status=5)
+    assert "is on two devices" in done.stderr
+    vmgr("vgchange", "--test", "-an", "vg")
+
+
+@pytest.mark.parametrize("command", ["pvcreate", "vgcreate"])
+def test_what_came_onto_a_device_while_the_user_was_asked_is_not_wiped(lvm, disk, command):
+    one = disk("one")
+    subprocess.run(["mkfs.ext4", "-q", one], check=True)
+    words = [
+        sys.executable,
+        "-m",
+        "vmgr",
+        command,
+        "--driverloaded",
+        "n",
+        *(["vg"] if command == "vgcreate" else []),
+    ]
+    master, slave = os.openpty()
+    with subprocess.Popen([*words, one], stdin=slave, stdout=slave, stderr=slave) as asking:
+        os.close(slave)
+        heard = b""
+        while b"Wipe it?" not in heard:
+            heard += os.read(master, 1000)
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-L", "other", one], check=True)
+        before = start(one, MIB)
+        os.write(master, b"y\n")
+        while chunk := _rest(master):
+            heard += chunk
+        os.close(master)
+    assert asking.returncode == 5
+    assert b"has changed since" in heard
+    assert start(one, MIB) == before
+
+
+def _rest(master: int) -> bytes:
+    try:
+        return os.read(master, 1000)
+    except OSError:  # the other side has been closed
+        return b""
+
+
+def test_every_signature_that_will_be_wiped_is_named(lvm, disk):
+    one = disk("one")
+    subprocess.run(["mkfs.ext4", "-q", one], check=True)
+    overwrite(one, 0, b"LUKS\xba\xbe\0\1")
+    done = vmgr("pvcreate", one, status=5)
+    found = [s.type for s in find_signatures(one)]
+    assert len(found) > 1
+    assert all(kind in done.stderr for kind in found)
+
+
+def test_a_group_that_was_renamed_is_restored_under_both_names_locks(lvm, disk):
+    """Somebody may be changing it under the name that it has now."""
+    one = disk("one")
+    lvm.run("vgcreate", "vg", one)
+    file = lvm.dir / "saved"
+    vmgr("vgcfgbackup", "-f", str(file), "vg")
+    vmgr("vgrename", "vg", "better")
+    lock = lvm.dir / "lock" / "V_better"
+    with open(lock, "w") as held:
+        flock(held, LOCK_EX)
+        done = vmgr("vgcfgrestore", "--config", "global/wait_for_locks=0", "-f", str(file), "vg", status=5)
+        assert "V_better" in done.stderr
+    vmgr("vgcfgrestore", "-f", str(file), "vg")
+    lvm.run("vgck", "vg")
+
+
+def test_metadata_are_not_restored_onto_a_disk_whose_metadata_area_lies_where_volumes_do(lvm, disk):
+    one = disk("one")
+    lvm.run("vgcreate", "vg", one)
+    lvm.create("vg", "-l2", "-nlv")
+    file = lvm.dir / "saved"
+    vmgr("vgcfgbackup", "-f", str(file), "vg")
+    uuid = lvm.run("pvs", "--noheadings", "-o", "pv_uuid", one).strip()
+    lvm.run("vgremove", "-y", "-f", "vg")
+    lvm.run("pvremove", one)
+    lvm.run("pvcreate", "--norestorefile", "--uuid", uuid, "--metadatasize", "3m", one)
+    before = start(one, 8 * MIB)
+    done = vmgr("vgcfgrestore", "-f", str(file), "vg", status=5)
+    assert "has a metadata area where volumes lie" in done.stderr
+    assert start(one, 8 * MIB) == before
+
+
+def test_a_rename_goes_by_what_the_group_is_once_its_lock_is_had(lvm, disk):
+    one = disk("one")
+    lvm.run("vgcreate", "vg", one)
+    lock = lvm.dir / "lock" / "V_vg"
+    lock.parent.mkdir(exist_ok=True)
+    with open(lock, "w") as held:
+        flock(held, LOCK_EX)
+        words = [sys.executable, "-m", "vmgr", "vgrename", "-v", "--driverloaded", "n", "vg", "better"]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as renaming:
+            assert renaming.stdout is not None
+            while "Waiting for" not in (line := renaming.stdout.readline()):
+                assert line, "it did not wait"
+            vmgr("lvcreate", "--nolocking", "-an", "-Zn", "-Wn", "-l1", "-n", "lv", "vg")
+            flock(held, LOCK_UN)
+            told = renaming.stdout.read()
+    assert renaming.returncode == 0, told
+    assert lvm.run("lvs", "--noheadings", "-o", "vg_name,lv_name").split() == ["better", "lv"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -98,7 +99,12 @@ def restore(session: Session, vg: str, file: str = "", *, force: bool = False) -
             f"{path} is of volume group {group.name}, not {vg}", hint=f"vgcfgrestore -f {path} {group.name}"
         )
     _check_kinds(group, force)
-    with session.locks.all_groups(exclusive=True), session.locks.group(vg, exclusive=True):
+    with session.locks.all_groups(exclusive=True), ExitStack() as held:
+        # The group may have another name by now, under which somebody may be changing it.
+        names = {vg, *(name for name, uuid in session.look().names if uuid == group.id)}
+        for name in sorted(names):
+            held.enter_context(session.locks.group(name, exclusive=True))
+        session.forget()
         view = session.view(foreign=True)
         before = _current(view, group)
         present = _present(view, group)
@@ -156,4 +162,11 @@ def _present(view: SystemView, group: VolumeGroup) -> dict[Uuid, PvView]:
             raise Refused(f"{there.device} belongs to another volume group now: {there.vg_name}")
         if there.size < pv.dev_size.bytes():
             raise Refused(f"{there.device} has {there.size} bytes, less than in the file ({pv.dev_size.bytes()})")
+        start = pv.pe_start.bytes()
+        end = start + pv.pe_count.sectors(group.extent_size).bytes()
+        if any(area.offset < end and area.offset + area.size > start for area in there.layout.mdas):
+            raise Refused(
+                f"{there.device} has a metadata area where volumes lie by the file: from byte {start} to {end}",
+                hint=f"make it anew with the layout of the file: pvcreate --uuid {pv.id.dashed} --restorefile FILE",
+            )
     return {pv.id: by_id[pv.id] for pv in group.pvs}

@@ -275,6 +275,7 @@ def rename(session: Session, old: str, new: str) -> Outcome:
         group = _by_name_or_uuid(view, old)
         for first in sorted((group.group.name, name)):
             session.locks.group(first, exclusive=True)
+        session.forget()
         view = session.view(foreign=True)
         found = view.group_by_id(group.group.id)
         found.check_changeable(exported=True)

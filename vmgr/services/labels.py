@@ -39,16 +39,33 @@ class NewPv:
     """A device that may become a physical volume: the label to write, and the signatures to wipe before that."""
 
     label: LabelPv
+    number: tuple[int, int]
     signatures: tuple[Signature, ...] = ()
+    ignored: tuple[str, ...] = ()
 
     def wipe(self) -> None:
-        """Wipe what the user agreed to lose."""
+        """Wipe what the user agreed to lose.
+
+        Raises :class:`InUse` if the device is in use or is not what it was when the user was asked: that may be a
+        while ago.
+        """
+        from vmgr.system.disk import Disk
         from vmgr.system.signatures import find_signatures, wipe_signature
 
-        if self.signatures:
-            # A wiped signature can uncover another one (a partition table's second copy).
-            for signature in find_signatures(self.label.device, ignore=(MEMBER,)):
-                wipe_signature(self.label.device, signature)
+        path = self.label.device
+        with Disk.open(path, write=True, exclusive=True) as disk:
+            number = (os.major(disk.number), os.minor(disk.number))
+            if (disk.is_block and number != self.number) or self.signatures != tuple(
+                find_signatures(path, ignore=self.ignored)
+            ):
+                raise InUse(
+                    f"what is on {path} has changed since this command looked at it",
+                    hint="nothing was written to it; see who uses it (lsblk, wipefs), then run the command again",
+                )
+            if self.signatures:
+                # A wiped signature can uncover another one (a partition table's second copy).
+                for signature in find_signatures(path, ignore=(MEMBER,)):
+                    wipe_signature(path, signature)
 
 
 def find_device(session: Session, path: str) -> Device:
@@ -114,10 +131,11 @@ def prepare(session: Session, view: SystemView, path: str, order: LabelOrder) ->
         _check_member(session, view, old, path, order)
     _check_unused(path)
     # A label that the scan did not take for one is a damaged label: somebody's data may be behind it.
-    signatures = _agreed_signatures(session, path, ignore=(MEMBER,) if old is not None else ())
+    ignored = (MEMBER,) if old is not None else ()
+    signatures = _agreed_signatures(session, path, ignored)
     layout = lay_out(session, device, order, view)
     zero = True if order.zero is None else order.zero
-    return NewPv(LabelPv(device.path, layout, zero=zero), signatures)
+    return NewPv(LabelPv(device.path, layout, zero=zero), device.number, signatures, ignored)
 
 
 def _check_member(session: Session, view: SystemView, old: PvView, path: str, order: LabelOrder) -> None:
@@ -155,13 +173,15 @@ def _agreed_signatures(session: Session, path: str, ignore: Sequence[str]) -> tu
     from vmgr.system.signatures import find_signatures
 
     found = tuple(find_signatures(path, ignore=ignore))
-    for signature in found[:1]:
-        text = f"WARNING: {signature.type} signature detected on {path} at offset {signature.offset}."
+    if found:
+        first, *others = found
+        more = "".join(f", {one.type} at offset {one.offset}" for one in others)
+        text = f"WARNING: {first.type} signature detected on {path} at offset {first.offset}{more}."
         if session.options.test:
             session.dialogue.warn(text)
-        elif not session.dialogue.ask(f"{text} Wipe it?"):
+        elif not session.dialogue.ask(f"{text} Wipe {'all of them' if others else 'it'}?"):
             raise Interrupted(
-                f"{path}: not wiping the {signature.type} signature, so the device is not used",
+                f"{path}: not wiping the {first.type} signature, so the device is not used",
                 hint="answer y, or use --yes, if its contents can go",
             )
     return found
