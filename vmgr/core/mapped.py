@@ -43,14 +43,19 @@ def require_unmapped(change: Change, live: Mapping[str, LiveDevice], numbers: Ma
                     by_number.setdefault(number, []).append((mapped, device))
         pv = change.after.pv_by_id[pv_id]
         first, last = (int(pv.pe_start) + end * int(change.after.extent_size) for end in area)
-        for (start, end), device in by_number.get(numbers.get(pv_id, ""), ()):
-            if start < last and first < end:
-                raise InUse(
-                    f"extents {area[0]} to {area[1] - 1} of {pv.device} are free by the metadata, but device"
-                    f" {device.name} lies on some of them and may be written to",
-                    hint="its table is not what the metadata say: load it anew (lvchange --refresh), or unmount and"
-                    f" remove it (vmgr dm remove {device.name}), then try again",
-                )
+        on_it = {
+            device.name
+            for (start, end), device in by_number.get(numbers.get(pv_id, ""), ())
+            if start < last and first < end
+        }
+        if on_it:
+            names = ", ".join(sorted(on_it))
+            raise InUse(
+                f"extents {area[0]} to {area[1] - 1} of {pv.device} are free by the metadata, but live devices"
+                f" lie on some of them and may be written to: {names}",
+                hint="their tables are not what the metadata say: load them anew (lvchange --refresh), or unmount"
+                f" and remove them (vmgr dm remove {min(on_it)}), then try again",
+            )
 
 
 def _gained(before: VolumeGroup | None, after: VolumeGroup) -> Iterator[tuple[Uuid, Range]]:
