@@ -8,7 +8,7 @@ earlier one failed excepted, and the error says what is done and what is pending
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -181,10 +181,20 @@ class Committer:
             action()
         except BaseException as error:
             with _signals_held():
-                self._roll_back(error)
+                failed = self._roll_back()
+            if failed and isinstance(error, VmgrError):
+                error.details = (*error.details, *failed)
+            elif failed:
+                what = "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
+                raise StoppedHalfway(
+                    f"{what}; not all that had been done could be undone",
+                    hint="nothing is committed; mend the cause, then activate again (vgchange --refresh)",
+                    details=tuple(failed),
+                ) from error
             raise
 
-    def _roll_back(self, cause: BaseException) -> None:
+    def _roll_back(self) -> list[str]:
+        """Undo all that was done, last first; returns what could not be undone."""
         failed: list[str] = []
         for what, action in reversed(self._undo):
             try:
@@ -195,9 +205,8 @@ class Committer:
             self._devices.settle()
         except Exception as error:
             failed.append(str(error))
-        if failed and isinstance(cause, VmgrError):
-            cause.details = (*cause.details, *failed)
         self._undo.clear()
+        return failed
 
     # -- from the commit on -----------------------------------------------------------------------
 
@@ -262,7 +271,7 @@ class Committer:
         if pending:
             raise StoppedHalfway(
                 f"the change is committed, with {len(pending)} of its steps still pending",
-                hint="mend the cause, then activate again (vgchange --refresh, or vgchange -an and -ay)",
+                hint=_hint(step for step, _ in pending),
                 details=tuple(f"pending: {step} ({reason})" for step, reason in pending),
             )
 
@@ -328,6 +337,24 @@ class Committer:
         """Drop the loaded table first: a resume would swap it in."""
         self._devices.clear(device)
         self._devices.resume(device, fresh=False, quiet=False)
+
+
+def _hint(pending: Iterable[Step]) -> str:
+    """How what is pending is done by hand."""
+    hints: dict[str, None] = {}
+    for step in pending:
+        match step:
+            case RemoveDevice(_, name):
+                hints.setdefault(f"remove the device: vmgr dm remove {name}")
+            case Backup(group, gone):
+                hints.setdefault(f"remove {group.name}'s backup file" if gone else f"vgcfgbackup {group.name}")
+            case RemoveText() | MarkPvs():
+                hints.setdefault("see how the physical volumes are marked: pvs -o+pv_in_use,vg_name")
+            case WipeLabel(path):
+                hints.setdefault(f"pvremove {path}")
+            case _:
+                hints.setdefault("activate again (vgchange --refresh, or vgchange -an and -ay)")
+    return f"mend the cause, then {'; '.join(hints)}"
 
 
 def _device_of(step: Step) -> str | None:

@@ -23,7 +23,7 @@ from vmgr.core.requests import (
     RenameVolume,
     SizeSpec,
 )
-from vmgr.core.steps import Commit, LoadTable, Plan, Resume, Step, Suspend
+from vmgr.core.steps import Backup, Commit, LoadTable, Plan, RemoveDevice, Resume, Step, Suspend
 from vmgr.core.table import LiveDevice
 from vmgr.core.units import Extents
 
@@ -197,6 +197,46 @@ def test_a_fault_while_undoing_leaves_nothing_suspended(rig: Rig, monkeypatch: p
         rig.run(plan, fail)
     assert any("revert the metadata" in line for line in caught.value.details)
     assert all(not d.suspended for d in rig.live.values())
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
+def test_whatever_the_cause_what_could_not_be_undone_is_said(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
+) -> None:
+    """A device that stays suspended is named, also when it was a fault of our own that began it."""
+    from vmgr.activation import KernelDevices
+
+    plan = rig.plan(prepared(rig, "extend")(rig.group))
+
+    def fail(step: Step) -> None:
+        if isinstance(step, Commit):
+            raise kind
+
+    def broken(*_: object) -> None:
+        raise DeviceError("made to fail as well")
+
+    monkeypatch.setattr(KernelDevices, "clear", broken)
+    with pytest.raises(StoppedHalfway, match="could be undone") as caught:
+        rig.run(plan, fail)
+    assert any("could not resume vg-data" in line for line in caught.value.details)
+
+
+@pytest.mark.parametrize(
+    ("scene", "kind", "hint"),
+    [("create", Backup, "vgcfgbackup vg"), ("remove snapshot", RemoveDevice, "vmgr dm remove vg-snap")],
+)
+def test_what_is_pending_is_followed_by_what_does_it(rig: Rig, scene: str, kind: type[Step], hint: str) -> None:
+    """A backup file is not mended by activating, nor is a device that should be gone."""
+    plan = rig.plan(prepared(rig, scene)(rig.group))
+
+    def fail(step: Step) -> None:
+        if isinstance(step, kind):
+            raise DeviceError("made to fail")
+
+    with pytest.raises(StoppedHalfway) as caught:
+        rig.run(plan, fail)
+    assert hint in caught.value.hint
+    assert "activate again" not in caught.value.hint
 
 
 def _removed_before(plan: Plan, number: int) -> bool:
