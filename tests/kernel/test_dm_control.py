@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.support.lab import run, with_and_without_udev
+from tests.support.lab import run, unload, with_and_without_udev
 from vmgr.core.errors import InUse
 from vmgr.core.table import KernelLine
 from vmgr.core.units import Sectors
@@ -40,12 +40,7 @@ def no_autoload() -> Iterator[None]:
 @pytest.fixture
 def unloaded(_machine: None) -> Iterator[None]:
     """A kernel whose device-mapper modules are not loaded."""
-    for _ in range(20):
-        with open("/proc/modules") as f:
-            idle = [row.split()[0] for row in f if row.startswith("dm_") and row.split()[2] == "0"]
-        if not idle:
-            break
-        run("rmmod", *idle)
+    unload()
     assert control.proc_number("/proc/misc", "device-mapper") is None
     yield
     run("modprobe", "dm-mod")

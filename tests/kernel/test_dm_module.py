@@ -9,18 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.dmsetup import OURS, run_tool
-from tests.support.lab import run, until
+from tests.support.lab import run, unload, until
 from vmgr.core.errors import Refused
 from vmgr.dm.client import DmClient
 from vmgr.dm.control import block_majors
 from vmgr.dm.module import HERE, configure_module, load_module, module_state
-
-
-def unload() -> None:
-    """Unload the device mapper's module, and those that use it first."""
-    while module_state().state == "loaded":
-        users = sorted(os.listdir("/sys/module/dm_mod/holders"))
-        run("rmmod", users[0] if users else "dm_mod")
 
 
 @pytest.fixture(autouse=True)

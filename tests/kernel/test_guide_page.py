@@ -15,10 +15,10 @@ from vmgr.dm.module import HERE, module_state
 BIN = Path(__file__).parents[2] / ".venv/bin"
 
 
-def unload() -> None:
-    """Unload the device mapper's module, and those that use it first."""
-    while users := sorted(os.listdir("/sys/module/dm_mod/holders")):
-        lab.run("rmmod", users[0])
+def without_users() -> None:
+    """Unload the modules that use the device mapper's."""
+    for user in sorted(os.listdir("/sys/module/dm_mod/holders")):
+        lab.unload(user)
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def _module(_machine: None) -> Iterator[None]:
     """The module without users at first; the kernel's own major, and no configuration, afterwards."""
     before = module_state().major
     users = os.listdir("/sys/module/dm_mod/holders")
-    unload()
+    without_users()
     yield
     if os.path.islink("/dev/device-mapper"):
         os.unlink("/dev/device-mapper")
@@ -34,8 +34,7 @@ def _module(_machine: None) -> Iterator[None]:
         os.unlink(HERE.config)
     for name in lab.mapped_devices():
         lab.run("dmsetup", "remove", name, check=False)
-    unload()
-    lab.run("modprobe", "-r", "dm_mod")
+    lab.unload()
     for module in (f"dm_mod major={before}", *users):
         lab.run("modprobe", *module.split())
     lab.until(lambda: os.path.exists("/dev/mapper/control"), "the control node")

@@ -250,6 +250,16 @@ def set_udev(wanted: bool) -> None:
         os.environ["DM_DISABLE_UDEV"] = "1"
 
 
+def unload(module: str = "dm_mod") -> None:
+    """Unload a kernel module, after those that use it, however deep; no error if it is not loaded."""
+    folder = f"/sys/module/{module}"
+    if not os.path.isdir(folder):
+        return
+    for user in sorted(os.listdir(f"{folder}/holders")):
+        unload(user)
+    run("rmmod", module)
+
+
 def settle() -> None:
     """Wait until udev has nothing to do; no udev has nothing to do."""
     if udev_runs():
