@@ -109,8 +109,24 @@ def test_busy_devices_say_who_holds_them(dm: DmClient, make_disk: Callable[[floa
         dm.create("third")
         with pytest.raises(DmInUse, match=f"process {os.getpid()}"):
             dm.load("third", [line(0, 8, "linear", f"{words(numbers(other))} 0")])
+        with pytest.raises(DmInUse, match=f"process {os.getpid()}"):
+            dm.load("third", [line(0, 8, "linear", f"{other} 0")])
     finally:
         os.close(fd)
+
+
+def test_a_table_that_refers_to_its_own_device_by_a_path_is_refused_too(dm: DmClient) -> None:
+    """A device that held itself open could never be removed."""
+    before = started(dm_rig(dm), "a")
+    os.symlink("/dev/mapper/a", "/run/another-name")
+    try:
+        for path in ("/dev/mapper/a", "/run/another-name"):
+            with pytest.raises(DmError, match="its table refers to itself"):
+                dm.load("a", [line(0, 8, "linear", f"{path} 0")])
+            assert dm.info(name="a") == before
+    finally:
+        os.unlink("/run/another-name")
+    dm.remove("a")
 
 
 def test_a_frozen_file_system_is_told_from_an_open_device(dm: DmClient, make_disk: Callable[[float], str]) -> None:

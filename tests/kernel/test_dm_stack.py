@@ -364,3 +364,17 @@ def test_resuming_what_another_process_left_suspended(dm: DmClient, pair: tuple[
     run("dmsetup", "suspend", "low")
     assert [device.name for device in resume_stack(dm, "top")] == ["low", "top"]
     assert not any(suspended for suspended, *_ in states(dm).values())
+
+
+def test_a_new_table_that_names_a_device_by_its_path_waits_for_that_device(dm: DmClient) -> None:
+    """The upper one, first by its name, fits only once the lower one has grown."""
+    zeros = [KernelLine(Sectors(0), Sectors(2048), "zero", "")]
+    make(dm, "b-lower", zeros)
+    make(dm, "a-upper", zeros)
+    grown = [KernelLine(Sectors(0), Sectors(4096), "zero", "")]
+    changes = [
+        TableChange(by_name("a-upper"), linear(("/dev/mapper/b-lower", 0, 4096))),
+        TableChange(by_name("b-lower"), grown),
+    ]
+    assert [device.name for device in reload_stack(dm, changes)] == ["b-lower", "a-upper"]
+    assert remove_stack(dm, "a-upper").removed == ("a-upper", "b-lower")

@@ -1,12 +1,22 @@
-"""How a caller says which device: by UUID, by name, or by number, never by a guess between them."""
+"""How a caller says which device: by UUID, by name, or by number, never by a guess between them.
+
+And which devices a table's text means.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import os
+from stat import S_ISBLK
+from typing import TYPE_CHECKING, NamedTuple
 
 from vmgr.core.errors import InvalidName
 from vmgr.core.table import LiveDevice
-from vmgr.dm.abi import MAJORS, MINORS
+from vmgr.dm.abi import MAJORS, MINORS, dev_number, numbers_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vmgr.core.table import KernelLine
 
 
 class DevId(NamedTuple):
@@ -42,3 +52,25 @@ def by_number(major: int, minor: int) -> DevId:
     if not (0 <= major < MAJORS and 0 <= minor < MINORS):
         raise InvalidName(f"invalid device number {major}:{minor}")
     return DevId(numbers=(major, minor))
+
+
+def devices_in(lines: Iterable[KernelLine]) -> tuple[int, ...]:
+    """The block devices that tables refer to, as :func:`vmgr.dm.abi.dev_number` has them, in order.
+
+    By ``major:minor`` or, as the kernel takes it too, by the absolute path of a node.
+    """
+    found: list[int] = []
+    for line in lines:
+        found += numbers_in(line.params)
+        if "/" in line.params:
+            found += (number for word in line.params.split() if word[0] == "/" and (number := _number_at(word)))
+    return tuple(found)
+
+
+def _number_at(path: str) -> int:
+    """The number of the block device at ``path``; 0 where there is none."""
+    try:
+        state = os.stat(path)
+    except (OSError, ValueError):
+        return 0
+    return dev_number(os.major(state.st_rdev), os.minor(state.st_rdev)) if S_ISBLK(state.st_mode) else 0

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from vmgr.core.errors import InvalidName, KernelError, Refused
 from vmgr.dm import abi, wire
-from vmgr.dm.address import Dev, DevId, by_name, by_number, by_uuid
+from vmgr.dm.address import Dev, DevId, by_name, by_number, by_uuid, devices_in
 from vmgr.dm.failure import DmError, DmInUse, explain
 from vmgr.dm.grouping import Grouping, Transaction
 from vmgr.dm.kernel import IoctlKernel
@@ -133,11 +133,11 @@ class DmClient(Grouping):
         try:
             reply = self._command(dev, abi.TABLE_LOAD, flags, target_count=len(lines), data=data)
         except DmInUse as e:
-            self._say_who(e, *(used for line in lines for used in abi.numbers_in(line.params)))
+            self._say_who(e, *devices_in(lines))
             raise
         finally:
             wire.wipe(data)
-        if any(reply.dev in abi.numbers_in(line.params) for line in lines):
+        if reply.dev in devices_in(lines):
             # Linux before 6.4 takes such a table; the device would hold itself open for ever.
             self._command(dev, abi.TABLE_CLEAR)
             raise explain(self._request(dev, abi.TABLE_LOAD, flags), errno.ELOOP)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from vmgr.core.errors import KernelError, VmgrError
 from vmgr.dm import abi
+from vmgr.dm.address import devices_in
 from vmgr.dm.failure import DmNotFound
 from vmgr.dm.tree import DeviceTree, Numbers
 
@@ -123,7 +124,7 @@ class StackWork:
         tree = DeviceTree.read(client, sys="")
         by_numbers = {tree[change.dev].numbers: change for change in changes}
         refers = {
-            numbers: [abi.major_minor(dev) for line in change.lines for dev in abi.numbers_in(line.params)]
+            numbers: [abi.major_minor(dev) for dev in devices_in(change.lines)]
             for numbers, change in by_numbers.items()
         }
         after = {
