@@ -243,13 +243,16 @@ class _Examination:
                 path = os.path.join(directory, volume)
                 if not (os.path.islink(path) and self._points_to_device(os.readlink(path))):
                     continue
+                name = f"{group.replace('-', '--')}-{volume.replace('-', '--')}"
                 try:
                     found = os.stat(path)
                 except OSError:
+                    target = os.path.basename(os.readlink(path))
+                    if target != name and not re.fullmatch(r"dm-\d+", target):
+                        continue  # no volume's: somebody's alias for a device that may come back
                     text = f"{_leads(path)}, and there is no such device"
                     yield self._unless_used("stale-link", path, "", text, f"remove {path}")
                     continue
-                name = f"{group.replace('-', '--')}-{volume.replace('-', '--')}"
                 numbers = self.devices.get(name)
                 if numbers is None or not self.uuids[name].startswith("LVM-"):
                     continue
