@@ -157,11 +157,11 @@ def listed(words: list[str]) -> str:
 
 
 def own_plugins() -> tuple[TargetInfo, ...]:
-    """The plugins that come with vmgr."""
+    """The plugins that come with vmgr, by name: the order in which they are found is the installation's."""
     from vmgr.registry import find_plugins, load_targets
 
     own = {name for name, value, _ in find_plugins() if value.startswith("vmgr.")}
-    return tuple(info for info in load_targets().infos() if info.name in own)
+    return tuple(sorted((i for i in load_targets().infos() if i.name in own), key=lambda info: info.name))
 
 
 def pages() -> Mapping[str, str]:
