@@ -5,9 +5,12 @@ A section of the prose called ``SUBCOMMAND NAME`` goes into the entry of that su
 
 from __future__ import annotations
 
+from vmgr.cli import manpage
 from vmgr.cli.dm.options import COMMON
 from vmgr.cli.dm.registry import GROUPS, SUBCOMMANDS, load
-from vmgr.cli.manpage import HEAD, LAST, LAYOUT, bold, listed, option_list, quote, sections, sentence
+from vmgr.cli.manpage import HEAD, LAYOUT, bold, listed, option_list, quote, sections, sentence
+
+LAST = ("ENVIRONMENT", *manpage.LAST)
 
 EXIT_STATUS = """.SH EXIT STATUS
 As
