@@ -270,6 +270,9 @@ def test_lists_have_names_and_numbers(machine):
 def test_a_program_is_run_for_each_device(machine):
     assert machine.ok("ls", "--target", "zero", "--exec", "echo a  b") == "a b /dev/mapper/base\n"
     assert machine.ok("table", "--exec", "echo", "empty") == "/dev/mapper/empty\n"
+    status, out, err = machine.run("ls", "--target", "zero", "--exec", "echo a", "--json")
+    assert [row["name"] for row in json.loads(out)["devices"]] == ["base"]
+    assert (status, err) == (0, "a /dev/mapper/base\n")
     status, _, err = machine.run("ls", "--exec", "/nonexistent/program")
     assert status == 5
     assert "cannot run /nonexistent/program" in err

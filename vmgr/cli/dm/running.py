@@ -17,7 +17,8 @@ def run_for(context: Context, device: LiveDevice, command: str) -> None:
     """Run a command with the path of the device's node as its last word, and wait for it.
 
     Words are parted at blanks, and nothing is quoted, as in dmsetup (``_exec_command``). Its exit status does not
-    count. (dmsetup gives a mangled name unmangled, so that no such node is there; here the node is.) Raises
+    count. With ``--json`` what it prints goes to standard error: standard output has the object, and nothing else.
+    (dmsetup gives a mangled name unmangled, so that no such node is there; here the node is.) Raises
     :class:`UsageError` for a command without words, :class:`VmgrError` for one that cannot be run.
     """
     words = command.split()
@@ -29,8 +30,9 @@ def run_for(context: Context, device: LiveDevice, command: str) -> None:
 
         Nodes(context.dev_dir).add(device.name, device.major, device.minor)
     sys.stdout.flush()
+    to_errors = [(os.POSIX_SPAWN_DUP2, 2, 1)] if context.json else []
     try:
-        child = os.posix_spawnp(words[0], [*words, path], os.environ)
+        child = os.posix_spawnp(words[0], [*words, path], os.environ, file_actions=to_errors)
     except OSError as error:
         if context.as_dmsetup:
             return
