@@ -616,6 +616,25 @@ def test_a_refused_table_leaves_none_waiting_in_a_device_that_is_new(bench: Benc
     assert bench.dm.info(name="new") == device
 
 
+def test_a_new_device_that_got_its_first_table_before_the_failure_is_said_to_be_done(bench: Bench) -> None:
+    """The kernel takes no live table away again."""
+    new = bench.dm.create("new")
+    numbers = f"{new.major}:{new.minor}"
+    resumes = iter([False, True])
+    bench.kernel.failing = lambda _, r: (
+        r.command is abi.DEV_SUSPEND and not r.flags & abi.SUSPEND and next(resumes, False)
+    )
+    changes = [
+        TableChange(by_name("new"), [line("linear", f"{OTHER} 0")]),
+        TableChange(by_name("alone"), [line("linear", f"{numbers} 0")]),
+    ]
+    with pytest.raises(StackError) as caught:
+        reload_stack(bench.dm, changes)
+    assert bench.dm.table(by_name("new")) == tuple(changes[0].lines)
+    assert caught.value.done == ("new",)
+    assert "new" not in caught.value.undone
+
+
 def test_tables_loaded_while_a_stack_is_suspended_are_taken_back_together(bench: Bench) -> None:
     old = bench.tables()
     with pytest.raises(StackError), suspended_stack(bench.dm, "low", above=True):  # noqa: PT012

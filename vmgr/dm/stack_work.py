@@ -316,7 +316,9 @@ class StackWork:
                 self._put_waiting(self._order[numbers], saved)
         self._loaded.clear()
         self.suspended.clear()
-        return [self._order[numbers].name for numbers in order if numbers in new], left
+        # What had no table before cannot be without one again; nothing that was live lies on it.
+        first = {numbers for numbers in resumed if not self._order[numbers].has_live}
+        return [self._order[numbers].name for numbers in order if numbers in new | first], left
 
     def _below(self, numbers: Numbers, new: set[Numbers]) -> set[Numbers]:
         """A device and what it lies on, where those in ``new`` have their new tables."""
