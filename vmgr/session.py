@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from vmgr.core.errors import GroupUnusable, KernelError, NotPermitted, VmgrError
+from vmgr.core.errors import AlreadyExists, GroupUnusable, KernelError, NotPermitted, VmgrError
 from vmgr.outcome import Outcome, RunOptions
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup
     from vmgr.core.requests import Stamp
-    from vmgr.core.steps import Step
+    from vmgr.core.steps import Plan, Step
     from vmgr.core.table import LiveDevice
     from vmgr.core.targets import Targets
     from vmgr.core.view import GroupView, PvView, SystemView
@@ -330,6 +330,7 @@ class Session:
             self._require_reachable(change.before)
         require_unmapped(change, live, {uuid: pv.number for uuid, pv in pvs.items()})
         plan = plan_change(change, live, self.targets)
+        self._require_free_names(plan)
         outcome = Outcome(done=change.done, notes=change.notes, plans=(plan,))
         if self.options.test or not plan.steps:
             return outcome
@@ -355,6 +356,23 @@ class Session:
 
         if any(uuid.startswith(f"LVM-{group.id}") for uuid in mapped_uuids()):
             self.need_client()
+
+    def _require_free_names(self, plan: Plan) -> None:
+        """Refuse a change whose devices' names others have, LVM's or not: found out after the commit it is late."""
+        from vmgr.core.steps import CreateDevice, RemoveDevice, RenameDevice
+
+        named = [step.device for step in plan.steps if isinstance(step, CreateDevice | RenameDevice)]
+        client = self.client() if named else None
+        if client is None:
+            return
+        going = {step.uuid for step in plan.steps if isinstance(step, RemoveDevice | RenameDevice)}
+        for device in named:
+            found = client.info(name=device.name)
+            if found is not None and found.uuid not in (device.uuid, *going):
+                raise AlreadyExists(
+                    f"the kernel has another device called {device.name} ({found.uuid or 'without a UUID'})",
+                    hint=f"see what it is (vmgr dm info {device.name}); remove it, or choose another name",
+                )
 
     def _progress(self, step: Step) -> None:
         self.dialogue.detail(str(step))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import lab
 from tests.support.tools import check_group, kernel_tables, lvm, vmgr
 
 FAILED = 5
@@ -77,3 +78,21 @@ def test_a_link_that_leads_elsewhere_does_not_get_another_file_system_resized(
     with open("/dev/mapper/tank-two", "rb") as file:
         file.seek(1024 + 4)
         assert int.from_bytes(file.read(4), "little") * 1024 == 8 << 20
+
+
+def test_a_name_that_another_device_has_is_refused_before_anything_is_changed(pvs: list[str]) -> None:
+    vmgr("lvcreate", "-l1", "-n", "data", "tank")
+    lab.run("dmsetup", "create", "other-data", "--table", "0 8 zero")
+    lab.run("dmsetup", "create", "tank-new", "--table", "0 8 zero")
+    before = (kernel_tables(), vmgr("vgs", "-o", "name,seqno").stdout)
+    for words in (
+        ["vgrename", "tank", "other"],
+        ["lvrename", "tank", "data", "new"],
+        ["lvcreate", "-l1", "-n", "new", "tank"],
+    ):
+        done = vmgr(*words, status=FAILED)
+        assert "the kernel has another device called" in done.stderr
+        assert (kernel_tables(), vmgr("vgs", "-o", "name,seqno").stdout) == before
+    lab.run("dmsetup", "remove", "other-data")
+    vmgr("vgrename", "tank", "other")
+    assert set(kernel_tables()) == {"other-data", "tank-new"}
