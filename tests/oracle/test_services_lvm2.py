@@ -288,3 +288,15 @@ def test_a_rename_goes_by_what_the_group_is_once_its_lock_is_had(lvm, disk):
             told = renaming.stdout.read()
     assert renaming.returncode == 0, told
     assert lvm.run("lvs", "--noheadings", "-o", "vg_name,lv_name").split() == ["better", "lv"]
+
+
+def test_a_disk_that_was_given_up_while_it_was_away_is_not_told_to_leave_the_group(lvm, disk):
+    one, two = disk("one"), disk("two")
+    lvm.run("vgcreate", "vg", one, two)
+    vmgr("vgreduce", "--removemissing", "--config", f'devices/filter=["r|{two}|"]', "vg")
+    for words in (["vgextend", "vg", two], ["pvcreate", two]):
+        done = vmgr(*words, status=5)
+        assert f"pvcreate -ff {two}" in done.stderr
+        assert "vgreduce" not in done.stderr
+    vmgr("pvcreate", "-ff", "-y", two)
+    vmgr("vgextend", "vg", two)

@@ -12,7 +12,7 @@ from vmgr.core.errors import AlreadyExists, GroupUnusable, Interrupted, NotFound
 from vmgr.core.ids import Uuid, VgName
 from vmgr.core.plan import active_volumes
 from vmgr.orders import STANDARD_GROUP, STANDARD_LABEL, GroupChange, GroupOrder, LabelOrder, Outcome, Subject
-from vmgr.services.labels import NewPv, enter_devices, existing_pv, find_device, owner, prepare
+from vmgr.services.labels import NewPv, enter_devices, existing_pv, find_device, owner, prepare, way_out
 from vmgr.services.subjects import Chosen, choose, for_each, member
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _joining(
         if pv is not None and pv.vg is not None:
             raise AlreadyExists(
                 f"physical volume {path} is already in {owner(view, pv)}",
-                hint=f"take it out of that group first: vgreduce {pv.vg_name} {path}",
+                hint=way_out(view, pv, path),
             )
         if pv is not None and pv in view.duplicates:
             raise Refused(

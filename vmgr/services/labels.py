@@ -117,6 +117,16 @@ def owner(view: SystemView, pv: PvView) -> str:
     return f"volume group {pv.vg_name}"
 
 
+def way_out(view: SystemView, pv: PvView, path: str) -> str:
+    """How a physical volume leaves the group that has it, or that its metadata still name."""
+    if pv.vg is None:
+        return "connect the other devices of its group and take it out of that (vgreduce)"
+    for group in view.groups:
+        if group.group.id == pv.vg and pv.id not in group.group.pv_by_id:
+            return f"it was taken out while it was away, and does not know: pvcreate -ff {path} makes it free"
+    return f"take it out of that group first: vgreduce {pv.vg_name} {path}"
+
+
 def prepare(session: Session, view: SystemView, path: str, order: LabelOrder) -> NewPv:
     """Check a device, ask what has to be asked, and lay it out. Nothing is written yet.
 
@@ -143,7 +153,7 @@ def _check_member(session: Session, view: SystemView, old: PvView, path: str, or
         if order.force < 2:
             raise Refused(
                 f"cannot initialise {path}: it is a physical volume of {owner(view, old)}",
-                hint=f"take it out first: vgreduce {old.vg_name} {path}; -ff overrides, and damages the group",
+                hint=f"{way_out(view, old, path)}; -ff overrides, and damages a group that has it",
             )
         question = f"Really INITIALIZE physical volume {path!r} of {owner(view, old)}?"
     elif old.layout.used:

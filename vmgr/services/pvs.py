@@ -10,7 +10,7 @@ from attrs import evolve
 from vmgr.core.change import Change, combine
 from vmgr.core.errors import Interrupted, NotFound, Refused, VmgrError
 from vmgr.orders import STANDARD_LABEL, LabelOrder, Outcome, PvChange
-from vmgr.services.labels import enter_devices, existing_pv, find_device, owner, prepare
+from vmgr.services.labels import enter_devices, existing_pv, find_device, owner, prepare, way_out
 from vmgr.services.subjects import member, read_all
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def remove(session: Session, devices: Sequence[str], *, force: int = 0) -> Outco
             if force < 2:
                 raise Refused(
                     f"{path} is used by {group}",
-                    hint=f"take it out first: vgreduce {pv.vg_name or 'GROUP'} {path}; -ff overrides",
+                    hint=f"{way_out(view, pv, path)}; -ff overrides",
                 )
             question = f"Really WIPE LABELS from physical volume {path!r} of {group}?"
             if not session.options.test and not session.dialogue.ask(question):
