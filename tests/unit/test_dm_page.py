@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
@@ -11,7 +12,8 @@ import pytest
 
 from tests.support.page import PAGE, examples, run
 from vmgr.core import errors
-from vmgr.dm import failure
+from vmgr.core.table import LiveDevice
+from vmgr.dm import abi, failure
 from vmgr.dm.client import DmClient
 from vmgr.dm.fake import FakeKernel, FakeNodes
 
@@ -61,6 +63,25 @@ def test_the_errors_that_are_named_are_there_and_are_what_is_said() -> None:
             for base in re.findall(r"`(\w+)`", also):
                 assert issubclass(known[name], known[base])
             assert issubclass(known[name], errors.VmgrError)
+
+
+def test_every_command_and_flag_is_in_the_tables_with_its_version() -> None:
+    """And the methods, their arguments and the fields that are named there are those that there are."""
+    rows = re.findall(r"(?m)^\| (.*) \| DM_(\w+) \| ([\d.]+) \|$", PAGE.read_text())
+    commands = {name: value for name, value in vars(abi).items() if isinstance(value, abi.Command)}
+    assert {name: since for _, name, since in rows} == {
+        name: ".".join(map(str, command.since)) for name, command in commands.items()
+    }
+    flags = re.findall(r"(?m)^\| ([a-z-]+) \| (.*) \| ([\d.]+) \|$", PAGE.read_text())
+    assert [(name, since) for name, _, since in flags] == [
+        (flag.name, ".".join(map(str, flag.since))) for flag in abi.FLAGS
+    ]
+    named = " ".join([*(methods for methods, _, _ in rows), *(how for _, how, _ in flags)])
+    for method, argument in re.findall(r"`(\w+)\((\w*)", named):
+        parameters = inspect.signature(getattr(DmClient, method)).parameters
+        assert not argument or argument in parameters
+    for field in re.findall(r"`LiveDevice\.(\w+)`", named):
+        assert hasattr(LiveDevice, field)
 
 
 def test_importing_the_library_loads_nothing_of_the_volume_manager() -> None:
