@@ -65,7 +65,23 @@ def test_the_remedy_and_what_fix_can_do_follow_the_text(findings, capsys):
         "                        -> rm x",
         "                           or vmgr doctor --fix nodes",
     ]
-    assert err == "  1 problem, no warnings; vmgr doctor --fix mends 1 of them.\n"
+    assert err == "  1 problem, no warnings; vmgr doctor --fix mends it.\n"
+
+
+def test_the_summary_counts_what_fix_mends(findings, capsys):
+    for more, said in ((BROKEN, "mends it."), (BROKEN, "mends them."), (DUE, "mends 2 of them.")):
+        findings.append(more)
+        assert run() == 5
+        assert capsys.readouterr().err.rstrip().endswith(f"vmgr doctor --fix {said}")
+
+
+def test_a_path_that_is_no_text_is_printed_and_json_stays_json(findings, capfdbinary):
+    findings.append(Finding("nodes.foreign", "nodes", PROBLEM, "/dev/mapper/\udcff is a file"))
+    assert run() == 5
+    assert b"/dev/mapper/\xff is a file" in capfdbinary.readouterr().out
+    assert run("--json") == 5
+    value = json.loads(capfdbinary.readouterr().out)
+    assert value["findings"][-1]["text"] == "/dev/mapper/\udcff is a file"
 
 
 def test_quiet_shows_only_problems(findings, capsys):

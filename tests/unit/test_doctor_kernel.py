@@ -15,7 +15,7 @@ from vmgr.doctor.examine import Question, examine
 from vmgr.doctor.finding import OK, PROBLEM, WARNING
 from vmgr.doctor.kernelconfig import given_config, given_tree, parse
 from vmgr.doctor.machine import look
-from vmgr.doctor.modules import read_modules
+from vmgr.doctor.modules import ModuleTree, read_modules
 
 
 @pytest.fixture
@@ -336,6 +336,21 @@ def test_targets_are_found_by_name_alias_or_the_module_that_the_plugin_names(tre
     assert modules.provider("linear", "dm-mod") == ("dm-mod", "module")
     assert modules.provider("crypt") == ("", "")
     assert modules.target_modules() == ("dm-snapshot", "dm-zero")
+
+
+def test_modules_that_serve_targets_are_not_called_targets():
+    """Those of Linux 6.1 that the kernel loads for other modules, and never for a table."""
+    helpers = [
+        "bio-prison", "bufio", "cache-smq", "historical-service-time", "io-affinity", "log", "log-userspace", "mod",
+        "persistent-data", "queue-length", "region-hash", "round-robin", "service-time",
+    ]  # fmt: skip
+    targets = [
+        "cache", "clone", "crypt", "delay", "dust", "ebs", "era", "flakey", "integrity", "log-writes", "mirror",
+        "multipath", "raid", "snapshot", "switch", "thin-pool", "unstripe", "verity", "writecache", "zero", "zoned",
+    ]  # fmt: skip
+    files = {f"dm_{name.replace('-', '_')}": f"kernel/drivers/md/dm-{name}.ko" for name in (*helpers, *targets)}
+    modules = ModuleTree("/lib/modules/6.1", True, files, frozenset(), {})
+    assert modules.target_modules() == tuple(f"dm-{name}" for name in targets)
 
 
 def test_what_is_built_in_is_known_from_either_index(tree):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 
 import pytest
@@ -274,6 +275,22 @@ def test_a_suspended_device_with_a_new_table_leaves_the_choice_to_a_person():
     (found,) = devices_of(LiveDevice("a", "", 253, 0, suspended=True, has_inactive=True))
     assert "vmgr dm table --inactive a" in found.remedy
     assert "vmgr dm clear a" in found.remedy
+    assert shlex.split(found.remedy, comments=True) == ["vmgr", "dm", "table", "--inactive", "a"]  # changes nothing
+
+
+@pytest.mark.parametrize("name", ["-a", "a\\x20b", "a;b", "a'b"])
+def test_a_remedy_names_a_device_as_a_shell_takes_it(name):
+    """Whatever the name, the remedy that is pasted is one command with that name."""
+    for device in (
+        LiveDevice(name, "", 253, 0, suspended=True),
+        LiveDevice(name, "", 253, 0, has_live=False),
+        LiveDevice(name, "", 253, 0, has_inactive=True),
+    ):
+        (found,) = devices_of(device)
+        words = shlex.split(found.remedy, comments=True)
+        assert words[:2] == ["vmgr", "dm"]
+        assert words[-1] == name
+        assert ("--" in words) == name.startswith("-")
 
 
 def test_a_device_without_a_table_is_left_by_a_command_that_did_not_finish():
@@ -343,6 +360,7 @@ def test_what_is_no_node_is_told_and_not_removed(tree):
     tree.write("dev/mapper/notes", "somebody's")
     (found,) = nodes_of(tree)
     assert (found.id, found.repair) == ("nodes.foreign", None)
+    assert shlex.split(found.remedy, comments=True) == ["mv", str(tree.path / "dev/mapper/notes"), "/root/"]
 
 
 def test_the_directory_of_before_0_96_04_is_recognised(tree):

@@ -171,7 +171,11 @@ def summary(findings: Sequence[Finding], *, mended: bool, test: bool) -> str:
         return f"{text}. Nothing was changed."
     if mended:
         return f"{text} left."
-    return f"{text}; vmgr doctor --fix mends {fixable} of them." if fixable else f"{text}."
+    if not fixable:
+        return f"{text}."
+    whole = problems + warnings
+    mends = f"{fixable} of them" if fixable < whole else "it" if whole == 1 else "them"
+    return f"{text}; vmgr doctor --fix mends {mends}."
 
 
 def _count(number: int, word: str) -> str:
@@ -205,7 +209,12 @@ def _json(findings: Sequence[Finding], done: Sequence[Done], *, test: bool) -> s
             for one in done
         ],
     }
-    return json.dumps(value, indent=4, ensure_ascii=False) + "\n"
+    text = json.dumps(value, indent=4, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a path that is no text: its bytes as \udcNN, so that what is printed is JSON
+        text = json.dumps(value, indent=4)
+    return text + "\n"
 
 
 DECLARED = {

@@ -122,7 +122,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
         elif cookie.owner:
             what = "waits" if cookie.waiting else "may still wait"
             text = f"cookie {value}: {cookie.owner} {what} for udev, without progress for {age}"
-            remedy = f"vmgr dm udevcomplete {value}: the command then goes on without udev"
+            remedy = f"vmgr dm udevcomplete {value}  # the command then goes on without udev"
             found.append(Finding("cookies.waited-for", SUBJECT, PROBLEM, text, remedy, facts=known))
         else:
             text = f"cookie {value} is left over: nobody waits for it, and nothing happened to it for {age}"

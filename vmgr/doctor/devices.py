@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from vmgr.dm.holders import unescape
 from vmgr.doctor.cookies import in_words
-from vmgr.doctor.finding import NOTE, OK, PROBLEM, WARNING, Fact, Finding
+from vmgr.doctor.finding import NOTE, OK, PROBLEM, WARNING, Fact, Finding, typed
 from vmgr.doctor.processes import STUCK, Process, open_paths, pids, process
 from vmgr.doctor.roots import Roots, is_number, read
 
@@ -182,9 +182,9 @@ def _of(device: LiveDevice, facts: Facts) -> Finding | None:
     if not device.has_live:
         what = "has a table that was never made live" if device.has_inactive else "has no table"
         text = f"{name} {what}: the command that made it did not finish{working}"
-        remedy = f"vmgr dm remove {name}" + (
-            f", or make it live: vmgr dm resume {name}" if device.has_inactive else ""
-        )
+        remedy = f"vmgr dm remove {typed(name)}"
+        if device.has_inactive:
+            remedy += f"  # or make it live: vmgr dm resume {typed(name)}"
         return Finding("devices.no-table", SUBJECT, WARNING, text, remedy, facts=known)
     if device.suspended:
         text = f"{name} is suspended: whatever reads or writes it waits"
@@ -199,18 +199,14 @@ def _of(device: LiveDevice, facts: Facts) -> Finding | None:
             text += f"; {facts.inflight[name]} requests wait"
         if name in facts.heard:
             text += f"; udev last heard of it {in_words(facts.heard[name])} ago"
-        remedy = f"vmgr dm resume {name}"
+        remedy = f"vmgr dm resume {typed(name)}"
         if device.has_inactive:
             text += "; a new table waits to be made live"
-            remedy = (
-                f"look at it: vmgr dm table --inactive {name}; take it: vmgr dm resume {name};"
-                f" or drop it first: vmgr dm clear {name}"
-            )
+            remedy = _choice(name)
         return Finding("devices.suspended", SUBJECT, PROBLEM, text + working, remedy, facts=known)
     if device.has_inactive:
         text = f"{name} has a second table that waits to be made live{working}"
-        remedy = f"drop it: vmgr dm clear {name}; or take it: vmgr dm resume {name}"
-        return Finding("devices.table-waits", SUBJECT, WARNING, text, remedy, facts=known)
+        return Finding("devices.table-waits", SUBJECT, WARNING, text, _choice(name), facts=known)
     if device.deferred_remove:
         text = f"{name} is to be removed, and goes as soon as nobody has it open"
         return Finding("devices.leaving", SUBJECT, NOTE, text, facts=known)
@@ -218,6 +214,12 @@ def _of(device: LiveDevice, facts: Facts) -> Finding | None:
         text = f"{name} is held back by another device that it belongs to"
         return Finding("devices.held-back", SUBJECT, NOTE, text, facts=known)
     return None
+
+
+def _choice(name: str) -> str:
+    """What to do about a table that waits: whoever pastes it into a shell changes nothing yet."""
+    name = typed(name)
+    return f"vmgr dm table --inactive {name}  # vmgr dm resume {name} takes it, vmgr dm clear {name} drops it"
 
 
 def _who(processes: tuple[Process, ...]) -> str:

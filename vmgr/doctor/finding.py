@@ -38,9 +38,10 @@ class Finding:
     """One thing that was looked at.
 
     ``id`` never changes its meaning (``control.missing``); ``subject`` is the module that found it; ``text`` is one
-    sentence for a person; ``remedy`` is the exact command or option that mends it, empty where there is nothing
-    to mend; ``repair`` is what ``--fix`` would do, None where a person must decide; ``facts`` are the values
-    behind the text, for programs.
+    sentence for a person; ``remedy`` is the exact command that mends it (what a person should know of it behind a
+    ``#``, so that it can be pasted into a shell) or a choice in words, empty where there is nothing to mend;
+    ``repair`` is what ``--fix`` would do, None where a person must decide; ``facts`` are the values behind the
+    text, for programs.
     """
 
     id: str
@@ -67,6 +68,13 @@ class Finding:
             "fixable": self.fixable,
             "facts": dict(self.facts),
         }
+
+
+def typed(name: str) -> str:
+    """A device's name or a path as it can be typed behind a command in a shell, whatever characters it has."""
+    from shlex import quote
+
+    return f"-- {quote(name)}" if name.startswith("-") else quote(name)
 
 
 def worst(findings: tuple[Finding, ...]) -> str:

@@ -212,7 +212,7 @@ def _held_lock(lock: Lock) -> Finding:
             SUBJECT,
             PROBLEM if lock.waiters else WARNING,
             f"{text}, which runs for {holder.age // 3600} h{waiting}",
-            f"see what it does (ps -fp {holder.pid}); kill {holder.pid} if it is of no use",
+            f"ps -fp {holder.pid}  # says what it does; kill {holder.pid} if it is of no use",
             facts=facts,
         )
     return Finding("locks.held", SUBJECT, NOTE, f"{text}{waiting}", facts=facts)

@@ -129,7 +129,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
             )
         )
     if facts.devices_error:
-        remedy = f"chmod 600 {facts.devices_file}, and run as root"
+        remedy = f"chmod 600 {facts.devices_file}  # and run as root"
         found.append(Finding("lvm2.devices-file", SUBJECT, PROBLEM, facts.devices_error, remedy))
     elif facts.devices_file:
         count = facts.devices_entries

@@ -15,6 +15,16 @@ from vmgr.doctor.roots import Roots, read, read_bytes
 PLACES = ("/lib/modules", "/usr/lib/modules", "/usr/lib/uml/modules")
 """Where modules are; modprobe looks in the first. (Debian keeps user-mode Linux's in the last.)"""
 
+HELPERS = frozenset(
+    "dm_" + name
+    for name in (
+        "bio_prison", "bio_record", "bufio", "builtin", "cache_cleaner", "cache_mq", "cache_smq",
+        "historical_service_time", "io_affinity", "log", "log_userspace", "mem_cache", "message", "mod",
+        "path_selector", "persistent_data", "queue_length", "region_hash", "round_robin", "service_time",
+    )
+)  # fmt: skip
+"""Modules of ``drivers/md`` that serve targets and have none: logs of mirrors, policies of caches, of paths."""
+
 MODULE = "module"
 BUILT_IN = "built in"
 
@@ -53,12 +63,12 @@ class ModuleTree:
         return "", ""
 
     def target_modules(self) -> tuple[str, ...]:
-        """The files called ``dm-*`` in ``drivers/md``: targets, and a few helpers of theirs, sorted."""
+        """The modules called ``dm-*`` in ``drivers/md`` that have targets, sorted."""
         return tuple(
             sorted(
                 name.replace("_", "-")
                 for name, file in self.files.items()
-                if name.startswith("dm_") and name != "dm_mod" and "/drivers/md/" in f"/{file}"
+                if name.startswith("dm_") and name not in HELPERS and "/drivers/md/" in f"/{file}"
             )
         )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from vmgr.core.errors import VmgrError
-from vmgr.doctor.finding import NOTE, OK, PROBLEM, WARNING, Fact, Finding, Repair
+from vmgr.doctor.finding import NOTE, OK, PROBLEM, WARNING, Fact, Finding, Repair, typed
 
 if TYPE_CHECKING:
     from vmgr.core.table import LiveDevice
@@ -154,11 +154,12 @@ def check(facts: Facts, *, container: bool = False) -> tuple[Finding, ...]:
 
 def _remedy(problem: NodeProblem) -> str:
     if problem.kind in ("missing", "wrong"):
-        return f"vmgr dm mknodes {problem.name}"
+        return f"vmgr dm mknodes {typed(problem.name)}"
+    path = typed(problem.path)
     if problem.kind == "open-to-all":
-        return f"chmod o-rw {problem.path}"
+        return f"chmod o-rw {path}"
     if problem.kind == "foreign":
-        return f"mv {problem.path} somewhere else, if nobody needs it there"
+        return f"mv {path} /root/  # if nobody needs it there"
     if not problem.safe:
         return "end its use first; then vmgr dm mknodes"
     return "vmgr dm mknodes"

@@ -105,7 +105,7 @@ def _broken(plugin: Plugin) -> Finding:
     remedy = plugin.hint
     if not remedy:
         package = plugin.distribution.partition("-")[0]
-        remedy = f"pip install --force-reinstall {package}, or pip uninstall {package}"
+        remedy = f"pip install --force-reinstall {package}  # or pip uninstall {package}"
     subject = f"the plugin {plugin.name!r} cannot be used: {plugin.why}" if plugin.name else plugin.why
     return Finding(
         "plugins.unusable",

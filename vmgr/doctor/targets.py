@@ -35,13 +35,14 @@ def check(kernel: KernelFacts, targets: dict[str, tuple[int, ...]] | None) -> tu
         )
     modules = kernel.modules.target_modules() if kernel.modules is not None else ()
     if modules:
-        short = ", ".join(name.removeprefix("dm-") for name in modules)
+        names = [name.removeprefix("dm-") for name in modules]
+        short = ", ".join(name for name in names if name not in (targets or ()))
         found.append(
             Finding(
                 "targets.modules",
                 SUBJECT,
                 OK,
-                f"more as modules: {short}",
+                f"more as modules: {short or 'none'}",
                 facts={"modules": modules, "directory": kernel.modules.directory if kernel.modules else None},
             )
         )

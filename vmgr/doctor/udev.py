@@ -65,7 +65,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
     if not state.running:
         host = " (in a container it is the host's)" if facts.container else ""
         text = f"udevd does not run{host}: vmgr makes nodes and links itself"
-        remedy = "" if facts.container else "systemctl start systemd-udevd, if it should run"
+        remedy = "" if facts.container else "systemctl start systemd-udevd  # if it should run"
         found = [Finding("udev.not-running", SUBJECT, NOTE, text, remedy, facts=known)]
         return (*found, *_settings(state))
     found = [Finding("udev.running", SUBJECT, OK, "udevd runs", facts=known)]
