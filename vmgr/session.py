@@ -317,7 +317,7 @@ class Session:
         makes metadata areas anew whose headers are damaged.
         """
         from vmgr.commit import Committer
-        from vmgr.core.mapped import require_unmapped
+        from vmgr.core.mapped import require_room, require_unmapped
         from vmgr.core.plan import plan_change
 
         if change.after is not None and change.changes_metadata:
@@ -328,6 +328,8 @@ class Session:
         live = self.live(table=True) if touch_devices else {}
         if touch_devices and change.before is not None:
             self._require_reachable(change.before)
+        if touch_devices:
+            require_room(change, {uuid: int(pv.size) // 512 for uuid, pv in pvs.items()})
         require_unmapped(change, live, {uuid: pv.number for uuid, pv in pvs.items()})
         plan = plan_change(change, live, self.targets)
         self._require_free_names(plan)

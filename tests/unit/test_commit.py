@@ -412,3 +412,31 @@ def test_a_change_resumes_no_device_that_it_has_nothing_to_do_with(rig: Rig) -> 
     assert [d.name for d in rig.live.values() if d.suspended] == ["vg-data"]
     rig.do(lambda group: Change(group, group, activate=(group.lv_by_name["data"].id,)))
     assert not any(d.suspended for d in rig.live.values())
+
+
+def test_a_device_whose_table_was_refused_keeps_nothing_else_from_being_changed(rig: Rig) -> None:
+    """Its own activation tries again."""
+
+    def refuse(step: Step) -> None:
+        if isinstance(step, LoadTable):
+            raise DeviceError("made to fail")
+
+    with pytest.raises(StoppedHalfway):
+        rig.run(rig.plan(create(rig, "data")(rig.group)), refuse)
+    plan = rig.do(create(rig, "other"))
+    assert not any("vg-data" in str(step) for step in plan.steps)
+    rig.do(lambda group: Change(group, group, activate=(group.lv_by_name["data"].id,)))
+    assert all(d.has_live and not d.suspended for d in rig.live.values())
+
+
+def test_nothing_is_written_before_the_archive(rig: Rig) -> None:
+    """A new disk of a group that cannot be archived keeps what is on it."""
+    from tests.support.machine import MIB, layout
+    from vmgr.core.change import LabelPv
+    from vmgr.core.operations.group import Joining, extend_group
+    from vmgr.core.steps import Archive, WriteLabel
+
+    new = layout(3, 16 * MIB)
+    joining = [Joining(new, "/dev/d3", LabelPv("/dev/d3", new))]
+    plan = rig.plan(extend_group(rig.group, joining, TARGETS))
+    assert [type(step) for step in plan.steps[:2]] == [Archive, WriteLabel]

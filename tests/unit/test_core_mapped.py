@@ -10,9 +10,9 @@ from attrs import evolve
 from tests.support.rig import TARGETS, Rig
 from tests.unit.test_commit import create, extend, remove
 from vmgr.core.change import Change
-from vmgr.core.errors import InUse
+from vmgr.core.errors import InUse, NoSpace
 from vmgr.core.ids import Uuid
-from vmgr.core.mapped import require_unmapped
+from vmgr.core.mapped import require_room, require_unmapped
 from vmgr.core.plan import plan_change
 
 NUMBERS = {Uuid(f"{n:032d}"): f"7:{n}" for n in (1, 2)}
@@ -35,7 +35,7 @@ def test_space_below_a_device_whose_volume_is_gone_is_refused(rig: Rig, stripes:
     rig.do(create(rig, "data", 8, options=(("stripes", stripes),) if stripes > 1 else ()))
     forget(rig, remove(rig, "data")(rig.group))
     change = create(rig, "other", 4)(rig.group)
-    with pytest.raises(InUse, match="live devices lie on some of them .*: vg-data"):
+    with pytest.raises(InUse, match=r"live devices lie on some of them .*: vg-data"):
         require_unmapped(change, rig.live, NUMBERS)
 
 
@@ -57,3 +57,11 @@ def test_neighbours_of_what_is_mapped_and_unused_devices_are_no_hindrance(rig: R
             rig.do(lambda _, change=change: change)
     require_unmapped(extend(rig, "a0", 3)(rig.group), rig.live, NUMBERS)
     require_unmapped(remove(rig, "a0")(rig.group), rig.live, NUMBERS)
+
+
+def test_space_behind_the_end_of_a_device_that_became_smaller_is_refused(rig: Rig) -> None:
+    """64 KiB an extent from sector 2048 on: the device ends within the fifth."""
+    small = dict.fromkeys(NUMBERS, 2048 + 4 * 128 + 1)
+    require_room(create(rig, "data", 4)(rig.group), small)
+    with pytest.raises(NoSpace, match="extent 4 would end at sector 2688"):
+        require_room(create(rig, "data", 5)(rig.group), small)

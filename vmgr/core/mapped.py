@@ -1,4 +1,4 @@
-"""What live devices map that the metadata call free: space that must not be given to anybody.
+"""Space that the metadata call free and that must not be given to anybody: live devices map it, or it is not there.
 
 A device outlives its volume where the metadata were restored under it (``vgcfgrestore``), where its removal failed
 after a commit, or where a command was killed. A file system on it may still be written to.
@@ -10,7 +10,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from vmgr.core.errors import InUse
+from vmgr.core.errors import InUse, NoSpace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -55,6 +55,23 @@ def require_unmapped(change: Change, live: Mapping[str, LiveDevice], numbers: Ma
                 f" lie on some of them and may be written to: {names}",
                 hint="their tables are not what the metadata say: load them anew (lvchange --refresh), or unmount"
                 f" and remove them (vmgr dm remove {min(on_it)}), then try again",
+            )
+
+
+def require_room(change: Change, sizes: Mapping[Uuid, int]) -> None:
+    """Raise :class:`NoSpace` when space that ``change`` takes lies behind the end of its device.
+
+    ``sizes`` are the devices' lengths in sectors: one may have become smaller than its metadata say.
+    """
+    if change.after is None:
+        return
+    for pv_id, (_, end) in _gained(change.before, change.after):
+        pv = change.after.pv_by_id[pv_id]
+        last = int(pv.pe_start) + end * int(change.after.extent_size)
+        if last > sizes.get(pv_id, last):
+            raise NoSpace(
+                f"{pv.device} has {sizes[pv_id]} sectors, and extent {end - 1} would end at sector {last}",
+                hint=f"it has become smaller: give its old size back, or adapt the metadata (pvresize {pv.device})",
             )
 
 

@@ -3,7 +3,7 @@
 ``plan_change(change, live, targets)`` compares the devices that the active volumes have with those that
 they shall have, and puts the steps into the order that survives a power cut at any of them:
 
-1. labels of new physical volumes; zeroing of headers in space that was free;
+1. the archive; labels of new physical volumes; zeroing of headers in space that was free;
 2. devices that go and that no reloaded device is connected with are removed: from here on they
    are only inactive, and the metadata still describes them;
 3. the text is written beside the old one, and named in the precommit slot;
@@ -111,9 +111,9 @@ def plan_change(change: Change, live: Live, targets: Targets) -> Plan:
     metadata: list[Step] = []
     commit: list[Step] = []
     after_commit: list[Step] = []
-    first: list[Step] = [WriteLabel(label) for label in change.labels]
-    if before is not None and change.changes_metadata:
-        first.append(Archive(before))
+    # Where the archive has no room, nothing at all is written.
+    first: list[Step] = [Archive(before)] if before is not None and change.changes_metadata else []
+    first.extend(WriteLabel(label) for label in change.labels)
     if after is not None:
         first.extend(ZeroSectors(after, z) for z in change.zero)
     if change.changes_metadata:
@@ -185,13 +185,12 @@ class _DevicePlan:
         )
 
         fresh = {u for u in new if u not in live}
-        reload = {
-            u for u in new if u not in fresh and (u in refreshed or self._differs(old.get(u), new[u], live[u]))
-        }
+        reload = {u for u in new if u not in fresh and (u in refreshed or self._differs(old.get(u), new[u]))}
         messages = _messages(after, new, targets) if after else {}
         concerned = self._concerned(change, live, targets, new, reload, messages)
         # A table that waits is a killed command's: never committed, and the space it names may be another's by now.
-        reload |= {u for u in concerned if live[u].has_inactive}
+        # A device without a table, whose table was refused maybe, must not keep everything else from being changed.
+        reload |= {u for u in concerned if live[u].has_inactive or not live[u].has_live}
         concerned = self._concerned(change, live, targets, new, reload, messages)
         stuck = {u for u in concerned if u not in reload and live[u].suspended}
         gone = self._vanishing(change, live, old, new, goes, after)
@@ -253,9 +252,9 @@ class _DevicePlan:
         self._suspend_users(reload, new)
 
     @staticmethod
-    def _differs(old: DmDevice | None, new: DmDevice, live: LiveDevice) -> bool:
+    def _differs(old: DmDevice | None, new: DmDevice) -> bool:
         """Whether a live device needs its table loaded anew, or to be suspended for what it comes after."""
-        if old is None or not live.has_live:
+        if old is None:
             return True
         # A device that comes after a new one (an origin, a snapshot) must stand still while that appears.
         return (old.table, old.read_only, old.after) != (new.table, new.read_only, new.after)
@@ -270,7 +269,8 @@ class _DevicePlan:
         messages: Mapping[str, list[TargetMessage]],
     ) -> set[str]:
         """Live devices that the change has to do with. Others may be suspended: whoever did it may rely on it."""
-        if not any(live[u].suspended or live[u].has_inactive for u in new if u in live):
+        odd = [u for u in new if u in live and (live[u].suspended or live[u].has_inactive or not live[u].has_live)]
+        if not odd:
             return set()
         named = (*change.activate, *change.refresh, *change.start)
         group = change.after
