@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -87,6 +88,22 @@ def test_a_removed_node_is_gone(nodes: Nodes) -> None:
     assert nodes.remove("a")
     assert not nodes.remove("a")
     assert os.listdir(nodes.mapper_dir) == []
+
+
+def test_on_a_read_only_file_system_a_node_that_is_not_there_need_not_be_removed(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel says that the file system is read-only before it looks for the name."""
+
+    def unlink(path: str) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    assert not nodes.remove("a")
+    os.mkdir(nodes.mapper_dir)
+    os.symlink("/nowhere", nodes.path("a"))
+    with pytest.raises(NodeError, match="Read-only"):
+        nodes.remove("a")
 
 
 @makes_nodes

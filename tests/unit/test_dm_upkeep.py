@@ -468,10 +468,11 @@ def test_a_node_that_cannot_be_made_does_not_stop_the_others(alone: Bench, monke
             alone.make("vg-b", None)
 
     monkeypatch.setattr(alone.nodes, "add", add)
-    with pytest.raises(NodeError, match="vg-a"):
+    with pytest.raises(NodeError, match="vg-a") as caught:
         make_both()
     assert "vg-b" in alone.nodes.nodes
     assert alone.dm.info(name="vg-a") is not None
+    assert "the kernel has done what was asked; `vmgr dm mknodes`" in caught.value.hint
 
 
 def test_an_error_is_not_hidden_by_one_of_nodes(alone: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,6 +110,8 @@ class Nodes:
         except FileNotFoundError:
             return False
         except OSError as e:
+            if not os.path.lexists(path):
+                return False  # a read-only file system is said to be that before the name is looked for
             raise _cannot(f"cannot remove the node {path}", e) from None
         return True
 

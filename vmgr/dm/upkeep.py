@@ -176,6 +176,7 @@ class Upkeep:
         if failures:
             first = failures[0]
             first.details = (*first.details, *(e.message for e in failures[1:]))
+            first.hint = first.hint or "the kernel has done what was asked; `vmgr dm mknodes` mends the nodes"
             raise first
 
     def _wait(self) -> bool:
