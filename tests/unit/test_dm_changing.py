@@ -634,6 +634,13 @@ def test_a_wrong_subcommand_says_which_are_close(machine, word, close):
     assert machine.run(word, program="dmsetup")[:2] == (1, "")
 
 
+def test_help_fits_a_terminal_of_80_columns_and_tells_where_there_is_more(machine):
+    for words in (("--help",), ("help", "stats")):
+        assert max(map(len, machine.ok(*words).splitlines())) <= 80
+    assert "`vmgr dm help stats` lists them" in machine.run("stats", "xyz")[2]
+    assert "`vmgr dm help` lists them" in machine.run("xyz")[2]
+
+
 def test_help_is_on_standard_output_and_as_dmsetup_on_standard_error(machine):
     status, out, err = machine.run()
     assert (status, err) == (3, "")
@@ -691,6 +698,9 @@ def test_subcommands_options_and_names_are_completed(monkeypatch, capfd, tmp_pat
     assert complete(monkeypatch, capfd, "vmgr dm wip", 2) == ["wipe_table"]
     assert complete(monkeypatch, capfd, "vmgr dm stats cr", 3) == ["create"]
     assert complete(monkeypatch, capfd, "vmgr dm suspend --nof", 3) == ["--noflush"]
+    assert complete(monkeypatch, capfd, "vmgr dm info --manglename ", 4) == ["auto", "hex", "none"]
+    assert complete(monkeypatch, capfd, "vmgr doctor con", 2) == ["control"]
+    assert complete(monkeypatch, capfd, "vmgr doctor control no", 3) == ["nodes"]
     assert complete(monkeypatch, capfd, "vmgr dm suspend ", 3) == ["one", "two words"]
 
 

@@ -112,11 +112,17 @@ OPTION_FIELDS = (
 
 
 class Argument:
-    """A positional argument. ``many`` takes all that are left; ``needed`` is False where it may be left out."""
+    """A positional argument. ``many`` takes all that are left; ``needed`` is False where it may be left out.
 
-    __slots__ = ("help", "many", "name", "needed")
+    ``choices`` are what shells complete; what is given is not checked against them.
+    """
 
-    def __init__(self, name: str, help: str, needed: bool = True, many: bool = False) -> None:
+    __slots__ = ("choices", "help", "many", "name", "needed")
+
+    def __init__(
+        self, name: str, help: str, needed: bool = True, many: bool = False, choices: tuple[str, ...] = ()
+    ) -> None:
+        self.choices = choices
         self.name = name
         self.help = help
         self.needed = needed

@@ -229,6 +229,7 @@ DECLARED = {
                 f"what to examine: {', '.join(SUBJECTS)}; all if there is none",
                 needed=False,
                 many=True,
+                choices=SUBJECTS,
             ),
         ),
         options=(

@@ -39,7 +39,13 @@ class DeclaredCommand(click.Command):
             common = COMMON
         self.declared = declared
         params: list[click.Parameter] = [
-            click.Argument([f"argument{number}"], nargs=-1 if a.many else 1, required=False, metavar=a.usage)
+            click.Argument(
+                [f"argument{number}"],
+                nargs=-1 if a.many else 1,
+                required=False,
+                metavar=a.usage,
+                type=click.Choice(a.choices) if a.choices else click.STRING,
+            )
             for number, a in enumerate(declared.arguments)
         ]
         params += [_click_option(option) for option in (*declared.options, *added, *common)]

@@ -220,7 +220,8 @@ def unknown(name: str) -> UsageError:
     else:
         known, before, word = first_words(), "", name
     close = get_close_matches(word, known, n=3) or sorted(k for k in known if word and k.startswith(word))
-    hint = f"did you mean {' or '.join(before + k for k in close)}?" if close else "`vmgr dm help` lists them"
+    listed = f"`vmgr dm help {group}`" if word and before else "`vmgr dm help`"
+    hint = f"did you mean {' or '.join(before + k for k in close)}?" if close else f"{listed} lists them"
     return UsageError(f"no such subcommand: {name}", hint=hint)
 
 

@@ -37,6 +37,8 @@ ALL = "Work with device-mapper devices: dmsetup's commands. No volume group is t
 
 def overview(group: str = "") -> str:
     """The list of subcommands, each with its summary."""
+    from textwrap import wrap
+
     words = members(group) if group else [word for word in first_words() if word != "help"]
     prefix = f"{group} " if group else ""
     rows = [(word, GROUPS.get(prefix + word) or load(prefix + word).summary) for word in words]
@@ -48,7 +50,9 @@ def overview(group: str = "") -> str:
         "",
         "Subcommands:",
     ]
-    lines += [f"  {word.ljust(width)}  {summary}" for word, summary in rows]
+    for word, summary in rows:
+        head, margin = f"  {word.ljust(width)}  ", " " * (width + 4)
+        lines += wrap(summary, 80, initial_indent=head, subsequent_indent=margin)
     lines += ["", f"`vmgr dm help {prefix}SUBCOMMAND` tells about one, the man page vmgr-dm(8) more."]
     return "\n".join(lines) + "\n"
 

@@ -20,6 +20,7 @@ COMMON = (
         " are not written so yet), hex (all), none."
         " The default is auto, or what DM_DEFAULT_NAME_MANGLING_MODE says.",
         metavar="auto|hex|none",
+        choices=("auto", "hex", "none"),
     ),
     Option(
         "noopencount", "flag", "Do not show how often a device is open. (Older kernels answered faster without it.)"
