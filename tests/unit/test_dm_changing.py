@@ -486,6 +486,7 @@ def test_a_device_that_is_not_there_is_said_to_be_that_wherever_it_is_named(mach
         status, _, err = machine.run(*words)
         assert status == 5
         assert "`vmgr dm ls` lists the devices" in err
+        assert words[0] == "rename" or err.startswith("  there is no device a\n")
     assert "there is no device with the UUID U" in machine.run("info", "-u", "U")[2]
 
 

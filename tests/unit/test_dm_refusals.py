@@ -177,6 +177,10 @@ def test_only_the_device_mapper_s_lines_since_the_mark_are_taken(tmp_path: Path)
     )
     assert telling(lines) == lines[0]
     assert telling(()) == ""
+    small = "table: 254:0: sdb too small for target: start=99999999999, len=8, dev_size=409600"
+    after = ("core: Cannot calculate initial queue limits", "ioctl: unable to set up device queue for new table.")
+    assert telling((small, *after)) == small
+    assert telling(after) == after[-1]
     log.mark()
     assert log.since() == ()
     log.close()

@@ -15,8 +15,12 @@ _RECORD = 8192
 _MOST_RECORDS = 1000
 """Read after one failure at most, should something else flood the log meanwhile."""
 
-_UNHELPFUL = ("ioctl: error adding target to table",)
-"""Follows a line that says what is wrong with the target."""
+_UNHELPFUL = (
+    "ioctl: error adding target to table",
+    "core: Cannot calculate initial queue limits",
+    "ioctl: unable to set up device queue for new table.",
+)
+"""These follow a line that says what is wrong with the target."""
 
 
 class KernelLog:
@@ -70,5 +74,9 @@ class KernelLog:
 
 
 def telling(lines: tuple[str, ...]) -> str:
-    """The last of the lines that says something by itself; ``""`` when there is none."""
-    return next((line for line in reversed(lines) if line not in _UNHELPFUL), "")
+    """The last of the lines that says something by itself; ``""`` when there is none.
+
+    A line that only says which step failed stands for itself where nothing else was written.
+    """
+    last = next((line for line in reversed(lines) if line != _UNHELPFUL[0]), "")
+    return next((line for line in reversed(lines) if line not in _UNHELPFUL), last)

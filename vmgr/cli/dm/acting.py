@@ -26,7 +26,7 @@ def chosen(context: Context) -> tuple[DevId, ...]:
 
         return selected(context)
     devs = context.devices() or (context.device(),)
-    if not context.as_dmsetup and len(devs) > 1:
+    if not context.as_dmsetup:
         for dev in devs:
             context.look(dev)
     return devs
