@@ -389,10 +389,15 @@ def test_a_table_that_a_killed_command_left_waiting_never_becomes_live(
 ) -> None:
     """Its change was not committed: the space that it names may be somebody else's by now."""
     from vmgr.core.devices import stack
+    from vmgr.dm.client import DmClient
 
     rig.do(create(rig, "bystander"))
     cut_short(rig, prepared(rig, scene), last)
     rig.do(create(rig, "more"))
+    client = DmClient(rig.kernel, dev_dir=str(rig.dev_dir))
+    waiting = [d for d in rig.live.values() if d.has_inactive]
+    assert waiting
+    assert all(client.table(d, inactive=True) == d.table for d in waiting), "LVM2's next command resumes it"
     rig.do(snapshot(rig, "again", "data"))
     wanted = stack(rig.group, [lv.id for lv in rig.group.lvs if lv.visible], TARGETS, rig.live)
     sizes = {d.uuid: int(d.size) for d in wanted}

@@ -193,6 +193,8 @@ class _DevicePlan:
         reload |= {u for u in concerned if live[u].has_inactive or not live[u].has_live}
         concerned = self._concerned(change, live, targets, new, reload, messages)
         stuck = {u for u in concerned if u not in reload and live[u].suspended}
+        # Elsewhere the right table shall wait instead: whoever resumes the device (LVM2 does) makes it live.
+        waiting = {u for u in new if u not in fresh and u not in reload and live[u].has_inactive}
         gone = self._vanishing(change, live, old, new, goes, after)
         self._refuse_open(gone)
 
@@ -230,6 +232,8 @@ class _DevicePlan:
                 self.before_suspend.append(LoadTable(device, fresh=False))
                 self.suspends.insert(0, Suspend(device))
                 self.resumes.append(Resume(device, fresh=False))
+            elif uuid in waiting:
+                self.before_suspend.append(LoadTable(device, fresh=False))
             elif uuid in stuck:
                 self.resumes.append(Resume(device, fresh=False))
             elif uuid in fresh:
