@@ -567,6 +567,13 @@ def test_wait_returns_when_the_event_number_differs(machine):
     machine.ok("wait", "one")
 
 
+def test_a_device_that_is_removed_while_it_is_waited_for_is_said_to_be_that(machine, monkeypatch):
+    machine.ok("create", "one", *ZERO)
+
+    monkeypatch.setattr(DmClient, "wait", lambda client, dev, number: (client.remove(dev), client.table(dev)))
+    assert machine.run("wait", "one") == (5, "", "  one was removed while it was waited for\n")
+
+
 # -- questions --------------------------------------------------------------------------------------
 
 

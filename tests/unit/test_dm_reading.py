@@ -6,6 +6,8 @@ That it is what dmsetup says is tested in the lab, where there is a dmsetup to a
 from __future__ import annotations
 
 import json
+import sys
+import time
 
 import pytest
 
@@ -149,8 +151,9 @@ def test_what_needs_columns_is_refused_without(machine, words):
 
 
 @pytest.mark.parametrize(
-    "words", [("-o", "nme"), ("-o", "name,"), ("-O", "nme"), ("-S", "nme=1"), ("-S", "name>1"), ("--interval", "0")]
-)
+    "words", [("-o", "nme"), ("-o", "name,"), ("-O", "nme"), ("-S", "nme=1"), ("-S", "name>1"), ("--interval", "0"),
+        ("--interval", str(1 << 64)), ("--count", str(1 << 31))],
+)  # fmt: skip
 @pytest.mark.parametrize(("program", "expected"), [("vmgr", 3), ("dmsetup", 1)])
 def test_a_bad_report_is_refused_before_the_kernel_is_asked(machine, program, expected, words):
     machine.kernel.calls.clear()
@@ -158,6 +161,14 @@ def test_a_bad_report_is_refused_before_the_kernel_is_asked(machine, program, ex
     assert (status, out) == (expected, "")
     assert err
     assert not machine.kernel.calls
+
+
+def test_without_a_standard_output_nothing_fails(machine, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(sys, "stdout", None)
+    machine.ok("info", "-c", "--count", "2")
+    machine.ok("ls", "--exec", "true")
+    assert main(["vmgr", "lvs", "--version"]) == 0
 
 
 def test_a_report_is_repeated(machine):

@@ -169,7 +169,7 @@ def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
     if "version" in values:
         from vmgr.cli.version import version_text
 
-        sys.stdout.write(version_text())
+        terminal.data(version_text())
         return EXIT_OK
     _set_up(terminal, values)
     check(command, parsed)

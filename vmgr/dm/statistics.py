@@ -207,7 +207,8 @@ class Statistics:
         regions = self.regions()
         group = next((group for group in groups_of(regions) if group.id == group_id), None)
         if group is None:
-            raise NotFound(f"{self.dev} has no group {group_id} of statistics regions", hint="list its groups")
+            text = f"{self.dev} has no group {group_id} of statistics regions"
+            raise NotFound(text, hint="`vmgr dm stats list` lists them")
         if delete:
             self.delete(*group.regions)
             return group

@@ -146,8 +146,9 @@ def follow_in_background(session: Session, vg: str, volumes: Sequence[Uuid]) -> 
     """
     if not volumes or session.options.test:
         return
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
     child = os.fork()
     if child:
         os.waitpid(child, 0)

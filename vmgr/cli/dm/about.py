@@ -110,7 +110,14 @@ def wait(invocation: Invocation) -> int:
         if not (number.isascii() and number.isdigit()) or int(number) >= 1 << 32:
             raise UsageError(f"{number!r} is not an event number", hint="`vmgr dm info` shows the latest one")
         client = context.client()
-        client.wait(dev, int(number))
+        if context.as_dmsetup:
+            client.wait(dev, int(number))
+        else:
+            name = context.shown(context.look(dev).name)
+            try:
+                client.wait(dev, int(number))
+            except NotFound:
+                raise NotFound(f"{name} was removed while it was waited for") from None
         context.report(dev)
     return EXIT_OK
 

@@ -57,7 +57,7 @@ def read_input() -> str:
     """All of standard input. Raises :class:`UsageError`."""
     if sys.stdin is None:
         raise UsageError("there is no standard input to read the table from", hint="give --table, or a file")
-    if sys.stdin.isatty():
+    if sys.stdin.isatty() and sys.stderr is not None:
         sys.stderr.write("Reading from standard input; end it with Ctrl-D.\n")
     buffer = getattr(sys.stdin, "buffer", None)
     try:

@@ -126,13 +126,14 @@ def _info_plain(context: Context) -> int:
 
 
 def _info_columns(context: Context) -> int:
+    from vmgr.cli.dm.repeating import repetition
     from vmgr.cli.dm.report import DeviceReport, say_help
 
     report = DeviceReport(context)
     if report.help:
         say_help(context, report.help)
         return EXIT_OK
-    rounds, interval = _repetition(context)
+    rounds, interval = repetition(context.invocation)
     while True:
         status = _one_round(context, report)
         rounds -= 1
@@ -159,26 +160,12 @@ def _one_round(context: Context, report: DeviceReport) -> int:
     return status
 
 
-def _repetition(context: Context) -> tuple[int, int]:
-    """How many times a report is made (-1: until interrupted), and the seconds in between."""
-    count, interval = context.invocation.text("count"), context.invocation.text("interval")
-    seconds = _whole(interval, "--interval", least=1) if interval is not None else 1
-    if count is None:
-        return (1 if interval is None else -1), seconds
-    return _whole(count, "--count") or -1, seconds
-
-
-def _whole(text: str, option: str, *, least: int = 0) -> int:
-    if not (text.isascii() and text.isdigit()) or int(text) < least:
-        raise UsageError(f"invalid value for {option}: {text!r}", hint=f"give a whole number from {least} up")
-    return int(text)
-
-
 def _pause(seconds: int) -> None:
     import sys
     import time
 
-    sys.stdout.flush()
+    if sys.stdout is not None:
+        sys.stdout.flush()
     time.sleep(seconds)
 
 

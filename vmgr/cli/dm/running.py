@@ -29,7 +29,8 @@ def run_for(context: Context, device: LiveDevice, command: str) -> None:
         from vmgr.dm.nodes import Nodes
 
         Nodes(context.dev_dir).add(device.name, device.major, device.minor)
-    sys.stdout.flush()
+    if sys.stdout is not None:
+        sys.stdout.flush()
     to_errors = [(os.POSIX_SPAWN_DUP2, 2, 1)] if context.json else []
     try:
         child = os.posix_spawnp(words[0], [*words, path], os.environ, file_actions=to_errors)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from vmgr.cli.dm import stats_columns
 from vmgr.cli.dm.context import Context
 from vmgr.cli.dm.reading import sweep
+from vmgr.cli.dm.repeating import repetition
 from vmgr.cli.dm.report import DeviceReport, say_help
 from vmgr.cli.dm.stats_columns import META, STATS, Sample
 from vmgr.cli.dm.stats_text import Style
-from vmgr.core.errors import EXIT_OK, UsageError, VmgrError
+from vmgr.core.errors import EXIT_OK, VmgrError
 from vmgr.dm.address import by_number
 from vmgr.dm.counters import SECOND
 from vmgr.dm.regions import groups_of
@@ -147,7 +148,7 @@ def _run(
 ) -> int:
     from vmgr.core.sizes import parse_units
 
-    rounds, seconds = _repetition(invocation)
+    rounds, seconds = repetition(invocation)
     headings = not invocation.flag("noheadings")
     units = parse_units(invocation.text("units") or "h")
     style = Style(units, suffix=not invocation.flag("notimesuffix"), padded=headings)
@@ -234,21 +235,6 @@ def samples(
         by_id = {region.id: region for region in regions}
         rows += [row("group", *(by_id[n] for n in group.regions), group=group) for group in groups]
     return rows
-
-
-def _repetition(invocation: Invocation) -> tuple[int, int]:
-    """How many times a report is made (-1: until interrupted), and the seconds in between."""
-    count, interval = invocation.text("count"), invocation.text("interval")
-    seconds = 1 if interval is None else _whole(interval, "--interval", least=1)
-    if count is None:
-        return (1 if interval is None else -1), seconds
-    return _whole(count, "--count") or -1, seconds
-
-
-def _whole(text: str, option: str, *, least: int = 0) -> int:
-    if not (text.isascii() and text.isdigit()) or int(text) < least:
-        raise UsageError(f"invalid value for {option}: {text!r}", hint=f"give a whole number from {least} up")
-    return int(text)
 
 
 def _flush() -> None:
