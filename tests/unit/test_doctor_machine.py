@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import time
 
 import pytest
@@ -354,6 +355,15 @@ def test_a_link_to_a_device_that_is_gone_is_stale(tree):
     found = by_id(nodes_of(tree))
     assert found["nodes.stale"].facts["path"].endswith("/mapper/old")
     assert found["nodes.stale-link"].facts["path"].endswith("/vg/lv")
+
+
+def test_a_file_in_place_of_the_directory_is_told_and_not_taken_away(tree):
+    shutil.rmtree(tree.path / "dev/mapper")
+    tree.write("dev/mapper", "somebody's")
+    found = control_of(tree)
+    assert (found.id, found.state, found.repair) == ("control.no-directory", PROBLEM, None)
+    assert found.text == f"{tree.path}/dev/mapper is not a directory"
+    assert found.remedy.startswith(f"mv {tree.path}/dev/mapper /root/ && mkdir -p {tree.path}/dev/mapper && mknod")
 
 
 def test_what_is_no_node_is_told_and_not_removed(tree):

@@ -21,8 +21,9 @@ SUBJECT = "control"
 class Facts:
     """``problem`` is what :func:`vmgr.dm.control.control_problem` says; ``kind`` sorts it.
 
-    ``kind``: ``right``, ``missing``, ``not-a-node``, ``wrong-numbers``, ``open-to-all``, ``no-access`` (root may
-    not open it) or ``unreadable``. ``wanted`` are the numbers that it should have.
+    ``kind``: ``right``, ``missing``, ``no-directory`` (something else has its directory's name), ``not-a-node``,
+    ``wrong-numbers``, ``open-to-all``, ``no-access`` (root may not open it) or ``unreadable``. ``wanted`` are the
+    numbers that it should have.
     """
 
     path: str
@@ -46,6 +47,8 @@ def gather(machine: Machine) -> Facts:
         found = os.stat(path)
     except FileNotFoundError:
         kind = "missing"
+    except NotADirectoryError:
+        kind, problem = "no-directory", f"{os.path.dirname(path)} is not a directory"
     except OSError:
         kind = "unreadable"
     else:
@@ -98,6 +101,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
     )
     remedy = {
         "missing": make,
+        "no-directory": f"mv {os.path.dirname(facts.path)} /root/ && {make}",
         "not-a-node": f"mv {facts.path} {facts.path}.old && {make}",
         "wrong-numbers": f"rm {facts.path} && {make}",
         "open-to-all": f"chmod 600 {facts.path}",
