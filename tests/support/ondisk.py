@@ -49,10 +49,13 @@ class Rows(SegmentBody):
 class RowsPlugin:
     """Claims ``type = "striped"``; a friend's name stands in a field of its own."""
 
+    def __init__(self, *, uniform: bool) -> None:
+        self.uniform = uniform
+
     @hookimpl
     def target_info(self) -> TargetInfo:
         fields = frozenset(("stripe_count", "stripe_size", "stripes", "friend"))
-        return TargetInfo("rows", "", ("striped",), fields, (Rows,), ())
+        return TargetInfo("rows", "", ("striped",), fields, (Rows,), (), uniform=self.uniform)
 
     @hookimpl
     def decode_segment(
@@ -61,6 +64,10 @@ class RowsPlugin:
         count, stripes, friend = fields.get("stripe_count"), fields.get("stripes"), fields.get("friend")
         if not isinstance(stripes, tuple) or not stripes or count != len(stripes) // 2 or len(stripes) % 2:
             raise DamagedMetadata("stripes and stripe_count do not agree")
+        if not all(isinstance(name, str) for name in stripes[::2]) or not all(
+            type(at) is int for at in stripes[1::2]
+        ):
+            raise DamagedMetadata("stripes are pairs of a name and a number")
         pairs = zip(stripes[::2], stripes[1::2], strict=True)
         areas = tuple(names.area(name, start, length // count) for name, start in pairs)
         size = fields.get("stripe_size", 0)
@@ -79,7 +86,10 @@ class RowsPlugin:
         return ()
 
 
-TARGETS = Targets([("rows", RowsPlugin())])
+TARGETS = Targets([("rows", RowsPlugin(uniform=True))])
+WITHOUT_PROMISE = Targets([("rows", RowsPlugin(uniform=False))])
+"""The same, but that no volume may be left unread."""
+
 NO_TARGETS = Targets([])
 HEADER = TextHeader(
     description="Write from lvcreate -l1 vg.",

@@ -114,6 +114,11 @@ class TargetInfo(Value):
     ten thousand volumes then need not ask about each. ``plain`` says that its segments are no more than what their
     lines say, so that in one volume segments of other plain targets may follow them: an extension of a
     volume is offered to the plugin of its last segment and, if that is plain, to other plain ones.
+    ``uniform`` promises that ``decode_segment`` takes the length of a segment, and the extent at which its one
+    area starts, as they come: of sections with one area that differ in nothing else, it takes all or none (or
+    refuses all), and the bodies that it gives are of one class, which refers to no other volume, with that area, as
+    long as the segment, as their only one. Of a thousand such sections one is decoded while the group is
+    read, the others when somebody asks for them, which must not fail then.
     ``over_plain`` says that its volumes lie on plain ones, and that it hands on their options. ``exclusive``: see
     :class:`vmgr.core.table.DmDevice`.
     """
@@ -129,6 +134,7 @@ class TargetInfo(Value):
     columns: tuple[ColumnSpec, ...] = ()
     manual: str = ""
     quiet: bool = False
+    uniform: bool = False
     plain: bool = False
     over_plain: bool = False
     exclusive: bool = False

@@ -7,10 +7,13 @@ Field names and their meaning are those of LVM2's metadata text (``vgcfgbackup``
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import repeat
+from typing import TYPE_CHECKING
 
-from attrs import evolve, frozen
+from attrs import evolve, fields, frozen
 
 from vmgr.core.ids import LvName, Tag, Uuid, VgName
 from vmgr.core.units import Extents, Sectors
@@ -136,8 +139,37 @@ class Segment(Value):
         return self.start + self.length
 
 
+class Shape:
+    """What volumes have in common that were read from texts of one shape, and how the rest of each is read.
+
+    Ten thousand volumes are mostly alike, and a report looks at a few fields of each. So the reader of a text may
+    check them all and leave them unread (:func:`unread_volumes`): each has one segment, whose body is of class
+    ``body``, refers to no other volume, and has one area, as long as the segment, on physical volume ``pv``.
+    """
+
+    __slots__ = ("body", "pv")
+
+    def __init__(self, body: type[SegmentBody], pv: Uuid) -> None:
+        self.body = body
+        self.pv = pv
+
+    def fields(self, row: tuple[str, ...], size: Extents) -> dict[str, object]:
+        """The fields of a volume that were not read with it; ``row`` is what the reader kept of its text."""
+        raise NotImplementedError
+
+
+class _Readable(Value):
+    """The places of a volume that is not read to the end; ``shape`` is None for one that was built whole."""
+
+    __slots__ = ("row", "shape", "size")
+
+    shape: Shape | None
+    size: Extents
+    """The volume's length: the end of its last segment."""
+
+
 @frozen(repr=False)
-class LogicalVolume(Value):
+class LogicalVolume(_Readable):
     """A logical volume, hidden helpers included.
 
     ``status`` (``READ``, ``WRITE``, ``VISIBLE``...) and ``flags`` keep the order of the text.
@@ -160,10 +192,23 @@ class LogicalVolume(Value):
     segments: tuple[Segment, ...] = ()
     extra: Fields = ()
 
-    @property
-    def size(self) -> Extents:
-        """The volume's length: the end of its last segment."""
-        return self.segments[-1].end if self.segments else Extents(0)
+    if not TYPE_CHECKING:  # else every misspelt field would pass for one
+
+        def __getattr__(self, name):
+            """Give a field that has not been read yet, and what a volume that was built whole does not hold."""
+            if name == "shape":
+                found = {name: None}
+            elif name == "size":
+                found = {name: self.segments[-1].end if self.segments else Extents(0)}
+            elif name in _UNREAD and self.shape is not None:
+                found = self.shape.fields(self.row, self.size)
+            else:
+                raise AttributeError(
+                    f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self
+                )
+            for key, value in found.items():
+                object.__setattr__(self, key, value)
+            return found[name]
 
     @property
     def visible(self) -> bool:
@@ -184,6 +229,23 @@ class LogicalVolume(Value):
         """All references of all segments, in order."""
         for segment in self.segments:
             yield from segment.body.references
+
+
+_READ = ("id", "name", "status", "flags", "alloc", "shape", "row", "size")
+"""What :func:`unread_volumes` is given; :meth:`Shape.fields` gives the rest."""
+
+_UNREAD = frozenset(a.name for a in fields(LogicalVolume)) - frozenset(_READ)
+
+
+def unread_volumes(count: int, **columns: Iterable[object]) -> list[LogicalVolume]:
+    """``count`` volumes that are read when more is asked of them than :data:`_READ`, of which these are the values.
+
+    Ten thousand calls of anything are felt, so this has no loop that Python runs.
+    """
+    found = list(map(object.__new__, repeat(LogicalVolume, count)))
+    for name in _READ:
+        deque(map(getattr(LogicalVolume, name).__set__, found, columns[name]), 0)
+    return found
 
 
 @frozen(repr=False)
@@ -265,11 +327,23 @@ class VolumeGroup(Value):
         """For each volume that others lie on or refer to: those others, in the group's order."""
         found: dict[Uuid, list[LogicalVolume]] = {}
         for lv in self.lvs:
+            if lv.shape is not None:
+                continue
             targets = {r.lv for r in lv.references()}
             targets.update(a.lv for a in lv.areas() if isinstance(a, LvArea))
             for target in targets:
                 found.setdefault(target, []).append(lv)
         return {target: tuple(lvs) for target, lvs in found.items()}
+
+    @cached_property
+    def by_body(self) -> dict[type[SegmentBody], list[LogicalVolume]]:
+        """For each class of segments' bodies: the volumes with such a segment, in the group's order."""
+        found: dict[type[SegmentBody], list[LogicalVolume]] = {}
+        for lv in self.lvs:
+            shape = lv.shape
+            for body in {type(s.body) for s in lv.segments} if shape is None else (shape.body,):
+                found.setdefault(body, []).append(lv)
+        return found
 
     @cached_property
     def used(self) -> dict[Uuid, tuple[PvArea, ...]]:
@@ -313,7 +387,7 @@ class VolumeGroup(Value):
     @property
     def has_unknown(self) -> bool:
         """Whether a segment's type is claimed by no installed plugin."""
-        return any(isinstance(s.body, UnknownBody) for lv in self.lvs for s in lv.segments)
+        return UnknownBody in self.by_body
 
     # -- making the next one ----------------------------------------------------------------------
 

@@ -146,6 +146,7 @@ class Targets:
                 functions[impl.plugin_name][hook_name] = _all_arguments(impl, argnames)
         self._plugins = tuple(self._admit(name, hooks) for name, hooks in functions.items())
         self.send_messages = any(p.has("messages") for p in self._plugins)
+        self._uniform: dict[str, bool] = {}
         self._readers: dict[str, list[tuple[str, frozenset[str], Callable[..., Any]]]] = {}
         self._by_body: dict[type[SegmentBody], _Plugin] = {}
         self._by_kernel: dict[str, _Plugin] = {}
@@ -153,6 +154,7 @@ class Targets:
             for word in plugin.info.segment_types:
                 reader = (plugin.name, plugin.info.fields, plugin._hooks["decode_segment"])
                 self._readers.setdefault(word, []).append(reader)
+                self._uniform[word] = self._uniform.get(word, True) and plugin.info.uniform
             for body in plugin.info.bodies:
                 self._own(self._by_body, body, plugin)
             for target in plugin.info.kernel_targets:
@@ -281,6 +283,10 @@ class Targets:
         if fields.keys() <= known:
             return body, ()
         return body, tuple((k, v) for k, v in fields.items() if k not in known)
+
+    def uniform(self, type_word: str) -> bool:
+        """Whether all plugins that may claim sections of this type promise to be :attr:`TargetInfo.uniform`."""
+        return self._uniform.get(type_word, False)
 
     def encode(self, body: SegmentBody, names: Names) -> tuple[str, Fields]:
         """The type word and fields of ``body``, in LVM2's order."""
@@ -594,9 +600,9 @@ class Targets:
                 return uuid
         return dm_uuid(group.id, volume.id)
 
-    def has_status(self, body: SegmentBody) -> bool:
-        """Whether the plugin of ``body`` reads the kernel's status lines: asking for them costs a call a device."""
-        plugin = self._by_body.get(type(body))
+    def has_status(self, body: type[SegmentBody]) -> bool:
+        """Whether the plugin of such bodies reads status lines: asking for them costs a call a device."""
+        plugin = self._by_body.get(body)
         return plugin is not None and plugin.has("parse_status")
 
     def parse_status(self, target: str, params: str) -> TargetStatus:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
         ) -> tuple[SegmentBody, Fields]:
             """Turn a section into a body and the fields that its plugin does not know."""
 
+        def uniform(self, type_word: str) -> bool:
+            """Whether bodies of this type differ only as :attr:`vmgr.core.hooks.TargetInfo.uniform` says."""
+
         def group_read(self, group: VolumeGroup) -> VolumeGroup:
             """The group as it is meant, from one as its text says it."""
 

@@ -14,21 +14,27 @@ the known shape must parse on its own. Where any of this fails the answer is Non
 from __future__ import annotations
 
 import re
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from vmgr.core.errors import DamagedMetadata
 from vmgr.core.ids import LvName, Tag, Uuid
-from vmgr.core.model import LogicalVolume, Segment, UnknownBody
+from vmgr.core.model import PvArea, Segment, Shape, unread_volumes
 from vmgr.core.units import Extents
 from vmgr.ondisk.codec import show_write
-from vmgr.ondisk.decode import finish, group_section, read_group, read_lv, take_uuid, with_pv_ids
+from vmgr.ondisk.decode import finish, group_section, read_group, read_lv, take_uuid
 from vmgr.ondisk.text import parse
 
 if TYPE_CHECKING:
-    from vmgr.core.model import Fields, SegmentBody
+    from collections.abc import Callable
+
+    from vmgr.core.model import Fields, FieldValue, LogicalVolume, SegmentBody
     from vmgr.ondisk.codec import DecodedGroup, Decoder
     from vmgr.ondisk.decode import ReadNames
     from vmgr.ondisk.text import Tree
+
+    _Kind = tuple[str, str, int, str, str]
+    """Type word, key and value of the one number, key of the areas, and what the one area lies on."""
 
 
 def _bare(pattern: str) -> str:
@@ -42,7 +48,7 @@ _MARKER = "vmgr_cut_the_volumes_out_here"
 
 _NAME = r"[A-Za-z0-9._+][A-Za-z0-9._+-]{0,126}"
 _NUMBER = r"0|[1-9][0-9]{0,8}"
-_UUID = r"[A-Za-z0-9!#]{6}-(?:[A-Za-z0-9!#]{4}-){5}[A-Za-z0-9!#]{6}"
+_UUID = "-".join([f"[A-Za-z0-9!#]{{{n}}}" for n in (6, 4, 4, 4, 4, 4, 6)])
 _WORDS = r'(?:"[^"\\\n]*"(?:,[ ]"[^"\\\n]*")*+)?'
 
 _STATUS = rf"""status\ =\ \[({_WORDS})\]\nflags\ =\ \[({_WORDS})\]\n(?:tags\ =\ \[({_WORDS})\]\n)?"""
@@ -63,6 +69,8 @@ _VOLUMES = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 ).findall
+
+_ZERO = Extents(0)
 
 _OWN_KEYS = frozenset(("start_extent", "extent_count", "type", "tags"))
 """What the general reader takes out of a segment's section; no plugin gets to see it."""
@@ -100,13 +108,12 @@ def decode_canonical(text: str, targets: Decoder) -> DecodedGroup | None:
 
 def _learn_names(rows: list[tuple[str, ...]], others: dict[str, Tree], names: ReadNames) -> bool:
     """Note each volume's UUID under its name; False if a name is there twice or is none."""
-    new = str.__new__
+    plain = "\n".join([row[2] for row in rows]).replace("-", "").split("\n")
     lvs = names.lvs
-    for row in rows:
-        if row[0]:
-            lvs[row[1]] = new(Uuid, row[2].replace("-", ""))
-        else:
-            tree = others[row[9]]
+    lvs.update(zip([row[1] for row in rows], map(str.__new__, repeat(Uuid), plain), strict=False))
+    if others:
+        lvs.pop("", None)  # those of other shapes have neither a name nor a UUID there
+        for tree in others.values():
             if len(tree) != 1:
                 return False
             ((name, value),) = tree.items()
@@ -116,49 +123,106 @@ def _learn_names(rows: list[tuple[str, ...]], others: dict[str, Tree], names: Re
     return len(lvs) == len(rows) and "." not in lvs and ".." not in lvs
 
 
+class _Shape(Shape):
+    """The shape of volumes whose segments differ in their length and in where their area starts."""
+
+    __slots__ = ("_decode", "_kind", "_names", "_tags")
+
+    def __init__(
+        self, body: type[SegmentBody], pv: Uuid, kind: _Kind, tags: dict[str, tuple[Tag, ...]], names: ReadNames,
+        decode: Callable[[str, Extents, dict[str, FieldValue], ReadNames], tuple[SegmentBody, Fields]],
+    ) -> None:  # fmt: skip
+        super().__init__(body, pv)
+        self._kind = kind
+        self._tags = tags
+        self._names = names
+        self._decode = decode
+
+    def segment(self, at: str, size: Extents) -> Segment:
+        """The only segment of a volume whose area starts at the extent ``at``."""
+        word, key, number, areas, on = self._kind
+        body, extra = self._decode(word, size, {key: number, areas: (on, int(at))}, self._names)
+        return Segment(_ZERO, size, body, (), extra)
+
+    def fields(self, row: tuple[str, ...], size: Extents) -> dict[str, object]:
+        """As the base class says; ``row`` is the volume's match."""
+        _, _, _, status, time, host, _, _, at, _ = row
+        return {
+            "tags": self._tags[status],
+            "created": int(time) if time else 0,
+            "host": host,
+            "profile": "",
+            "read_ahead": None,
+            "major": None,
+            "minor": None,
+            "segments": (self.segment(at, size),),
+            "extra": (),
+        }
+
+
 def _volumes(
     rows: list[tuple[str, ...]],
-    kinds: dict[str, tuple[str, str, int, str, str]],
+    kinds: dict[str, _Kind],
     others: dict[str, Tree],
     names: ReadNames,
     targets: Decoder,
 ) -> tuple[LogicalVolume, ...]:
-    new = str.__new__
-    decode = targets.decode
-    ids = names.lvs
-    zero = Extents(0)
-    lengths = {count: Extents(count or 0) for count in {row[6] for row in rows}}
+    """All volumes: unread where the plugins' promise allows it, the others by the general reader."""
     statuses = {status: _status(status) for status in {row[3] for row in rows if row[0]}}
-    found = []
-    for piece, name, _, status, time, host, count, kind, at, other in rows:
-        if not piece:
-            ((name, value),) = others[other].items()
+    tags = {status: read[2] for status, read in statuses.items()}
+    shapes: dict[str, _Shape | None] = {}
+    apart: dict[int, LogicalVolume] = {}
+    for at, row in enumerate(rows):
+        kind = row[7]
+        if kind in shapes:
+            shape = shapes[kind]
+        else:
+            shape = shapes[kind] = _shape(row, kinds[kind], tags, names, targets) if kind else None
+        if shape is None:
+            ((name, value),) = (others[row[9]] if row[9] else parse(row[0], unique=True)).items()
             assert isinstance(value, dict)
-            found.append(read_lv(LvName(name), value, names, targets))
-            continue
-        words, flags, tags = statuses[status]
-        length = lengths[count]
-        word, key, number, areas, on = kinds[kind]
-        try:
-            body, extra = decode(word, length, {key: number, areas: (on, int(at))}, names)
-        except DamagedMetadata as error:
-            where = f"volume {name}, segment1"
-            raise DamagedMetadata(f"{where}: {error.message}", hint=error.hint, details=error.details) from error
-        if extra or type(body) is UnknownBody:
-            body, extra = _kept(body, extra, names)
-        found.append(
-            LogicalVolume(
-                ids[name],
-                new(LvName, name),
-                words,
-                flags,
-                tags,
-                int(time) if time else 0,
-                host,
-                segments=(Segment(zero, length, body, (), extra),),
-            )
-        )
+            apart[at] = read_lv(LvName(name), value, names, targets)
+    if apart:
+        rows = [row for at, row in enumerate(rows) if at not in apart]
+    columns = list(zip(*rows, strict=True)) or [()] * 10
+    lengths = {count: Extents(count) for count in set(columns[6])}
+    words = {status: read[0] for status, read in statuses.items()}
+    flags = {status: read[1] for status, read in statuses.items()}
+    found = unread_volumes(
+        len(rows),
+        id=map(names.lvs.__getitem__, columns[1]),
+        name=map(str.__new__, repeat(LvName), columns[1]),
+        status=map(words.__getitem__, columns[3]),
+        flags=map(flags.__getitem__, columns[3]),
+        alloc=repeat("inherit"),
+        shape=map(shapes.__getitem__, columns[7]),
+        row=rows,
+        size=map(lengths.__getitem__, columns[6]),
+    )
+    for at, lv in apart.items():  # in rising order, so each ends up in its place
+        found.insert(at, lv)
     return tuple(found)
+
+
+def _shape(
+    row: tuple[str, ...], kind: _Kind, tags: dict[str, tuple[Tag, ...]], names: ReadNames, targets: Decoder
+) -> _Shape | None:
+    """The shape of ``row`` and all volumes of its kind; None where they must be read one by one.
+
+    One is decoded, which tells what the plugin makes of all, and that it keeps to its promise here.
+    """
+    word, key, number, areas, on = kind
+    pv = names.pvs.get(on)
+    if pv is None or not targets.uniform(word):
+        return None
+    length, at = Extents(row[6]), int(row[8])
+    try:
+        body, extra = targets.decode(word, length, {key: number, areas: (on, at)}, names)
+    except DamagedMetadata:
+        return None  # said in full by the general reader
+    if extra or body.references or body.areas != (PvArea(pv, Extents(at), length),):
+        return None
+    return _Shape(type(body), pv, kind, tags, names, targets.decode)
 
 
 def _status(text: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Tag, ...]]:
@@ -169,19 +233,12 @@ def _status(text: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Tag, ...
     return *show_write(_split(status), _split(flags)), tuple([str.__new__(Tag, tag) for tag in _split(tags)])
 
 
-def _kind(text: str) -> tuple[str, str, int, str, str]:
+def _kind(text: str) -> _Kind:
     """Type word, key and value of the one number, key of the areas, and what the one area lies on."""
     match = re.fullmatch(_KIND, text, re.VERBOSE)
     assert match is not None
     word, key, number, areas, on = match.groups()
     return word, key, int(number), areas, on
-
-
-def _kept(body: SegmentBody, extra: Fields, names: ReadNames) -> tuple[SegmentBody, Fields]:
-    """The rewriting that :func:`vmgr.ondisk.decode.with_pv_ids` is for."""
-    if isinstance(body, UnknownBody):
-        body = UnknownBody(body.type_word, with_pv_ids(body.fields, names))
-    return body, with_pv_ids(extra, names)
 
 
 def _split(words: str) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from vmgr.report.catalog import UNKNOWN
 from vmgr.report.columns import ANY_LV, LABEL, PV, PVSEG, SEG, VG
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vmgr.core.units import Sectors
     from vmgr.report.catalog import Column
     from vmgr.report.facts import Context
@@ -21,8 +23,8 @@ class Values:
 
     __slots__ = ("raw", "same", "value")
 
-    def __init__(self, raw: list[object] | None, value: object = None) -> None:
-        self.raw = raw or []
+    def __init__(self, raw: Sequence[object] | None, value: object = None) -> None:
+        self.raw: list[object] = list(raw or ())
         self.same = raw is None
         self.value = value
 
@@ -81,9 +83,11 @@ def _of_volumes(rows: Rows, column: Column) -> Values:
     if name == "lv_name":
         return Values([lv.name for lv in rows.lvs])
     if name == "lv_size":
-        return Values(list(volumes.sizes(rows.groups, rows.lvs)))
+        return Values(volumes.sizes(rows.groups, rows.lvs))
     if name == "lv_attr":
-        return Values(list(volumes.attrs(rows)))
+        return Values(volumes.attrs(rows))
+    if name in volumes.OF_MOVES and not volumes.moving(rows.lvs):
+        return Values(None, "")
     value = volumes.VALUES.get(name)
     if value is not None:
         return Values([value(g, lv) for g, lv in zip(rows.groups, rows.lvs, strict=True)])

@@ -115,6 +115,10 @@ class GroupFacts:
         referrers = self._referrers
         refers: dict[type[SegmentBody], bool] = {}
         for lv in self.group.lvs:
+            shape = lv.shape
+            if shape is not None:
+                used[shape.pv] = int.__add__(used.get(shape.pv, 0), lv.size)
+                continue
             for segment in lv.segments:
                 body = segment.body
                 for area in body.areas:
@@ -214,24 +218,16 @@ class GroupFacts:
         if self._described is None:
             quiet = {body: info.quiet for info in self.ctx.targets.infos() for body in info.bodies}
             found = set(self.referrers)
-            if not all(quiet.get(cls, False) for cls in self._classes()):
-                found.update(
-                    lv.id for lv in self.group.lvs if any(not quiet.get(type(s.body), False) for s in lv.segments)
-                )
+            for body, lvs in self.group.by_body.items():
+                if not quiet.get(body, False):
+                    found.update([lv.id for lv in lvs])
             self._described = found
         return self._described
-
-    def _classes(self) -> set[type[SegmentBody]]:
-        return {type(s.body) for lv in self.group.lvs for s in lv.segments}
 
     def has_status(self) -> bool:
         """Whether any volume is of a type whose kernel status a plugin reads."""
         targets = self.ctx.targets
-        seen: dict[type[SegmentBody], SegmentBody] = {}
-        for lv in self.group.lvs:
-            for segment in lv.segments:
-                seen.setdefault(type(segment.body), segment.body)
-        return any(targets.has_status(body) for body in seen.values())
+        return any(targets.has_status(body) for body in self.group.by_body)
 
     def facts(self, lv: LogicalVolume) -> Facts | None:
         """What plugins say of the volume as a whole: of its first segment. None if there is nothing to say.

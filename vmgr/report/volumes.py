@@ -58,7 +58,7 @@ def _letters(g: GroupFacts, lv: LogicalVolume, live: LiveDevice | None, facts: F
     if moving:
         kind, target = "p", "m"
     else:
-        unknown = any(isinstance(s.body, UnknownBody) for s in lv.segments)
+        unknown = lv.shape is None and any(isinstance(s.body, UnknownBody) for s in lv.segments)
         kind = "c" if has(lv, "CONVERTING") else (facts.kind if facts else "") or "-"
         target = (facts.target if facts else "") or ("u" if unknown else "-")
     if moving:
@@ -231,6 +231,9 @@ VALUES: dict[str, VolumeValue] = {
 }
 """The value of each column that the core knows."""
 
+OF_MOVES = ("move_pv", "move_pv_uuid")
+"""Columns that are empty for every volume that is not being moved."""
+
 LIVE = frozenset(("lv_active", "lv_active_locally", "lv_active_exclusively"))
 """Columns of the first section that need to know what the kernel has, all the same."""
 
@@ -250,25 +253,25 @@ def attrs(rows: Rows) -> list[str]:
     groups, lvs = rows.groups, rows.lvs
     if rows.ctx.live or any(g.missing for g in dict.fromkeys(groups)):
         return [attr(g, lv) for g, lv in zip(groups, lvs, strict=True)]
-    known = rows.ctx.attrs
-    found = [known.get((lv.status, lv.flags, lv.alloc), "") for lv in lvs]
-    for at in rows.speaking():
+    alike = [(lv.status, lv.flags, lv.alloc) for lv in lvs]
+    speaking = frozenset(rows.speaking())
+    ones = {key: at for at, key in enumerate(alike) if at not in speaking}
+    known = {key: attr(groups[at], lvs[at]) for key, at in ones.items()}
+    found = [known.get(key, "") for key in alike]
+    for at in speaking:
         found[at] = attr(groups[at], lvs[at])
-    return [text or attr(groups[at], lvs[at]) for at, text in enumerate(found)]
+    return found
+
+
+def moving(lvs: list[LogicalVolume]) -> bool:
+    """Whether any of them is being moved, and so has values for :data:`OF_MOVES`."""
+    return any("PVMOVE" in lv.status or "PVMOVE" in lv.flags for lv in lvs)
 
 
 def sizes(groups: list[GroupFacts], lvs: list[LogicalVolume]) -> list[int]:
     """``lv_size`` in sectors."""
-    found = []
-    for g, lv in zip(groups, lvs, strict=True):
-        segments = lv.segments
-        if segments:
-            last = segments[-1]
-            # Plain integers: the unit classes check every sum, which is felt at ten thousand.
-            found.append(int.__add__(last.start, last.length) * g.extent_size)
-        else:
-            found.append(0)
-    return found
+    # A plain product: that of the unit classes checks its factors, which is felt at ten thousand.
+    return [int.__mul__(lv.size, g.extent_size) for g, lv in zip(groups, lvs, strict=True)]
 
 
 # -- what plugins say -----------------------------------------------------------------------------

@@ -93,6 +93,7 @@ def target_info() -> TargetInfo:
         ),
         manual=MANUAL,
         quiet=True,
+        uniform=True,
         plain=True,
     )
 

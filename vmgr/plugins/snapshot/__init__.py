@@ -169,7 +169,7 @@ def encode_segment(body: SnapshotBody, names: Names) -> tuple[str, Fields]:
 @hookimpl
 def group_read(group: VolumeGroup) -> VolumeGroup:
     """Show the COW volumes that the text hides, and hide the bookkeeping volumes that it shows."""
-    found = [lv for lv in group.lvs if lv.segments and type(lv.segments[0].body) is SnapshotBody]
+    found = [lv for lv in group.by_body.get(SnapshotBody, ()) if body_of(lv) is not None]
     if not found:
         return group
     changed = []
@@ -184,7 +184,7 @@ def group_read(group: VolumeGroup) -> VolumeGroup:
 @hookimpl
 def group_written(group: VolumeGroup) -> VolumeGroup:
     """Hide COW volumes, and show the bookkeeping volumes of those that do not merge."""
-    found = [lv for lv in group.lvs if lv.segments and type(lv.segments[0].body) is SnapshotBody]
+    found = [lv for lv in group.by_body.get(SnapshotBody, ()) if body_of(lv) is not None]
     if not found:
         return group
     changed = []

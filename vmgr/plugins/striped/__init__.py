@@ -104,6 +104,7 @@ def target_info() -> TargetInfo:
         ),
         manual=MANUAL,
         quiet=True,
+        uniform=True,
         plain=True,
     )
 
