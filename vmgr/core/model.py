@@ -341,7 +341,13 @@ class VolumeGroup(Value):
         found: dict[type[SegmentBody], list[LogicalVolume]] = {}
         for lv in self.lvs:
             shape = lv.shape
-            for body in {type(s.body) for s in lv.segments} if shape is None else (shape.body,):
+            if shape is not None:
+                if shape.body in found:
+                    found[shape.body].append(lv)
+                else:
+                    found[shape.body] = [lv]
+                continue
+            for body in {type(s.body) for s in lv.segments}:
                 found.setdefault(body, []).append(lv)
         return found
 

@@ -119,7 +119,8 @@ def _shown(ctx: Context, column: Column, raw: list[object]) -> list[str]:
     if kind == "string":
         return ["" if v is None else str(v) for v in raw]
     if kind == "size":
-        return [_size(ctx, v) for v in raw]
+        texts = {v: _size(ctx, v) for v in set(raw)}  # many are alike
+        return [texts[v] for v in raw]
     if kind == "percent":
         return ["" if v is None else percent(v) for v in raw]  # type: ignore[arg-type]
     if kind == "binary":

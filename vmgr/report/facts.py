@@ -87,7 +87,7 @@ class GroupFacts:
     """One group of the view, and what reports need of it beyond its fields, worked out when first asked for."""
 
     __slots__ = (
-        "_described", "_facts", "_missing", "_origins", "_partial", "_prefix", "_referrers", "_segtypes", "_used",
+        "_described", "_facts", "_missing", "_origins", "_partial", "_prefix", "_segtypes", "_used",
         "ctx", "extent_size", "group", "name", "view",
     )  # fmt: skip
 
@@ -98,7 +98,6 @@ class GroupFacts:
         self.name = str(view.group.name)
         self.extent_size = int(view.group.extent_size)
         self._used: dict[Uuid, int] | None = None
-        self._referrers: dict[Uuid, list[LogicalVolume]] = {}
         self._described: set[Uuid] | None = None
         self._facts: dict[tuple[Uuid, int], Facts] = {}
         self._missing: frozenset[Uuid] | None = None
@@ -107,52 +106,29 @@ class GroupFacts:
         self._segtypes: dict[type[SegmentBody], str] = {}
         self._prefix = f"{UUID_PREFIX}{view.group.id}"
 
-    # -- one walk over all segments ---------------------------------------------------------------
-
-    def _walk(self) -> dict[Uuid, int]:
-        """Count extents in use on each PV, and note which volumes others lie on or refer to."""
-        used = {pv.id: 0 for pv in self.group.pvs}
-        referrers = self._referrers
-        refers: dict[type[SegmentBody], bool] = {}
-        for lv in self.group.lvs:
-            shape = lv.shape
-            if shape is not None:
-                used[shape.pv] = int.__add__(used.get(shape.pv, 0), lv.size)
-                continue
-            for segment in lv.segments:
-                body = segment.body
-                for area in body.areas:
-                    if type(area) is PvArea:
-                        used[area.pv] = int.__add__(used.get(area.pv, 0), area.length)
-                    else:
-                        self._refer(area.lv, lv)  # type: ignore[union-attr]
-                cls = type(body)
-                may = refers.get(cls)
-                if may is None:
-                    may = refers[cls] = cls.references is not SegmentBody.references
-                if may:
-                    for reference in body.references:
-                        self._refer(reference.lv, lv)
-        self._used = used
-        self._referrers = referrers
-        return used
-
-    def _refer(self, lower: Uuid, upper: LogicalVolume) -> None:
-        found = self._referrers.setdefault(lower, [])
-        if upper not in found:
-            found.append(upper)
+    # -- what volumes lie on ----------------------------------------------------------------------
 
     @property
     def used(self) -> dict[Uuid, int]:
         """Extents in use on each physical volume."""
-        return self._walk() if self._used is None else self._used
+        if self._used is None:
+            used = {pv.id: 0 for pv in self.group.pvs}
+            for lv in self.group.lvs:
+                shape = lv.shape
+                if shape is not None:
+                    used[shape.pv] = int.__add__(used.get(shape.pv, 0), lv.size)
+                    continue
+                for segment in lv.segments:
+                    for area in segment.body.areas:
+                        if type(area) is PvArea:
+                            used[area.pv] = int.__add__(used.get(area.pv, 0), area.length)
+            self._used = used
+        return self._used
 
     @property
-    def referrers(self) -> dict[Uuid, list[LogicalVolume]]:
+    def referrers(self) -> dict[Uuid, tuple[LogicalVolume, ...]]:
         """Volumes that lie on or refer to each volume."""
-        if self._used is None:
-            self._walk()
-        return self._referrers
+        return self.group.referrers
 
     @property
     def allocated(self) -> int:

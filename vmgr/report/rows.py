@@ -106,10 +106,10 @@ def collect(
     if rows_are in (LV, SEG):
         volumes = only if kind == "lvs" else None
         usable = [g for g in groups if not g.group.exported]
-        pairs = [(g, lv) for g in usable for lv in _listed(g, volumes, every)]
+        listed = [(g, _listed(g, volumes, every)) for g in usable]
         if rows_are == LV:
-            return Rows(ctx, [g for g, _ in pairs], lvs=[lv for _, lv in pairs])
-        parts = [(g, lv, s) for g, lv in pairs if every or lv.visible for s in lv.segments]
+            return Rows(ctx, [g for g, lvs in listed for _ in lvs], lvs=[lv for _, lvs in listed for lv in lvs])
+        parts = [(g, lv, s) for g, lvs in listed for lv in lvs if every or lv.visible for s in lv.segments]
         return Rows(
             ctx, [g for g, _, _ in parts], lvs=[lv for _, lv, _ in parts], segments=[s for _, _, s in parts]
         )
@@ -120,7 +120,7 @@ def collect(
     return _run_rows(ctx, pvs)
 
 
-def _listed(g: GroupFacts, only: frozenset[str] | None, every: bool) -> Iterable[LogicalVolume]:
+def _listed(g: GroupFacts, only: frozenset[str] | None, every: bool) -> list[LogicalVolume]:
     if only is not None:
         named = (lv for lv in g.group.lvs if lv.id in only or g.group.id + lv.id in only)
         return [lv for lv in named if not g.is_bookkeeping(lv)]
