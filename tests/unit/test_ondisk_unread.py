@@ -11,11 +11,11 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.ondisk import HEADER, WITHOUT_PROMISE, RowsPlugin, groups
+from tests.support.ondisk import HEADER, NO_TARGETS, WITHOUT_PROMISE, RowsPlugin, groups
 from tests.support.ondisk import TARGETS as ROWS
 from tests.support.stacks import TARGETS
 from vmgr.core.errors import DamagedMetadata
-from vmgr.core.hooks import hookimpl
+from vmgr.core.hooks import TargetInfo, hookimpl
 from vmgr.core.ids import LvName, Tag, Uuid, VgName
 from vmgr.core.model import LogicalVolume, PhysicalVolume, PvArea, Segment, Shape, VolumeGroup
 from vmgr.core.pv import PvLayout
@@ -262,3 +262,41 @@ def test_damage_is_noticed_while_reading(good: str, bad: str, place: int) -> Non
 def test_a_shape_of_its_own_must_say_how_fields_are_read() -> None:
     with pytest.raises(NotImplementedError):
         Shape(LinearBody, PVS[0].id).fields((), Extents(1))
+
+
+class Other:
+    """May claim the same sections, promises nothing, and claims none."""
+
+    @hookimpl
+    def target_info(self) -> TargetInfo:
+        return TargetInfo("other", "", ("striped",), frozenset(), (), ())
+
+    @hookimpl
+    def decode_segment(self) -> None:
+        return None
+
+    @hookimpl
+    def encode_segment(self) -> None: ...
+
+    @hookimpl
+    def segment_lines(self) -> tuple[()]:
+        return ()
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_all_plugins_that_may_claim_a_type_must_promise(order: tuple[int, int]) -> None:
+    plugins = [("rows", RowsPlugin(uniform=True)), ("other", Other())]
+    assert not Targets([plugins[at] for at in order]).uniform("striped")
+    assert Targets(plugins[:1]).uniform("striped")
+    assert not Targets(plugins[:1]).uniform("raid1")
+
+
+def test_volumes_of_a_type_that_nobody_knows_are_read_as_a_whole() -> None:
+    lv = _volume(1, PvArea(PVS[0].id, Extents(5), Extents(3)), (), 0, ("READ", "VISIBLE"))
+    text = encode_group(
+        VolumeGroup(Uuid("v" * 32), VgName("vg"), 7, Sectors(8192), pvs=PVS, lvs=(lv,)), TARGETS, HEADER
+    )
+    quick = decode_canonical(text, NO_TARGETS)
+    assert quick is not None
+    assert quick.group.has_unknown
+    assert quick.group.lvs[0].shape is None
