@@ -15,7 +15,7 @@ _BLOCK = re.compile(
 
 
 class Steps(NamedTuple):
-    """A block of commands; ``output`` is what they must print (``...``: anything), None where that does not matter."""
+    """A block of commands; ``output`` is what they print (``...``: anything), None where it does not matter."""
 
     line: int
     script: str
