@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import stat
 import subprocess
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support.lab import run, unload, with_and_without_udev
-from vmgr.core.errors import InUse
+from vmgr.core.errors import InUse, NotFound
 from vmgr.core.table import KernelLine
 from vmgr.core.units import Sectors
 from vmgr.dm import control
@@ -163,3 +164,15 @@ def test_a_busy_device_says_which_one_lies_on_it() -> None:
         assert high is not None
         number = f"{high.major}:{high.minor}"
         assert caught.value.details == (f"used by the device high (dm-{high.minor}, {number})",)
+
+
+def test_a_client_that_nobody_closes_leaves_no_descriptor_behind() -> None:
+    gc.collect()
+    before = os.listdir("/proc/self/fd")
+    client = DmClient.open()
+    assert client.version() >= (4, 0, 0)
+    with pytest.raises(NotFound):
+        client.suspend("nowhere")  # after which the kernel's log is open as well
+    del client
+    gc.collect()
+    assert os.listdir("/proc/self/fd") == before

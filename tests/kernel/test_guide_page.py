@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,8 @@ BIN = Path(__file__).parents[2] / ".venv/bin"
 
 
 def without_users() -> None:
-    """Unload the modules that use the device mapper's."""
+    """Unload the modules that use the device mapper's, and close what earlier tests left to the collector."""
+    gc.collect()
     for user in sorted(os.listdir("/sys/module/dm_mod/holders")):
         lab.unload(user)
 

@@ -120,6 +120,13 @@ class IoctlKernel:
             self._log.close()
             self._log = None
 
+    def __del__(self) -> None:
+        # A client that nobody closed must not keep descriptors, and the module in use, while a program runs.
+        try:
+            self.close()
+        except OSError:
+            return  # nobody is there to be told
+
     def fileno(self) -> int:
         """The descriptor of the control node, for ``poll``."""
         if self._fd < 0:
