@@ -63,6 +63,17 @@ class Machine:
 
 
 @pytest.fixture
+def nodes(tmp_path, monkeypatch):
+    """The directory of nodes: ``--exec`` makes those that are missing."""
+    folder = tmp_path / "mapper"
+    folder.mkdir()
+    for name in ("base", "vg--1-lv", "wide"):
+        (folder / name).touch()
+    monkeypatch.setenv("DM_DEV_DIR", str(tmp_path))
+    return folder
+
+
+@pytest.fixture
 def machine(capfd, monkeypatch):
     found = Machine(capfd)
     monkeypatch.setattr(vmgr.cli.dm.context, "open_client", lambda *_: DmClient(found.kernel, nodes=FakeNodes()))
@@ -163,7 +174,7 @@ def test_a_bad_report_is_refused_before_the_kernel_is_asked(machine, program, ex
     assert not machine.kernel.calls
 
 
-def test_without_a_standard_output_nothing_fails(machine, monkeypatch):
+def test_without_a_standard_output_nothing_fails(machine, nodes, monkeypatch):
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     monkeypatch.setattr(sys, "stdout", None)
     machine.ok("info", "-c", "--count", "2")
@@ -278,12 +289,12 @@ def test_lists_have_names_and_numbers(machine):
     assert [row["name"] for row in machine.json("ls", "--target", "error")] == ["wide"]
 
 
-def test_a_program_is_run_for_each_device(machine):
-    assert machine.ok("ls", "--target", "zero", "--exec", "echo a  b") == "a b /dev/mapper/base\n"
-    assert machine.ok("table", "--exec", "echo", "empty") == "/dev/mapper/empty\n"
+def test_a_program_is_run_for_each_device(machine, nodes):
+    assert machine.ok("ls", "--target", "zero", "--exec", "echo a  b") == f"a b {nodes}/base\n"
+    assert machine.ok("table", "--exec", "echo", "empty") == f"{nodes}/empty\n"
     status, out, err = machine.run("ls", "--target", "zero", "--exec", "echo a", "--json")
     assert [row["name"] for row in json.loads(out)["devices"]] == ["base"]
-    assert (status, err) == (0, "a /dev/mapper/base\n")
+    assert (status, err) == (0, f"a {nodes}/base\n")
     status, _, err = machine.run("ls", "--exec", "/nonexistent/program")
     assert status == 5
     assert "cannot run /nonexistent/program" in err
