@@ -20,7 +20,13 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 STACKS = sorted(path.name.removeprefix("lvm2-") for path in GOLDEN.glob("lvm2-*"))
 
 TARGETS = Targets(
-    [("linear", linear), ("striped", striped), ("snapshot", snapshot), ("zero", zero), ("error", error)]
+    [
+        ("linear", linear),
+        ("striped", striped),
+        ("snapshot", snapshot),
+        ("zero", zero.PLUGIN),
+        ("error", error.PLUGIN),
+    ]
 )
 """The built-in targets, as they are registered."""
 

@@ -173,7 +173,7 @@ def _with(name: str, *types: object, kernel_target: str = "") -> Targets:
         __slots__ = ()
 
     info = evolve(
-        error.target_info(),
+        error.PLUGIN.target_info(),
         name=name,
         segment_types=(name,),
         types=(name,),
@@ -192,11 +192,11 @@ def _with(name: str, *types: object, kernel_target: str = "") -> Targets:
     plugin = SimpleNamespace(
         target_info=target_info,
         table_types=table_types,
-        decode_segment=error.decode_segment,
-        encode_segment=error.encode_segment,
-        segment_lines=error.segment_lines,
+        decode_segment=error.PLUGIN.decode_segment,
+        encode_segment=error.PLUGIN.encode_segment,
+        segment_lines=error.PLUGIN.segment_lines,
     )
-    return Targets([("linear", linear), ("zero", zero), (name, plugin)])
+    return Targets([("linear", linear), ("zero", zero.PLUGIN), (name, plugin)])
 
 
 def test_two_plugins_with_a_type_for_one_target_are_named() -> None:

@@ -12,7 +12,6 @@ from vmgr.core.errors import DamagedMetadata, Refused, UsageError
 from vmgr.core.hooks import (
     PLAIN_ROLE,
     Claim,
-    ColumnSpec,
     KernelTarget,
     OptionSpec,
     TargetInfo,
@@ -21,6 +20,7 @@ from vmgr.core.hooks import (
 )
 from vmgr.core.model import PvArea, Segment
 from vmgr.core.naming import dm_uuid
+from vmgr.core.plain import STRIPE_COLUMNS
 from vmgr.core.units import Sectors
 from vmgr.plugins.linear.body import LinearBody
 
@@ -74,23 +74,7 @@ def target_info() -> TargetInfo:
                 default_unit="k",
             ),
         ),
-        columns=(
-            ColumnSpec("stripes", "#Str", "number", "Number of stripes or mirror/raid1 legs.", per_segment=True),
-            ColumnSpec(
-                "data_stripes",
-                "#DStr",
-                "number",
-                "Number of data stripes or mirror/raid1 legs.",
-                per_segment=True,
-            ),
-            ColumnSpec(
-                "stripe_size",
-                "Stripe",
-                "size",
-                "For stripes, amount of data placed on one device before switching to the next.",
-                per_segment=True,
-            ),
-        ),
+        columns=STRIPE_COLUMNS,
         manual=MANUAL,
         quiet=True,
         uniform=True,
