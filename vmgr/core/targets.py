@@ -8,29 +8,23 @@ two. So each hook implementation is called through the plugin that was chosen, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
-
-import pluggy
 
 from vmgr.core.errors import PluginError, Refused, UnclaimedSegment, UsageError
 from vmgr.core.hooks import (
-    API_VERSION,
     PLAIN_ROLE,
-    PROJECT,
-    Claim,
     ColumnSpec,
     Grant,
     Live,
     Names,
     OptionSpec,
     TargetInfo,
-    TargetSpec,
     TargetStatus,
     VolumeFacts,
 )
 from vmgr.core.model import Fields, FieldValue, LogicalVolume, Segment, SegmentBody, UnknownBody, VolumeGroup
 from vmgr.core.naming import dm_uuid
+from vmgr.core.registered import Plugin, register
 
 if TYPE_CHECKING:
     from vmgr.core.exchange import Built, MappedRange, SpaceNeeds, TargetMessage, Violation
@@ -40,52 +34,13 @@ if TYPE_CHECKING:
     from vmgr.core.tabletype import TableType
     from vmgr.core.units import Extents, Sectors
 
-REQUIRED = ("target_info", "decode_segment", "encode_segment", "segment_lines")
-
 NO_FIELDS: frozenset[str] = frozenset()
 
 NOTHING_LIVE: Live = {}
 """For a caller that knows nothing of the kernel: every volume counts as inactive."""
 
 
-class _Plugin:
-    """One registered plugin: its declaration and its hook functions, each taking all the hook's arguments."""
-
-    __slots__ = ("_hooks", "info", "name")
-
-    def __init__(self, name: str, hooks: dict[str, Callable[..., Any]], info: TargetInfo) -> None:
-        self.name = name
-        self.info = info
-        self._hooks = hooks
-
-    def has(self, hook: str) -> bool:
-        return hook in self._hooks
-
-    def hook(self, hook: str) -> Callable[..., Any] | None:
-        return self._hooks.get(hook)
-
-
-def _all_arguments(impl: Any, names: tuple[str, ...]) -> Callable[..., Any]:
-    """An implementation may take a subset of a hook's arguments; make it take them all, by position."""
-    function: Callable[..., Any] = impl.function
-    if tuple(impl.argnames) == names:
-        return function
-    wanted = tuple(names.index(n) for n in impl.argnames)
-
-    def call(*args: Any) -> Any:
-        return function(*(args[i] for i in wanted))
-
-    return call
-
-
-def _command(request: CreateVolume | ExtendVolume) -> frozenset[str]:
-    """The commands that make such a request."""
-    from vmgr.core.requests import CreateVolume
-
-    return frozenset({"lvcreate"}) if isinstance(request, CreateVolume) else frozenset({"lvextend", "lvresize"})
-
-
-def _built(plugin: _Plugin, value: object) -> Built:
+def _built(plugin: Plugin, value: object) -> Built:
     """What a plugin built, if it is that. Raises :class:`PluginError`."""
     from vmgr.core.exchange import Built
 
@@ -101,24 +56,13 @@ def _length(grant: Grant) -> Extents:
     return Extents.total(run.extents * len(run.areas) for run in grant.get(PLAIN_ROLE, ()))
 
 
-def _needs(plugin: _Plugin, value: object) -> SpaceNeeds:
+def _needs(plugin: Plugin, value: object) -> SpaceNeeds:
     """What space a plugin needs, if it is that. Raises :class:`PluginError`."""
     from vmgr.core.exchange import SpaceNeeds
 
     if not isinstance(value, SpaceNeeds):
         raise PluginError(f"target plugin {plugin.name!r} returned {type(value).__name__} where SpaceNeeds is due")
     return value
-
-
-class _Manager(pluggy.PluginManager):
-    """pluggy's manager, which looks for hooks among a module's functions and not among all that it imports."""
-
-    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
-        """What :data:`hookimpl` says of an attribute of a plugin; None for one that is no hook."""
-        if type(plugin) is ModuleType:
-            value = plugin.__dict__[name]
-            return getattr(value, f"{PROJECT}_impl", None) if type(value) is FunctionType else None
-        return super().parse_hookimpl_opts(plugin, name)
 
 
 class Targets:
@@ -129,30 +73,15 @@ class Targets:
 
         Raises :class:`PluginError` for one that breaks the contract.
         """
-        manager = _Manager(PROJECT)
-        manager.add_hookspecs(TargetSpec)
-        functions: dict[str, dict[str, Callable[..., Any]]] = {}
-        for name, plugin in plugins:
-            try:
-                manager.register(plugin, name)
-            except (ValueError, pluggy.PluginValidationError) as error:
-                raise PluginError(f"target plugin {name!r} cannot be registered: {error}") from error
-            functions[name] = {}
-        for hook_name, caller in vars(manager.hook).items():
-            if hook_name.startswith("_"):
-                continue
-            argnames = tuple(caller.spec.argnames) if caller.spec else ()
-            for impl in caller.get_hookimpls():
-                functions[impl.plugin_name][hook_name] = _all_arguments(impl, argnames)
-        self._plugins = tuple(self._admit(name, hooks) for name, hooks in functions.items())
+        self._plugins = register(plugins)
         self.send_messages = any(p.has("messages") for p in self._plugins)
         self._uniform: dict[str, bool] = {}
         self._readers: dict[str, list[tuple[str, frozenset[str], Callable[..., Any]]]] = {}
-        self._by_body: dict[type[SegmentBody], _Plugin] = {}
-        self._by_kernel: dict[str, _Plugin] = {}
+        self._by_body: dict[type[SegmentBody], Plugin] = {}
+        self._by_kernel: dict[str, Plugin] = {}
         for plugin in self._plugins:
             for word in plugin.info.segment_types:
-                reader = (plugin.name, plugin.info.fields, plugin._hooks["decode_segment"])
+                reader = (plugin.name, plugin.info.fields, plugin.hooks["decode_segment"])
                 self._readers.setdefault(word, []).append(reader)
                 self._uniform[word] = self._uniform.get(word, True) and plugin.info.uniform
             for body in plugin.info.bodies:
@@ -161,28 +90,10 @@ class Targets:
                 self._by_kernel.setdefault(target.name, plugin)
 
     @staticmethod
-    def _own(table: dict[Any, _Plugin], key: Any, plugin: _Plugin) -> None:
+    def _own(table: dict[Any, Plugin], key: Any, plugin: Plugin) -> None:
         other = table.setdefault(key, plugin)
         if other is not plugin:
             raise PluginError(f"plugins {other.name!r} and {plugin.name!r} both declare {key.__name__}")
-
-    @staticmethod
-    def _admit(name: str, hooks: dict[str, Callable[..., Any]]) -> _Plugin:
-        missing = [hook for hook in REQUIRED if hook not in hooks]
-        if missing:
-            raise PluginError(
-                f"target plugin {name!r} lacks {', '.join(missing)}",
-                hint="vmgr-plugins(7) lists the hooks that every plugin needs",
-            )
-        info = hooks["target_info"]()
-        if not isinstance(info, TargetInfo):
-            raise PluginError(f"target plugin {name!r}: target_info must return a TargetInfo")
-        if info.api_version != API_VERSION:
-            raise PluginError(
-                f"target plugin {name!r} is made for hook API {info.api_version}, this vmgr has {API_VERSION}",
-                hint="install a matching version of the plugin",
-            )
-        return _Plugin(name, hooks, info)
 
     # -- what there is ----------------------------------------------------------------------------
 
@@ -195,8 +106,8 @@ class Targets:
 
         Raises :class:`PluginError` where two plugins mean different things by one name or letter.
         """
-        found: dict[str, tuple[_Plugin, OptionSpec]] = {}
-        letters: dict[str, tuple[_Plugin, OptionSpec]] = {}
+        found: dict[str, tuple[Plugin, OptionSpec]] = {}
+        letters: dict[str, tuple[Plugin, OptionSpec]] = {}
         for plugin in self._plugins:
             for option in plugin.info.options:
                 if command not in option.commands:
@@ -219,7 +130,7 @@ class Targets:
 
     def columns(self) -> tuple[ColumnSpec, ...]:
         """The columns that plugins add to ``lvs``, each once. Raises :class:`PluginError` for two unlike ones."""
-        found: dict[str, tuple[_Plugin, ColumnSpec]] = {}
+        found: dict[str, tuple[Plugin, ColumnSpec]] = {}
         for plugin in self._plugins:
             for column in plugin.info.columns:
                 first, known = found.setdefault(column.name, (plugin, column))
@@ -234,7 +145,7 @@ class Targets:
         plugin = self._by_body.get(type(body))
         return plugin.info if plugin else None
 
-    def _of(self, body: SegmentBody) -> _Plugin:
+    def _of(self, body: SegmentBody) -> Plugin:
         plugin = self._by_body.get(type(body))
         if plugin is None:
             word = body.type_word if isinstance(body, UnknownBody) else type(body).__name__
@@ -244,9 +155,9 @@ class Targets:
             )
         return plugin
 
-    def _around(self, group: VolumeGroup, volume: LogicalVolume) -> list[_Plugin]:
+    def _around(self, group: VolumeGroup, volume: LogicalVolume) -> list[Plugin]:
         """Plugins of the volume's own segments, then those whose segments lie on it or refer to it."""
-        found: dict[str, _Plugin] = {}
+        found: dict[str, Plugin] = {}
         for lv in (volume, *group.referrers.get(volume.id, ())):
             for segment in lv.segments:
                 plugin = self._by_body.get(type(segment.body))
@@ -292,7 +203,7 @@ class Targets:
         """The type word and fields of ``body``, in LVM2's order."""
         if isinstance(body, UnknownBody):
             return body.type_word, body.fields
-        word, fields = self._of(body)._hooks["encode_segment"](body, names)
+        word, fields = self._of(body).hooks["encode_segment"](body, names)
         return word, fields
 
     def group_read(self, group: VolumeGroup) -> VolumeGroup:
@@ -336,83 +247,10 @@ class Targets:
         """The plugin that ``request`` is for."""
         return self._chosen(group, request).info
 
-    def _chosen(self, group: VolumeGroup, request: CreateVolume | ExtendVolume) -> _Plugin:
-        if request.type is not None and not any(request.type in p.info.types for p in self._plugins):
-            known = sorted({t for p in self._plugins for t in p.info.types})
-            raise UsageError(
-                f"unknown segment type {request.type!r}",
-                hint=f"known types: {', '.join(known)} (vmgr plugins); others come as packages",
-            )
-        strong: list[_Plugin] = []
-        weak: list[_Plugin] = []
-        refused: list[tuple[_Plugin, set[str]]] = []
-        given = {name for name, _ in request.options}
-        command = _command(request)
-        for plugin in self._extenders(group, request):
-            unknown = given - self._accepted(plugin, command)
-            if unknown:
-                refused.append((plugin, unknown))
-                continue
-            claim = self._claim(group, request, plugin)
-            if claim == Claim.YES:
-                strong.append(plugin)
-            elif claim == Claim.IF_NOBODY_ELSE:
-                weak.append(plugin)
-        claims = strong or weak
-        if len(claims) == 1:
-            return claims[0]
-        if claims:
-            raise UnclaimedSegment(f"plugins {' and '.join(p.name for p in claims)} both claim this request")
-        for plugin, unknown in refused:
-            if self._claim(group, request, plugin) != Claim.NO:
-                words = ", ".join(f"--{name}" for name in sorted(unknown))
-                raise UsageError(
-                    f"a {plugin.info.name} volume takes no {words}",
-                    hint="give --type to say what to make, or leave the option out",
-                )
-        raise UsageError("these options do not fit together", hint="give --type to say what to make")
+    def _chosen(self, group: VolumeGroup, request: CreateVolume | ExtendVolume) -> Plugin:
+        from vmgr.core.choosing import chosen
 
-    def _claim(self, group: VolumeGroup, request: CreateVolume | ExtendVolume, plugin: _Plugin) -> int:
-        """What a plugin says of a request."""
-        hook = plugin.hook("claim_request")
-        if hook is None:
-            return Claim.YES if self._is_for(group, request, plugin) else Claim.NO
-        claim: int = hook(group, request)
-        return claim
-
-    def _accepted(self, plugin: _Plugin, command: frozenset[str]) -> set[str]:
-        """The options of ``command`` that a request for ``plugin`` may carry."""
-        declaring = [plugin]
-        if plugin.info.over_plain:
-            declaring += [p for p in self._plugins if p.info.plain]
-        return {o.name for p in declaring for o in p.info.options if not command.isdisjoint(o.commands)}
-
-    def _is_for(self, group: VolumeGroup, request: CreateVolume | ExtendVolume, plugin: _Plugin) -> bool:
-        """The claim of a plugin that has no opinion of its own."""
-        from vmgr.core.requests import ExtendVolume
-
-        if request.type is not None or not isinstance(request, ExtendVolume):
-            return request.type in plugin.info.types
-        segments = group.lv_by_id[request.lv].segments
-        return bool(segments) and self._of(segments[-1].body) is plugin
-
-    def _extenders(self, group: VolumeGroup, request: CreateVolume | ExtendVolume) -> tuple[_Plugin, ...]:
-        """The plugins that may be asked: all, or for an extension those that may follow the last segment."""
-        from vmgr.core.requests import ExtendVolume
-
-        if not isinstance(request, ExtendVolume):
-            return self._plugins
-        segments = group.lv_by_id[request.lv].segments
-        if not segments:
-            return self._plugins
-        last = self._of(segments[-1].body)
-        found = tuple(p for p in self._plugins if p is last or (last.info.plain and p.info.plain))
-        if request.type is not None and not any(request.type in p.info.types for p in found):
-            raise Refused(
-                f"volume {group.lv_by_id[request.lv].name} is of type {last.info.name}"
-                f" and cannot go on as {request.type}"
-            )
-        return found
+        return chosen(self._plugins, self._of, group, request)
 
     def space_needed(
         self, group: VolumeGroup, request: CreateVolume | ExtendVolume, extents: Extents
@@ -465,7 +303,7 @@ class Targets:
         built = hook(group, volume, extents, self) if hook else None
         return None if built is None else _built(plugin, built)
 
-    def _converter(self, group: VolumeGroup, request: ConvertVolume) -> _Plugin:
+    def _converter(self, group: VolumeGroup, request: ConvertVolume) -> Plugin:
         given = {name for name, _ in request.options}
         around = self._around(group, group.lv_by_id[request.lv])
         for plugin in (*around, *self._plugins):
@@ -539,7 +377,7 @@ class Targets:
 
     def segment_lines(self, group: VolumeGroup, volume: LogicalVolume, segment: Segment) -> tuple[TargetLine, ...]:
         """The table lines of one segment."""
-        lines: tuple[TargetLine, ...] = self._of(segment.body)._hooks["segment_lines"](group, volume, segment)
+        lines: tuple[TargetLine, ...] = self._of(segment.body).hooks["segment_lines"](group, volume, segment)
         return lines
 
     def exclusive(self, volume: LogicalVolume) -> bool:
@@ -616,7 +454,7 @@ class Targets:
         """The types of lines that plugins provide. Raises :class:`PluginError` for a breach of the contract."""
         from vmgr.core.tabletype import TableType
 
-        found: dict[str, tuple[_Plugin, type[TableType]]] = {}
+        found: dict[str, tuple[Plugin, type[TableType]]] = {}
         for plugin in self._plugins:
             hook = plugin.hook("table_types")
             own = {target.name for target in plugin.info.kernel_targets}

@@ -286,7 +286,7 @@ def hide_keys(line: KernelLine) -> KernelLine:
 
     crypt: the second word, unless it begins with ``:`` and so only names a key in the kernel's keyring. integrity:
     what follows the algorithm of ``internal_hash``, ``journal_crypt`` and ``journal_mac``. No other target prints
-    keys.
+    keys. (Known here and not in plugins: a key must not be shown because a plugin is not installed.)
     """
     params = line.params
     if line.target == "crypt":
