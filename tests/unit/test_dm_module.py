@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vmgr.core.errors import KernelError, NotPermitted, Refused, UsageError
-from vmgr.dm import modinfo, module
+from vmgr.dm import modinfo, module, programs
 from vmgr.dm.failure import NoDeviceMapper
 from vmgr.dm.module import Places, configure_module, load_module, module_state
 
@@ -338,14 +338,20 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytes
     assert os.listdir(system.ours.parent) == [system.ours.name]
 
 
-def test_modprobe_is_found_where_the_path_has_no_sbin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As under cron. What it complains of is its last line, without its own name."""
-    program = tmp_path / "modprobe"
-    program.write_text('#!/bin/sh\necho "first" >&2\necho "modprobe: ERROR: could not $1 $2" >&2\nexit 1\n')
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+def test_modprobe_is_not_the_callers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked for in fixed places. What it complains of is its last line, without its own name."""
+    ours, theirs = tmp_path / "sbin", tmp_path / "anybody"
+    for place in (ours, theirs):
+        place.mkdir()
+        (place / "modprobe").write_text("#!/bin/sh\nexit 0\n")
+        (place / "modprobe").chmod(0o755)
+    (ours / "modprobe").write_text(
+        '#!/bin/sh\necho "first" >&2\necho "modprobe: ERROR: could not $1 $2" >&2\nexit 1\n'
+    )
+    monkeypatch.setattr(programs, "PLACES", (str(ours), "/usr/bin", "/bin"))
+    monkeypatch.setenv("PATH", f"{theirs}:/usr/bin:/bin")
     assert module.run_modprobe(["dm_mod", "major=5"]) == "could not dm_mod major=5"
-    program.write_text("#!/bin/sh\nexit 0\n")
+    (ours / "modprobe").write_text("#!/bin/sh\nexit 0\n")
     assert module.run_modprobe(["dm_mod"]) == ""
-    monkeypatch.setenv("PATH", "/no/such/directory")
-    assert module.sbin_environment()["PATH"] == "/no/such/directory:/usr/sbin:/sbin"
+    (ours / "modprobe").unlink()
+    assert module.run_modprobe(["dm_mod"]) == "modprobe is not installed"

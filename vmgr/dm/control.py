@@ -194,15 +194,18 @@ def _load_module() -> bool:
         return False
     import subprocess
 
-    from vmgr.dm.module import sbin_environment
+    from vmgr.dm.programs import environment, find_program
 
+    modprobe = find_program("modprobe")
+    if modprobe is None:
+        return False
     try:
         done = subprocess.run(
-            ["modprobe", "-q", "dm-mod"],
+            [modprobe, "-q", "dm-mod"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=30,
-            env=sbin_environment(),
+            env=environment(),
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):

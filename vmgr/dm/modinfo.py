@@ -106,8 +106,15 @@ def _read_module(path: str) -> bytes:
     if path.endswith(".zst"):
         import subprocess
 
+        from vmgr.dm.programs import environment, find_program
+
+        zstd = find_program("zstd")
+        if zstd is None:
+            return b""
         try:
-            done = subprocess.run(["zstd", "-dcq"], input=data, capture_output=True, timeout=30, check=False)
+            done = subprocess.run(
+                [zstd, "-dcq"], input=data, capture_output=True, timeout=30, env=environment(), check=False
+            )
         except (OSError, subprocess.TimeoutExpired):
             return b""
         return done.stdout if done.returncode == 0 else b""

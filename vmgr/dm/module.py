@@ -252,30 +252,28 @@ def run_modprobe(words: list[str]) -> str:
     """Run modprobe; what it complained of, or an empty string."""
     import subprocess
 
+    from vmgr.dm.programs import environment, find_program
+
+    modprobe = find_program("modprobe")
+    if modprobe is None:
+        return "modprobe is not installed"
     try:
         done = subprocess.run(
-            ["modprobe", *words],
+            [modprobe, *words],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             errors="replace",
             timeout=60,
-            env=sbin_environment(),
+            env=environment(),
             check=False,
         )
-    except FileNotFoundError:
-        return "modprobe is not installed"
     except (OSError, subprocess.TimeoutExpired) as e:
         return str(e)
     if done.returncode == 0:
         return ""
     lines = [line.removeprefix("modprobe: ").removeprefix("ERROR: ") for line in done.stderr.splitlines() if line]
     return lines[-1] if lines else f"modprobe ended with status {done.returncode}"
-
-
-def sbin_environment() -> dict[str, str]:
-    """The environment with the administrator's programs in the path, which cron's and sudo's may lack."""
-    return {**os.environ, "PATH": f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin", "LC_ALL": "C"}
 
 
 # -- inside ---------------------------------------------------------------------------------------------
