@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import os
 import re
+from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from vmgr.core.errors import NotFound, NotPermitted, VmgrError
+from vmgr.core.errors import NotFound, NotPermitted, Refused, VmgrError
 
 if TYPE_CHECKING:
     from vmgr.system.config import Config
@@ -78,7 +79,10 @@ class Archives:
         """
         if not self.archive_enabled:
             return ""
+        from vmgr.system.ownership import require_own_directory
+
         directory = self.archive_dir
+        require_own_directory(directory)
         temporary = self._write_temporary(directory, text)
         try:
             known = self.list(name)
@@ -108,12 +112,26 @@ class Archives:
         """
         if not self.backup_enabled:
             return ""
+        from vmgr.system.ownership import require_own_directory
+
+        require_own_directory(self.backup_dir)
         path = f"{self.backup_dir}/{name}"
         self.write_file(path, text)
         return path
 
     def write_file(self, path: str, text: bytes) -> None:
-        """Write ``text`` to any path (``vgcfgbackup --file``), whole or not at all."""
+        """Write ``text`` to any path (``vgcfgbackup --file``), whole or not at all.
+
+        A pipe or a terminal takes the text and stays what it is. Raises :class:`Refused` for a block device, a
+        directory or a socket.
+        """
+        if _takes_text(path):
+            try:
+                with open(path, "wb", buffering=0) as file:
+                    _write_all(file.fileno(), text)
+            except OSError as error:
+                raise _error(path, error, self._hint) from None
+            return
         directory = os.path.dirname(path) or "."
         temporary = self._write_temporary(directory, text)
         try:
@@ -149,9 +167,7 @@ class Archives:
             raise _error(directory, error, self._hint) from None
         try:
             try:
-                rest = memoryview(text)
-                while rest:
-                    rest = rest[os.write(fd, rest) :]
+                _write_all(fd, text)
                 os.fsync(fd)
             finally:
                 os.close(fd)
@@ -195,12 +211,14 @@ class Archives:
         return sorted(found, key=lambda file: (file.index, file.path))
 
     def read(self, path: str) -> bytes:
-        """The text of a backup or archive file.
+        """The text of a backup or archive file. A link in a directory that others can write to is not followed.
 
         Raises :class:`NotFound`, :class:`NotPermitted` or :class:`VmgrError`.
         """
+        from vmgr.system.ownership import open_unlinked
+
         try:
-            with open(path, "rb") as file:
+            with open(open_unlinked(path), "rb") as file:
                 return file.read()
         except FileNotFoundError:
             raise NotFound(
@@ -219,6 +237,26 @@ def _error(path: str, error: OSError, hint: str) -> VmgrError:
     if isinstance(error, PermissionError):
         return NotPermitted(message, hint="run the command as root")
     return VmgrError(message, hint=hint)
+
+
+def _takes_text(path: str) -> bool:
+    """Whether the text goes into what is at ``path`` (a pipe, a terminal), which a file must not replace."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    if S_ISREG(mode):
+        return False
+    if S_ISFIFO(mode) or S_ISCHR(mode):
+        return True
+    kind = "a block device" if S_ISBLK(mode) else "a directory" if S_ISDIR(mode) else "no file"
+    raise Refused(f"not writing to {path}: it is {kind}", hint="name a file")
+
+
+def _write_all(fd: int, text: bytes) -> None:
+    rest = memoryview(text)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
 
 
 def _sync_directory(directory: str) -> None:

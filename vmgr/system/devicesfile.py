@@ -305,9 +305,13 @@ class _Locked:
     def __enter__(self) -> None:
         from fcntl import LOCK_EX, LOCK_SH, flock
 
+        from vmgr.system.ownership import open_own, require_own_directory
+
+        directory = os.path.dirname(self._path)
+        require_own_directory(directory)
         try:
-            os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)
-            self._fd = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            os.makedirs(directory, 0o700, exist_ok=True)
+            self._fd = open_own(self._path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW)
         except OSError as error:
             if not self._exclusive:
                 return  # reading on a read-only system: the file is replaced as a whole anyway

@@ -96,6 +96,7 @@ class Locks:
         self._hints = hints
         self._held: dict[str, Held] = {}
         self._ready = False
+        self._exposed = True
 
     @classmethod
     def from_config(
@@ -200,8 +201,12 @@ class Locks:
         """Make the lock directory; False when locks shall be done without because it cannot be made."""
         if self._ready:
             return True
+        from vmgr.system.ownership import changeable_by_others, require_own_directory
+
+        require_own_directory(self.directory)
         try:
             os.makedirs(self.directory, 0o700, exist_ok=True)
+            self._exposed = bool(changeable_by_others(self.directory, (os.geteuid(),)))
             self._ready = os.access(self.directory, os.R_OK | os.W_OK | os.X_OK)
             reason = "it is not writable"
         except OSError as error:
@@ -229,8 +234,14 @@ class Locks:
 
     def _lock_one(self, path: str, operation: int) -> int:
         while True:
+            flags = os.O_CREAT | os.O_APPEND | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
             try:
-                fd = os.open(path, os.O_CREAT | os.O_APPEND | os.O_RDWR | os.O_CLOEXEC, 0o700)
+                if self._exposed:
+                    from vmgr.system.ownership import open_own
+
+                    fd = open_own(path, flags, 0o700)
+                else:
+                    fd = os.open(path, flags, 0o700)
             except OSError as error:
                 message = f"cannot open lock file {path}: {error.strerror}"
                 if isinstance(error, PermissionError):
