@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from vmgr.core.errors import PluginError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vmgr.core.tabletype import TableType
     from vmgr.core.targets import Targets
 
@@ -82,15 +84,63 @@ def find_plugins() -> tuple[tuple[str, str, str], ...]:
     return tuple((name, value, distribution) for (name, value), distribution in found.items())
 
 
-def load_targets() -> Targets:
+def unsafe_place(value: str) -> str:
+    """Why root had better not import the plugin ``value`` (an object reference), in words; empty where it may.
+
+    What root runs must be changeable by root alone. Whoever can change vmgr itself, or what it has imported, can
+    do no more by a plugin: their places are as good as root's.
+    """
+    module_name = value.partition(":")[0]
+    if os.geteuid() != 0 or module_name.startswith("vmgr."):
+        return ""
+    from importlib.util import find_spec
+
+    from vmgr.system.ownership import changeable_by_others
+
+    trusted, owners = _own_places()
+    try:
+        spec = find_spec(module_name.partition(".")[0])
+    except (ImportError, ValueError, AttributeError):
+        return ""  # importing it will say so
+    if spec is None:
+        return ""
+    for package in spec.submodule_search_locations or ():
+        for folder, _, files in os.walk(package):
+            for path in (folder, *(f"{folder}/{name}" for name in files)):
+                why = changeable_by_others(path, owners, below=trusted)
+                if why:
+                    return why
+    return changeable_by_others(spec.origin, owners, below=trusted) if spec.origin and spec.has_location else ""
+
+
+def _own_places() -> tuple[set[str], set[int]]:
+    """The directories that vmgr and what it needs were imported from, and whose they are."""
+    import attr
+    import pluggy
+
+    import vmgr
+
+    places = {os.path.realpath(os.path.dirname(m.__path__[0])) for m in (vmgr, attr, pluggy)}
+    return places, {0, *(os.stat(place).st_uid for place in places)}
+
+
+def load_targets(warn: Callable[[str], None] | None = None) -> Targets:
     """Import all registered plugins and put them behind the facade.
 
-    Raises :class:`PluginError` for one that cannot be imported, naming it.
+    As root, a plugin in a place that others can write to is left out, and ``warn`` is told; without ``warn`` that
+    is an error, too. Raises :class:`PluginError` for a plugin that cannot be imported, naming it.
     """
     from vmgr.core.targets import Targets
 
     plugins: list[tuple[str, object]] = []
     for name, value, distribution in find_plugins():
+        why = unsafe_place(value)
+        if why:
+            message = f"target plugin {name!r} (from {distribution}) is not loaded: {why}"
+            if warn is None:
+                raise PluginError(message, hint="give its files to root, or uninstall it")
+            warn(f"{message}; give its files to root, or uninstall it")
+            continue
         module_name, _, attribute = value.partition(":")
         try:
             __import__(module_name)

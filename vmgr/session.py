@@ -107,7 +107,7 @@ class Session:
         if self._targets is None:
             from vmgr.registry import load_targets
 
-            self._targets = load_targets()
+            self._targets = load_targets(self.dialogue.warn)
         return self._targets
 
     @property

@@ -109,7 +109,7 @@ class Recorder:
         module = ModuleType("vmgr.app")
         module.open_application = open_application  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "vmgr.app", module)
-        monkeypatch.setattr("vmgr.registry.load_targets", lambda: self.targets)
+        monkeypatch.setattr("vmgr.registry.load_targets", lambda warn=None: self.targets)
         return self
 
     def run(self, *words: str) -> int:

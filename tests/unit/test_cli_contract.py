@@ -409,7 +409,7 @@ def test_a_usage_error_found_by_the_application_is_status_3(app, capsys):
 def test_help_does_without_plugins_that_cannot_be_loaded(app, capsys, monkeypatch):
     from vmgr.core.errors import PluginError
 
-    def broken():
+    def broken(warn):
         raise PluginError("target plugin 'odd' cannot be loaded", hint="mend or uninstall that package")
 
     monkeypatch.setattr("vmgr.registry.load_targets", broken)

@@ -129,7 +129,7 @@ def _added(declared: Command) -> tuple[Option, ...]:
     from vmgr.core.errors import VmgrError
 
     try:
-        return plugin_options(declared, declared_by_plugins(declared)[1])
+        return plugin_options(declared, declared_by_plugins(declared, lambda _: None)[1])
     except VmgrError:
         return ()
 

@@ -21,7 +21,7 @@ from vmgr.core.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import NoReturn
 
     from vmgr.cli.declare import Command, Option
@@ -46,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Without ``argv`` it is the process's own, and the process ends with it.
     """
     if argv is None:
+        from vmgr.cli.searchpath import forget_callers_places
+
+        forget_callers_places()
         _fill_standard_files()
         gc.disable()  # a report ends before collecting would pay; what may run longer enables it again
         _end(_run(sys.argv))
@@ -157,7 +160,7 @@ def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
     added: tuple[Option, ...] = ()
     if command.from_plugins:
         try:
-            targets, declared = declared_by_plugins(command)
+            targets, declared = declared_by_plugins(command, terminal.warn)
             added = plugin_options(command, declared)
         except VmgrError:
             if not set(words) & {"-h", "--help", "--longhelp", "--version"}:
@@ -201,12 +204,17 @@ def _set_up(terminal: Terminal, values: Mapping[str, object]) -> None:
     )
 
 
-def declared_by_plugins(command: Command) -> tuple[Targets, tuple[tuple[str, Option], ...]]:
-    """All plugins, and the options that they declare for ``command``, each with its plugin's name."""
+def declared_by_plugins(
+    command: Command, warn: Callable[[str], None]
+) -> tuple[Targets, tuple[tuple[str, Option], ...]]:
+    """All plugins, and the options that they declare for ``command``, each with its plugin's name.
+
+    ``warn`` is told of plugins that are left out.
+    """
     from vmgr.cli.declare import from_spec
     from vmgr.registry import load_targets
 
-    targets = load_targets()
+    targets = load_targets(warn)
     return targets, tuple(
         (info.name, from_spec(spec, info.name))
         for info in targets.infos()

@@ -41,7 +41,7 @@ def gather() -> tuple[Plugin, ...]:
     """Import each plugin by itself, so that one that fails does not hide the others."""
     from vmgr.core.errors import VmgrError
     from vmgr.core.targets import Targets
-    from vmgr.registry import find_plugins
+    from vmgr.registry import find_plugins, unsafe_place
 
     try:
         entries = find_plugins()
@@ -51,6 +51,10 @@ def gather() -> tuple[Plugin, ...]:
     usable: list[tuple[str, object]] = []
     for name, value, distribution in entries:
         module, _, attribute = value.partition(":")
+        unsafe = unsafe_place(value)
+        if unsafe:
+            found.append(Plugin(name, distribution, None, unsafe, "give its files to root, or uninstall it"))
+            continue
         try:
             __import__(module)
             plugin: object = sys.modules[module]

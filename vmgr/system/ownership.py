@@ -18,16 +18,18 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-def changeable_by_others(path: str, owners: Collection[int] = (0,)) -> str:
+def changeable_by_others(path: str, owners: Collection[int] = (0,), *, below: Collection[str] = ()) -> str:
     """Who but ``owners`` (user numbers) could change what is at ``path``, in words; empty when nobody could.
 
-    All directories on the way count, links resolved. What is not there is nobody's. Source: path_resolution(7),
-    and the sticky bit in inode(7).
+    All directories on the way count, links resolved, but for those in ``below`` (real paths) and above these. What
+    is not there is nobody's. Source: path_resolution(7), and the sticky bit in inode(7).
     """
     path = os.path.realpath(path)
     parts = [part for part in path.split("/") if part]
     for number in range(len(parts) + 1):
         place = "/" + "/".join(parts[:number])
+        if any(f"{given}/".startswith(f"{place.rstrip('/')}/") for given in below):
+            continue
         try:
             found = os.lstat(place)
         except OSError:
