@@ -130,7 +130,7 @@ class TestAsRoot:
     def test_without_anybody_to_warn_it_is_an_error(self, site: Path) -> None:
         plant(site, site / "witness")
         site.chmod(0o777)
-        with pytest.raises(PluginError, match="'planted' .* is not loaded: everybody can write to") as caught:
+        with pytest.raises(PluginError, match=r"'planted' .* is not loaded: everybody can write to") as caught:
             load_targets()
         assert "root" in caught.value.hint
 

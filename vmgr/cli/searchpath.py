@@ -1,6 +1,6 @@
 """Where Python looks for code once vmgr runs: neither the caller's PYTHONPATH nor the current directory decide.
 
-An interpreter without ``-I`` has put those in front by the time any line of vmgr runs, and what it imported till then
+An interpreter without ``-I`` has put those in front by the time any line of vmgr runs; what it imported till then
 cannot be undone. Plugins are imported later, so they can be kept from there.
 """
 
