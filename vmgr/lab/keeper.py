@@ -12,6 +12,7 @@ import ctypes
 import json
 import os
 import resource
+import runpy
 import select
 import shutil
 import signal
@@ -60,6 +61,8 @@ _claims: list[socket.socket] = []
 def _start(config: dict[str, Any]) -> int:
     """Start the kernel in a process group of its own; returns its process number."""
     keeper = os.getpid()
+    xstate = runpy.run_path(f"{os.path.dirname(os.path.realpath(__file__))}/xstate.py")
+    env = {**config["env"], **xstate["preload"](config["directory"])}
     pid = os.fork()
     if pid:
         return pid
@@ -75,7 +78,7 @@ def _start(config: dict[str, Any]) -> int:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
-        os.execve(config["argv"][0], config["argv"], config["env"])
+        os.execve(config["argv"][0], config["argv"], env)
     except OSError as error:
         os.write(2, f"{config['argv'][0]}: {error.strerror}\n".encode())
     os._exit(126)
