@@ -123,14 +123,12 @@ def shared_object(size: int) -> bytes:
     for name, part in (("hash", hashes), ("symbols", symbols), ("relocations", relocations), ("names", names)):
         at[name] = start + len(tables)
         tables += part.ljust(-(-len(part) // 8) * 8, b"\0")
-    tags = ((4, at["hash"]), (5, at["names"]), (6, at["symbols"]), (10, len(names)), (11, 24))
-    tags += ((7, at["relocations"]), (8, len(relocations)), (9, 24), (0, 0))
+    tags = [(4, at["hash"]), (5, at["names"]), (6, at["symbols"]), (10, len(names)), (11, 24)]
+    tags += [(7, at["relocations"]), (8, len(relocations)), (9, 24), (0, 0)]
     dynamic = b"".join(struct.pack("<QQ", *tag) for tag in tags)
     data = struct.pack("<QQQ", 0, 0, size)  # the address of syscall(), then our iovec
     end = _DATA_AT + len(data)
-    header = struct.pack(
-        "<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 3, 62, 1, 0, 64, 0, 0, 64, 56, 4, 64, 0, 0
-    )
+    header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 3, 62, 1, 0, 64, 0, 0, 64, 56, 4, 64, 0, 0)
     text = (1, 5, 0, 0, 0, _CODE_AT + len(_CODE), _CODE_AT + len(_CODE), _PAGE)
     # The buffer, zeros that the file need not have, follows our iovec.
     changed = (1, 6, _PAGE, _PAGE, _PAGE, end - _PAGE, end + size - _PAGE, _PAGE)
