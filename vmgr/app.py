@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from vmgr.core.change import Change
+    from vmgr.core.effects import Effect
     from vmgr.core.model import VolumeGroup
     from vmgr.core.table import LiveDevice
     from vmgr.core.targets import Targets
@@ -113,6 +114,10 @@ class Application:
                 return int(file.read()) * 2
         except (OSError, ValueError):
             return None
+
+    def changed(self) -> tuple[Effect, ...]:
+        """What has been changed on this machine so far, in order, also by a method that raised afterwards."""
+        return tuple(self._session.changed)
 
     # -- any change -------------------------------------------------------------------------------
 

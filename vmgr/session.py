@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from vmgr.core.errors import AlreadyExists, GroupUnusable, KernelError, NotPermitted, VmgrError
+from vmgr.core.errors import AlreadyExists, GroupUnusable, KernelError, NotPermitted, StoppedHalfway, VmgrError
 from vmgr.outcome import Outcome, RunOptions
 
 if TYPE_CHECKING:
     from vmgr.activation import KernelDevices, NoDevices
     from vmgr.core.change import Change
+    from vmgr.core.effects import Effect
     from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup
     from vmgr.core.requests import Stamp
@@ -70,6 +71,8 @@ class Session:
         self._admitted: tuple[str, ...] = ()
         self._client: DmClient | None = None
         self._no_client: VmgrError | None = None
+        self.changed: list[Effect] = []
+        """What has been changed so far, in order, whatever came of the rest."""
 
     def child(self) -> Session:
         """A session for a process forked off this one: same options, nothing shared, nobody to talk to."""
@@ -317,6 +320,7 @@ class Session:
         makes metadata areas anew whose headers are damaged.
         """
         from vmgr.commit import Committer
+        from vmgr.core.effects import effects
         from vmgr.core.mapped import require_room, require_unmapped
         from vmgr.core.plan import plan_change
 
@@ -339,6 +343,10 @@ class Session:
         store = self._store(pvs, repair=repair)
         try:
             Committer(store, self._devices(pvs), progress=self._progress).run(plan)
+            self.changed += effects(plan)
+        except StoppedHalfway:
+            self.changed += effects(plan)
+            raise
         finally:
             store.close()
             self.forget()

@@ -6,6 +6,7 @@ import sys
 from types import ModuleType, TracebackType
 
 from vmgr.cli.main import main
+from vmgr.core.effects import Effect
 from vmgr.core.hooks import KernelTarget, OptionSpec, TargetInfo, hookimpl
 from vmgr.core.targets import Targets
 from vmgr.core.view import SystemView
@@ -63,6 +64,7 @@ class Recorder:
         self.open = False
         self.answers: list[bool] = []
         self.questions: tuple[str, ...] = ()
+        self.effects: tuple[Effect, ...] = ()
 
     def __enter__(self):
         self.open = True
@@ -92,6 +94,9 @@ class Recorder:
 
     def live(self, **kwargs: object) -> dict[str, object]:
         return {}
+
+    def changed(self) -> tuple[Effect, ...]:
+        return self.effects
 
     def archives(self, vg: str = "", file: str = "") -> tuple[()]:
         self.calls.append(("archives", (vg, file), {}))

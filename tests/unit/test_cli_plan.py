@@ -98,7 +98,7 @@ def test_test_mode_prints_the_plan_in_the_place_of_what_was_done(extension, monk
     out = capsys.readouterr().out
     assert out == plan_text(extension, TARGETS)
     assert app.run("lvremove", "-t", "--reportformat", "json", "vg/lv") == 0
-    answer = json.loads(capsys.readouterr().out)
+    answer = json.loads(capsys.readouterr().out)["vmgr"]
     assert answer["test"] is True
     assert answer["done"] == []
     assert answer["plans"] == [plan_json(extension, TARGETS)]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from vmgr.core.change import Change
+    from vmgr.core.effects import Effect
     from vmgr.core.model import VolumeGroup
     from vmgr.core.table import LiveDevice
     from vmgr.core.targets import Targets
@@ -77,6 +78,9 @@ class Application(Protocol):
 
     def read_ahead(self, major: int, minor: int) -> int | None:
         """The read-ahead, in sectors, that the kernel has for a device; None where it does not say."""
+
+    def changed(self) -> tuple[Effect, ...]:
+        """What has been changed on this machine so far, in order, also by a method that raised afterwards."""
 
     # -- any change -------------------------------------------------------------------------------
 

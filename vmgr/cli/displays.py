@@ -19,7 +19,7 @@ ONLY_IN_COLUMNS = ("aligned", "binary", "noheadings", "options", "separator", "s
 
 def run(app: Application, invocation: Invocation) -> int:
     """Print a display, or with ``-C`` a report."""
-    from vmgr.cli.reports import report_request
+    from vmgr.cli.reports import print_report, refuse_json, report_request
 
     kind = REPORTS[invocation.command.name]
     request = report_request(kind, invocation, app.config)
@@ -28,9 +28,12 @@ def run(app: Application, invocation: Invocation) -> int:
 
     columns = invocation.flag("columns")
     if not columns:
+        refuse_json(invocation, f"add -C, or use {kind}")
         for name in ONLY_IN_COLUMNS:
             if invocation.given(name):
                 raise UsageError(f"--{name} goes with --columns", hint=f"add -C, or use {kind}")
+    elif request.format != "basic":
+        invocation.terminal.begin_document()
     report = prepare(request, app.targets)  # refuses a wrong selection before anything is read
     if report.help:
         invocation.terminal.data(report.help)
@@ -46,29 +49,30 @@ def run(app: Application, invocation: Invocation) -> int:
     if columns:
         report = prepare(request._replace(only=only), app.targets)
         live = app.live(status=report.wants_status(view)) if report.needs_live else {}
-        text = report.text(view, live, read_ahead=app.read_ahead)
-    else:
-        style = "colon" if invocation.flag("colon") else "short" if invocation.flag("short") else "long"
-        text = display(
-            DisplayRequest(
-                kind[:-1],
-                style=style,
-                maps=invocation.flag("maps"),
-                only=only,
-                all=request.all,
-                verbose=request.verbose,
-                select=request.select,
-                units=request.units,
-                suffix=request.suffix,
-                dev_dir=request.dev_dir,
-                now=request.now,
-                active=invocation.flag("activevolumegroups"),
-            ),
-            view,
-            app.live(status=kind == "lvs"),
-            app.targets,
-            app.read_ahead,
-        )
+        if not invocation.flag("logonly"):
+            print_report(invocation.terminal, report, view, live, app)
+        return status
+    style = "colon" if invocation.flag("colon") else "short" if invocation.flag("short") else "long"
+    text = display(
+        DisplayRequest(
+            kind[:-1],
+            style=style,
+            maps=invocation.flag("maps"),
+            only=only,
+            all=request.all,
+            verbose=request.verbose,
+            select=request.select,
+            units=request.units,
+            suffix=request.suffix,
+            dev_dir=request.dev_dir,
+            now=request.now,
+            active=invocation.flag("activevolumegroups"),
+        ),
+        view,
+        app.live(status=kind == "lvs"),
+        app.targets,
+        app.read_ahead,
+    )
     if not invocation.flag("logonly"):
         invocation.terminal.data(text)
     return status

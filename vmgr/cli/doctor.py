@@ -12,6 +12,7 @@ from vmgr.core.errors import EXIT_FAILED, EXIT_OK, NotPermitted, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vmgr.cli.document import Json
     from vmgr.cli.invocation import Invocation
     from vmgr.doctor.examine import Question
     from vmgr.doctor.finding import Finding
@@ -46,8 +47,8 @@ def run(invocation: Invocation) -> int:
         findings = examine(question)
         if mend and not test and repairs(findings):
             refused = NotPermitted("nothing was mended: only root can", hint="sudo vmgr doctor --fix")
-    if invocation.flag("json") or invocation.text("reportformat") == "json":
-        terminal.data(_json(findings, done, test=test))
+    if terminal.document is not None or invocation.flag("json"):
+        terminal.begin_document().members |= _members(findings, done, test=test)
     else:
         shown = [f for f in findings if f.state == PROBLEM] if terminal.quiet else findings
         terminal.data(text_of(shown, width=_width(), test=test, verbose=terminal.verbose))
@@ -185,13 +186,12 @@ def _count(number: int, word: str) -> str:
 # -- for programs ---------------------------------------------------------------------------------
 
 
-def _json(findings: Sequence[Finding], done: Sequence[Done], *, test: bool) -> str:
-    import json
-
+def _members(findings: Sequence[Finding], done: Sequence[Done], *, test: bool) -> dict[str, Json]:
+    """What the doctor adds to the JSON document."""
     from vmgr.doctor.finding import STATES, worst
     from vmgr.doctor.repair import repairs
 
-    value = {
+    return {
         "state": worst(tuple(findings)),
         "counts": {state: sum(1 for finding in findings if finding.state == state) for state in STATES},
         "findings": [finding.as_json() for finding in findings],
@@ -209,12 +209,6 @@ def _json(findings: Sequence[Finding], done: Sequence[Done], *, test: bool) -> s
             for one in done
         ],
     }
-    text = json.dumps(value, indent=4, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a path that is no text: its bytes as \udcNN, so that what is printed is JSON
-        text = json.dumps(value, indent=4)
-    return text + "\n"
 
 
 DECLARED = {
@@ -239,7 +233,7 @@ DECLARED = {
                 "reportformat",
                 "word",
                 "The format of output: json is the same as --json.",
-                choices=("basic", "json"),
+                choices=("basic", "json", "json_std"),
             ),
             Option(
                 "kernel-config",

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 
 from vmgr.cli.registry import COMMANDS, MOUNTED
 from vmgr.core.errors import (
-    EXIT_BAD_COMMAND_LINE,
     EXIT_FAILED,
-    EXIT_NO_SUCH_COMMAND,
     EXIT_OK,
+    InternalError,
+    Interrupted,
+    NoSuchCommand,
+    OutputError,
+    UsageError,
     VmgrError,
 )
 
@@ -72,25 +75,36 @@ def _guarded(words: list[str]) -> int:
 
     terminal = Terminal()
     try:
-        status = _dispatch(words, terminal)
-    except VmgrError as error:
-        terminal.error(error)
-        status = error.exit_code
+        status = _told(words, terminal)
+        terminal.end_document()
     except BrokenPipeError:
         _discard()
         return EXIT_PIPE
-    except KeyboardInterrupt:
-        terminal.error(VmgrError("interrupted"))
-        status = EXIT_FAILED
     except OSError as error:
-        if not _of_output(error):
-            return _internal_error(terminal)
         terminal.error(_output_error(error))
         _discard()
         return EXIT_FAILED
+    return _finish(status, terminal)
+
+
+def _told(words: list[str], terminal: Terminal) -> int:
+    """Run a command line; what it fails for is said. Raises only what came of writing to standard output."""
+    try:
+        return _dispatch(words, terminal)
+    except VmgrError as error:
+        terminal.error(error)
+        return error.exit_code
+    except BrokenPipeError:
+        raise
+    except KeyboardInterrupt:
+        terminal.error(Interrupted("interrupted"))
+        return EXIT_FAILED
+    except OSError as error:
+        if _of_output(error):
+            raise
+        return _internal_error(terminal)
     except Exception:
         return _internal_error(terminal)
-    return _finish(status, terminal)
 
 
 def _end(status: int) -> NoReturn:
@@ -108,12 +122,18 @@ def _end(status: int) -> NoReturn:
 
 
 def _fill_standard_files() -> None:
-    """Open /dev/null where a standard file is missing: the next file opened would take its place."""
+    """Open /dev/null where a standard file is missing: the next file opened would take its place.
+
+    In the place of standard output it is for reading only, so that data that cannot be delivered are a failure
+    there as they are where the disk is full.
+    """
     for fd in (0, 1, 2):
         try:
             os.fstat(fd)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
+            os.open(os.devnull, os.O_RDONLY if fd == 1 else os.O_RDWR)  # the lowest number that is free: this one
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False, encoding="utf-8")
 
 
 def _dispatch(words: list[str], terminal: Terminal) -> int:
@@ -131,14 +151,15 @@ def _dispatch(words: list[str], terminal: Terminal) -> int:
             return _dm(["help", *rest[2:]], terminal)
     if "_VMGR_COMPLETE" in os.environ or not rest or rest[0] in HELP_WORDS or rest[0] == "--version":
         if rest[:1] == ["help"] and rest[1:] and rest[1] not in (*COMMANDS, *MOUNTED, *HELP_WORDS):
-            return _no_such_command(rest[1], terminal)
+            _no_such_command(rest[1])
         return _with_click(program, rest)
     name = rest[0]
     if name in COMMANDS:
         return run_command(name, rest[1:], terminal)
     if name in MOUNTED:
         return _with_click(program, rest)
-    return _no_such_command(name, terminal)
+    _begin_document("", rest, terminal)
+    return _no_such_command(name)
 
 
 def _dm(words: list[str], terminal: Terminal, *, as_dmsetup: bool = False, group: str = "") -> int:
@@ -155,6 +176,7 @@ def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
     from vmgr.cli.parse import check, parse
     from vmgr.cli.registry import load
 
+    _begin_document(name, words, terminal)
     command = load(name)
     targets: Targets | None = None
     added: tuple[Option, ...] = ()
@@ -190,7 +212,20 @@ def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
     if options.test and command.changes:
         terminal.warn("TEST MODE: nothing is changed")
     with open_application(options, terminal, targets) as app:
-        return command.run(app, invocation)
+        try:
+            return command.run(app, invocation)
+        finally:
+            if terminal.document is not None:
+                terminal.document.changed = app.changed()
+
+
+def _begin_document(name: str, words: Sequence[str], terminal: Terminal) -> None:
+    """Begin a JSON document if the words ask for one, before anything can be wrong with them."""
+    if any("json" in word for word in words):
+        from vmgr.cli.document import asked_for
+
+        if asked_for(name, words):
+            terminal.begin_document()
 
 
 def _set_up(terminal: Terminal, values: Mapping[str, object]) -> None:
@@ -241,21 +276,20 @@ def _help(command: Command, added: tuple[Option, ...], *, long: bool) -> int:
 # -- failures -------------------------------------------------------------------------------------
 
 
-def _no_such_command(name: str, terminal: Terminal) -> int:
+def _no_such_command(name: str) -> NoReturn:
     from vmgr.cli.registry import LVM2_ONLY
 
     if name.startswith("-"):
-        message, hint, status = "give options after a command", "vmgr COMMAND [OPTION]...", EXIT_BAD_COMMAND_LINE
-    elif name in LVM2_ONLY:
-        message, hint, status = f"vmgr has no command {name}", f"use LVM2's own {name}", EXIT_NO_SUCH_COMMAND
-    else:
-        from difflib import get_close_matches
+        raise UsageError("give options after a command", hint="vmgr COMMAND [OPTION]...")
+    if name in LVM2_ONLY:
+        raise NoSuchCommand(f"vmgr has no command {name}", hint=f"use LVM2's own {name}")
+    from difflib import get_close_matches
 
-        close = get_close_matches(name, [*COMMANDS, *MOUNTED], n=3)
-        message, status = f"no such command: {name}", EXIT_NO_SUCH_COMMAND
-        hint = f"did you mean {' or '.join(close)}?" if close else "`vmgr help` lists the commands"
-    terminal.error(VmgrError(message, hint=hint))
-    return status
+    close = get_close_matches(name, [*COMMANDS, *MOUNTED], n=3)
+    raise NoSuchCommand(
+        f"no such command: {name}",
+        hint=f"did you mean {' or '.join(close)}?" if close else "`vmgr help` lists the commands",
+    )
 
 
 def _finish(status: int, terminal: Terminal) -> int:
@@ -285,8 +319,10 @@ def _of_output(error: OSError) -> bool:
 
 
 def _output_error(error: OSError) -> VmgrError:
-    return VmgrError(
-        f"cannot write to standard output: {error.strerror}",
+    from errno import EBADF
+
+    return OutputError(
+        f"cannot write to standard output: {'it is closed' if error.errno == EBADF else error.strerror}",
         hint="what the command did is done; only its output is incomplete",
     )
 
@@ -299,7 +335,7 @@ def _internal_error(terminal: Terminal) -> int:
     kind, value, _ = sys.exc_info()
     summary = f"internal error: {kind.__name__ if kind else 'unknown'}: {value}".splitlines()[0]
     if os.environ.get("VMGR_DEBUG") or terminal.level >= 3:
-        terminal.error(VmgrError(summary, details=tuple(text.splitlines())))
+        terminal.error(InternalError(summary, details=tuple(text.splitlines())))
         return EXIT_FAILED
     hint = "set VMGR_DEBUG=1 to see the traceback; this is a bug in vmgr, please report it"
     try:
@@ -312,5 +348,5 @@ def _internal_error(terminal: Terminal) -> int:
         hint = f"the traceback is in {file.name}; this is a bug in vmgr, please report it"
     except OSError:
         pass
-    terminal.error(VmgrError(summary, hint=hint))
+    terminal.error(InternalError(summary, hint=hint))
     return EXIT_FAILED

@@ -20,8 +20,8 @@ NOUDEVSYNC = Option(
 REPORTFORMAT = Option(
     "reportformat",
     "word",
-    "The format of output: json also prints plans and what was done.",
-    choices=("basic", "json"),
+    "The format of output: json prints one document with what was done, errors included; see vmgr-json(7).",
+    choices=("basic", "json", "json_std"),
 )
 SELECT = Option("select", "text", "Take everything that matches these criteria; see lvmreport(7).", "S", many=True)
 ADDTAG = Option("addtag", "tag", "Add a tag. May be repeated.", many=True)

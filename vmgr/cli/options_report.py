@@ -14,7 +14,9 @@ UNITS = Option(
     " count in thousands. A number in front makes a unit of its own, as 3M.",
     metavar="[Number]r|R|h|H|b|B|s|S|k|K|m|M|g|G|t|T|p|P|e|E",
 )
-REPORTFORMAT = Option("reportformat", "word", "The format of output.", choices=("basic", "json", "json_std"))
+REPORTFORMAT = Option(
+    "reportformat", "word", "The format of output; see vmgr-json(7).", choices=("basic", "json", "json_std")
+)
 SELECT = Option(
     "select",
     "text",

@@ -8,6 +8,7 @@ from vmgr.core.errors import EXIT_OK
 
 if TYPE_CHECKING:
     from vmgr.cli.application import Application
+    from vmgr.cli.document import Json
     from vmgr.cli.invocation import Invocation
     from vmgr.outcome import Outcome
 
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
 def conclude(app: Application, invocation: Invocation, outcome: Outcome, *, silent: bool = False) -> int:
     """Print an outcome; the exit status.
 
-    In test mode the plans take the place of what was done. ``--reportformat json`` prints both as one
-    object. ``silent`` leaves out what was done, where LVM2's command says nothing either.
+    In test mode the plans take the place of what was done. Where the command prints a JSON document
+    (``--reportformat``), all of it goes in there. ``silent`` leaves out what was done, where LVM2's command
+    says nothing either.
     """
     terminal = invocation.terminal
     test = invocation.flag("test")
-    if invocation.text("reportformat") == "json":
-        terminal.data(_json(app, outcome, test=test))
+    if terminal.document is not None:
+        terminal.document.own |= _members(app, outcome, test=test)
     else:
         for note in outcome.notes:
             terminal.note(f"Without --test: {note}" if test else note)
@@ -42,19 +44,15 @@ def conclude(app: Application, invocation: Invocation, outcome: Outcome, *, sile
     return max((error.exit_code for error in outcome.errors), default=EXIT_OK)
 
 
-def _json(app: Application, outcome: Outcome, *, test: bool) -> str:
-    import json
-
-    from vmgr.cli.plan_text import plan_json
-
-    value = {
+def _members(app: Application, outcome: Outcome, *, test: bool) -> dict[str, Json]:
+    """What the document's member ``vmgr`` has about an outcome. Plans hold the metadata twice: only in tests."""
+    members: dict[str, Json] = {
         "test": test,
-        "done": [] if test else list(outcome.done),
-        "notes": list(outcome.notes),
-        "errors": [
-            {"code": e.code, "message": e.message, "hint": e.hint, "details": list(e.details)}
-            for e in outcome.errors
-        ],
-        "plans": [plan_json(plan, app.targets) for plan in outcome.plans],
+        "done": () if test else outcome.done,
+        "notes": outcome.notes,
     }
-    return json.dumps(value, indent=4, ensure_ascii=False) + "\n"
+    if test:
+        from vmgr.cli.plan_text import plan_json
+
+        members["plans"] = [plan_json(plan, app.targets) for plan in outcome.plans]
+    return members

@@ -11,12 +11,11 @@ from vmgr.core.table import PvRef
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vmgr.cli.document import Json
     from vmgr.core.model import VolumeGroup
     from vmgr.core.steps import Plan, Step
     from vmgr.core.table import DevRef
     from vmgr.core.targets import Targets
-
-Json = dict[str, object]
 
 
 def plan_text(plan: Plan, targets: Targets) -> str:
@@ -39,12 +38,12 @@ def plan_text(plan: Plan, targets: Targets) -> str:
     return "".join(f"  {line}\n" for line in lines)
 
 
-def plan_json(plan: Plan, targets: Targets) -> Json:
+def plan_json(plan: Plan, targets: Targets) -> dict[str, Json]:
     """A plan as values for JSON."""
     before, after = (_text(group, targets) for group in (plan.change.before, plan.change.after))
-    steps: list[Json] = []
+    steps: list[dict[str, Json]] = []
     for step in plan.steps:
-        entry: Json = {"step": type(step).__name__, "text": str(step)}
+        entry: dict[str, Json] = {"step": type(step).__name__, "text": str(step)}
         table = table_lines(plan, step)
         if table:
             entry["table"] = table

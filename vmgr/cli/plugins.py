@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vmgr.cli.declare import Argument, Command, Option, from_spec
+from vmgr.cli.declare import Argument, Command, from_spec
+from vmgr.cli.options_report import REPORTFORMAT
 from vmgr.core.errors import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vmgr.cli.application import Application
+    from vmgr.cli.document import Json
     from vmgr.cli.invocation import Invocation
     from vmgr.core.hooks import TargetInfo
 
@@ -26,8 +28,8 @@ def run(app: Application, invocation: Invocation) -> int:
             raise NotFound(f"no target plugin is called {name!r}", hint=f"there are: {', '.join(sorted(infos))}")
     chosen = [infos[name] for name in invocation.arguments] or list(infos.values())
     terminal = invocation.terminal
-    if invocation.text("reportformat") == "json":
-        terminal.data(_json(chosen, sources))
+    if terminal.document is not None:
+        terminal.begin_document().members["plugins"] = _json(chosen, sources)
     elif invocation.arguments or terminal.verbose:
         terminal.data("\n".join(details(info, sources.get(info.name, "")) for info in chosen))
     else:
@@ -65,28 +67,21 @@ def details(info: TargetInfo, source: str) -> str:
     return "".join(f"  {line}\n" for line in lines)
 
 
-def _json(infos: list[TargetInfo], sources: Mapping[str, str]) -> str:
-    import json
-
-    return json.dumps(
+def _json(infos: list[TargetInfo], sources: Mapping[str, str]) -> list[Json]:
+    return [
         {
-            "plugins": [
-                {
-                    "name": info.name,
-                    "from": sources.get(info.name, ""),
-                    "summary": info.summary,
-                    "api_version": info.api_version,
-                    "types": info.types,
-                    "segment_types": info.segment_types,
-                    "kernel_targets": {k.name: ".".join(map(str, k.version)) for k in info.kernel_targets},
-                    "options": {o.name: {"commands": o.commands, "help": o.help} for o in info.options},
-                    "columns": {c.name: c.help for c in info.columns},
-                }
-                for info in infos
-            ]
-        },
-        indent=4,
-    ) + "\n"  # fmt: skip
+            "name": info.name,
+            "from": sources.get(info.name, ""),
+            "summary": info.summary,
+            "api_version": info.api_version,
+            "types": info.types,
+            "segment_types": info.segment_types,
+            "kernel_targets": {k.name: ".".join(map(str, k.version)) for k in info.kernel_targets},
+            "options": {o.name: {"commands": o.commands, "help": o.help} for o in info.options},
+            "columns": {c.name: c.help for c in info.columns},
+        }
+        for info in infos
+    ]
 
 
 DECLARED = {
@@ -97,7 +92,7 @@ DECLARED = {
         run=run,
         arguments=(Argument("PLUGIN", "a plugin to tell all about", needed=False, many=True),),
         options=(
-            Option("reportformat", "word", "The format of output.", choices=("basic", "json")),
+            REPORTFORMAT,
         ),
     )
 }  # fmt: skip

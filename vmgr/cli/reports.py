@@ -9,9 +9,15 @@ from vmgr.cli.options_report import REPORT
 from vmgr.core.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vmgr.cli.application import Application
     from vmgr.cli.invocation import Invocation
+    from vmgr.cli.terminal import Terminal
+    from vmgr.core.table import LiveDevice
+    from vmgr.core.view import SystemView
     from vmgr.report import ReportRequest
+    from vmgr.report.engine import Report
     from vmgr.system.config import Config
 
 
@@ -22,6 +28,8 @@ def run(app: Application, invocation: Invocation) -> int:
     kind = invocation.command.name
     request = report_request(kind, invocation, app.config)
     report = prepare(request, app.targets)
+    if request.format != "basic":
+        invocation.terminal.begin_document()  # lvm.conf may ask for it, too
     if report.help:
         invocation.terminal.data(report.help)
         return EXIT_OK
@@ -36,8 +44,28 @@ def run(app: Application, invocation: Invocation) -> int:
         report = prepare(request._replace(only=only), app.targets)
     if not invocation.flag("logonly"):
         live = app.live(status=report.wants_status(view)) if report.needs_live else {}
-        invocation.terminal.data(report.text(view, live, read_ahead=app.read_ahead))
+        print_report(invocation.terminal, report, view, live, app)
     return status
+
+
+def refuse_json(invocation: Invocation, hint: str) -> None:
+    """Refuse ``--reportformat json`` where all there is to print is text. Raises :class:`UsageError`."""
+    wanted = invocation.text("reportformat") or "basic"
+    if wanted != "basic":
+        raise UsageError(
+            f"{invocation.command.name} prints text, which --reportformat {wanted} cannot be", hint=hint
+        )
+
+
+def print_report(
+    terminal: Terminal, report: Report, view: SystemView, live: Mapping[str, LiveDevice] | None, app: Application
+) -> None:
+    """Print a report; in JSON it becomes part of the document, which is written at the end."""
+    text = report.part(view, live, read_ahead=app.read_ahead)
+    if report.request.format == "basic":
+        terminal.data(text)
+    else:
+        terminal.begin_document().reports.append(text)
 
 
 def report_request(kind: str, invocation: Invocation, config: Config) -> ReportRequest:

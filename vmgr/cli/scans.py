@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 def run(app: Application, invocation: Invocation) -> int:
     """Print the lines."""
-    from vmgr.cli.reports import units
+    from vmgr.cli.reports import refuse_json, units
     from vmgr.report import DisplayRequest, ReportRequest, prepare, scan_lines
 
     kind = invocation.command.name[:2]
+    refuse_json(invocation, f"use {kind}s")
     config = app.config
     request = DisplayRequest(
         kind,

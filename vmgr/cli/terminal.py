@@ -15,6 +15,7 @@ from vmgr.core.errors import Interrupted
 if TYPE_CHECKING:
     from typing import TextIO
 
+    from vmgr.cli.document import Document
     from vmgr.core.errors import VmgrError
 
 INDENT = "  "
@@ -30,6 +31,8 @@ class Terminal:
     def __init__(self, *, verbose: int = 0, debug: int = 0, quiet: int = 0, yes: bool = False) -> None:
         self.indent = INDENT
         """What each line on standard error begins with."""
+        self.document: Document | None = None
+        """The JSON document that goes to standard output at the end, where one was asked for."""
         self.configure(verbose=verbose, debug=debug, quiet=quiet, yes=yes)
 
     def configure(self, *, verbose: int, debug: int, quiet: int, yes: bool) -> None:
@@ -46,6 +49,20 @@ class Terminal:
         if text and sys.stdout is not None:
             sys.stdout.write(text)
 
+    def begin_document(self) -> Document:
+        """The JSON document, begun if need be. Whatever else goes to standard output would spoil it."""
+        if self.document is None:
+            from vmgr.cli.document import Document
+
+            self.document = Document()
+        return self.document
+
+    def end_document(self) -> None:
+        """Write the document, if there is one."""
+        if self.document is not None:
+            self.data(self.document.text())
+            self.document = None
+
     # -- standard error ---------------------------------------------------------------------------
 
     def done(self, message: str) -> None:
@@ -60,6 +77,8 @@ class Terminal:
 
     def warn(self, message: str) -> None:
         """Say at once what the user should know."""
+        if self.document is not None:
+            self.document.warnings.append(message.removeprefix("WARNING: "))
         self._error_line(message if message.startswith("WARNING:") else f"WARNING: {message}")
 
     def say(self, message: str) -> None:
@@ -78,6 +97,8 @@ class Terminal:
 
     def error(self, error: VmgrError) -> None:
         """Say what went wrong: the message, its details (none twice that ends the message), and what to do."""
+        if self.document is not None:
+            self.document.errors.append(error)
         self._error_line(error.message)
         for line in error.details:
             if not error.message.endswith(f": {line}"):

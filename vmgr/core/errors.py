@@ -1,6 +1,7 @@
 """The error tree: every failure that a user can cause or meet.
 
-Each class owns its exit status and a stable code word for programs; each instance owns one
+Each class owns its exit status and a stable code word for programs (``vmgr-json(7)`` promises them, and a test
+holds it to this file); each instance owns one
 message and, wherever there is something to do, a hint that says what. Anything else that
 escapes is a bug. Exit statuses are LVM2's (``lib/commands/errors.h``): 3 for a bad command
 line, 5 for a failure.
@@ -42,6 +43,13 @@ class UsageError(VmgrError):
 
     code = "usage"
     exit_code = EXIT_BAD_COMMAND_LINE
+
+
+class NoSuchCommand(UsageError):
+    """The first word names no command of vmgr."""
+
+    code = "no-such-command"
+    exit_code = EXIT_NO_SUCH_COMMAND
 
 
 class InvalidSize(UsageError):
@@ -171,6 +179,12 @@ class KernelError(VmgrError):
     code = "device-mapper"
 
 
+class OutputError(VmgrError):
+    """Standard output is closed, or what it leads to is full. What the command did is done all the same."""
+
+    code = "output"
+
+
 class UdevTimeout(VmgrError):
     """udev did not finish with a device within the bound."""
 
@@ -190,6 +204,12 @@ class StoppedHalfway(VmgrError):
 
 
 class Interrupted(VmgrError):
-    """The user stopped the command before anything was changed."""
+    """The user stopped the command, or answered a question with no, before anything was changed."""
 
     code = "interrupted"
+
+
+class InternalError(VmgrError):
+    """A fault in vmgr itself: anything that was not raised on purpose."""
+
+    code = "internal"

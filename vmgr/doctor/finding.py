@@ -57,7 +57,7 @@ class Finding:
         """Whether ``--fix`` mends it."""
         return self.repair is not None
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self) -> dict[str, Fact | dict[str, Fact]]:
         """The finding as ``vmgr doctor --json`` prints it."""
         return {
             "id": self.id,

@@ -23,7 +23,7 @@ from vmgr.report.columns import (
     catalog,
 )
 from vmgr.report.facts import Context
-from vmgr.report.render import Layout, json_std_text, json_text
+from vmgr.report.render import Layout, json_document, json_report, json_std_report
 from vmgr.report.rows import Rows, collect
 from vmgr.report.volumes import LIVE
 
@@ -215,9 +215,21 @@ class Report:
         *,
         read_ahead: KernelReadAhead | None = None,
     ) -> str:
-        """The report. ``live`` has the kernel's devices by device-mapper UUID, None without a device mapper.
+        """The report, in JSON as LVM2's document; arguments as for :meth:`part`."""
+        text = self.part(system, live, read_ahead=read_ahead)
+        return text if self.request.format == "basic" else json_document((text,))
 
-        ``read_ahead`` gives the read-ahead of a device by its numbers, for the one column that shows it.
+    def part(
+        self,
+        system: SystemView,
+        live: Mapping[str, LiveDevice] | None,
+        *,
+        read_ahead: KernelReadAhead | None = None,
+    ) -> str:
+        """The report; in JSON it is one item of the document's ``report``.
+
+        ``live`` has the kernel's devices by device-mapper UUID, None without a device mapper. ``read_ahead`` gives
+        the read-ahead of a device by its numbers, for the one column that shows it.
         """
         rows = self._rows(self._context(live, read_ahead), system)
         if self._selection is not None and not any(column.name == "selected" for column in self.columns):
@@ -239,12 +251,12 @@ class Report:
         else:
             more = False
         if request.format == "json":
-            return json_text(self._prefix, columns, cells, count)
+            return json_report(self._prefix, columns, cells, count)
         if request.format == "json_std":
             lists = [
                 _items(v.listed(count)) if c.kind == "list" else () for c, v in zip(columns, values, strict=True)
             ]
-            return json_std_text(self._prefix, columns, cells, lists, count)
+            return json_std_report(self._prefix, columns, cells, lists, count)
         layout = self._layout()
         if buffered or request.rows:
             return layout.text(columns, cells, count, more=more)

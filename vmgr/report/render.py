@@ -138,30 +138,35 @@ class Layout:
         return found
 
 
-def json_text(name: str, columns: Sequence[Column], cells: Sequence[Cells], count: int) -> str:
-    """LVM2's ``--reportformat json``: one object a row, every value a string."""
+def json_report(name: str, columns: Sequence[Column], cells: Sequence[Cells], count: int) -> str:
+    """A report of LVM2's ``--reportformat json``: one object a row, every value a string.
+
+    It is one item of the document's ``report``; :func:`json_document` makes the document.
+    """
     escaped: list[Cells] = [
-        _json_escape(c) if isinstance(c, str) else [_json_escape(cell) for cell in c] for c in cells
+        json_escape(c) if isinstance(c, str) else [json_escape(cell) for cell in c] for c in cells
     ]
     pattern = ", ".join(
         f'"{column.name}":"{_plain(c) if isinstance(c, str) else "%s"}"'
         for column, c in zip(columns, escaped, strict=True)
     )
-    return _json_frame(name, lines(f"{{{pattern}}}", escaped, count))
+    return _json_item(name, lines(f"{{{pattern}}}", escaped, count))
 
 
-def _json_escape(text: str) -> str:
+def json_escape(text: str) -> str:
+    """What stands between the quotes of a JSON string. Bytes that are no text become ``\\udcNN``."""
     if '"' not in text and "\\" not in text and text.isprintable():
         return text
     from json import dumps
 
-    return dumps(text, ensure_ascii=False)[1:-1]
+    odd = any("\ud800" <= character <= "\udfff" for character in text)
+    return dumps(text, ensure_ascii=odd)[1:-1]
 
 
-def json_std_text(
+def json_std_report(
     name: str, columns: Sequence[Column], cells: Sequence[Cells], lists: Sequence[Lists], count: int
 ) -> str:
-    """LVM2's ``--reportformat json_std``: numbers without quotes, null for none, lists as arrays.
+    """The same as ``--reportformat json_std`` has it: numbers without quotes, null for none, lists as arrays.
 
     ``lists`` has the items of list columns, row by row; it is not looked at for others. Sizes stay strings.
     """
@@ -173,11 +178,11 @@ def json_std_text(
             return [dumps(list(one), ensure_ascii=False, separators=(",", ":")) for one in items]
         if column.kind in ("number", "percent", "binary"):
             return [(t if _is_number(t) else dumps(t)) if t else "null" for t in texts]
-        return [f'"{_json_escape(t)}"' for t in texts]
+        return [f'"{json_escape(t)}"' for t in texts]
 
     every = [shown(*of_column) for of_column in zip(columns, cells, lists, strict=True)]
     pattern = ", ".join(f'"{column.name}":%s' for column in columns)
-    return _json_frame(name, lines(f"{{{pattern}}}", every, count))
+    return _json_item(name, lines(f"{{{pattern}}}", every, count))
 
 
 def _is_number(text: str) -> bool:
@@ -185,10 +190,16 @@ def _is_number(text: str) -> bool:
     return whole.isascii() and whole.isdigit() and (not fraction or fraction.isdigit())
 
 
-def _json_frame(name: str, rows: list[str]) -> str:
+def _json_item(name: str, rows: list[str]) -> str:
     inner = ",\n".join(f"{INDENT}                {row}" for row in rows)
     body = f"{inner}\n" if rows else ""
-    return (
-        f'{INDENT}{{\n{INDENT}    "report": [\n{INDENT}        {{\n{INDENT}            "{name}": [\n'
-        f"{body}{INDENT}            ]\n{INDENT}        }}\n{INDENT}    ]\n{INDENT}}}\n"
-    )
+    return f'{INDENT}        {{\n{INDENT}            "{name}": [\n{body}{INDENT}            ]\n{INDENT}        }}'
+
+
+def json_document(reports: Sequence[str], more: Sequence[str] = ()) -> str:
+    """LVM2's document around ``reports``. ``more`` are the lines of further members, without indentation."""
+    inner = ",\n".join(reports)
+    body = f"{inner}\n" if reports else ""
+    members = [f'{INDENT}    "report": [\n{body}{INDENT}    ]\n']
+    members += ["".join(f"{INDENT}    {line}\n" for line in text.split("\n")) for text in more]
+    return f"{INDENT}{{\n" + f"{INDENT}    ,\n".join(members) + f"{INDENT}}}\n"

@@ -32,6 +32,7 @@ def _archives(session: Session, *, wanted: bool | None = None) -> Archives:
 
 def backup(session: Session, subjects: Sequence[Subject], file: str = "") -> Outcome:
     """Write groups' metadata into ``file`` (``%s`` in it is the group's name) or into the backup directory."""
+    from vmgr.core.effects import FILE, Effect
     from vmgr.system.identity import text_header
     from vmgr.system.metadata import backup_text
 
@@ -54,6 +55,7 @@ def backup(session: Session, subjects: Sequence[Subject], file: str = "") -> Out
                     archives.write_file(path, text)
                 else:
                     archives.write_backup(item.vg, text)
+                session.changed.append(Effect("written", FILE, path or archives.backup_path(item.vg)))
         return Outcome(done=(f'Volume group "{item.vg}" successfully backed up.',))
 
     return for_each(chosen, one)
