@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from vmgr.core.errors import Interrupted
+from vmgr.core.escapes import escape_controls
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -31,6 +32,8 @@ class Terminal:
     def __init__(self, *, verbose: int = 0, debug: int = 0, quiet: int = 0, yes: bool = False) -> None:
         self.indent = INDENT
         """What each line on standard error begins with."""
+        self.raw_to_files = False
+        """Whether a file or a pipe gets names as they are, as dmsetup gives them."""
         self.document: Document | None = None
         """The JSON document that goes to standard output at the end, where one was asked for."""
         self.configure(verbose=verbose, debug=debug, quiet=quiet, yes=yes)
@@ -45,9 +48,18 @@ class Terminal:
     # -- standard output --------------------------------------------------------------------------
 
     def data(self, text: str) -> None:
-        """Write ``text`` to standard output as it is."""
+        """Write ``text`` to standard output, control characters made visible."""
+        self.drawn(text if self.raw_to_files and not self.is_shown() else escape_controls(text))
+
+    def drawn(self, text: str) -> None:
+        """Write ``text`` that may steer the terminal: whatever came from elsewhere in it has been made visible."""
         if text and sys.stdout is not None:
             sys.stdout.write(text)
+
+    @staticmethod
+    def is_shown() -> bool:
+        """Whether standard output is a terminal."""
+        return sys.stdout is not None and sys.stdout.isatty()
 
     def begin_document(self) -> Document:
         """The JSON document, begun if need be. Whatever else goes to standard output would spoil it."""
@@ -116,7 +128,7 @@ class Terminal:
             except (OSError, ValueError):
                 pass  # whoever wrote to it hears of it at the end
         try:
-            stream.write("".join(f"{self.indent}{line}\n" for line in text.splitlines()))
+            stream.write("".join(f"{self.indent}{escape_controls(line)}\n" for line in text.splitlines()))
             stream.flush()
         except (OSError, ValueError):
             pass  # there is nobody to tell
@@ -161,7 +173,7 @@ class Terminal:
     def _prompt(self, text: str) -> None:
         if sys.stderr is not None:
             try:
-                sys.stderr.write(text)
+                sys.stderr.write(escape_controls(text))
                 sys.stderr.flush()
             except (OSError, ValueError):
                 pass

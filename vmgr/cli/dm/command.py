@@ -29,6 +29,7 @@ def run(words: Sequence[str], terminal: Terminal, *, as_dmsetup: bool = False, g
     ``as_dmsetup``: called through a link; every failure is said here and is status 1. ``group`` is a first word
     that goes without saying (``stats`` for a link called ``dmstats``). Otherwise raises :class:`VmgrError`.
     """
+    terminal.raw_to_files = True
     if not as_dmsetup:
         return _run(list(words), terminal, as_dmsetup=False, group=group)
     terminal.indent = ""

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 from vmgr.cli.dm.facts import NO_DEVICES, all_are_meant, look
 from vmgr.core.errors import NotFound
+from vmgr.core.escapes import escape_controls
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vmgr.cli.dm.context import Context
     from vmgr.dm.tree import DeviceTree
 
@@ -26,7 +29,15 @@ def show_tree(context: Context) -> None:
     elif not tree.nodes:
         context.terminal.data(NO_DEVICES)
     else:
-        context.terminal.data(tree.render(style, columns=_columns(), unmangle=context.shown))
+        text = tree.render(style, columns=_columns(), unmangle=_readable(context))
+        context.terminal.drawn(text)  # the lines may be a terminal's own, which it is told by escape sequences
+
+
+def _readable(context: Context) -> Callable[[str], str]:
+    """How names are shown in a tree; no control character in one reaches a terminal."""
+    if not context.terminal.is_shown():
+        return context.shown
+    return lambda name: escape_controls(context.shown(name))
 
 
 def _below(context: Context, tree: DeviceTree) -> DeviceTree:
