@@ -413,3 +413,42 @@ def test_sorting_is_stable_and_complete(shapes: list[tuple[int, str]]) -> None:
     request = ReportRequest("lvs", columns=("lv_name",), sort="-lv_size,lv_tags", headings=0)
     expected = sorted(lvs, key=lambda lv: (-int(lv.size), lv.tags))
     assert text(request, view).split() == [str(lv.name) for lv in expected]
+
+
+# -- what is not known ----------------------------------------------------------------------------
+
+OF_THE_KERNEL = (
+    "lv_active,lv_active_locally,lv_active_remotely,lv_active_exclusively,lv_suspended,lv_live_table,"
+    "lv_inactive_table,lv_device_open"
+)
+"""Columns that only the kernel can answer for every volume."""
+
+
+def test_what_only_the_kernel_knows_is_unknown_without_it_and_not_no() -> None:
+    request = ReportRequest("lvs", columns=(f"lv_attr,{OF_THE_KERNEL}",), separator="|", headings=0)
+    for line in prepare(request, TARGETS).text(system(), None).splitlines():
+        letters, *others = line[2:].split("|")
+        assert letters[4:6] == "XX"
+        assert set(others) == {"unknown"}
+    for line in prepare(request, TARGETS).text(system(), {}).splitlines():
+        letters, active, *others = line[2:].split("|")
+        assert letters[4:6] == "--"
+        assert (active, *others[:3]) == ("", "", "", "")
+
+
+def test_every_column_about_activity_asks_the_kernel() -> None:
+    for column in OF_THE_KERNEL.split(","):
+        assert prepare(ReportRequest("lvs", columns=(column,)), TARGETS).needs_live, column
+
+
+@pytest.mark.parametrize(
+    ("criteria", "without", "inactive"),
+    [("lv_active=unknown", True, False), ("lv_active=active", False, False), ('lv_active=""', False, True),
+     ("lv_active_locally=unknown", True, False), ("lv_active_locally=0", False, True)],
+)  # fmt: skip
+def test_a_selection_takes_what_is_unknown_for_neither_yes_nor_no(
+    criteria: str, without: bool, inactive: bool
+) -> None:
+    report = prepare(ReportRequest("lvs", columns=("lv_name",), select=criteria, headings=0), TARGETS)
+    assert bool(report.text(system(), None)) is without
+    assert bool(report.text(system(), {})) is inactive

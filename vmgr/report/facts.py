@@ -27,10 +27,13 @@ if TYPE_CHECKING:
 
 
 class Context:
-    """What all rows of a report share: how values are written, what the kernel has, and whom to ask."""
+    """What all rows of a report share: how values are written, what the kernel has, and whom to ask.
+
+    ``known`` is False where the kernel could not, or was not to be, asked which volumes are active.
+    """
 
     __slots__ = (
-        "attrs", "binary", "dev_dir", "live", "mark_hidden", "read_ahead", "separator", "size", "targets",
+        "attrs", "binary", "dev_dir", "known", "live", "mark_hidden", "read_ahead", "separator", "size", "targets",
         "time_format", "unknown_device",
     )  # fmt: skip
 
@@ -48,6 +51,7 @@ class Context:
         self.targets = targets
         self.size = size
         self.live: Mapping[str, LiveDevice] = live or {}
+        self.known = live is not None
         self.binary = binary or bool(settings.get("binary_values_as_numeric", 0))
         self.dev_dir = dev_dir.rstrip("/")
         self.mark_hidden = bool(settings.get("mark_hidden_devices", 1))

@@ -71,7 +71,7 @@ def _letters(g: GroupFacts, lv: LogicalVolume, live: LiveDevice | None, facts: F
     if has(lv, "LOCKED"):
         policy = policy.upper()
     minor = "m" if has(lv, "FIXED_MINOR") else "-"
-    state = used = "-"
+    state = used = "-" if g.ctx.known else "X"
     if live is not None:
         used = "o" if live.open_count else "-"
         if live.suspended:
@@ -138,6 +138,16 @@ def _permissions(g: GroupFacts, lv: LogicalVolume) -> str:
     return "read-only" if "READ" in lv.status else "unknown"
 
 
+def _active(g: GroupFacts, lv: LogicalVolume) -> str:
+    if not g.ctx.known:
+        return "unknown"
+    return "active" if g.live(lv) is not None else ""
+
+
+def _active_here(g: GroupFacts, lv: LogicalVolume) -> bool | None:
+    return g.live(lv) is not None if g.ctx.known else None
+
+
 def _of_live(what: Callable[[LiveDevice], object], otherwise: object) -> VolumeValue:
     def value(g: GroupFacts, lv: LogicalVolume) -> object:
         live = g.live(lv)
@@ -197,10 +207,10 @@ VALUES: dict[str, VolumeValue] = {
     "lv_fixed_minor": _words("FIXED_MINOR"),
     "lv_skip_activation": _words("ACTIVATION_SKIP"),
     "lv_autoactivation": lambda g, lv: not has(lv, "NOAUTOACTIVATE"),
-    "lv_active": lambda g, lv: "active" if g.live(lv) is not None else "",
-    "lv_active_locally": lambda g, lv: g.live(lv) is not None,
-    "lv_active_remotely": lambda g, lv: False,
-    "lv_active_exclusively": lambda g, lv: g.live(lv) is not None,
+    "lv_active": _active,
+    "lv_active_locally": _active_here,
+    "lv_active_remotely": lambda g, lv: False if g.ctx.known else None,
+    "lv_active_exclusively": _active_here,
     "lv_major": lambda g, lv: UNKNOWN if lv.major is None else lv.major,
     "lv_minor": lambda g, lv: UNKNOWN if lv.minor is None else lv.minor,
     "lv_read_ahead": lambda g, lv: "auto" if lv.read_ahead is None else lv.read_ahead,
@@ -234,7 +244,7 @@ VALUES: dict[str, VolumeValue] = {
 OF_MOVES = ("move_pv", "move_pv_uuid")
 """Columns that are empty for every volume that is not being moved."""
 
-LIVE = frozenset(("lv_active", "lv_active_locally", "lv_active_exclusively"))
+LIVE = frozenset(("lv_active", "lv_active_locally", "lv_active_remotely", "lv_active_exclusively"))
 """Columns of the first section that need to know what the kernel has, all the same."""
 
 
