@@ -380,9 +380,9 @@ def golden(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     ["pvs -a", "pvs -o pv_all,vg_name", "vgs -o vg_all", "vgs", "pvs --segments -o+lv_name,segtype", "lvs -a",
      "lvs -a -o lv_name,lv_layout,lv_role,lv_parent,lv_modules,seg_monitor,lv_ancestors,lv_descendants,origin_uuid",
      "lvs -a -o+devices,origin_size,lv_health_status,segtype,chunk_size,lv_tags", "lvdisplay", "vgdisplay -v",
-     "lvs -a -o lv_name,lv_attr,lv_active,lv_active_locally,lv_active_remotely,lv_active_exclusively,lv_permissions",
+     "lvs -a -o lv_name,lv_attr,lv_active,lv_active_locally,lv_active_remotely,lv_permissions",
      "lvs -a -o lv_name,lv_snapshot_invalid,lv_merge_failed,lv_merging,snap_percent,data_percent,copy_percent",
-     "lvs -a -o lv_name,lv_suspended,lv_live_table,lv_inactive_table,lv_device_open,lv_kernel_major,lv_kernel_minor",
+     "lvs -a -o lv_name,lv_suspended,lv_live_table,lv_inactive_table,lv_device_open,lv_kernel_minor",
      "pvdisplay -m", "lvdisplay -m", "lvscan -a", "pvscan"],
 )  # fmt: skip
 def test_disks_in_every_state_are_shown_alike(

@@ -42,7 +42,10 @@ COMMON = (
         metavar="File",
     ),
     Option(
-        "driverloaded", "yesno", "With n, do not ask the kernel's device mapper: no volume is taken to be active."
+        "driverloaded",
+        "yesno",
+        "With n, do not ask the kernel's device mapper: reports show as unknown what only it knows, and changes"
+        " take every volume for inactive.",
     ),
     Option("help", "flag", "Show help and exit.", short="h"),
     Option("journal", "text", "Accepted for LVM2's sake; vmgr writes nothing to the journal."),

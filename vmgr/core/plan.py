@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING
 
 from vmgr.core.devices import own_uuid, stack, together
 from vmgr.core.errors import InUse
-from vmgr.core.model import LvArea, UnknownBody
 from vmgr.core.naming import split_dm_uuid
+from vmgr.core.running import understood
 from vmgr.core.steps import (
     Archive,
     Backup,
@@ -74,28 +74,11 @@ def is_active(group: VolumeGroup, volume: LogicalVolume, live: Live) -> bool:
     return own_uuid(group, volume) in live
 
 
-def _understood(group: VolumeGroup, volume: LogicalVolume) -> bool:
-    """Whether installed plugins know all that the volume consists of."""
-    by_id = group.lv_by_id
-    todo, seen = [volume], set()
-    while todo:
-        lv = todo.pop()
-        if lv.id in seen:
-            continue
-        seen.add(lv.id)
-        for segment in lv.segments:
-            if isinstance(segment.body, UnknownBody):
-                return False
-            todo.extend(by_id[a.lv] for a in segment.body.areas if isinstance(a, LvArea) and a.lv in by_id)
-            todo.extend(by_id[r.lv] for r in segment.body.references if r.lv in by_id)
-    return True
-
-
 def active_volumes(group: VolumeGroup | None, live: Live) -> tuple[Uuid, ...]:
     """Visible volumes that are active and that vmgr can handle."""
     if group is None or not live:
         return ()
-    return tuple(lv.id for lv in group.lvs if lv.visible and is_active(group, lv, live) and _understood(group, lv))
+    return tuple(lv.id for lv in group.lvs if lv.visible and is_active(group, lv, live) and understood(group, lv))
 
 
 # -- the planner ----------------------------------------------------------------------------------

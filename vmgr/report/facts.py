@@ -91,7 +91,7 @@ class GroupFacts:
     """One group of the view, and what reports need of it beyond its fields, worked out when first asked for."""
 
     __slots__ = (
-        "_described", "_facts", "_missing", "_origins", "_partial", "_prefix", "_segtypes", "_used",
+        "_described", "_facts", "_missing", "_origins", "_partial", "_prefix", "_segtypes", "_suffixed", "_used",
         "ctx", "extent_size", "group", "name", "view",
     )  # fmt: skip
 
@@ -109,6 +109,7 @@ class GroupFacts:
         self._origins: dict[Uuid, Uuid] | None = None
         self._segtypes: dict[type[SegmentBody], str] = {}
         self._prefix = f"{UUID_PREFIX}{view.group.id}"
+        self._suffixed: dict[str, LiveDevice] | None = None
 
     # -- what volumes lie on ----------------------------------------------------------------------
 
@@ -188,9 +189,31 @@ class GroupFacts:
     # -- what the kernel and the plugins say ------------------------------------------------------
 
     def live(self, lv: LogicalVolume) -> LiveDevice | None:
-        """The volume's device, None if it is not active."""
+        """The volume's device, None if it is not active.
+
+        Which device stands for a volume that no plugin understands is not known; it is active if it has any.
+        """
         live = self.ctx.live
-        return live.get(self._prefix + lv.id) if live else None
+        if not live:
+            return None
+        device = live.get(self._prefix + lv.id)
+        if device is None and lv.shape is None and any(isinstance(s.body, UnknownBody) for s in lv.segments):
+            device = self._by_volume.get(lv.id)
+        return device
+
+    @property
+    def _by_volume(self) -> dict[str, LiveDevice]:
+        """The devices whose UUID has a suffix, by their volume's UUID; of several the one that is used most."""
+        if self._suffixed is None:
+            start, end = len(self._prefix), len(self._prefix) + 32
+            found: dict[str, LiveDevice] = {}
+            for uuid, device in self.ctx.live.items():
+                if uuid.startswith(self._prefix):
+                    other = found.get(uuid[start:end])
+                    if other is None or other.open_count < device.open_count:
+                        found[uuid[start:end]] = device
+            self._suffixed = found
+        return self._suffixed
 
     @property
     def described(self) -> set[Uuid]:

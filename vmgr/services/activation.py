@@ -10,6 +10,7 @@ from vmgr.core.devices import together
 from vmgr.core.errors import GroupUnusable, Interrupted, Refused, VmgrError
 from vmgr.core.model import LvArea, PvArea
 from vmgr.core.plan import is_active
+from vmgr.core.running import describe_device, running_volumes, strange_devices, understood
 from vmgr.dm.address import by_uuid
 from vmgr.orders import ActivationOrder, Outcome
 from vmgr.services.rules import auto_activates, may_activate
@@ -64,6 +65,8 @@ def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outco
                 errors.append(error)
         outcome = together_or_apart(wanted, lambda some: _run(session, group.name, some, order))
         outcome += Outcome(errors=tuple(errors))
+        if chosen.whole and order.mode == "n":
+            outcome += Outcome(errors=_still_running(session, group))
         if chosen.whole and order.mode == "n" and not outcome.errors and not session.options.test:
             from vmgr.system.rundir import forget_online
 
@@ -74,9 +77,33 @@ def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outco
 
 
 def _count(session: Session, group: VolumeGroup) -> str:
-    live = session.live()
-    number = sum(1 for lv in group.lvs if lv.visible and is_active(group, lv, live))
+    number = len(running_volumes(group, session.live()))
     return f'{number} logical volume(s) in volume group "{group.name}" now active'
+
+
+def _still_running(session: Session, group: VolumeGroup) -> tuple[VmgrError, ...]:
+    """What to say of devices that a deactivation of the whole group leaves, because no plugin understands them."""
+    devices = strange_devices(group, session.live(table=True), session.targets)
+    if not devices:
+        return ()
+    number = "1 device runs" if len(devices) == 1 else f"{len(devices)} devices run"
+    return (
+        GroupUnusable(
+            f"{number} on in volume group {group.name} that vmgr does not understand",
+            details=tuple(describe_device(group, device) for device in devices),
+            hint=f"LVM2's own tools take them down: lvm vgchange -an {group.name}",
+        ),
+    )
+
+
+def _refuse_strange(session: Session, group: VolumeGroup, volume: LogicalVolume) -> None:
+    """Raise if a volume runs that no plugin understands: taking down its top alone would leave the rest."""
+    if any(lv.id == volume.id for lv in running_volumes(group, session.live())):
+        name = f"{group.name}/{volume.name}"
+        raise GroupUnusable(
+            f"cannot deactivate logical volume {name}: no installed plugin understands it",
+            hint=f"LVM2's own tools take it down: lvm lvchange -an {name}",
+        )
 
 
 def _wanted(
@@ -92,6 +119,10 @@ def _wanted(
             hint="use the volume that it is part of",
         )
     if order.mode == "n":
+        if not understood(group, volume):
+            if named:
+                _refuse_strange(session, group, volume)
+            return False  # told of once for all of them
         if not is_active(group, volume, live):
             return False
         _confirm_companions(session, group, volume, named)
