@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from vmgr.core.errors import KernelError, NotFound, VmgrError
+from vmgr.core.errors import Interrupted, KernelError, NotFound, VmgrError
 from vmgr.core.table import DevRef, KernelLine, PvRef
 from vmgr.core.units import Bytes
 from vmgr.dm.abi import UDEV_LOW_PRIORITY
@@ -35,7 +35,7 @@ class KernelDevices:
     """Carries out device steps through a :class:`~vmgr.dm.client.DmClient`.
 
     ``pv_numbers`` gives each physical volume's ``major:minor``. ``ask`` answers a yes-or-no question; ``dev_dir``
-    is where nodes are. ``say`` takes warnings.
+    is where nodes are. ``say`` takes warnings, ``tell`` what is being done.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class KernelDevices:
         *,
         ask: Callable[[str], bool],
         say: Callable[[str], None],
+        tell: Callable[[str], None] = lambda _: None,
         dev_dir: str = "/dev",
         remove_retry: float = 3.0,
     ) -> None:
@@ -52,6 +53,7 @@ class KernelDevices:
         self._pv_numbers = pv_numbers
         self._ask = ask
         self._say = say
+        self._tell = tell
         self._dev_dir = dev_dir
         self._remove_retry = remove_retry
         self._scope = ExitStack()
@@ -172,14 +174,19 @@ class KernelDevices:
             self._client.remove(by_uuid(uuid), link=link, retry=self._remove_retry)
 
     def wipe(self, device: DmDevice, wipe: Wipe) -> None:
-        """Wipe the start of a new volume and old signatures in it, then show the volume."""
+        """Wipe the start of a new volume and old signatures in it.
+
+        Raises :class:`Interrupted` when the user wants to keep a signature, or nobody is there to say.
+        """
         self.settle()  # the node must be there
-        path = f"{self._dev_dir}/mapper/{device.name}"
-        try:
-            if not device.read_only:
-                self._check_node(path, device)
-                self._wipe_path(path, device, wipe)
-        finally:
+        if not device.read_only:
+            path = f"{self._dev_dir}/mapper/{device.name}"
+            self._check_node(path, device)
+            self._wipe_path(path, device, wipe)
+
+    def show(self, device: DmDevice) -> None:
+        """Make the link of a volume that was made quietly, and let udev's rules look into it."""
+        with self._nodes_may_wait():
             self._client.show(by_uuid(device.uuid), link=device.link)
 
     def _check_node(self, path: str, device: DmDevice) -> None:
@@ -203,15 +210,18 @@ class KernelDevices:
 
     def _wipe_path(self, path: str, device: DmDevice, wipe: Wipe) -> None:
         from vmgr.system.disk import Disk
-        from vmgr.system.signatures import find_signatures, wipe_signature
+        from vmgr.system.signatures import WIPED_SILENTLY, find_signatures, wipe_signature
 
         shown = f"{self._dev_dir}/{device.link[0]}/{device.link[1]}" if device.link else path
         if wipe.signatures:
             for signature in find_signatures(path):
                 found = f"{signature.type} signature detected on {shown} at offset {signature.offset}"
-                if not self._ask(f"WARNING: {found}. Wipe it?"):
-                    self._say(f"Aborted wiping of {signature.type}: the signature is left on {shown}")
-                    return
+                if signature.type not in WIPED_SILENTLY and not self._ask(f"WARNING: {found}. Wipe it?"):
+                    raise Interrupted(
+                        f"{shown}: not wiping the {signature.type} signature, so there is no new volume",
+                        hint="answer y, or use --yes, if the old contents can go; -Wn -Zn keeps them",
+                    )
+                self._tell(f"Wiping {signature.type} signature on {shown}.")
                 wipe_signature(path, signature)
         if wipe.zero:
             with Disk.open(path, write=True) as disk:

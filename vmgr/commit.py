@@ -26,6 +26,7 @@ from vmgr.core.steps import (
     RenameDevice,
     Resume,
     SendMessage,
+    ShowVolume,
     Suspend,
     WipeLabel,
     WipeVolume,
@@ -110,7 +111,10 @@ class Devices(Protocol):
         """Remove a device and its nodes."""
 
     def wipe(self, device: DmDevice, wipe: Wipe) -> None:
-        """Wipe the start and signatures of a new volume, then show it."""
+        """Wipe the start and signatures of a new volume. Raises :class:`Interrupted` if the user wants to keep them."""
+
+    def show(self, device: DmDevice) -> None:
+        """Show a new volume that was made quietly."""
 
     def settle(self) -> None:
         """Wait, with a bound, until udev has finished with what was done."""
@@ -332,6 +336,8 @@ class Committer:
                 devices.remove(uuid, name, link)
             case WipeVolume(device, wipe):
                 devices.wipe(device, wipe)
+            case ShowVolume(device):
+                devices.show(device)
 
     def _back_to_old_table(self, device: DmDevice) -> None:
         """Drop the loaded table first: a resume would swap it in."""
@@ -359,9 +365,9 @@ def _hint(pending: Iterable[Step]) -> str:
 
 def _device_of(step: Step) -> str | None:
     match step:
-        case CreateDevice(device) | LoadTable(device) | Suspend(device) | Resume(device) | WipeVolume(device):
+        case CreateDevice(device) | LoadTable(device) | Suspend(device) | Resume(device):
             return device.uuid
-        case SendMessage(device):
+        case SendMessage(device) | WipeVolume(device) | ShowVolume(device):
             return device.uuid
         case RenameDevice(uuid) | RemoveDevice(uuid):
             return uuid

@@ -413,6 +413,7 @@ class Session:
             {uuid: pv.number for uuid, pv in pvs.items()},
             ask=self.dialogue.ask,
             say=self.dialogue.warn,
+            tell=self.dialogue.progress,
             dev_dir=self.config.dev_dir,
         )
 

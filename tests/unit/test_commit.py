@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.rig import TARGETS, Rig
 from vmgr.core.change import Change
-from vmgr.core.errors import DeviceError, InUse, StoppedHalfway
+from vmgr.core.errors import DeviceError, Interrupted, InUse, StoppedHalfway
 from vmgr.core.ids import LvName
 from vmgr.core.model import VolumeGroup
 from vmgr.core.operations.create import create_volume
@@ -23,7 +23,20 @@ from vmgr.core.requests import (
     RenameVolume,
     SizeSpec,
 )
-from vmgr.core.steps import Backup, Commit, LoadTable, Plan, RemoveDevice, Resume, Step, Suspend
+from vmgr.core.steps import (
+    Backup,
+    Commit,
+    CreateDevice,
+    LoadTable,
+    Plan,
+    RemoveDevice,
+    Resume,
+    ShowVolume,
+    Step,
+    Suspend,
+    WipeVolume,
+    WriteText,
+)
 from vmgr.core.table import LiveDevice
 from vmgr.core.units import Extents
 
@@ -427,11 +440,31 @@ def test_a_device_whose_table_was_refused_keeps_nothing_else_from_being_changed(
             raise DeviceError("made to fail")
 
     with pytest.raises(StoppedHalfway):
-        rig.run(rig.plan(create(rig, "data")(rig.group)), refuse)
+        rig.run(rig.plan(create(rig, "data", zero=False, wipe_signatures=False)(rig.group)), refuse)
     plan = rig.do(create(rig, "other"))
     assert not any("vg-data" in str(step) for step in plan.steps)
     rig.do(lambda group: Change(group, group, activate=(group.lv_by_name["data"].id,)))
     assert all(d.has_live and not d.suspended for d in rig.live.values())
+
+
+def test_a_new_volume_that_may_not_be_wiped_is_not_there(rig: Rig) -> None:
+    """It would keep somebody's old data. Nothing of it is committed, written or left in the kernel."""
+    rig.do(create(rig, "other"))
+    group, kernel, disks = rig.group, tables(rig.live), rig.world.content()
+
+    def decline(step: Step) -> None:
+        if isinstance(step, WipeVolume):
+            raise Interrupted("not wiping")
+
+    with pytest.raises(Interrupted):
+        rig.run(rig.plan(create(rig, "data", options=(("stripes", 2),))(group)), decline)
+    assert (rig.group, tables(rig.live), rig.world.content()) == (group, kernel, disks)
+
+
+def test_a_new_volume_is_wiped_before_the_commit_and_shown_after_it(rig: Rig) -> None:
+    kinds = [type(step) for step in rig.plan(create(rig, "data")(rig.group)).steps]
+    order = [CreateDevice, LoadTable, Resume, WipeVolume, WriteText, Commit, ShowVolume]
+    assert [kind for kind in kinds if kind in order] == order
 
 
 def test_nothing_is_written_before_the_archive(rig: Rig) -> None:

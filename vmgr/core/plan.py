@@ -5,13 +5,15 @@ they shall have, and puts the steps into the order that survives a power cut at 
 
 1. the archive; labels of new physical volumes; zeroing of headers in space that was free;
 2. devices that go and that no reloaded device is connected with are removed: from here on they
-   are only inactive, and the metadata still describes them;
+   are only inactive, and the metadata still describes them; new volumes that are to be wiped are
+   made, on space that is free until the commit, and wiped, seen by nobody: if they cannot be, or
+   the user wants to keep what is on them, there is no volume;
 3. the text is written beside the old one, and named in the precommit slot;
 4. new devices below a live one are made, and the tables of live ones are loaded beside the old;
 5. live devices are suspended, from the top down; nothing touches a disk but the commit;
 6. the commit: one sector for each metadata area;
 7. live devices are resumed with their new tables, from the bottom up, and new ones among them;
-8. messages are sent to targets; other new devices are made; new volumes are wiped;
+8. messages are sent to targets; other new devices are made; wiped volumes are shown;
 9. devices that go and hung together with reloaded ones are removed.
 
 Everything before 6 can be undone and is, if a step fails; everything after it is rolled forward.
@@ -42,6 +44,7 @@ from vmgr.core.steps import (
     RenameDevice,
     Resume,
     SendMessage,
+    ShowVolume,
     Step,
     Suspend,
     WipeLabel,
@@ -131,6 +134,7 @@ def plan_change(change: Change, live: Live, targets: Targets) -> Plan:
     steps = [
         *first,
         *d.removed_before,
+        *d.wiped,
         *metadata,
         *d.before_suspend,
         *d.suspends,
@@ -140,6 +144,7 @@ def plan_change(change: Change, live: Live, targets: Targets) -> Plan:
         *d.renames,
         *d.messages,
         *d.made_after,
+        *d.shown,
         *d.removed_after,
         *last,
     ]
@@ -186,6 +191,8 @@ class _DevicePlan:
         wipes = {own_uuid(after, after.lv_by_id[w.lv]): w for w in change.wipe} if after else {}
         # What lies on a device that gets a message must not be loaded before the target has seen it.
         later = {u for u in fresh if messages and _reaches(u, set(messages), new)}
+        # What is wiped, with all below it, before the commit: a new volume must not keep old data by accident.
+        early = _with_lower({u for u in wipes if u in fresh}, new) & fresh - connected - later
 
         order = list(new.values())
         self.removed_before: list[Step] = []
@@ -196,6 +203,8 @@ class _DevicePlan:
         self.renames: list[Step] = []
         self.messages: list[Step] = []
         self.made_after: list[Step] = []
+        self.wiped: list[Step] = []
+        self.shown: list[Step] = []
 
         for uuid in _top_down(gone, old):
             device = old.get(uuid)
@@ -221,13 +230,15 @@ class _DevicePlan:
                 self.resumes.append(Resume(device, fresh=False))
             elif uuid in fresh:
                 quiet = uuid in wipes
-                self.made_after += [
+                made = self.wiped if uuid in early else self.made_after
+                made += [
                     CreateDevice(device),
                     LoadTable(device, fresh=True),
                     Resume(device, fresh=True, quiet=quiet),
                 ]
                 if quiet:
-                    self.made_after.append(WipeVolume(device, wipes[uuid]))
+                    made.append(WipeVolume(device, wipes[uuid]))
+                    self.shown.append(ShowVolume(device))
                 self.made_after += sends
                 continue
             self.messages += sends
@@ -366,6 +377,18 @@ def _reaches(uuid: str, goal: set[str], devices: Mapping[str, DmDevice]) -> bool
             seen.add(u)
             todo.extend(devices[u].needs())
     return False
+
+
+def _with_lower(start: set[str], devices: Mapping[str, DmDevice]) -> set[str]:
+    """``start`` and every device that one of them lies on, through any number of devices."""
+    found: set[str] = set()
+    todo = list(start)
+    while todo:
+        uuid = todo.pop()
+        if uuid not in found and uuid in devices:
+            found.add(uuid)
+            todo.extend(devices[uuid].needs())
+    return found
 
 
 def _connected(start: set[str], devices: Iterable[DmDevice]) -> set[str]:

@@ -198,13 +198,23 @@ class RemoveDevice:
 
 @frozen
 class WipeVolume:
-    """Wipe the start and old signatures of a new volume, then show it to udev's rules."""
+    """Wipe the start and old signatures of a new volume that nobody has been shown yet."""
 
     device: DmDevice
     wipe: Wipe
 
     def __str__(self) -> str:
         return f"wipe the start of {self.device.name}"
+
+
+@frozen
+class ShowVolume:
+    """Show a new volume that has been wiped: its link, and udev's rules."""
+
+    device: DmDevice
+
+    def __str__(self) -> str:
+        return f"show {self.device.name}"
 
 
 @frozen
@@ -235,6 +245,7 @@ Step = (
     | RenameDevice
     | RemoveDevice
     | WipeVolume
+    | ShowVolume
     | WipeLabel
 )
 

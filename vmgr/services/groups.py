@@ -114,7 +114,7 @@ def _run(
 ) -> Outcome:
     if not session.options.test:
         for pv in new:
-            pv.wipe()
+            pv.wipe(session.dialogue.progress)
     return session.carry_out(change, view, new_pvs=known)
 
 

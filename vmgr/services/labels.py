@@ -22,6 +22,8 @@ from vmgr.core.ids import Uuid
 from vmgr.core.units import Bytes, Sectors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vmgr.core.change import LabelPv
     from vmgr.core.model import VolumeGroup
     from vmgr.core.pv import PvLayout
@@ -43,8 +45,8 @@ class NewPv:
     signatures: tuple[Signature, ...] = ()
     ignored: tuple[str, ...] = ()
 
-    def wipe(self) -> None:
-        """Wipe what the user agreed to lose.
+    def wipe(self, tell: Callable[[str], None]) -> None:
+        """Wipe what the user agreed to lose, telling of each signature.
 
         Raises :class:`InUse` if the device is in use or is not what it was when the user was asked: that may be a
         while ago.
@@ -65,6 +67,7 @@ class NewPv:
             if self.signatures:
                 # A wiped signature can uncover another one (a partition table's second copy).
                 for signature in find_signatures(path, ignore=(MEMBER,)):
+                    tell(f"Wiping {signature.type} signature on {path}.")
                     wipe_signature(path, signature)
 
 

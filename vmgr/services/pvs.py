@@ -43,7 +43,7 @@ def create(session: Session, devices: Sequence[str], order: LabelOrder = STANDAR
         new = prepare(session, session.view(detail=True, foreign=True), path, order)
         done = (f'Physical volume "{path}" successfully created.',)
         if not session.options.test:
-            new.wipe()
+            new.wipe(session.dialogue.progress)
         outcome = session.carry_out(Change(None, None, labels=(new.label,), done=done), None)
         enter_devices(session, add=[(new.label.device, new.label.layout.id)])
         return outcome

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from vmgr.core.devices import own_uuid
 from vmgr.core.errors import Interrupted, NotFound, Refused, UsageError, VmgrError
 from vmgr.core.ids import LvName
@@ -47,6 +49,8 @@ def create(session: Session, vg: str, order: VolumeOrder) -> Outcome:
         activate = order.activate != "n"
         if order.activate == "ay":
             activate = auto_activates(config, group.name, order.name or "", order.tags)
+        skip = False if order.ignore_skip and order.skip_activation is None else order.skip_activation
+        _require_wipeable(order, skipped=skip is True)
         if activate and not session.options.test:
             session.need_client()
         request = CreateVolume(
@@ -63,7 +67,7 @@ def create(session: Session, vg: str, order: VolumeOrder) -> Outcome:
             zero=zero,
             wipe_signatures=wipe,
             autoactivate=order.autoactivate,
-            activation_skip=False if order.ignore_skip and order.skip_activation is None else order.skip_activation,
+            activation_skip=skip,
             read_ahead=None if order.read_ahead == READ_AHEAD_AUTO else order.read_ahead,
             numbers=None if order.minor is None else (order.major, order.minor),
         )
@@ -75,7 +79,49 @@ def create(session: Session, vg: str, order: VolumeOrder) -> Outcome:
             live=session.live(table=True),
             rules=allocation_rules(config),
         )
-        return session.carry_out(change, view)
+        return session.carry_out(_as_listed(session, change), view)
+
+
+def _require_wipeable(order: VolumeOrder, *, skipped: bool) -> None:
+    """Raise :class:`Refused` where a volume shall be cleared that nobody can write to, as LVM2 does."""
+    if not (order.zero or (order.wipe and order.zero is None)):
+        return
+    if order.activate == "n":
+        what = "inactive"
+    elif order.activate == "ay":
+        what = "auto activated"
+    elif order.read_only:
+        what = "read-only"
+    elif skipped:
+        what = "skipped from activation"
+    else:
+        return
+    raise Refused(
+        f"cannot zero {what} logical volume with option -Zy or -Wy",
+        hint="leave -Zy and -Wy out, and what lies on its extents stays there; or make it active and writable",
+    )
+
+
+def _as_listed(session: Session, change: Change) -> Change:
+    """The change without activation of what ``activation/volume_list`` leaves out.
+
+    Raises :class:`Refused` for a volume that would have to be cleared: it would keep old data.
+    """
+    from vmgr.services.rules import may_activate
+
+    group = change.after
+    assert group is not None
+    out = [lv for lv in change.activate if not may_activate(session.config, group, group.lv_by_id[lv])]
+    for wipe in change.wipe:
+        if wipe.lv in out:
+            raise Refused(
+                f"cannot clear {group.name}/{group.lv_by_id[wipe.lv].name}, because activation/volume_list does not"
+                " let it be activated",
+                hint="add it to the list in lvm.conf(5); or keep what lies on its extents: -Zn",
+            )
+    if not out:
+        return change
+    return evolve(change, activate=tuple(lv for lv in change.activate if lv not in out))
 
 
 # -- remove ---------------------------------------------------------------------------------------
