@@ -111,7 +111,7 @@ class Devices(Protocol):
         """Remove a device and its nodes."""
 
     def wipe(self, device: DmDevice, wipe: Wipe) -> None:
-        """Wipe the start and signatures of a new volume. Raises :class:`Interrupted` if the user wants to keep them."""
+        """Wipe the start and signatures of a new volume. Raises :class:`Interrupted` if the user keeps them."""
 
     def show(self, device: DmDevice) -> None:
         """Show a new volume that was made quietly."""
