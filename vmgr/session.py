@@ -267,6 +267,10 @@ class Session:
             return {}
         return {d.uuid: d for d in client.devices(prefix=prefix, status=status, tables=table)}
 
+    def wants_status(self, group: VolumeGroup) -> bool:
+        """Whether a target of the group's volumes reads status lines: asking for them costs a call a device."""
+        return any(self.targets.has_status(body) for body in group.by_body)
+
     def locked_group(self, name: str) -> GroupView:
         """The group called ``name``, whose lock is held, as it is on the disks now."""
         if self._scan is not None:
@@ -369,6 +373,7 @@ class Session:
 
     def _require_free_names(self, plan: Plan) -> None:
         """Refuse a change whose devices' names others have, LVM's or not: found out after the commit it is late."""
+        from vmgr.core.naming import split_dm_uuid
         from vmgr.core.steps import CreateDevice, RemoveDevice, RenameDevice
 
         named = [step.device for step in plan.steps if isinstance(step, CreateDevice | RenameDevice)]
@@ -376,13 +381,19 @@ class Session:
         if client is None:
             return
         going = {step.uuid for step in plan.steps if isinstance(step, RemoveDevice | RenameDevice)}
+        taken = {entry.name for entry in client.names()}
+        blames: dict[str, VmgrError] = {}
         for device in named:
-            found = client.info(name=device.name)
-            if found is not None and found.uuid not in (device.uuid, *going):
-                raise AlreadyExists(
+            found = client.info(name=device.name) if device.name in taken else None
+            if found is not None and found.uuid != device.uuid and found.uuid not in going:
+                error = AlreadyExists(
                     f"the kernel has another device called {device.name} ({found.uuid or 'without a UUID'})",
                     hint=f"see what it is (vmgr dm info {device.name}); remove it, or choose another name",
                 )
+                blames.setdefault((split_dm_uuid(device.uuid) or ("", "", ""))[1], error)
+        if blames:
+            first = next(iter(blames.values()))
+            raise AlreadyExists(first.message, hint=first.hint, blames=blames)
 
     def _progress(self, step: Step) -> None:
         self.dialogue.detail(str(step))

@@ -21,7 +21,7 @@ from vmgr.core.model import LogicalVolume, VolumeGroup
 from vmgr.core.operations.change import change_volume
 from vmgr.core.operations.create import create_volume
 from vmgr.core.operations.extend import extend_volume, resize_volume
-from vmgr.core.operations.group_change import change_group, change_pv
+from vmgr.core.operations.group_change import change_group, change_pvs
 from vmgr.core.operations.reduce import reduce_volume
 from vmgr.core.operations.remove import remove_volume
 from vmgr.core.operations.rename import rename_volume
@@ -233,7 +233,7 @@ class Versus:
     def allocatable(self, device: str, on: bool) -> Step:
         def operation(group: VolumeGroup) -> VolumeGroup | None:
             pv = next(pv for pv in group.pvs if pv.device == device)
-            return change_pv(group, pv.id, self.targets, allocatable=on).after
+            return change_pvs(group, (pv.id,), self.targets, allocatable=on).after
 
         return Step(("pvchange", "-x", "y" if on else "n", device), operation)
 

@@ -41,7 +41,7 @@ from vmgr.core.operations.group import (
     rename_group,
     require_extent_size,
 )
-from vmgr.core.operations.group_change import change_group, change_pv, with_extent_size
+from vmgr.core.operations.group_change import change_group, change_pvs, with_extent_size
 from vmgr.core.pv import DiskArea, MdaArea, PvLayout
 from vmgr.core.units import Bytes, Extents, Sectors
 
@@ -183,17 +183,17 @@ def test_a_missing_pv_can_be_dropped_when_that_is_asked_for() -> None:
 
 def test_attributes_of_a_physical_volume() -> None:
     group = a_group(20)
-    off = after(change_pv(group, uuid("pv0"), TARGETS, allocatable=False))
+    off = after(change_pvs(group, (uuid("pv0"),), TARGETS, allocatable=False))
     assert not off.pvs[0].allocatable
     with pytest.raises(VmgrError):
         create(off, "1", "a")
-    assert after(change_pv(off, uuid("pv0"), TARGETS, allocatable=True)) == group
-    same = change_pv(group, uuid("pv0"), TARGETS, allocatable=True)
+    assert after(change_pvs(off, (uuid("pv0"),), TARGETS, allocatable=True)) == group
+    same = change_pvs(group, (uuid("pv0"),), TARGETS, allocatable=True)
     assert not same.changes_metadata
     assert same.notes == ('Physical volume "/dev/pv0" is already allocatable.',)
-    tagged = after(change_pv(group, uuid("pv0"), TARGETS, add_tags=(Tag("t"),)))
+    tagged = after(change_pvs(group, (uuid("pv0"),), TARGETS, add_tags=(Tag("t"),)))
     assert tagged.pvs[0].tags == ("t",)
-    assert after(change_pv(tagged, uuid("pv0"), TARGETS, del_tags=(Tag("t"),))) == group
+    assert after(change_pvs(tagged, (uuid("pv0"),), TARGETS, del_tags=(Tag("t"),))) == group
 
 
 # -- removing and renaming ------------------------------------------------------------------------

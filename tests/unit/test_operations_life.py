@@ -31,7 +31,7 @@ from vmgr.core.model import VolumeGroup
 from vmgr.core.operations.change import change_volume
 from vmgr.core.operations.convert import convert_volume, finish_volume
 from vmgr.core.operations.extend import resize_volume
-from vmgr.core.operations.group_change import change_group, change_pv
+from vmgr.core.operations.group_change import change_group, change_pvs
 from vmgr.core.requests import ChangeVolume, ConvertVolume, ExtendVolume
 from vmgr.core.sizes import parse_extents
 from vmgr.core.units import Sectors
@@ -142,7 +142,7 @@ class GroupLife(RuleBasedStateMachine):
     @rule(on=st.booleans(), data=st.data())
     def allocatable(self, on: bool, data: st.DataObject) -> None:
         pv = data.draw(st.sampled_from(self.group.pvs))
-        self.attempt(lambda g: change_pv(g, pv.id, TARGETS, allocatable=on))
+        self.attempt(lambda g: change_pvs(g, (pv.id,), TARGETS, allocatable=on))
 
     @invariant()
     def valid(self) -> None:

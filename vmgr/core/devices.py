@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,9 @@ def together(group: VolumeGroup, volumes: Iterable[Uuid], targets: Targets) -> t
             continue
         found.add(lv)
         todo.extend(targets.companions(group, by_id[lv]))
-    return tuple(lv.id for lv in group.lvs if lv.id in found)
+    if len(found) < 2:
+        return tuple(found)
+    return tuple(sorted(found, key=group.place.__getitem__))
 
 
 def stack(
@@ -86,14 +89,14 @@ def stack(
     that refer to each other in a circle or to a device that no volume has.
     """
     by_id = group.lv_by_id
-    wanted = list(together(group, volumes, targets))
+    wanted = deque(together(group, volumes, targets))
     active = set(wanted)
     started = set(together(group, start, targets))
     devices: dict[str, DmDevice] = {}
     roots: list[str] = []
     done: set[Uuid] = set()
     while wanted:
-        lv_id = wanted.pop(0)
+        lv_id = wanted.popleft()
         if lv_id in done:
             continue
         done.add(lv_id)

@@ -9,6 +9,11 @@ line, 5 for a failure.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 EXIT_OK = 0
 EXIT_NO_SUCH_COMMAND = 2
 EXIT_BAD_COMMAND_LINE = 3
@@ -20,16 +25,29 @@ class VmgrError(Exception):
 
     ``message`` is one sentence without a final full stop; ``hint`` says what to do, or is
     empty; ``details`` are further lines for a person (one per physical volume, say).
+    ``blames`` has, where only some of many volumes are at fault, the error of each of these by its UUID:
+    the change can be made without them.
     """
 
     code = "failed"
     exit_code = EXIT_FAILED
 
-    def __init__(self, message: str, *, hint: str = "", details: tuple[str, ...] = ()) -> None:
+    blames: Mapping[str, VmgrError] = {}
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        details: tuple[str, ...] = (),
+        blames: Mapping[str, VmgrError] | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.details = details
+        if blames:
+            self.blames = blames
 
     def __str__(self) -> str:
         return self.message

@@ -323,6 +323,11 @@ class VolumeGroup(Value):
         return {pv.id: pv for pv in self.pvs}
 
     @cached_property
+    def place(self) -> dict[Uuid, int]:
+        """Each volume's place in the group's order, from 0."""
+        return {lv.id: number for number, lv in enumerate(self.lvs)}
+
+    @cached_property
     def referrers(self) -> dict[Uuid, tuple[LogicalVolume, ...]]:
         """For each volume that others lie on or refer to: those others, in the group's order."""
         found: dict[Uuid, list[LogicalVolume]] = {}

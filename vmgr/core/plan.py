@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from vmgr.core.devices import own_uuid, stack, together
-from vmgr.core.errors import InUse
+from vmgr.core.errors import InUse, VmgrError
 from vmgr.core.naming import split_dm_uuid
 from vmgr.core.running import understood
 from vmgr.core.steps import (
@@ -310,13 +310,18 @@ class _DevicePlan:
             for device in self._live.values()
             for word in {w for line in device.table or () for w in line.params.split() if _NUMBERS(w)}
         )
+        blames: dict[str, VmgrError] = {}
         for uuid in sorted(gone):
             device = self._live[uuid]
             if device.open_count > holders[f"{device.major}:{device.minor}"]:
-                raise InUse(
+                error = InUse(
                     f"device {device.name} is in use",
                     hint="unmount the file system or stop the program that uses it, then try again",
                 )
+                blames.setdefault((split_dm_uuid(uuid) or ("", "", ""))[1], error)
+        if blames:
+            first = next(iter(blames.values()))
+            raise InUse(first.message, hint=first.hint, blames=blames)
 
     def _suspend_users(self, reload: set[str], new: Mapping[str, DmDevice]) -> None:
         """Suspend, around the commit, live devices that use a reloaded one from above, too.

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmgr.core.devices import own_uuid, stack
+from vmgr.core.ids import Uuid
 from vmgr.core.model import LvArea, UnknownBody
-from vmgr.core.naming import UUID_PREFIX, dm_uuid
+from vmgr.core.naming import UUID_PREFIX, dm_uuid, split_dm_uuid
 
 if TYPE_CHECKING:
     from vmgr.core.hooks import Live
@@ -70,9 +71,10 @@ def strange_devices(group: VolumeGroup, live: Live, targets: Targets) -> tuple[L
 
 def describe_device(group: VolumeGroup, device: LiveDevice) -> str:
     """A device with the volume that it is part of: ``gg-r_rimage_0 (logical volume gg/r_rimage_0)``."""
-    for lv in group.lvs:
-        if dm_uuid(group.id, lv.id) == device.uuid[:LENGTH]:
-            words = sorted({s.body.type_word for s in lv.segments if isinstance(s.body, UnknownBody)})
-            kind = f", segment type {' and '.join(words)}" if words else ""
-            return f"{device.name} (logical volume {group.name}/{lv.name}{kind})"
-    return f"{device.name} (the metadata have no such logical volume)"
+    vgid, lvid, _ = split_dm_uuid(device.uuid) or ("", "", "")
+    lv = group.lv_by_id.get(Uuid(lvid)) if vgid == group.id else None
+    if lv is None:
+        return f"{device.name} (the metadata have no such logical volume)"
+    words = sorted({s.body.type_word for s in lv.segments if isinstance(s.body, UnknownBody)})
+    kind = f", segment type {' and '.join(words)}" if words else ""
+    return f"{device.name} (logical volume {group.name}/{lv.name}{kind})"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from vmgr.core import devices
 from vmgr.core.change import Change
-from vmgr.core.devices import together
 from vmgr.core.errors import GroupUnusable, Interrupted, Refused, VmgrError
 from vmgr.core.model import LvArea, PvArea
 from vmgr.core.plan import is_active
@@ -14,7 +15,7 @@ from vmgr.core.running import describe_device, running_volumes, strange_devices,
 from vmgr.dm.address import by_uuid
 from vmgr.orders import ActivationOrder, Outcome
 from vmgr.services.rules import auto_activates, may_activate
-from vmgr.services.subjects import Chosen, choose, for_each, together_or_apart
+from vmgr.services.subjects import Chosen, choose, for_each, together
 
 if TYPE_CHECKING:
     from vmgr.core.ids import Uuid
@@ -53,9 +54,10 @@ def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outco
             )
         errors: list[VmgrError] = []
         wanted: list[LogicalVolume] = []
+        test = _Test(session, view, order, named=not chosen.whole)
         for volume in chosen.volumes(group):
             try:
-                if _wanted(session, view, volume, order, named=not chosen.whole):
+                if test.wanted(volume):
                     wanted.append(volume)
             except Interrupted:
                 raise
@@ -63,7 +65,11 @@ def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outco
                 if not chosen.whole and len(chosen.names) == 1:
                     raise
                 errors.append(error)
-        outcome = together_or_apart(wanted, lambda some: _run(session, group.name, some, order))
+        outcome = together(
+            wanted,
+            lambda some: _run(session, group.name, some, order),
+            lambda lv: devices.together(group, (lv.id,), session.targets),
+        )
         outcome += Outcome(errors=tuple(errors))
         if chosen.whole and order.mode == "n":
             outcome += Outcome(errors=_still_running(session, group))
@@ -96,79 +102,93 @@ def _still_running(session: Session, group: VolumeGroup) -> tuple[VmgrError, ...
     )
 
 
-def _refuse_strange(session: Session, group: VolumeGroup, volume: LogicalVolume) -> None:
-    """Raise if a volume runs that no plugin understands: taking down its top alone would leave the rest."""
-    if any(lv.id == volume.id for lv in running_volumes(group, session.live())):
+class _Test:
+    """Which volumes of a group an order is to be carried out for. What all need is found out once."""
+
+    def __init__(self, session: Session, view: GroupView, order: ActivationOrder, *, named: bool) -> None:
+        self._session = session
+        self._view = view
+        self._order = order
+        self._named = named
+        self._live = session.live()
+        self._missing = {pv.id for pv in view.missing}
+
+    def wanted(self, volume: LogicalVolume) -> bool:
+        """Whether the order is to be carried out for this volume. Raises what speaks against it."""
+        order, group, config = self._order, self._view.group, self._session.config
         name = f"{group.name}/{volume.name}"
-        raise GroupUnusable(
-            f"cannot deactivate logical volume {name}: no installed plugin understands it",
-            hint=f"LVM2's own tools take it down: lvm lvchange -an {name}",
-        )
-
-
-def _wanted(
-    session: Session, view: GroupView, volume: LogicalVolume, order: ActivationOrder, *, named: bool
-) -> bool:
-    """Whether the order is to be carried out for this volume. Raises what speaks against it."""
-    group, config = view.group, session.config
-    live = session.live()
-    name = f"{group.name}/{volume.name}"
-    if not volume.visible:
-        raise Refused(
-            f"cannot activate or deactivate internal logical volume {name}",
-            hint="use the volume that it is part of",
-        )
-    if order.mode == "n":
-        if not understood(group, volume):
-            if named:
-                _refuse_strange(session, group, volume)
-            return False  # told of once for all of them
-        if not is_active(group, volume, live):
-            return False
-        _confirm_companions(session, group, volume, named)
-        return True
-    if order.mode == "refresh":
-        return is_active(group, volume, live)
-    if "ACTIVATION_SKIP" in volume.flags and not order.ignore_skip:
-        if named:
-            session.dialogue.warn(
-                f"Logical volume {name} is marked to be skipped at activation (use -K to ignore it)"
+        if not volume.visible:
+            raise Refused(
+                f"cannot activate or deactivate internal logical volume {name}",
+                hint="use the volume that it is part of",
             )
-        return False
-    if order.mode == "ay" and (
-        "NOAUTOACTIVATE" in volume.flags
-        or not auto_activates(config, group.name, volume.name, (*group.tags, *volume.tags))
-    ):
-        return False
-    if not may_activate(config, group, volume):
-        raise Refused(
-            f"not activating {name}: it is not in activation/volume_list",
-            hint="add it to the list in lvm.conf(5), or give another with --config",
-        )
-    missing = {pv.id for pv in view.missing}
-    lost = [pv for pv in pvs_below(group, volume) if pv in missing]
-    if lost:
-        raise GroupUnusable(
-            f"refusing activation of {name}: physical volume {', '.join(pv.dashed for pv in lost)} is missing",
-            hint="connect its device; vgreduce --removemissing drops what was on it",
-        )
-    return True
+        if order.mode == "n":
+            if not understood(group, volume):
+                if self._named:
+                    self._refuse_strange(volume)
+                return False  # told of once for all of them
+            if not is_active(group, volume, self._live):
+                return False
+            self._confirm_companions(volume)
+            return True
+        if order.mode == "refresh":
+            return is_active(group, volume, self._live)
+        if "ACTIVATION_SKIP" in volume.flags and not order.ignore_skip:
+            if self._named:
+                self._session.dialogue.warn(
+                    f"Logical volume {name} is marked to be skipped at activation (use -K to ignore it)"
+                )
+            return False
+        if order.mode == "ay" and (
+            "NOAUTOACTIVATE" in volume.flags
+            or not auto_activates(config, group.name, volume.name, (*group.tags, *volume.tags))
+        ):
+            return False
+        if not may_activate(config, group, volume):
+            raise Refused(
+                f"not activating {name}: it is not in activation/volume_list",
+                hint="add it to the list in lvm.conf(5), or give another with --config",
+            )
+        lost = [pv for pv in pvs_below(group, volume) if pv in self._missing] if self._missing else []
+        if lost:
+            raise GroupUnusable(
+                f"refusing activation of {name}: physical volume {', '.join(pv.dashed for pv in lost)} is missing",
+                hint="connect its device; vgreduce --removemissing drops what was on it",
+            )
+        return True
 
+    def _refuse_strange(self, volume: LogicalVolume) -> None:
+        """Raise if a volume runs that no plugin understands: taking down its top alone would leave the rest."""
+        group = self._view.group
+        if volume.id in self._running:
+            name = f"{group.name}/{volume.name}"
+            raise GroupUnusable(
+                f"cannot deactivate logical volume {name}: no installed plugin understands it",
+                hint=f"LVM2's own tools take it down: lvm lvchange -an {name}",
+            )
 
-def _confirm_companions(session: Session, group: VolumeGroup, volume: LogicalVolume, named: bool) -> None:
-    """Ask before a named volume takes down another that would outlive its removal: a snapshot its origin."""
-    from vmgr.core.operations.remove import removal_set
+    @cached_property
+    def _running(self) -> frozenset[Uuid]:
+        """The volumes that run, those that no plugin understands among them."""
+        return frozenset(lv.id for lv in running_volumes(self._view.group, self._live))
 
-    if not named:
-        return
-    with_it = set(together(group, (volume.id,), session.targets))
-    own = {lv.id for lv in removal_set(group, volume, session.targets)}
-    others = [lv.name for lv in group.lvs if lv.visible and lv.id in with_it - own]
-    if others and not session.options.test:
-        name = f"{group.name}/{volume.name}"
-        question = f"Change of {name} will also change {', '.join(others)}. Proceed?"
-        if not session.dialogue.ask(question):
-            raise Interrupted(f"logical volume {name} not changed", hint="answer y, or use --yes")
+    def _confirm_companions(self, volume: LogicalVolume) -> None:
+        """Ask before a named volume takes down another that would outlive its removal: a snapshot its origin."""
+        from vmgr.core.operations.remove import removal_set
+
+        session, group = self._session, self._view.group
+        if not self._named or session.options.test:
+            return
+        with_it = devices.together(group, (volume.id,), session.targets)
+        if len(with_it) < 2:
+            return
+        own = {lv.id for lv in removal_set(group, volume, session.targets)}
+        others = [lv.name for i in with_it if i not in own and (lv := group.lv_by_id[i]).visible]
+        if others:
+            name = f"{group.name}/{volume.name}"
+            question = f"Change of {name} will also change {', '.join(others)}. Proceed?"
+            if not session.dialogue.ask(question):
+                raise Interrupted(f"logical volume {name} not changed", hint="answer y, or use --yes")
 
 
 def pvs_below(group: VolumeGroup, volume: LogicalVolume) -> list[Uuid]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from vmgr.core.errors import StoppedHalfway, VmgrError
@@ -71,9 +71,10 @@ def _changed(before: VolumeGroup, after: VolumeGroup, volume: LogicalVolume) -> 
 # -- what is going on in the kernel ---------------------------------------------------------------
 
 
-def status_of(session: Session, group: VolumeGroup, volume: LogicalVolume) -> TargetStatus | None:
-    """The status of what a volume is going through, None while it is not active."""
-    live: dict[str, LiveDevice] = dict(session.live(status=True, table=True))
+def status_of(
+    session: Session, group: VolumeGroup, volume: LogicalVolume, live: Mapping[str, LiveDevice]
+) -> TargetStatus | None:
+    """The status of what a volume is going through, None while it is not active; ``live`` has status and tables."""
     device = live.get(session.targets.status_device(group, volume, live))
     if device is None or not device.status:
         return None
@@ -90,7 +91,7 @@ def finish(session: Session, vg: str, lv: Uuid) -> tuple[bool, Outcome]:
         volume = group.lv_by_id.get(lv)
         if volume is None:
             return False, Outcome()
-        status = status_of(session, group, volume)
+        status = status_of(session, group, volume, session.live(status=True, table=True))
         if status is None:
             return False, Outcome()
         if status.health:
@@ -112,12 +113,13 @@ def under_way(session: Session, chosen: Chosen) -> list[Uuid]:
     """Those of the chosen volumes in which the kernel is doing something whose end has to be written down."""
     with session.changing(chosen.vg, activating=True) as view:
         group = view.group
+        bound = [lv for lv in chosen.volumes(group) if lv.visible and group.referrers.get(lv.id)]
+        live = session.live(status=True, table=True) if bound else {}
         found = []
-        for lv in chosen.volumes(group):
-            if lv.visible and group.referrers.get(lv.id):
-                status = status_of(session, group, lv)
-                if status is not None and (status.running or status.done):
-                    found.append(lv.id)
+        for lv in bound:
+            status = status_of(session, group, lv, live)
+            if status is not None and (status.running or status.done):
+                found.append(lv.id)
         return found
 
 

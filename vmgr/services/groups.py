@@ -13,10 +13,10 @@ from vmgr.core.ids import Uuid, VgName
 from vmgr.core.plan import active_volumes
 from vmgr.orders import STANDARD_GROUP, STANDARD_LABEL, GroupChange, GroupOrder, LabelOrder, Outcome, Subject
 from vmgr.services.labels import NewPv, enter_devices, existing_pv, find_device, owner, prepare, way_out
-from vmgr.services.subjects import Chosen, choose, for_each, member
+from vmgr.services.subjects import Chosen, Members, choose, for_each
 
 if TYPE_CHECKING:
-    from vmgr.core.model import VolumeGroup
+    from vmgr.core.model import PhysicalVolume, VolumeGroup
     from vmgr.core.operations.group import Joining
     from vmgr.core.view import GroupView, PvView, SystemView
     from vmgr.session import Session
@@ -144,20 +144,23 @@ def extend(
 
 def _restore_missing(session: Session, vg: str, devices: Sequence[str]) -> Outcome:
     with session.changing(vg, whole_namespace=True, missing=True) as view:
-        group = view.group
+        members = Members((view,))
+        back: list[PhysicalVolume] = []
         for path in devices:
-            pv = group.pv_by_id[member(view, path).id]
+            pv = view.group.pv_by_id[members.of(view, path).id]
             if not pv.missing:
                 raise Refused(f"{path} is not marked as missing in volume group {vg}")
-            group = group.with_pv(
-                evolve(
-                    pv,
-                    flags=tuple(f for f in pv.flags if f != "MISSING"),
-                    status=tuple(s for s in pv.status if s != "MISSING"),
-                )
-            )
+            back.append(_there_again(pv))
         done = (f'Volume group "{vg}" successfully extended',)
-        return session.carry_out(Change(view.group, group, done=done), view)
+        return session.carry_out(Change(view.group, view.group.with_pv(*back), done=done), view)
+
+
+def _there_again(pv: PhysicalVolume) -> PhysicalVolume:
+    return evolve(
+        pv,
+        flags=tuple(f for f in pv.flags if f != "MISSING"),
+        status=tuple(s for s in pv.status if s != "MISSING"),
+    )
 
 
 def reduce(
@@ -183,14 +186,15 @@ def reduce(
             if not ids:
                 raise Refused(f"volume group {vg} has no unused physical volume to remove")
         else:
-            ids = [member(view, path).id for path in devices]
+            members = Members((view,))
+            ids = [members.of(view, path).id for path in devices]
         return session.carry_out(reduce_group(group, ids, session.targets), view)
 
 
 def _remove_missing(session: Session, vg: str, force: bool) -> Outcome:
     """Drop missing physical volumes; with ``force`` also the volumes that lay on them."""
     from vmgr.core.operations.group import reduce_group
-    from vmgr.core.operations.remove import remove_volume
+    from vmgr.core.operations.remove import remove_volumes
     from vmgr.core.requests import RemoveVolume
     from vmgr.services.activation import pvs_below
 
@@ -199,41 +203,27 @@ def _remove_missing(session: Session, vg: str, force: bool) -> Outcome:
         if not lost:
             return Outcome(notes=(f'Volume group "{vg}" is already consistent.',))
         # The operations refuse a group with devices marked as missing; what they make here has none left.
-        group = view.group
-        for pv in view.missing:
-            group = group.with_pv(
-                evolve(
-                    pv,
-                    flags=tuple(f for f in pv.flags if f != "MISSING"),
-                    status=tuple(s for s in pv.status if s != "MISSING"),
-                )
-            )
+        group = view.group.with_pv(*map(_there_again, view.missing))
         hit = [lv for lv in group.lvs if lv.visible and lost & set(pvs_below(group, lv))]
         if hit and not force:
             raise Refused(
                 f"volumes lie on missing physical volumes of {vg}: {', '.join(lv.name for lv in hit)}",
                 hint="connect the devices; or give up these volumes: vgreduce --removemissing --force",
             )
-        changes: list[Change] = []
-        for lv in hit:
-            if lv.id not in group.lv_by_id:
-                continue  # went with another one
-            made = remove_volume(
-                group, RemoveVolume(lv.id), session.targets, live=session.live(table=True, status=True)
-            )
-            assert made.after is not None
-            changes.append(made)
-            group = made.after
-        changes.append(reduce_group(group, lost, session.targets, missing=True))
+        live = session.live(table=True, status=True) if hit else {}
+        removal, refused = remove_volumes(group, [RemoveVolume(lv.id) for lv in hit], session.targets, live=live)
+        for error in refused.values():
+            raise error
+        assert removal.after is not None
+        whole = combine((removal, reduce_group(removal.after, lost, session.targets, missing=True)))
         done = (f'Wrote out consistent volume group "{vg}".',)
-        whole = combine(changes)
         return session.carry_out(evolve(whole, before=view.group, done=whole.done + done), view)
 
 
 def remove(session: Session, subjects: Sequence[Subject], *, force: int = 0) -> Outcome:
     """Remove groups with all their volumes, after a question for each group that has some."""
     from vmgr.core.operations.group import remove_group
-    from vmgr.core.operations.remove import remove_volume
+    from vmgr.core.operations.remove import remove_volumes
     from vmgr.core.requests import RemoveVolume
 
     def one(chosen: Chosen) -> Outcome:
@@ -250,16 +240,13 @@ def remove(session: Session, subjects: Sequence[Subject], *, force: int = 0) -> 
                 if not session.dialogue.ask(question):
                     raise Interrupted(f"volume group {group.name} not removed", hint="answer y, or use --yes")
             live = session.live(table=True)
-            changes: list[Change] = []
-            for lv in volumes:
-                if lv.id not in group.lv_by_id:
-                    continue  # went with another one
-                made = remove_volume(group, RemoveVolume(lv.id), session.targets, live=live)
-                assert made.after is not None
-                changes.append(made)
-                group = made.after
-            changes.append(remove_group(group))
-            return session.carry_out(combine(changes), view)
+            emptied, refused = remove_volumes(
+                group, [RemoveVolume(lv.id) for lv in volumes], session.targets, live=live
+            )
+            for error in refused.values():
+                raise error
+            assert emptied.after is not None
+            return session.carry_out(combine((emptied, remove_group(emptied.after))), view)
 
     with session.locks.all_groups(exclusive=True):
         return for_each(choose(session, subjects, all_if_none=False), one)

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from vmgr.core.change import Change, combine
+from vmgr.core.change import Change
 from vmgr.core.errors import Interrupted, NotFound, Refused, VmgrError
 from vmgr.orders import STANDARD_LABEL, LabelOrder, Outcome, PvChange
 from vmgr.services.labels import enter_devices, existing_pv, find_device, owner, prepare, way_out
-from vmgr.services.subjects import member, read_all
+from vmgr.services.subjects import Members, read_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vmgr.core.ids import Uuid
     from vmgr.core.units import Bytes, Sectors
-    from vmgr.core.view import GroupView
     from vmgr.session import Session
 
 
@@ -83,27 +83,26 @@ def remove(session: Session, devices: Sequence[str], *, force: int = 0) -> Outco
 
 def change(session: Session, pvs: Sequence[str] | None, order: PvChange) -> Outcome:
     """Change physical volumes of groups, named by device or ``@tag``; None is all of them."""
-    from vmgr.core.operations.group_change import change_pv
+    from vmgr.core.operations.group_change import change_pvs
 
     if order.new_uuid or order.metadata_ignore is not None:
         what = "a physical volume's UUID" if order.new_uuid else "which metadata areas are in use"
         raise Refused(f"vmgr does not change {what}", hint="use LVM2's pvchange; both work on the same disks")
-    places: dict[str, list[str]] = {}
+    places: dict[str, dict[Uuid, None]] = {}
     views = read_all(session)
-    for word in pvs if pvs is not None else [pv.device for view in views for pv in view.pvs.values()]:
-        found = False
+    if pvs is None:
         for view in views:
-            for pv in view.group.pvs:
-                seen = view.pvs.get(pv.id)
-                if seen is None:
-                    continue
-                if word.startswith("@"):
-                    hit = word[1:] in pv.tags
-                else:
-                    hit = _is_member(view, word, seen.device)
-                if hit:
-                    found = True
-                    places.setdefault(view.group.name, []).append(seen.device)
+            places[view.group.name] = dict.fromkeys(pv.id for pv in view.group.pvs if pv.id in view.pvs)
+    members = Members(views)
+    for word in pvs or ():
+        if word.startswith("@"):
+            found = [(view, pv.id) for view in views for pv in view.group.pvs if word[1:] in pv.tags]
+            found = [(view, pv) for view, pv in found if pv in view.pvs]
+        else:
+            one = members.find(word)
+            found = [] if one is None else [(one[0], one[1].id)]
+        for view, pv in found:
+            places.setdefault(view.group.name, {}).setdefault(pv)
         if not found:
             raise NotFound(
                 f"no physical volume of a group {'carries the tag' if word.startswith('@') else 'is on'} {word}",
@@ -112,28 +111,16 @@ def change(session: Session, pvs: Sequence[str] | None, order: PvChange) -> Outc
     outcome = Outcome()
     for name in sorted(places):
         with session.changing(name) as view:
-            group, changes = view.group, []
-            for device in dict.fromkeys(places[name]):
-                made = change_pv(
-                    group,
-                    member(view, device).id,
-                    session.targets,
-                    allocatable=order.allocatable,
-                    add_tags=order.add_tags,
-                    del_tags=order.del_tags,
-                )
-                assert made.after is not None
-                changes.append(made)
-                group = made.after
-            outcome += session.carry_out(combine(changes), view)
+            made = change_pvs(
+                view.group,
+                places[name],
+                session.targets,
+                allocatable=order.allocatable,
+                add_tags=order.add_tags,
+                del_tags=order.del_tags,
+            )
+            outcome += session.carry_out(made, view)
     return outcome
-
-
-def _is_member(view: GroupView, word: str, device: str) -> bool:
-    try:
-        return member(view, word).device == device
-    except NotFound:
-        return False
 
 
 def _confirm_size(session: Session, path: str, size: Bytes, real: Bytes) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from vmgr.core.errors import Interrupted, NotFound, Refused, StoppedHalfway, VmgrError
 from vmgr.core.ids import Tag
 from vmgr.orders import Outcome
 
 if TYPE_CHECKING:
+    from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.requests import PvRange
     from vmgr.core.view import GroupView, PvView
@@ -113,29 +114,81 @@ def for_each(subjects: Iterable[Chosen], act: Callable[[Chosen], Outcome]) -> Ou
     return outcome
 
 
-T = TypeVar("T")
+def together(
+    volumes: Sequence[LogicalVolume],
+    act: Callable[[Sequence[LogicalVolume]], Outcome],
+    parts: Callable[[LogicalVolume], Iterable[Uuid]],
+) -> Outcome:
+    """Do all ``volumes`` in one change. Those that keep it from being made are named, and it is made without them.
 
-
-def together_or_apart(items: Sequence[T], act: Callable[[Sequence[T]], Outcome]) -> Outcome:
-    """Do all ``items`` in one change; if that cannot be, one after the other, so that only the culprits fail."""
-    if not items:
-        return Outcome()
-    try:
-        return act(items)
-    except (Interrupted, StoppedHalfway):
-        raise
-    except VmgrError:
-        if len(items) == 1:
-            raise
+    ``act`` makes the change, for as many as it is given; it is tried again only without those that an error blames
+    (:attr:`VmgrError.blames`), or with halves of them where an error blames nobody. ``parts`` are the volumes whose
+    devices a volume answers for. The only volume's error is raised as it is.
+    """
     outcome = Outcome()
-    for item in items:
+    left = list(volumes)
+    while left:
         try:
-            outcome += act([item])
-        except Interrupted:
+            return outcome + act(left)
+        except (Interrupted, StoppedHalfway):
             raise
         except VmgrError as error:
-            outcome += Outcome(errors=(error,))
+            if len(volumes) == 1:
+                raise
+            blamed = _blamed(error, left, parts)
+            if not blamed:
+                return outcome + _halves(left, act, error)
+            outcome += Outcome(errors=tuple(blamed.values()))
+            left = [volume for volume in left if volume.id not in blamed]
     return outcome
+
+
+def _blamed(
+    error: VmgrError, volumes: Sequence[LogicalVolume], parts: Callable[[LogicalVolume], Iterable[Uuid]]
+) -> dict[Uuid, VmgrError]:
+    """Those of ``volumes`` that ``error`` blames, each with an error of its own."""
+    if not error.blames:
+        return {}
+    found: dict[Uuid, VmgrError] = {}
+    for volume in volumes:
+        for part in parts(volume):
+            if part in error.blames:
+                found[volume.id] = error.blames[part]
+                break
+    return found
+
+
+def _halves(
+    volumes: Sequence[LogicalVolume], act: Callable[[Sequence[LogicalVolume]], Outcome], error: VmgrError
+) -> Outcome:
+    """Do in halves what fails as a whole with ``error``, until only the culprits are left.
+
+    What fails for one and the same reason in both halves is no volume's fault, and is not tried any further.
+    """
+    if len(volumes) == 1:
+        return Outcome(errors=(error,))
+    middle = len(volumes) // 2
+    halves = volumes[:middle], volumes[middle:]
+    outcomes: list[Outcome | VmgrError] = []
+    for half in halves:
+        try:
+            outcomes.append(act(half))
+        except Interrupted:
+            raise
+        except StoppedHalfway as reason:
+            outcomes.append(Outcome(errors=(reason,)))
+        except VmgrError as reason:
+            outcomes.append(reason)
+    if all(isinstance(o, VmgrError) and _words(o) == _words(error) for o in outcomes):
+        return Outcome(errors=(error,))
+    result = Outcome()
+    for half, outcome in zip(halves, outcomes, strict=True):
+        result += outcome if isinstance(outcome, Outcome) else _halves(half, act, outcome)
+    return result
+
+
+def _words(error: VmgrError) -> tuple[object, ...]:
+    return type(error), error.message, error.details
 
 
 def pv_ranges(view: GroupView, choices: Sequence[PvChoice]) -> tuple[PvRange, ...]:
@@ -147,6 +200,7 @@ def pv_ranges(view: GroupView, choices: Sequence[PvChoice]) -> tuple[PvRange, ..
     from vmgr.core.sizes import parse_pv_ranges
 
     found: list[PvRange] = []
+    members = Members((view,))
     for choice in choices:
         if choice.tag:
             tagged = [pv for pv in view.group.pvs if choice.tag in pv.tags]
@@ -154,24 +208,39 @@ def pv_ranges(view: GroupView, choices: Sequence[PvChoice]) -> tuple[PvRange, ..
                 raise Refused(f"no physical volume of {view.group.name} carries the tag @{choice.tag}")
             found += [PvRange(pv.id) for pv in tagged]
             continue
-        pv = member(view, choice.device)
+        pv = members.of(view, choice.device)
         count = view.group.pv_by_id[pv.id].pe_count
         found.append(PvRange(pv.id, parse_pv_ranges(choice.ranges, count) if choice.ranges else ()))
     return tuple(found)
 
 
-def member(view: GroupView, device: str) -> PvView:
-    """The group's physical volume on ``device``, by whatever path of it. Raises :class:`NotFound`."""
-    for pv in view.pvs.values():
-        if device == pv.device or device in pv.aliases or _number(device) == (pv.major, pv.minor):
-            return pv
-    raise NotFound(
-        f"physical volume {device!r} is not in volume group {view.group.name}",
-        hint=f"pvs -S vg_name={view.group.name} lists the ones that are",
-    )
+class Members:
+    """The physical volumes of groups, to be found by any path of their devices."""
 
+    def __init__(self, views: Iterable[GroupView]) -> None:
+        self._by_path: dict[str, tuple[GroupView, PvView]] = {}
+        self._by_number: dict[tuple[int, int], tuple[GroupView, PvView]] = {}
+        for view in views:
+            for pv in view.pvs.values():
+                found = view, pv
+                self._by_number.setdefault((pv.major, pv.minor), found)
+                for path in (pv.device, *pv.aliases):
+                    self._by_path.setdefault(path, found)
 
-def _number(path: str) -> tuple[int, int] | None:
-    from vmgr.system.devices import device_number
+    def find(self, device: str) -> tuple[GroupView, PvView] | None:
+        """The group and its physical volume on ``device``; None if it is in none of these groups."""
+        from vmgr.system.devices import device_number
 
-    return device_number(path)
+        found = self._by_path.get(device)
+        number = device_number(device) if found is None else None
+        return found if number is None else self._by_number.get(number)
+
+    def of(self, view: GroupView, device: str) -> PvView:
+        """The physical volume on ``device``, of the only group. Raises :class:`NotFound`."""
+        found = self.find(device)
+        if found is None:
+            raise NotFound(
+                f"physical volume {device!r} is not in volume group {view.group.name}",
+                hint=f"pvs -S vg_name={view.group.name} lists the ones that are",
+            )
+        return found[1]

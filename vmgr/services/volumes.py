@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -12,10 +12,11 @@ from vmgr.core.errors import Interrupted, NotFound, Refused, UsageError, VmgrErr
 from vmgr.core.ids import LvName
 from vmgr.core.plan import is_active
 from vmgr.orders import READ_AHEAD_AUTO, Outcome, ResizeOrder, Subject, VolumeChange, VolumeOrder
-from vmgr.services.subjects import Chosen, choose, for_each, pv_ranges, together_or_apart
+from vmgr.services.subjects import Chosen, choose, for_each, pv_ranges, together
 
 if TYPE_CHECKING:
     from vmgr.core.change import Change
+    from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.requests import ExtendVolume
     from vmgr.core.view import GroupView
@@ -135,20 +136,20 @@ def remove(session: Session, subjects: Sequence[Subject], *, force: int = 0) -> 
 
 def _remove_in(session: Session, chosen: Chosen, force: int) -> Outcome:
     with session.changing(chosen.vg) as view:
-        volumes, notes = _confirmed(session, view, chosen.volumes(view.group), force)
-        outcome = together_or_apart(volumes, lambda some: _remove_some(session, view.group.name, some))
-        return Outcome(notes=notes) + outcome
+        agreed = _confirmed(session, view, chosen.volumes(view.group), force)
+        volumes = [view.group.lv_by_id[lv] for lv in agreed]
+        return together(volumes, lambda some: _remove_some(session, chosen.vg, some), lambda lv: agreed[lv.id])
 
 
 def _confirmed(
     session: Session, view: GroupView, volumes: list[LogicalVolume], force: int
-) -> tuple[list[LogicalVolume], tuple[str, ...]]:
-    """The volumes whose removal is agreed to; those that go with another one are left out."""
+) -> dict[Uuid, tuple[Uuid, ...]]:
+    """The volumes whose removal is agreed to, each with all that goes with it; none is there twice."""
     from vmgr.core.operations.remove import removal_set
 
     group, live = view.group, session.live()
-    agreed: list[LogicalVolume] = []
-    gone: set[str] = set()
+    agreed: dict[Uuid, tuple[Uuid, ...]] = {}
+    gone: set[Uuid] = set()
     refused: list[str] = []
     for volume in volumes:
         if volume.id in gone:
@@ -167,30 +168,36 @@ def _confirmed(
         if question and not force and not session.options.test and not session.dialogue.ask(question):
             refused.append(name)
             continue
-        taken = {lv.id for lv in going}
-        gone |= taken
-        agreed = [lv for lv in agreed if lv.id not in taken]
-        agreed.append(volume)
+        taken = tuple(lv.id for lv in going)
+        gone.update(taken)
+        for lv in taken:
+            agreed.pop(lv, None)
+        agreed[volume.id] = taken
     if refused:
         raise Interrupted(f"logical volume {', '.join(refused)} not removed", hint="answer y, or use --yes")
-    return agreed, ()
+    return agreed
 
 
 def _remove_some(session: Session, vg: str, volumes: Sequence[LogicalVolume]) -> Outcome:
-    from vmgr.core.change import combine
-    from vmgr.core.operations.remove import remove_volume
+    from vmgr.core.operations.remove import remove_volumes
     from vmgr.core.requests import RemoveVolume
 
     view = session.locked_group(vg)
-    live = session.live(table=True, status=True)
-    group = view.group
-    changes: list[Change] = []
-    for volume in volumes:
-        change = remove_volume(group, RemoveVolume(volume.id), session.targets, live=live)
-        assert change.after is not None
-        changes.append(change)
-        group = change.after
-    return session.carry_out(combine(changes), view)
+    live = session.live(table=True, status=session.wants_status(view.group))
+    requests = [RemoveVolume(volume.id) for volume in volumes]
+    return _as_far_as_possible(session, view, *remove_volumes(view.group, requests, session.targets, live=live))
+
+
+def _as_far_as_possible(
+    session: Session, view: GroupView, change: Change, refused: Mapping[Uuid, VmgrError]
+) -> Outcome:
+    """Carry out a change of several volumes, and tell why others were left out of it. An only error is raised."""
+    errors = tuple(refused.values())
+    if not change.done:
+        if len(errors) == 1:
+            raise errors[0]
+        return Outcome(errors=errors)
+    return session.carry_out(change, view) + Outcome(errors=errors)
 
 
 # -- resize ---------------------------------------------------------------------------------------
@@ -307,14 +314,13 @@ def change(session: Session, subjects: Sequence[Subject], order: VolumeChange) -
     def one(item: Chosen) -> Outcome:
         with session.changing(item.vg) as view:
             volumes = item.volumes(view.group)
-            return together_or_apart(volumes, lambda some: _change_some(session, item.vg, some, order))
+            return together(volumes, lambda some: _change_some(session, item.vg, some, order), lambda lv: (lv.id,))
 
     return for_each(chosen, one)
 
 
 def _change_some(session: Session, vg: str, volumes: Sequence[LogicalVolume], order: VolumeChange) -> Outcome:
-    from vmgr.core.change import combine
-    from vmgr.core.operations.change import NO_NUMBERS, change_volume
+    from vmgr.core.operations.change import NO_NUMBERS, change_volumes
     from vmgr.core.requests import ChangeVolume
 
     numbers = None
@@ -325,10 +331,9 @@ def _change_some(session: Session, vg: str, volumes: Sequence[LogicalVolume], or
             )
         numbers = (order.major, order.minor or 0) if order.persistent else NO_NUMBERS
     view = session.locked_group(vg)
-    live, group = session.live(table=True), view.group
-    changes: list[Change] = []
-    for volume in volumes:
-        request = ChangeVolume(
+    live = session.live(table=True)
+    requests = [
+        ChangeVolume(
             volume.id,
             read_only=order.read_only,
             alloc=order.alloc,
@@ -339,8 +344,6 @@ def _change_some(session: Session, vg: str, volumes: Sequence[LogicalVolume], or
             autoactivate=order.autoactivate,
             activation_skip=order.skip_activation,
         )
-        made = change_volume(group, request, session.targets, live=live)
-        assert made.after is not None
-        changes.append(made)
-        group = made.after
-    return session.carry_out(combine(changes), view)
+        for volume in volumes
+    ]
+    return _as_far_as_possible(session, view, *change_volumes(view.group, requests, session.targets, live=live))

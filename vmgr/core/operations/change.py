@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from attrs import evolve
 
 from vmgr.core.change import Change
-from vmgr.core.errors import Refused
+from vmgr.core.errors import Refused, VmgrError
 from vmgr.core.naming import dm_uuid
 from vmgr.core.operations.checks import (
     changed_tags,
@@ -24,6 +25,7 @@ from vmgr.core.validate import require_valid
 
 if TYPE_CHECKING:
     from vmgr.core.hooks import Live
+    from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.requests import ChangeVolume
     from vmgr.core.targets import Targets
@@ -41,8 +43,48 @@ def change_volume(
     As in LVM2, asking for what is already so raises :class:`Refused`, unless it is a permission that the kernel has
     otherwise: then the volume is refreshed.
     """
+    made, refused = change_volumes(group, (request,), targets, live=live)
+    for error in refused.values():
+        raise error
+    return made
+
+
+def change_volumes(
+    group: VolumeGroup, requests: Iterable[ChangeVolume], targets: Targets, *, live: Live = NOTHING_LIVE
+) -> tuple[Change, dict[Uuid, VmgrError]]:
+    """Change the attributes of many volumes in one change that is checked once; each as :func:`change_volume` does.
+
+    Those that cannot be changed stay as they are; the second value says why, by UUID.
+    """
     require_changeable(group)
-    volume = find_volume(group, request.lv)
+    refused: dict[Uuid, VmgrError] = {}
+    changed: list[LogicalVolume] = []
+    refresh: list[Uuid] = []
+    notes: list[str] = []
+    done: list[str] = []
+    for request in requests:
+        try:
+            volume = find_volume(group, request.lv)
+            new, said = _changed(group, volume, request, targets, live)
+        except VmgrError as error:
+            refused[request.lv] = error
+            continue
+        if new != volume:
+            changed.append(new)
+        if said:
+            refresh.append(volume.id)
+            notes += said
+        done.append(f"Logical volume {full_name(group, volume)} changed.")
+    after = group.with_lv(*changed) if changed else group
+    require_valid(after, targets)
+    change = Change(before=group, after=after, refresh=tuple(refresh), notes=tuple(notes), done=tuple(done))
+    return change, refused
+
+
+def _changed(
+    group: VolumeGroup, volume: LogicalVolume, request: ChangeVolume, targets: Targets, live: Live
+) -> tuple[LogicalVolume, tuple[str, ...]]:
+    """The volume as it shall be; a note where only the kernel differs from that."""
     require_visible(group, volume, "change")
     targets.check_request(group, volume, request, live)
     name = full_name(group, volume)
@@ -51,16 +93,7 @@ def change_volume(
     new = _read_ahead(new, request, name)
     new = _numbers(new, request, name)
     new = _flags(new, request, name)
-    new = evolve(new, tags=changed_tags(new.tags, request.add_tags, request.del_tags))
-    after = group.with_lv(new) if new != volume else group
-    require_valid(after, targets)
-    return Change(
-        before=group,
-        after=after,
-        refresh=(volume.id,) if notes else (),
-        notes=notes,
-        done=(f"Logical volume {name} changed.",),
-    )
+    return evolve(new, tags=changed_tags(new.tags, request.add_tags, request.del_tags)), notes
 
 
 def _permission(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -160,27 +161,32 @@ def with_extent_size(group: VolumeGroup, new: Sectors) -> VolumeGroup:
     return after
 
 
-def change_pv(
+def change_pvs(
     group: VolumeGroup,
-    pv_id: Uuid,
+    pvs: Iterable[Uuid],
     targets: Targets,
     *,
     allocatable: bool | None = None,
     add_tags: tuple[Tag, ...] = (),
     del_tags: tuple[Tag, ...] = (),
 ) -> Change:
-    """Change a physical volume's attributes in its group (``pvchange -x``, ``--addtag``, ``--deltag``)."""
+    """Change physical volumes' attributes in their group (``pvchange -x``, ``--addtag``, ``--deltag``)."""
     require_changeable(group)
-    pv = find_pv(group, pv_id)
-    new = pv
-    notes: tuple[str, ...] = ()
-    if allocatable is not None:
-        if allocatable == pv.allocatable:
-            word = "allocatable" if allocatable else "unallocatable"
-            notes = (f'Physical volume "{pv.device}" is already {word}.',)
-        status = tuple(word for word in pv.status if word != "ALLOCATABLE")
-        new = evolve(new, status=("ALLOCATABLE", *status) if allocatable else status)
-    new = evolve(new, tags=changed_tags(pv.tags, add_tags, del_tags))
-    after = group.with_pv(new) if new != pv else group
+    changed = []
+    notes: list[str] = []
+    done: list[str] = []
+    for pv_id in pvs:
+        pv = new = find_pv(group, pv_id)
+        if allocatable is not None:
+            if allocatable == pv.allocatable:
+                word = "allocatable" if allocatable else "unallocatable"
+                notes.append(f'Physical volume "{pv.device}" is already {word}.')
+            status = tuple(word for word in pv.status if word != "ALLOCATABLE")
+            new = evolve(new, status=("ALLOCATABLE", *status) if allocatable else status)
+        new = evolve(new, tags=changed_tags(pv.tags, add_tags, del_tags))
+        if new != pv:
+            changed.append(new)
+        done.append(f'Physical volume "{pv.device}" changed')
+    after = group.with_pv(*changed) if changed else group
     require_valid(after, targets)
-    return Change(group, after, notes=notes, done=(f'Physical volume "{pv.device}" changed',))
+    return Change(group, after, notes=tuple(notes), done=tuple(done))

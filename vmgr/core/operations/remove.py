@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from vmgr.core.change import Change
-from vmgr.core.errors import Refused
+from vmgr.core.errors import Refused, VmgrError
 from vmgr.core.operations.checks import (
     find_volume,
     full_name,
@@ -52,24 +53,60 @@ def remove_volume(
 
     Raises :class:`Refused` for a hidden volume and for one that others still lie on or refer to.
     """
+    change, refused = remove_volumes(group, (request,), targets, live=live)
+    for error in refused.values():
+        raise error
+    return change
+
+
+def remove_volumes(
+    group: VolumeGroup, requests: Iterable[RemoveVolume], targets: Targets, *, live: Live = NOTHING_LIVE
+) -> tuple[Change, dict[Uuid, VmgrError]]:
+    """Remove many volumes, with what goes with each, in one change that is checked once.
+
+    Those that cannot be removed stay; the second value says why, by UUID. A volume that others lie on or refer to
+    can be removed together with these, in whatever order they are named.
+    """
     require_changeable(group)
-    volume = find_volume(group, request.lv)
-    require_visible(group, volume, "remove")
-    targets.check_request(group, volume, request, live)
-    going = removal_set(group, volume, targets)
-    ids = {lv.id for lv in going}
+    refused: dict[Uuid, VmgrError] = {}
+    sets: dict[Uuid, tuple[LogicalVolume, ...]] = {}
+    for request in requests:
+        try:
+            volume = find_volume(group, request.lv)
+            require_visible(group, volume, "remove")
+            targets.check_request(group, volume, request, live)
+            going = removal_set(group, volume, targets)
+            for lv in going:
+                require_unlocked(group, lv, "remove")
+        except VmgrError as error:
+            refused[request.lv] = error
+        else:
+            sets[request.lv] = going
+    gone: dict[Uuid, LogicalVolume] = {}
+    while sets:
+        gone = {lv.id: lv for going in sets.values() for lv in going}
+        held = {lv: reason for lv, going in sets.items() if (reason := _still_used(group, going, gone))}
+        if not held:
+            break
+        refused |= held
+        sets = {lv: going for lv, going in sets.items() if lv not in held}
+    else:
+        return Change(group, group), refused
+    after = in_text_order(group.without_lv(*gone))
+    require_valid(after, targets)
+    done = tuple(f'Logical volume "{lv.name}" successfully removed.' for lv in gone.values() if lv.visible)
+    return Change(before=group, after=after, done=done), refused
+
+
+def _still_used(
+    group: VolumeGroup, going: Iterable[LogicalVolume], gone: Mapping[Uuid, LogicalVolume]
+) -> Refused | None:
+    """What to raise where a volume that stays lies on or refers to one of ``going``."""
     for lv in going:
-        require_unlocked(group, lv, "remove")
-        users = [user.name for user in group.referrers.get(lv.id, ()) if user.id not in ids]
+        users = [user.name for user in group.referrers.get(lv.id, ()) if user.id not in gone]
         if users:
-            raise Refused(
+            return Refused(
                 f"logical volume {full_name(group, lv)} is used by {', '.join(users)}",
                 hint=f"remove {'that volume' if len(users) == 1 else 'those volumes'} first",
             )
-    after = in_text_order(group.without_lv(*ids))
-    require_valid(after, targets)
-    return Change(
-        before=group,
-        after=after,
-        done=tuple(f'Logical volume "{lv.name}" successfully removed.' for lv in going if lv.visible),
-    )
+    return None
