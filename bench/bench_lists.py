@@ -125,7 +125,7 @@ class Machine:
         text = directory / "text"
         text.write_text(metadata(GROUP, uuid(5), DISK // 512, 2 * KEPT // 1024, volumes))
         sizes = ["--metadatasize", f"{(KEPT >> 20) - 10}m", "--dataalignment", f"{KEPT >> 20}m"]
-        self.lvm("pvcreate", "-qq", "-y", *sizes, "--uuid", uuid(5), "--restorefile", str(text), device)
+        self.lvm("pvcreate", "-qq", "-ff", "-y", *sizes, "--uuid", uuid(5), "--restorefile", str(text), device)
         self.lvm("vgcfgrestore", "-f", str(text), GROUP)
         self.lvm("vgcfgbackup")
         with open(device, "rb") as disk:
@@ -135,11 +135,16 @@ class Machine:
 
     def lvm(self, *words: str) -> None:
         """Run lvm2, for what is not measured."""
-        subprocess.run(["lvm", *words, *self.options], env=self.env, check=True, capture_output=True)
+        self._prepare(["lvm", *words, *self.options])
 
     def vmgr(self, *words: str) -> None:
         """Run vmgr, for what is not measured."""
-        subprocess.run([VMGR, *words], env=self.env, check=True, capture_output=True)
+        self._prepare([VMGR, *words])
+
+    def _prepare(self, argv: list[str]) -> None:
+        done = subprocess.run(argv, env=self.env, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(argv)} failed: {done.stderr}")
 
     def reset(self, active: bool) -> None:
         """Put the disk back, with the group's volumes active or not."""

@@ -6,15 +6,15 @@ whatever its target is: that the volume runs, not whether that is all of it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from vmgr.core.devices import own_uuid, stack
-from vmgr.core.ids import Uuid
 from vmgr.core.model import LvArea, UnknownBody
 from vmgr.core.naming import UUID_PREFIX, dm_uuid, split_dm_uuid
 
 if TYPE_CHECKING:
     from vmgr.core.hooks import Live
+    from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.table import LiveDevice
     from vmgr.core.targets import Targets
@@ -72,7 +72,7 @@ def strange_devices(group: VolumeGroup, live: Live, targets: Targets) -> tuple[L
 def describe_device(group: VolumeGroup, device: LiveDevice) -> str:
     """A device with the volume that it is part of: ``gg-r_rimage_0 (logical volume gg/r_rimage_0)``."""
     vgid, lvid, _ = split_dm_uuid(device.uuid) or ("", "", "")
-    lv = group.lv_by_id.get(Uuid(lvid)) if vgid == group.id else None
+    lv = group.lv_by_id.get(cast("Uuid", lvid)) if vgid == group.id else None
     if lv is None:
         return f"{device.name} (the metadata have no such logical volume)"
     words = sorted({s.body.type_word for s in lv.segments if isinstance(s.body, UnknownBody)})
