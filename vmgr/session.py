@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from vmgr.core.errors import AlreadyExists, GroupUnusable, KernelError, NotPermitted, StoppedHalfway, VmgrError
+from vmgr.core.errors import (
+    AlreadyExists,
+    GroupUnusable,
+    InvalidGroup,
+    KernelError,
+    NotPermitted,
+    StoppedHalfway,
+    VmgrError,
+)
 from vmgr.outcome import Outcome, RunOptions
 
 if TYPE_CHECKING:
@@ -306,7 +314,10 @@ class Session:
                         f" segment type {', '.join(map(repr, words))}",
                         hint="use LVM2's tools for this group, or install a plugin for the type (vmgr plugins)",
                     )
-            yield view
+            try:
+                yield view
+            except InvalidGroup as error:
+                raise _whose_fault(view.group, self.targets, error) from error
 
     def carry_out(
         self,
@@ -437,6 +448,21 @@ def _without_rights(unopened: Collection[str]) -> tuple[str, ...]:
         ("this is not root: devices cannot be opened, so what is on them is not seen",)
         if unopened and os.geteuid()
         else ()
+    )
+
+
+def _whose_fault(group: VolumeGroup, targets: Targets, error: InvalidGroup) -> VmgrError:
+    """What to say when a change would make an invalid group: often the group was invalid before."""
+    from vmgr.core.validate import validate
+
+    broken = validate(group, targets)
+    if not broken:
+        return error
+    return GroupUnusable(
+        f"the metadata of volume group {group.name} breaks a rule of the volume model:"
+        f" {broken[0].subject}: {broken[0].rule}",
+        details=tuple(f"{v.subject}: {v.rule}" for v in broken[1:]),
+        hint=f"nothing was changed; bring back good metadata: vgcfgrestore --list {group.name}",
     )
 
 

@@ -71,7 +71,7 @@ BROKEN: list[tuple[str, Callable[[], VolumeGroup], str]] = [
     (
         "a volume's UUID twice",
         lambda: evolve(SOUND, lvs=(*SOUND.lvs, evolve(twin("c", "c"), id=SOUND.lvs[0].id))),
-        "two logical volumes have UUID",
+        "two logical volumes have the UUID",
     ),
     ("a volume's name twice", lambda: evolve(SOUND, lvs=(*SOUND.lvs, twin("a", "c"))), "have the name a"),
     ("names that are too long together", lambda: SOUND.with_lv(twin("n" * 123, "c")), "too long"),
@@ -88,11 +88,11 @@ BROKEN: list[tuple[str, Callable[[], VolumeGroup], str]] = [
     ("an area before its PV", lambda: with_segment("a", body=linear("pv0", -1, 10)), "not within what it lies on"),
     ("an empty area", lambda: with_segment("a", body=linear("pv2", 19, 0)), "not within what it lies on"),
     ("an area on an unknown PV", lambda: with_segment("a", body=linear("other", 0, 10)), "unknown physical volume"),
-    ("extents used twice", lambda: with_segment("a", body=linear("pv1", 0, 10)), "is used 2 times, by a, b"),
+    ("extents used twice", lambda: with_segment("a", body=linear("pv1", 0, 10)), "used 2 times, by a, b"),
     (
         "an area on a volume that is too short",
         lambda: with_segment("pair_leg_0", length=Extents(3)),
-        "not within what it lies on (3)",
+        "not within what it lies on (pair_leg_0 has 3)",
     ),
     ("an area on an unknown volume", lambda: SOUND.without_lv(SOUND.lv_by_name["pair_leg_1"].id), "unknown volume"),
     ("a reference to an unknown volume", lambda: SOUND.without_lv(SOUND.lv_by_name["pair_log"].id), "its log is"),
@@ -127,7 +127,7 @@ def test_volumes_that_lie_on_each_other_are_noticed() -> None:
         for name, other in (("x", "y"), ("y", "z"), ("z", "x"))
     ]
     found = validate(SOUND.with_lv(*circle), TARGETS)
-    assert [v.rule for v in found] == ["it lies on itself, through other volumes"]
+    assert "it lies on itself: x, y, z" in [v.rule for v in found]
 
 
 def test_segments_of_unknown_types_are_left_alone() -> None:

@@ -54,7 +54,7 @@ def test_a_damaged_newest_text_gives_way_to_an_older_intact_one():
 
 
 def test_an_intact_text_that_is_not_understood_is_never_written_over(monkeypatch):
-    """A newer text with right checksums that no plugin can read makes the group readable and not changeable."""
+    """A newer text with right checksums that cannot be read makes the group readable and not changeable."""
     from vmgr.system import metadata
 
     world = world_of(2)
@@ -62,7 +62,7 @@ def test_an_intact_text_that_is_not_understood_is_never_written_over(monkeypatch
     old = bytes(world.disks["/dev/d2"].data)
     plain = metadata.encode_group
     monkeypatch.setattr(
-        metadata, "encode_group", lambda *a, **k: plain(*a, **k).replace("stripe_count = 1", "stripe_count = 7")
+        metadata, "encode_group", lambda *a, **k: plain(*a, **k).replace("extent_size = 64", "extent_size = 0")
     )
     world.write(group(lvs=1, seqno=2))
     world.disks["/dev/d2"].data = bytearray(old)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vmgr.cli.declare import Argument, Command, Option
 from vmgr.cli.options_report import IGNORE_SKIPPED, REPORT
-from vmgr.core.errors import EXIT_OK, UsageError
+from vmgr.core.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
     from vmgr.cli.application import Application
@@ -75,7 +75,7 @@ def run(app: Application, invocation: Invocation) -> int:
     )
     if not invocation.flag("logonly"):
         invocation.terminal.data(text)
-    return status
+    return status if view.sound else EXIT_FAILED
 
 
 _SHARED = tuple(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vmgr.cli.declare import Argument, Command, Option
 from vmgr.cli.options_report import REPORT
-from vmgr.core.errors import EXIT_OK, UsageError
+from vmgr.core.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,7 @@ def run(app: Application, invocation: Invocation) -> int:
     if not invocation.flag("logonly"):
         live = app.live(status=report.wants_status(view)) if report.needs_live else {}
         print_report(invocation.terminal, report, view, live, app)
-    return status
+    return status if view.sound else EXIT_FAILED
 
 
 def refuse_json(invocation: Invocation, hint: str) -> None:

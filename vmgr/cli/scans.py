@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vmgr.cli.declare import Command, Option
 from vmgr.cli.options_report import IGNORE_LOCK, PARTIAL, READONLY, REPORTFORMAT
-from vmgr.core.errors import EXIT_OK
+from vmgr.core.errors import EXIT_FAILED, EXIT_OK
 
 if TYPE_CHECKING:
     from vmgr.cli.application import Application
@@ -41,7 +41,7 @@ def run(app: Application, invocation: Invocation) -> int:
         from vmgr.cli.output import conclude
 
         return conclude(app, invocation, app.make_nodes())
-    return EXIT_OK
+    return EXIT_OK if view.sound else EXIT_FAILED
 
 
 _FORMAT = REPORTFORMAT

@@ -46,7 +46,8 @@ class Change:
     had to wait (a merge) begins, if nobody has them open. ``labels`` are written first; ``unlabel`` are devices
     (paths) whose labels are wiped last. ``done`` says in LVM2's manner what was done
     ("Logical volume \"x\" created."), printed at the end. PVs that are in ``before`` and not in ``after`` become
-    orphans. ``notes`` are for the user.
+    orphans. ``notes`` are for the user. ``takedown``: the metadata cannot be trusted, so ``deactivate`` goes by the
+    kernel's tables alone.
     """
 
     before: VolumeGroup | None
@@ -61,6 +62,7 @@ class Change:
     unlabel: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     done: tuple[str, ...] = ()
+    takedown: bool = False
 
     @property
     def changes_metadata(self) -> bool:

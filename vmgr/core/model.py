@@ -161,9 +161,11 @@ class Shape:
 class _Readable(Value):
     """The places of a volume that is not read to the end; ``shape`` is None for one that was built whole."""
 
-    __slots__ = ("row", "shape", "size")
+    __slots__ = ("row", "shape", "size", "start")
 
     shape: Shape | None
+    start: int
+    """The extent of ``shape.pv`` where the only area of a volume with a shape starts."""
     size: Extents
     """The volume's length: the end of its last segment."""
 
@@ -231,7 +233,7 @@ class LogicalVolume(_Readable):
             yield from segment.body.references
 
 
-_READ = ("id", "name", "status", "flags", "alloc", "shape", "row", "size")
+_READ = ("id", "name", "status", "flags", "alloc", "shape", "row", "start", "size")
 """What :func:`unread_volumes` is given; :meth:`Shape.fields` gives the rest."""
 
 _UNREAD = frozenset(a.name for a in fields(LogicalVolume)) - frozenset(_READ)
@@ -380,8 +382,8 @@ class VolumeGroup(Value):
 
     @property
     def free(self) -> Extents:
-        """Extents that no segment occupies, those of non-allocatable PVs included."""
-        return self.extents - self.allocated
+        """Extents that no segment occupies, those of non-allocatable PVs included; never less than none."""
+        return Extents(max(0, int(self.extents) - int(self.allocated)))
 
     # -- state ------------------------------------------------------------------------------------
 

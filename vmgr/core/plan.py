@@ -84,6 +84,28 @@ def active_volumes(group: VolumeGroup | None, live: Live) -> tuple[Uuid, ...]:
     return tuple(lv.id for lv in group.lvs if lv.visible and is_active(group, lv, live) and understood(group, lv))
 
 
+def refuse_open(gone: Iterable[str], live: Live) -> None:
+    """Raise :class:`InUse` for a device of ``gone`` that is open, beyond what the kernel's own tables tell."""
+    holders = Counter(word for device in live.values() for word in below(device))
+    blames: dict[str, VmgrError] = {}
+    for uuid in sorted(gone):
+        device = live[uuid]
+        if device.open_count > holders[f"{device.major}:{device.minor}"]:
+            error = InUse(
+                f"device {device.name} is in use",
+                hint="unmount the file system or stop the program that uses it, then try again",
+            )
+            blames.setdefault((split_dm_uuid(uuid) or ("", "", ""))[1], error)
+    if blames:
+        first = next(iter(blames.values()))
+        raise InUse(first.message, hint=first.hint, blames=blames)
+
+
+def below(device: LiveDevice) -> set[str]:
+    """The numbers (``major:minor``) of what a live device's table leads to."""
+    return {word for line in device.table or () for word in line.params.split() if _NUMBERS(word)}
+
+
 # -- the planner ----------------------------------------------------------------------------------
 
 
@@ -93,6 +115,10 @@ def plan_change(change: Change, live: Live, targets: Targets) -> Plan:
     The group in ``change.after`` must carry its new ``seqno``. Raises :class:`InUse` when a device that would
     have to go is open.
     """
+    if change.takedown:
+        from vmgr.core.takedown import plan_takedown
+
+        return plan_takedown(change, live)
     before, after = change.before, change.after
     metadata: list[Step] = []
     commit: list[Step] = []
@@ -184,7 +210,7 @@ class _DevicePlan:
         # Elsewhere the right table shall wait instead: whoever resumes the device (LVM2 does) makes it live.
         waiting = {u for u in new if u not in fresh and u not in reload and live[u].has_inactive}
         gone = self._vanishing(change, live, old, new, goes, after)
-        self._refuse_open(gone)
+        refuse_open(gone, live)
 
         connected = _connected(reload, [*old.values(), *new.values()])
         needed = {need for u in fresh | reload for need in new[u].needs()}
@@ -302,26 +328,6 @@ class _DevicePlan:
             if parts and parts[0] == change.before.id and parts[1] in left and uuid not in new:
                 gone.add(uuid)
         return gone
-
-    def _refuse_open(self, gone: set[str]) -> None:
-        """A device may go if nothing has it open but devices of the group, as the kernel's own tables say."""
-        holders = Counter(
-            word
-            for device in self._live.values()
-            for word in {w for line in device.table or () for w in line.params.split() if _NUMBERS(w)}
-        )
-        blames: dict[str, VmgrError] = {}
-        for uuid in sorted(gone):
-            device = self._live[uuid]
-            if device.open_count > holders[f"{device.major}:{device.minor}"]:
-                error = InUse(
-                    f"device {device.name} is in use",
-                    hint="unmount the file system or stop the program that uses it, then try again",
-                )
-                blames.setdefault((split_dm_uuid(uuid) or ("", "", ""))[1], error)
-        if blames:
-            first = next(iter(blames.values()))
-            raise InUse(first.message, hint=first.hint, blames=blames)
 
     def _suspend_users(self, reload: set[str], new: Mapping[str, DmDevice]) -> None:
         """Suspend, around the commit, live devices that use a reloaded one from above, too.

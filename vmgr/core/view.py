@@ -90,6 +90,7 @@ class GroupView(Value):
     that another host owns the group. ``problems`` are sentences. ``outdated`` are PVs with an older text than the
     chosen one, to be written anew with the next change; ``damaged`` are PVs with an area that cannot be
     read. ``unchangeable`` says why the group must not be changed, beyond what its own metadata says; mostly empty.
+    ``faults`` are the rules of the volume model that its metadata breaks (:mod:`vmgr.core.structure`), in words.
     """
 
     group: VolumeGroup
@@ -100,6 +101,7 @@ class GroupView(Value):
     outdated: tuple[Uuid, ...] = ()
     damaged: tuple[Uuid, ...] = ()
     unchangeable: str = ""
+    faults: tuple[str, ...] = ()
 
     @property
     def missing(self) -> tuple[PhysicalVolume, ...]:
@@ -134,6 +136,14 @@ class GroupView(Value):
             raise GroupUnusable(
                 self.unchangeable,
                 hint="hide the devices that are not wanted: devices/filter in lvm.conf(5), or vgimportclone(8)",
+            )
+        if self.faults:
+            name = self.group.name
+            raise GroupUnusable(
+                f"the metadata of volume group {name} breaks a rule of the volume model: {self.faults[0]}",
+                details=self.faults[1:],
+                hint=f"bring back good metadata (vgcfgrestore --list {name}, then vgcfgrestore -f FILE {name});"
+                f" what is active can be deactivated: vgchange -an {name}",
             )
 
     def check_changeable(self, *, missing: bool = False, exported: bool = False) -> None:
@@ -181,6 +191,11 @@ class SystemView(Value):
     others: tuple[DeviceView, ...] = ()
     problems: tuple[str, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def sound(self) -> bool:
+        """Whether no decoded group's metadata break a rule: a report of another ends with status 5, as in LVM2."""
+        return not any(view.faults for view in self.groups)
 
     def group(self, name: str) -> GroupView:
         """The decoded group called ``name``. Raises :class:`NotFound` or :class:`AmbiguousName`."""

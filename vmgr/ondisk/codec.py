@@ -80,10 +80,12 @@ class TextHeader(NamedTuple):
     system_id: str = ""
 
 
-def decode_group(text: str | bytes, targets: Decoder) -> DecodedGroup:
+def decode_group(text: str | bytes, targets: Decoder, faults: list[str] | None = None) -> DecodedGroup:
     """Read a metadata text, from a disk or a backup file. Raises :class:`~vmgr.core.errors.DamagedMetadata`.
 
-    Bytes are taken as UTF-8; what is not UTF-8 survives the way back through :func:`to_bytes`.
+    With ``faults``, a list, what is wrong with single volumes is added to that instead of being raised: a group on
+    a disk is shown as far as it is understood. Bytes are taken as UTF-8; what is not UTF-8 survives the way back
+    through :func:`to_bytes`.
     """
     if isinstance(text, bytes):
         text = text.rstrip(b"\0").decode("utf-8", "surrogateescape")
@@ -91,11 +93,13 @@ def decode_group(text: str | bytes, targets: Decoder) -> DecodedGroup:
     if len(text) >= _LONG:
         from vmgr.ondisk.fast import decode_canonical
 
-        decoded = decode_canonical(text, targets)
+        decoded = decode_canonical(text, targets, faults)
     if decoded is None:
         from vmgr.ondisk.decode import decode_any
 
-        decoded = decode_any(text, targets)
+        if faults is not None:
+            faults.clear()
+        decoded = decode_any(text, targets, faults)
     group = targets.group_read(decoded.group)
     return decoded if group is decoded.group else decoded._replace(group=group)
 

@@ -36,25 +36,40 @@ U32 = 1 << 32
 _U64 = 1 << 64
 
 
-def decode_any(text: str, targets: Decoder) -> DecodedGroup:
-    """Read a metadata text, whatever its layout. Raises :class:`DamagedMetadata`."""
+def decode_any(text: str, targets: Decoder, faults: list[str] | None = None) -> DecodedGroup:
+    """Read a metadata text, whatever its layout. Raises :class:`DamagedMetadata`.
+
+    With ``faults`` what is wrong with single volumes is added there instead. Then a segment that cannot be read is
+    kept as one of an unknown type, and a volume that cannot be read is left out.
+    """
     tree = parse(text, unique=True)
     section = group_section(tree)
     lvs = section.pop("logical_volumes", {})
     if not isinstance(lvs, dict):
         raise DamagedMetadata("logical_volumes is not a section")
     group, names = read_group(tree, section)
+    names.faults = faults
     return finish(tree, group, read_lvs(lvs, names, targets))
 
 
 class ReadNames:
-    """The ``Names`` of a text being read: PVs by their section's name, volumes by name."""
+    """The ``Names`` of a text being read: PVs by their section's name, volumes by name.
 
-    __slots__ = ("lvs", "pvs")
+    ``faults`` collects what is wrong with volumes; None where that is an error.
+    """
+
+    __slots__ = ("faults", "lvs", "pvs")
 
     def __init__(self, pvs: dict[str, Uuid], lvs: dict[str, Uuid]) -> None:
         self.pvs = pvs
         self.lvs = lvs
+        self.faults: list[str] | None = None
+
+    def note(self, error: DamagedMetadata) -> None:
+        """Collect what is wrong with a volume, or raise it."""
+        if self.faults is None:
+            raise error
+        self.faults.append(error.message)
 
     def area(self, name: str, start: int, length: int) -> Area:
         """The area for a ``"name", start`` pair; a PV's section name goes before a volume's name."""
@@ -184,19 +199,28 @@ def read_lvs(lvs: Tree, names: ReadNames, targets: Decoder) -> tuple[LogicalVolu
     """All volumes of the section ``logical_volumes``; ``names`` learns theirs."""
     trees = []
     for key, value in lvs.items():
-        if not isinstance(value, dict):
-            raise DamagedMetadata(f"{key!r} stands where a volume should")
         try:
-            name = LvName(key)
-        except InvalidName as error:
-            raise DamagedMetadata(error.message) from error
-        names.lvs[key] = take_uuid(dict(value), f"volume {key}")
-        trees.append((name, value))
-    return tuple([read_lv(name, value, names, targets) for name, value in trees])
+            if not isinstance(value, dict):
+                raise DamagedMetadata(f"{key!r} stands where a volume should")
+            try:
+                name = LvName(key)
+            except InvalidName as error:
+                raise DamagedMetadata(error.message) from error
+            names.lvs[key] = take_uuid(dict(value), f"volume {key}")
+            trees.append((name, value))
+        except DamagedMetadata as error:
+            names.note(error)
+    volumes = []
+    for name, value in trees:
+        try:
+            volumes.append(read_lv(name, value, names, targets))
+        except DamagedMetadata as error:
+            names.note(error)
+    return tuple(volumes)
 
 
 def read_lv(name: LvName, tree: Tree, names: ReadNames, targets: Decoder) -> LogicalVolume:
-    """One volume with its segments, sorted and checked to follow each other without a gap."""
+    """One volume with its segments, sorted, and unless ``names`` collects faults without a gap between them."""
     where = f"volume {name}"
     rest = dict(tree)
     uuid = take_uuid(rest, where)
@@ -217,13 +241,14 @@ def read_lv(name: LvName, tree: Tree, names: ReadNames, targets: Decoder) -> Log
         assert isinstance(section, dict)
         segments.append(_read_segment(section, names, targets, f"{where}, {key}"))
     if len(segments) != count:
-        raise DamagedMetadata(f"{where} has {len(segments)} segments, but segment_count = {count}")
+        names.note(DamagedMetadata(f"{where} has {len(segments)} segments, but segment_count = {count}"))
     segments.sort(key=lambda segment: segment.start)
-    expected = Extents(0)
-    for segment in segments:
-        if segment.start != expected:
-            raise DamagedMetadata(f"{where}: a segment starts at extent {segment.start} instead of {expected}")
-        expected = segment.end
+    if names.faults is None:  # else the rules of the volume model tell
+        expected = Extents(0)
+        for segment in segments:
+            if segment.start != expected:
+                raise DamagedMetadata(f"{where}: a segment starts at extent {segment.start} instead of {expected}")
+            expected = segment.end
     return LogicalVolume(
         id=uuid,
         name=name,
@@ -253,7 +278,8 @@ def _read_segment(tree: Tree, names: ReadNames, targets: Decoder, where: str) ->
     try:
         body, extra = targets.decode(word, length, dict(fields_of(rest)), names)
     except DamagedMetadata as error:
-        raise DamagedMetadata(f"{where}: {error.message}", hint=error.hint, details=error.details) from error
+        names.note(DamagedMetadata(f"{where}: {error.message}", hint=error.hint, details=error.details))
+        body, extra = UnknownBody(word, fields_of(rest)), ()
     if isinstance(body, UnknownBody):
         body = UnknownBody(body.type_word, with_pv_ids(body.fields, names))
     return Segment(start, length, body, tags, with_pv_ids(extra, names) if extra else ())

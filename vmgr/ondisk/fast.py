@@ -62,7 +62,7 @@ _VOLUMES = re.compile(
     (?:creation_time\ =\ ([1-9][0-9]{{0,9}})\n                   # 4
     creation_host\ =\ "([^"\\\n]*)"\n)?                          # 5
     segment_count\ =\ 1\n\nsegment1\ \{{\nstart_extent\ =\ 0\n
-    extent_count\ =\ ({_NUMBER})\n\n                             # 6
+    extent_count\ =\ ([1-9][0-9]{{0,8}})\n\n                     # 6
     ({_bare(_KIND)}),\ ({_NUMBER})\n\]\n                          # 7, 8 where the one area starts
     \}}\n\}}\n)
     |(\n{_NAME}\ \{{\n.*?\n\}}\n\}}\n)(?=\n{_NAME}\ \{{\nid\ =\ "|\Z)   # 9 the piece: any other volume
@@ -76,10 +76,11 @@ _OWN_KEYS = frozenset(("start_extent", "extent_count", "type", "tags"))
 """What the general reader takes out of a segment's section; no plugin gets to see it."""
 
 
-def decode_canonical(text: str, targets: Decoder) -> DecodedGroup | None:
+def decode_canonical(text: str, targets: Decoder, faults: list[str] | None = None) -> DecodedGroup | None:
     """Read a text in LVM2's layout; None for any other, which goes the general way.
 
-    Raises :class:`DamagedMetadata` as the general reader does for a text that makes no sense.
+    Raises :class:`DamagedMetadata` as the general reader does for a text that makes no sense, and collects
+    ``faults`` as that does.
     """
     start = text.find(_START) + len(_START)
     end = text.rfind(_END, start) + len(_END) - 3
@@ -101,9 +102,16 @@ def decode_canonical(text: str, targets: Decoder) -> DecodedGroup | None:
     if section.pop("logical_volumes", None) != {_MARKER: 1}:
         return None
     group, names = read_group(tree, section)
-    if not _learn_names(rows, others, names):
-        return None
-    return finish(tree, group, _volumes(rows, kinds, others, names, targets))
+    names.faults = faults
+    try:
+        if not _learn_names(rows, others, names):
+            return None
+        volumes = _volumes(rows, kinds, others, names, targets)
+    except DamagedMetadata:
+        if faults is None:
+            raise
+        return None  # the general reader knows how to leave a volume out
+    return finish(tree, group, volumes)
 
 
 def _learn_names(rows: list[tuple[str, ...]], others: dict[str, Tree], names: ReadNames) -> bool:
@@ -197,6 +205,7 @@ def _volumes(
         alloc=repeat("inherit"),
         shape=map(shapes.__getitem__, columns[7]),
         row=rows,
+        start=map(int, columns[8]),
         size=map(lengths.__getitem__, columns[6]),
     )
     for at, lv in apart.items():  # in rising order, so each ends up in its place

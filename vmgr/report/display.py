@@ -95,7 +95,7 @@ class Display:
 
     def _pv(self, p: PvFacts) -> Iterator[str]:
         total = int(p.pv.pe_count) if p.pv is not None else 0
-        free = total - p.allocated
+        free = p.group.free_of(p.pv) if p.pv is not None else 0
         if self.request.style == "short":
             yield f'Device "{p.name}" has a capacity of {self.size(free * p.group.extent_size if p.pv else p.size)}'
             return
@@ -156,7 +156,7 @@ class Display:
         yield f"PV Name               {p.name}     "
         yield f"PV UUID               {p.pv.id.dashed}"
         yield f"PV Status             {'' if p.pv.allocatable else 'NOT '}allocatable"
-        yield f"Total PE / Free PE    {total} / {total - p.allocated}"
+        yield f"Total PE / Free PE    {total} / {p.group.free_of(p.pv)}"
         yield BLANK
 
     # -- groups -----------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ class Display:
         access = tuple(word for word in ("READ", "WRITE") if word in group.status)
         here = len(group.pvs) - len(g.missing)
         if self.request.style == "short":
-            sizes = [self.size(extents * extent) for extents in (total, used, total - used)]
+            sizes = [self.size(extents * extent) for extents in (total, used, g.free)]
             yield f'"{g.name}" {sizes[0]:<9} [{sizes[1]:<9} used / {sizes[2]} free]'
             return
         if self.request.style == "colon":
@@ -187,7 +187,7 @@ class Display:
             yield (
                 f"{g.name}:{letters}:{_bits(group.status, _VG_BITS)}:-1:{group.max_lv}:{len(visible)}:{opened}:-1"
                 f":{group.max_pv}:{len(group.pvs)}:{here}:{total * (extent // 2)}:{extent // 2}:{total}:{used}"
-                f":{total - used}:{group.id.dashed}"
+                f":{g.free}:{group.id.dashed}"
             )
             return
         exported = "exported/" if group.exported else ""
@@ -214,7 +214,7 @@ class Display:
         yield f"PE Size               {self.size(extent)}"
         yield f"Total PE              {total}"
         yield f"Alloc PE / Size       {used} / {self.size(used * extent)}"
-        yield f"Free  PE / Size       {total - used} / {self.size((total - used) * extent)}"
+        yield f"Free  PE / Size       {g.free} / {self.size(g.free * extent)}"
         yield f"VG UUID               {group.id.dashed}"
         yield BLANK
         if self.request.verbose:

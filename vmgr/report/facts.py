@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from vmgr.core.hooks import TargetStatus, VolumeFacts
     from vmgr.core.ids import Uuid
-    from vmgr.core.model import LogicalVolume, Segment, VolumeGroup
+    from vmgr.core.model import LogicalVolume, PhysicalVolume, Segment, VolumeGroup
     from vmgr.core.table import LiveDevice
     from vmgr.core.targets import Targets
     from vmgr.core.units import Sectors
@@ -139,6 +139,15 @@ class GroupFacts:
     def allocated(self) -> int:
         """Extents in use in the group."""
         return sum(self.used.values())
+
+    def free_of(self, pv: PhysicalVolume) -> int:
+        """Extents of a physical volume that no segment occupies; none where metadata that break rules use more."""
+        return max(0, int(pv.pe_count) - self.used.get(pv.id, 0))
+
+    @property
+    def free(self) -> int:
+        """Extents in the group that no segment occupies."""
+        return sum(self.free_of(pv) for pv in self.group.pvs)
 
     @property
     def extents(self) -> int:

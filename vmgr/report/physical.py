@@ -89,7 +89,7 @@ class PvFacts:
         """Space that no volume occupies, in sectors."""
         if self.pv is None:
             return 0 if self.used else self.size
-        return (int(self.pv.pe_count) - self.allocated) * self.group.extent_size
+        return self.group.free_of(self.pv) * self.group.extent_size
 
     @property
     def start(self) -> int:
@@ -202,6 +202,6 @@ def with_free(p: PvFacts, used: list[Run]) -> Iterator[Run]:
         if run.start > at:
             yield Run(at, run.start - at, None, None)
         yield run
-        at = run.start + run.length
+        at = max(at, run.start + run.length)
     if at < end or not used:
         yield Run(at, end - at, None, None)

@@ -46,6 +46,8 @@ def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outco
             return Outcome()
         if order.mode != "n":
             view.check_trusted()
+        elif view.faults:
+            return _take_down(session, view, chosen)
         if order.mode == "y" and view.partial and order.completeness == "partial":
             raise GroupUnusable(
                 f"volume group {group.name} cannot be activated in part: vmgr does not put error targets in the"
@@ -80,6 +82,23 @@ def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outco
         if chosen.whole and order.mode in ("y", "ay", "n"):
             outcome += Outcome(done=(_count(session, group),))
         return outcome
+
+
+def _take_down(session: Session, view: GroupView, chosen: Chosen) -> Outcome:
+    """Deactivate volumes of a group whose metadata cannot be trusted: what the kernel has of them."""
+    from vmgr.core.takedown import live_volumes
+
+    live = session.live()
+    volumes = {lv.id for lv in chosen.volumes(view.group)}
+    ids = tuple(lv for lv in live_volumes(view.group.id, live) if chosen.whole or lv in volumes)
+    outcome = session.carry_out(Change(view.group, view.group, deactivate=ids, takedown=True), view)
+    if not chosen.whole:
+        return outcome
+    if not session.options.test:
+        from vmgr.system.rundir import forget_online
+
+        forget_online(view.group.name)
+    return outcome + Outcome(done=(_count(session, view.group),))
 
 
 def _count(session: Session, group: VolumeGroup) -> str:
@@ -233,6 +252,7 @@ def make_nodes(session: Session, subjects: Sequence[Subject] = ()) -> Outcome:
 
     def one(chosen: Chosen) -> Outcome:
         with session.changing(chosen.vg, activating=True) as view:
+            view.check_trusted()
             live = session.live(table=True)
             active = active_volumes(view.group, live)
             for device in stack(view.group, active, session.targets, live):

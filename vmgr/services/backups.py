@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from vmgr.core.change import Change
-from vmgr.core.errors import GroupUnusable, Interrupted, NotFound, Refused
+from vmgr.core.errors import GroupUnusable, Interrupted, InvalidGroup, NotFound, Refused
 from vmgr.core.plan import active_volumes
+from vmgr.core.validate import validate
 from vmgr.orders import ArchiveView, Outcome, Subject
 from vmgr.services.labels import restored_group
 from vmgr.services.subjects import Chosen, choose, for_each
@@ -47,7 +48,8 @@ def backup(session: Session, subjects: Sequence[Subject], file: str = "") -> Out
             view = session.locked_group(item.vg)
             view.check_readable()
             header = text_header(f"vgcfgbackup: {session.options.command}", session.config)
-            text = backup_text(view.group, session.targets, header)
+            # What is not understood whole is kept as it is: what is left of it may be worth looking at.
+            text = view.text.rstrip(b"\0") if view.faults else backup_text(view.group, session.targets, header)
             path = file.replace("%s", item.vg)
             if not session.options.test:
                 archives = _archives(session, wanted=True)
@@ -101,6 +103,13 @@ def restore(session: Session, vg: str, file: str = "", *, force: bool = False) -
             f"{path} is of volume group {group.name}, not {vg}", hint=f"vgcfgrestore -f {path} {group.name}"
         )
     _check_kinds(group, force)
+    broken = validate(group, session.targets)
+    if broken:
+        raise InvalidGroup(
+            f"{path} does not describe a valid volume group: {broken[0].subject}: {broken[0].rule}",
+            details=tuple(f"{v.subject}: {v.rule}" for v in broken[1:]),
+            hint=f"choose another one: vgcfgrestore --list {vg}",
+        )
     with session.locks.all_groups(exclusive=True), ExitStack() as held:
         # The group may have another name by now, under which somebody may be changing it.
         names = {vg, *(name for name, uuid in session.look().names if uuid == group.id)}

@@ -41,10 +41,11 @@ class FoundText:
     """One version of a group's metadata: as much of it as was read, and where it lies.
 
     ``seqno`` is -1 until the text's beginning was understood; ``raw`` None until it was read whole,
-    empty if no copy of it is intact. ``refused`` says why an intact text was not understood.
+    empty if no copy of it is intact. ``refused`` says why an intact text was not understood; ``faults`` are
+    sentences about volumes that were not understood in a text that was otherwise.
     """
 
-    __slots__ = ("group", "name", "places", "raw", "refused", "seqno", "start", "vgid")
+    __slots__ = ("faults", "group", "name", "places", "raw", "refused", "seqno", "start", "vgid")
 
     def __init__(self) -> None:
         self.places: list[tuple[FoundPv, FoundArea]] = []
@@ -55,3 +56,4 @@ class FoundText:
         self.seqno = -1
         self.group: VolumeGroup | None = None
         self.refused = ""
+        self.faults: list[str] = []

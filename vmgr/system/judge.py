@@ -7,6 +7,7 @@
 * A newest text that is intact and cannot be understood is not damage: an older one is shown instead, and the group
   is not changeable, because a change would write over what was committed.
 * A group on a device that has a double is not changeable, unless lvm.conf allows it.
+* A group whose volumes break the rules that keep data apart is shown, and neither activated nor changed.
 * What is not understood belongs to somebody: a PV with a text that cannot be read is never shown as free.
 """
 
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from vmgr.core.structure import broken_rules
 from vmgr.core.units import Bytes
 from vmgr.core.view import GroupView, MdaView, PvView, SystemView
 
@@ -151,6 +153,11 @@ class Judge:
                             f"{pv.device.path} was a physical volume of it and is no longer (its metadata has"
                             f" sequence number {other.seqno}, not {group.seqno})"
                         )
+        faults = (*text.faults, *(f"{subject}: {rule}" for subject, rule in broken_rules(group)))
+        for fault in faults[:_TOLD]:
+            say(f"its metadata breaks a rule: {fault}")
+        if len(faults) > _TOLD:
+            say(f"its metadata breaks {len(faults) - _TOLD} more rules; vgck tells all of them")
         return GroupView(
             group=group,
             pvs=there,
@@ -160,6 +167,7 @@ class Judge:
             outdated=tuple(outdated),
             damaged=tuple(damaged),
             unchangeable=self._unchangeable(group, there, doubts),
+            faults=faults,
         )
 
     def _moved_to(self, pv: FoundPv, group: VolumeGroup) -> FoundText | None:
@@ -256,6 +264,9 @@ class Judge:
             aliases=device.aliases,
         )
 
+
+_TOLD = 5
+"""How many broken rules of a group every command tells; the others are told where the group is refused."""
 
 _REFUSED = "intact metadata that cannot be understood: "
 _SPLIT = "different metadata with one sequence number: "

@@ -228,7 +228,7 @@ class Scan:
                 area.problem = error.message
                 continue
             try:
-                text.group = decode_group(raw, self._targets).group
+                text.group = decode_group(raw, self._targets, text.faults).group
             except VmgrError as error:
                 # Its checksum is right, so this is what was committed: nobody may write over it.
                 area.problem = text.refused = error.message
