@@ -92,14 +92,20 @@ class Application:
         return self._session.config
 
     def view(
-        self, *, vgs: tuple[str, ...] | None = None, all_devices: bool = False, foreign: bool = False
+        self,
+        *,
+        vgs: tuple[str, ...] | None = None,
+        all_devices: bool = False,
+        foreign: bool = False,
+        shared: bool = False,
     ) -> SystemView:
         """What a scan finds, read under shared locks.
 
         ``vgs`` limits what is decoded to these groups; ``all_devices`` asks udev for all that it knows of devices;
-        ``foreign`` keeps groups of other hosts.
+        ``foreign`` keeps groups of other hosts, ``shared`` those that hosts share under locks (sanlock, dlm), which
+        are read without one.
         """
-        return self._session.shared_view(vgs, detail=all_devices, foreign=foreign)
+        return self._session.shared_view(vgs, detail=all_devices, foreign=foreign, shared=shared)
 
     def live(self, *, status: bool = False) -> Mapping[str, LiveDevice] | None:
         """What the kernel has, by device-mapper UUID; None where there is no device mapper to be asked."""

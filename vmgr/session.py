@@ -212,9 +212,18 @@ class Session:
         return view
 
     def shared_view(
-        self, only: Collection[str] | None = None, *, foreign: bool = False, detail: bool = False
+        self,
+        only: Collection[str] | None = None,
+        *,
+        foreign: bool = False,
+        shared: bool = True,
+        detail: bool = False,
     ) -> SystemView:
-        """A view for reading only, under shared locks: of the groups named, or of all."""
+        """A view for reading only, under shared locks: of the groups named, or of all.
+
+        Of all, those of other hosts are left out (unless ``foreign``) where nothing of them is active here, and
+        without ``shared`` those that hosts share under locks where ``use_lvmlockd`` is off, as in LVM2.
+        """
         from contextlib import ExitStack
 
         with ExitStack() as held:
@@ -228,7 +237,30 @@ class Session:
                 held.enter_context(self.locks.group(name))
                 if before[name] is not None and self._scan is not None:
                     self._scan.refresh(name)
-            return self.view(only, foreign=foreign, detail=detail)
+            view = self.view(only, foreign=True, detail=detail)
+        return evolve(view, groups=tuple(self._readable(view.groups, only, foreign=foreign, shared=shared)))
+
+    def _readable(
+        self, groups: Iterable[GroupView], only: Collection[str] | None, *, foreign: bool, shared: bool
+    ) -> Iterator[GroupView]:
+        from vmgr.core.usable import lock_manager
+
+        for view in groups:
+            if view.foreign and not foreign:
+                if self.active_here(view):
+                    self.warn_foreign(view)
+                    view = evolve(view, active=True)
+                elif only is None:
+                    continue
+            manager = lock_manager(view.group)
+            if manager:
+                if self.config.flag("global/use_lvmlockd") and manager != "clvm":
+                    self.dialogue.warn(f"WARNING: Reading VG {view.group.name} without a lock.")
+                elif only is None and not shared:
+                    if manager == "clvm":
+                        self.dialogue.progress(f"Skipping clustered VG {view.group.name}.")
+                    continue
+            yield view
 
     # -- the kernel -------------------------------------------------------------------------------
 
@@ -289,22 +321,32 @@ class Session:
 
     @contextmanager
     def changing(
-        self, name: str, *, whole_namespace: bool = False, activating: bool = False, **allow: bool
+        self,
+        name: str,
+        *,
+        whole_namespace: bool = False,
+        activating: bool = False,
+        leaving: bool = False,
+        **allow: bool,
     ) -> Iterator[GroupView]:
         """The group called ``name``, locked and freshly read, for a change of its metadata or its activation.
 
         ``whole_namespace`` also locks group names and devices (for what adds or removes those).
-        ``activating`` is for what changes no metadata. ``allow`` names states that are no hindrance:
-        ``missing``, ``exported``.
+        ``activating`` is for what changes no metadata, ``leaving`` for what only lets go of devices: that is
+        possible whoever owns the group. ``allow`` names states that are no hindrance: ``missing``, ``exported``.
         """
         if whole_namespace:
             self.locks.all_groups(exclusive=True)
         with self.locks.group(name, exclusive=True, activating=activating):
             view = self.locked_group(name)
-            if activating:
+            if leaving:
+                self._require_ours_or_active(view)
+            elif activating:
+                from vmgr.core.usable import require_imported, require_local
+
                 view.check_readable()
-                if view.group.exported and not allow.get("exported"):
-                    raise GroupUnusable(f"volume group {name} is exported", hint=f"bring it back: vgimport {name}")
+                require_local(view.group)
+                require_imported(view.group)
             else:
                 view.check_changeable(**allow)
                 if view.group.has_unknown:
@@ -318,6 +360,26 @@ class Session:
                 yield view
             except InvalidGroup as error:
                 raise _whose_fault(view.group, self.targets, error) from error
+
+    def active_here(self, view: GroupView) -> bool:
+        """Whether the kernel of this machine has devices of the group."""
+        return any(uuid.startswith(f"LVM-{view.group.id}") for uuid in self.live())
+
+    def _require_ours_or_active(self, view: GroupView) -> None:
+        """A group of another host that is active here is let go of, and both hosts may have written to it."""
+        if not view.foreign:
+            return
+        if not self.active_here(view):
+            view.check_readable()
+        self.warn_foreign(view)
+
+    def warn_foreign(self, view: GroupView) -> None:
+        """Say that volumes of another host's group are active here."""
+        group = view.group
+        self.dialogue.warn(
+            f"WARNING: Found LVs active in VG {group.name} with foreign system ID {group.system_id}."
+            "  Possible data corruption."
+        )
 
     def carry_out(
         self,

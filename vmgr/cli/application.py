@@ -66,11 +66,16 @@ class Application(Protocol):
         """The configuration."""
 
     def view(
-        self, *, vgs: tuple[str, ...] | None = None, all_devices: bool = False, foreign: bool = False
+        self,
+        *,
+        vgs: tuple[str, ...] | None = None,
+        all_devices: bool = False,
+        foreign: bool = False,
+        shared: bool = False,
     ) -> SystemView:
         """What a scan finds. ``vgs`` limits what is decoded to these groups; ``all_devices`` adds other devices.
 
-        ``foreign`` also takes groups of other hosts.
+        ``foreign`` also takes groups of other hosts, ``shared`` those that hosts share under locks.
         """
 
     def live(self, *, status: bool = False) -> Mapping[str, LiveDevice] | None:

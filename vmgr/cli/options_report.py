@@ -31,7 +31,7 @@ READONLY = Option(
     "flag",
     "Read the disks without locks and without asking the kernel; whether a volume is active is not known then.",
 )
-SHARED = Option("shared", "flag", "Accepted for LVM2's sake; shared groups are always shown.")
+SHARED = Option("shared", "flag", "Also show groups that hosts share (lock types sanlock and dlm).")
 PARTIAL = Option("partial", "flag", "Accepted for LVM2's sake; groups with missing PVs are always shown.", "P")
 IGNORE_SKIPPED = Option("ignoreskippedcluster", "flag", "Accepted for LVM2's sake; there are no clustered groups.")
 TRUSTCACHE = Option("trustcache", "flag", "Accepted for LVM2's sake; vmgr has no such cache.")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vmgr.core.errors import EXIT_FAILED, EXIT_OK, GroupUnusable, NotFound, VmgrError
+from vmgr.core.errors import EXIT_FAILED, EXIT_OK, NotFound, VmgrError
+from vmgr.core.usable import lock_manager, require_imported, require_local
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,34 +45,33 @@ def chosen(kind: str, app: Application, invocation: Invocation, view: SystemView
     That is a failure if something was not found. A volume stands there with its group: copied groups
     have volumes of the same UUIDs.
     """
+    shared = invocation.flag("shared") or app.config.flag("global/use_lvmlockd")
     if kind == "pvs":
         return _pvs(invocation, view)
     found: set[str] = set()
     status = EXIT_OK
     for subject in named(kind, app, invocation):
         try:
-            found |= _of_subject(kind, subject, view, invocation)
+            found |= _of_subject(kind, subject, view, invocation, shared=shared)
+            if not subject.tag and not shared:
+                require_local(view.group(subject.vg).group)  # it is shown, but another host may be changing it
         except VmgrError as error:
             invocation.terminal.error(error)
             status = EXIT_FAILED
     return frozenset(found), status
 
 
-def _of_subject(kind: str, subject: Subject, view: SystemView, invocation: Invocation) -> set[str]:
+def _of_subject(kind: str, subject: Subject, view: SystemView, invocation: Invocation, *, shared: bool) -> set[str]:
     hidden = invocation.flag("all")
     if subject.tag:
-        return _tagged(kind, subject.tag, view, hidden)
+        return _tagged(kind, subject.tag, view, hidden, shared=shared)
     shown = view.group(subject.vg)
     if not invocation.flag("foreign"):
         shown.check_readable()
     group = shown.group
     if kind == "vgs":
         return {group.id}
-    if group.exported:
-        raise GroupUnusable(
-            f"volume group {group.name} is exported",
-            hint=f"vgs and pvs show it; bring it back with LVM2's vgimport {group.name}",
-        )
+    require_imported(group)
     if not subject.lv:
         return _ids(shown, (lv for lv in group.lvs if hidden or lv.visible))
     name = subject.lv[1:-1] if subject.lv.startswith("[") else subject.lv
@@ -87,10 +87,12 @@ def _ids(shown: GroupView, volumes: Iterable[LogicalVolume]) -> set[str]:
     return {shown.group.id + lv.id for lv in volumes}
 
 
-def _tagged(kind: str, tag: str, view: SystemView, hidden: bool) -> set[str]:
+def _tagged(kind: str, tag: str, view: SystemView, hidden: bool, *, shared: bool) -> set[str]:
     found: set[str] = set()
     for shown in view.groups:
         group = shown.group
+        if not shared and lock_manager(group):
+            continue
         if kind == "vgs":
             if tag in group.tags:
                 found.add(group.id)

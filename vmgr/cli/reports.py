@@ -38,7 +38,12 @@ def run(app: Application, invocation: Invocation) -> int:
         from vmgr.cli.report_names import chosen, groups_named
 
         vgs = groups_named(kind, app, invocation)
-    view = app.view(vgs=vgs, all_devices=kind == "pvs" and request.all, foreign=invocation.flag("foreign"))
+    view = app.view(
+        vgs=vgs,
+        all_devices=kind == "pvs" and request.all,
+        foreign=invocation.flag("foreign"),
+        shared=invocation.flag("shared") or bool(invocation.arguments),
+    )
     if invocation.arguments:
         only, status = chosen(kind, app, invocation, view)
         report = prepare(request._replace(only=only), app.targets)

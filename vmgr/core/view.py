@@ -87,9 +87,10 @@ class GroupView(Value):
     """A group with what was found of its physical volumes.
 
     ``pvs`` has those that are there, by UUID. ``text`` is the metadata text that was chosen. ``foreign`` tells
-    that another host owns the group. ``problems`` are sentences. ``outdated`` are PVs with an older text than the
-    chosen one, to be written anew with the next change; ``damaged`` are PVs with an area that cannot be
-    read. ``unchangeable`` says why the group must not be changed, beyond what its own metadata says; mostly empty.
+    that another host owns the group, ``active`` that a reader found volumes of such a group active here.
+    ``problems`` are sentences. ``outdated`` are PVs with an older text than the chosen one, to be written anew with
+    the next change; ``damaged`` are PVs with an area that cannot be read. ``unchangeable`` says why the group must
+    not be changed, beyond what its own metadata says; mostly empty.
     ``faults`` are the rules of the volume model that its metadata breaks (:mod:`vmgr.core.structure`), in words.
     """
 
@@ -97,6 +98,7 @@ class GroupView(Value):
     pvs: Mapping[Uuid, PvView]
     text: bytes = b""
     foreign: bool = False
+    active: bool = False
     problems: tuple[str, ...] = ()
     outdated: tuple[Uuid, ...] = ()
     damaged: tuple[Uuid, ...] = ()
@@ -120,7 +122,7 @@ class GroupView(Value):
 
     def check_readable(self) -> None:
         """Raise :class:`GroupUnusable` for a group of another host: its volumes are not to be touched."""
-        if self.foreign:
+        if self.foreign and not self.active:
             raise GroupUnusable(
                 f"cannot access volume group {self.group.name}: it belongs to system ID {self.group.system_id!r},"
                 " another host's",
@@ -151,20 +153,15 @@ class GroupView(Value):
 
         ``missing`` and ``exported`` say that the change is one that is made to such groups.
         """
+        from vmgr.core.usable import require_imported, require_local, require_writable
+
         self.check_readable()
         group = self.group
+        require_local(group)
         self.check_trusted()
-        if group.exported and not exported:
-            raise GroupUnusable(
-                f"volume group {group.name} is exported", hint=f"bring it back: vgimport {group.name}"
-            )
-        if "WRITE" not in group.status:
-            raise GroupUnusable(f"volume group {group.name} is read-only")
-        if group.lock_type not in ("", "none"):
-            raise GroupUnusable(
-                f"volume group {group.name} needs {group.lock_type} locks (lvmlockd), which vmgr does not take",
-                hint="change it with LVM2's tools",
-            )
+        if not exported:
+            require_imported(group)
+        require_writable(group)
         if self.missing and not missing:
             names = ", ".join(pv.id.dashed for pv in self.missing)
             raise GroupUnusable(

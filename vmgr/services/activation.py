@@ -29,7 +29,7 @@ def activate(session: Session, subjects: Sequence[Subject], order: ActivationOrd
     """Activate, deactivate or refresh what ``subjects`` mean; none means all groups."""
     if not session.options.test:
         session.need_client()
-    chosen = choose(session, subjects)
+    chosen = choose(session, subjects, leaving=order.mode == "n")
     outcome = for_each(chosen, lambda item: _in_group(session, item, order))
     if order.poll and order.mode != "n" and not session.options.test:
         from vmgr.services.conversion import follow_in_background, under_way
@@ -40,7 +40,7 @@ def activate(session: Session, subjects: Sequence[Subject], order: ActivationOrd
 
 
 def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outcome:
-    with session.changing(chosen.vg, activating=True, exported=order.mode == "n") as view:
+    with session.changing(chosen.vg, activating=True, leaving=order.mode == "n") as view:
         group = view.group
         if order.mode == "ay" and chosen.whole and "NOAUTOACTIVATE" in group.flags:
             return Outcome()

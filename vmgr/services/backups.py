@@ -37,7 +37,7 @@ def backup(session: Session, subjects: Sequence[Subject], file: str = "") -> Out
     from vmgr.system.identity import text_header
     from vmgr.system.metadata import backup_text
 
-    chosen = choose(session, subjects, exported=True)
+    chosen = choose(session, subjects, reading=True)
     if file and "%s" not in file and len(chosen) > 1:
         raise Refused(
             f"{len(chosen)} groups cannot all be written into {file}", hint="put %s into the name, for the group's"
@@ -145,9 +145,12 @@ def _check_kinds(group: VolumeGroup, force: bool) -> None:
 
 
 def _current(view: SystemView, group: VolumeGroup) -> GroupView | None:
+    from vmgr.core.usable import require_local
+
     for found in view.groups:
         if found.group.id == group.id:
             found.check_readable()
+            require_local(found.group)
             return found
         if found.group.name == group.name:
             raise Refused(

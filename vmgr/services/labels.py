@@ -114,9 +114,13 @@ def owner(view: SystemView, pv: PvView) -> str:
     """The group that a physical volume belongs to, in words."""
     if pv.vg is None:
         return "a volume group that is not there"
+    from vmgr.core.usable import lock_manager
+
     for group in view.groups:
         if group.group.id == pv.vg and group.foreign:
             return f"volume group {pv.vg_name} of another host (system ID {group.group.system_id!r})"
+        if group.group.id == pv.vg and lock_manager(group.group):
+            return f"volume group {pv.vg_name}, which hosts share under {lock_manager(group.group)} locks"
     return f"volume group {pv.vg_name}"
 
 

@@ -53,13 +53,22 @@ class Chosen:
 
 
 def choose(
-    session: Session, subjects: Sequence[Subject], *, all_if_none: bool = True, exported: bool = False
+    session: Session,
+    subjects: Sequence[Subject],
+    *,
+    all_if_none: bool = True,
+    reading: bool = False,
+    leaving: bool = False,
 ) -> list[Chosen]:
     """The groups that ``subjects`` mean, sorted by name, each with its volumes. Tags are looked up everywhere.
 
-    An exported group is meant only where it is named, or where the command takes it (``exported``), as in LVM2.
-    What is found by tag is found without a lock; the caller looks again under the group's lock.
+    A group that is exported, or that hosts share under locks, is meant only where it is named, as in LVM2, or where
+    the command only reads (``reading``). A command that only lets go of devices (``leaving``) also means shared
+    groups, and those of other hosts that are active here. What is found by tag is found without a lock; the
+    caller looks again under the group's lock.
     """
+    from vmgr.core.usable import lock_manager
+
     found: dict[str, Chosen] = {}
     tags: list[str] = []
     for subject in subjects:
@@ -72,9 +81,14 @@ def choose(
         else:
             chosen.whole = True
     if tags or (not subjects and all_if_none):
-        for view in read_all(session):
+        for view in read_all(session, active_elsewhere=leaving):
             group = view.group
-            if group.exported and not exported:
+            if group.exported and not reading:
+                continue
+            if lock_manager(group) and not reading and not leaving:
+                session.dialogue.progress(
+                    f"Skipping volume group {group.name}, which hosts share: it needs {lock_manager(group)} locks"
+                )
                 continue
             if not subjects:
                 found.setdefault(group.name, Chosen(group.name)).whole = True
@@ -89,10 +103,14 @@ def choose(
     return [found[name] for name in sorted(found)]
 
 
-def read_all(session: Session) -> tuple[GroupView, ...]:
-    """All groups of this host, as they are without a group's lock."""
+def read_all(session: Session, *, active_elsewhere: bool = False) -> tuple[GroupView, ...]:
+    """All groups of this host, as they are without a group's lock.
+
+    ``active_elsewhere`` adds those of other hosts that are active here all the same.
+    """
     with session.locks.all_groups():
-        return tuple(view for view in session.view().groups if not view.foreign)
+        views = session.view(foreign=active_elsewhere).groups
+    return tuple(v for v in views if not v.foreign or (active_elsewhere and session.active_here(v)))
 
 
 def for_each(subjects: Iterable[Chosen], act: Callable[[Chosen], Outcome]) -> Outcome:

@@ -10,6 +10,7 @@ from vmgr.core.errors import AlreadyExists, GroupUnusable, InvalidGroup, Invalid
 from vmgr.core.ids import LvName
 from vmgr.core.model import POLICIES, UnknownBody
 from vmgr.core.naming import dm_name
+from vmgr.core.usable import require_imported, require_local, require_writable
 
 if TYPE_CHECKING:
     from vmgr.core.exchange import Built
@@ -43,17 +44,10 @@ def require_changeable(
             f"volume group {name} belongs to system ID {group.system_id!r}, another host's",
             hint="change it on that host, or take it over: vgchange --systemid, see lvmsystemid(7)",
         )
-    if group.exported and not exported:
-        raise GroupUnusable(f"volume group {name} is exported", hint=f"bring it back: vgimport {name}")
-    if "WRITE" not in group.status:
-        raise GroupUnusable(f"volume group {name} is read-only")
-    if "CLUSTERED" in group.status:
-        raise GroupUnusable(f"volume group {name} is clustered, which vmgr does not handle")
-    if group.lock_type not in ("", "none"):
-        raise GroupUnusable(
-            f"volume group {name} needs {group.lock_type} locks (lvmlockd), which vmgr does not take",
-            hint="change it with LVM2's tools",
-        )
+    require_local(group)
+    if not exported:
+        require_imported(group)
+    require_writable(group)
     if resize and "RESIZEABLE" not in group.status:
         raise GroupUnusable(f"volume group {name} is not resizeable", hint=f"allow it: vgchange -xy {name}")
     if group.partial and not missing:

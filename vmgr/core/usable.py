@@ -1,0 +1,57 @@
+"""Why a group may not be used, by what its own metadata say: refusals that readers and operations share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vmgr.core.errors import GroupUnusable
+
+if TYPE_CHECKING:
+    from vmgr.core.model import VolumeGroup
+
+
+def lock_manager(group: VolumeGroup) -> str:
+    """What keeps hosts apart that share the group (``sanlock``, ``dlm``, ``idm``, ``clvm``); empty for a local one.
+
+    ``clvm`` stands for the CLUSTERED flag, which lvmlockd's predecessor used (``lvmlockd(8)``).
+    """
+    if group.lock_type not in ("", "none"):
+        return group.lock_type
+    return "clvm" if "CLUSTERED" in group.status else ""
+
+
+def require_local(group: VolumeGroup) -> None:
+    """Raise :class:`GroupUnusable` for a group that several hosts may use, under locks that vmgr cannot take.
+
+    Without them nobody knows whether another host has its volumes active.
+    """
+    manager = lock_manager(group)
+    if not manager:
+        return
+    name = group.name
+    alone = f"if no other host uses it any more: LVM2's vgchange --locktype none --lockopt force {name}"
+    if manager == "clvm":
+        raise GroupUnusable(
+            f"cannot access clustered volume group {name}: it needs the locks of clvmd, which there are no more",
+            hint=f"lvmlockd(8) tells how it becomes a shared group; {alone}",
+        )
+    raise GroupUnusable(
+        f"cannot access volume group {name}: its lock type {manager}"
+        " requires lvmlockd, whose locks vmgr does not take",
+        hint=f"use LVM2's tools where lvmlockd runs (vgchange --lockstart {name}); {alone}",
+    )
+
+
+def require_imported(group: VolumeGroup) -> None:
+    """Raise :class:`GroupUnusable` for an exported group."""
+    if group.exported:
+        raise GroupUnusable(
+            f"volume group {group.name} is exported",
+            hint=f"bring it back with LVM2's own: lvm vgimport {group.name}",
+        )
+
+
+def require_writable(group: VolumeGroup) -> None:
+    """Raise :class:`GroupUnusable` for a group whose metadata say that they must not be written."""
+    if "WRITE" not in group.status:
+        raise GroupUnusable(f"volume group {group.name} is read-only")
