@@ -130,16 +130,16 @@ def test_names(scene: Scene) -> None:
     scene.refused("lvrename tank data snap", FAILED, "already exists")
     scene.refused("lvrename tank data data", FAILED, "differ")
     scene.refused("lvrename tank data pvmove0", BAD_LINE, "reserved")
-    scene.refused("lvrename tank nix x", FAILED, "tank/nix not found", "lvs tank")
+    scene.refused("lvrename tank nix x", FAILED, 'failed to find logical volume "tank/nix"', "lvs -a tank")
     for name in ("a/b", ".", "x" * 130):
         scene.refused(f"vgcreate {name} {{c}}", BAD_LINE)
     scene.refused("vgcreate tank {c}", FAILED, "already exists")
     scene.refused("vgcreate mapper {c}", FAILED, "/dev/mapper already exists")
     scene.refused("vgrename tank tank", FAILED, "differ")
     for line in ("lvs nix", "vgs nix", "lvcreate -l1 nix", "vgremove -y nix", "vgchange -ay nix", "vgck nix"):
-        scene.refused(line, FAILED, "'nix' not found", "vgs lists")
+        scene.refused(line, FAILED, 'volume group "nix" not found', "vgs lists")
     for line in ("lvremove -y tank/nix", "lvchange -an tank/nix", "lvextend -l+1 tank/nix", "lvdisplay tank/nix"):
-        scene.refused(line, FAILED, "tank/nix not found", "lists its volumes")
+        scene.refused(line, FAILED, 'logical volume "tank/nix"', "lists its volumes")
     scene.refused("vgcfgrestore nix", FAILED, "no backup of volume group nix", "--list nix")
     scene.refused("vgcfgrestore -f /etc/passwd tank", FAILED, "/etc/passwd is no backup")
     scene.refused("lvcreate -s -l1 tank/snap", FAILED, "snapshots of snapshots")
@@ -152,7 +152,7 @@ def test_names(scene: Scene) -> None:
 def test_devices(scene: Scene, mount: Callable[[str], None]) -> None:
     scene.add("tiny", 1)
     for command in ("pvcreate -y", "vgcreate -y new", "vgextend -y tank"):
-        scene.refused(f"{command} /dev/nix", FAILED, "/dev/nix not found", "lsblk")
+        scene.refused(f"{command} /dev/nix", FAILED, "no device found for /dev/nix", "lsblk")
         scene.refused(f"{command} /etc/passwd", FAILED, "not a block device")
         scene.refused(f"{command} {{tiny}}", FAILED, "too small", "2 MiB")
         scene.refused(f"{command} {{a}}", FAILED, "volume group tank", "vgreduce tank {a}")
@@ -160,7 +160,7 @@ def test_devices(scene: Scene, mount: Callable[[str], None]) -> None:
     scene.refused("vgcreate new {c} {c}", BAD_LINE, "named twice")
     scene.refused("pvremove {a}", FAILED, "used by volume group tank")
     scene.refused("pvremove -ff {a}", FAILED, "[y/n]", "--yes")
-    scene.refused("pvremove {c}", FAILED, "no physical volume found")
+    scene.refused("pvremove {c}", FAILED, "no PV found on device")
     scene.refused("vgreduce tank {c}", FAILED, "not in volume group tank")
     scene.refused("vgreduce tank {a}", FAILED, "still in use", "data, snap")
     mount(scene.disks["c"])
@@ -220,7 +220,7 @@ def test_a_group_with_a_physical_volume_missing(loops: lab.Loops, scene: Scene) 
     vmgr("lvcreate", "-an", "-l2", "-n", "x", "part", lost)
     loops.remove(lost)
     for line in ("lvcreate -l1 part", "lvextend -l+1 part/x", "vgremove -y part", "vgchange --addtag x part"):
-        scene.refused(line, FAILED, "was not found", "missing", "vgreduce --removemissing")
+        scene.refused(line, FAILED, "missing PV", "missing", "vgreduce --removemissing")
     scene.refused("lvchange -ay part/x", FAILED, "refusing activation", "connect its device")
     scene.refused("vgreduce --removemissing part", FAILED, "part: x", "--force")
     assert "wz-pn-" in vmgr("vgs", "part").stdout

@@ -50,7 +50,7 @@ def test_permission_comes_and_goes_in_its_place() -> None:
 def test_a_permission_that_is_set_already_is_refused() -> None:
     with pytest.raises(Refused, match="already writable"):
         change(PLAIN, read_only=False)
-    with pytest.raises(Refused, match="already read-only"):
+    with pytest.raises(Refused, match="already read only"):
         change(after(change(PLAIN, read_only=True)), read_only=True)
 
 

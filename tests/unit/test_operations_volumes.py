@@ -250,7 +250,7 @@ def test_an_empty_volume_is_refused(size: Extents | Sectors) -> None:
 def test_what_does_not_fit_is_refused_with_what_would() -> None:
     with pytest.raises(NoSpace) as caught:
         create(create(a_group(20, 10), "5", "a"), "26", "b")
-    assert str(caught.value) == "volume group vg has insufficient free space: 26 extents needed, 25 usable"
+    assert str(caught.value) == 'volume group "vg" has insufficient free space (25 extents): 26 required'
     assert caught.value.hint == "the largest size that fits is 100.00 MiB (25 extents)"
     assert caught.value.details == (
         "/dev/pv0: 15 free extents: 26 are needed",

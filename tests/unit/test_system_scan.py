@@ -35,7 +35,7 @@ def test_the_newest_text_counts_and_the_older_pv_is_outdated():
     view = world.view().group("vg")
     assert view.group.seqno == 2
     assert view.outdated == (uuid(2),)
-    assert any("/dev/d2 is old (sequence number 1, not 2)" in problem for problem in view.problems)
+    assert any("ignoring metadata seqno 1 on /dev/d2 for seqno 2" in problem for problem in view.problems)
 
 
 def test_a_damaged_newest_text_gives_way_to_an_older_intact_one():
@@ -410,5 +410,5 @@ def test_a_device_that_is_not_used_is_told_with_the_reason():
     world = world_of(2, config='devices { filter = ["r|d2|"] }')
     with pytest.raises(NotFound, match=r"/dev/d2 is not used: .*devices/filter"):
         world.view().pv("/dev/d2")
-    with pytest.raises(NotFound, match="no physical volume found"):
+    with pytest.raises(NotFound, match="failed to find physical volume"):
         world.view().pv("/dev/d9")

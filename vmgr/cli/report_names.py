@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vmgr.core.errors import EXIT_FAILED, EXIT_OK, NotFound, VmgrError
+from vmgr.core.errors import EXIT_FAILED, EXIT_OK, VmgrError
 from vmgr.core.usable import lock_manager, require_imported, require_local
 
 if TYPE_CHECKING:
@@ -75,12 +75,7 @@ def _of_subject(kind: str, subject: Subject, view: SystemView, invocation: Invoc
     if not subject.lv:
         return _ids(shown, (lv for lv in group.lvs if hidden or lv.visible))
     name = subject.lv[1:-1] if subject.lv.startswith("[") else subject.lv
-    volume = group.lv_by_name.get(name)
-    if volume is None:
-        raise NotFound(
-            f"logical volume {subject.vg}/{subject.lv} not found", hint=f"lvs -a {subject.vg} lists its volumes"
-        )
-    return _ids(shown, (volume,))
+    return _ids(shown, (group.volume(name),))
 
 
 def _ids(shown: GroupView, volumes: Iterable[LogicalVolume]) -> set[str]:

@@ -329,6 +329,17 @@ class VolumeGroup(Value):
         """Each volume's place in the group's order, from 0."""
         return {lv.id: number for number, lv in enumerate(self.lvs)}
 
+    def volume(self, name: str) -> LogicalVolume:
+        """The volume called ``name``, hidden ones included. Raises :class:`NotFound`."""
+        found = self.lv_by_name.get(name)
+        if found is None:
+            from vmgr.core.errors import NotFound
+
+            raise NotFound(
+                f'failed to find logical volume "{self.name}/{name}"', hint=f"lvs -a {self.name} lists its volumes"
+            )
+        return found
+
     @cached_property
     def referrers(self) -> dict[Uuid, tuple[LogicalVolume, ...]]:
         """For each volume that others lie on or refer to: those others, in the group's order."""

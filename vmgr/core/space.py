@@ -79,7 +79,7 @@ def no_space(group: VolumeGroup, need: Need, policy: str, pvs: Sequence[PvRange]
     if policy != "anywhere" and need.distinct and need.areas > len(usable):
         message = f"{need.areas} physical volumes are needed side by side, and there are {len(usable)} to use"
     elif wanted > free:
-        message = f"volume group {group.name} has insufficient free space: {wanted} extents needed, {free} usable"
+        message = f'volume group "{group.name}" has insufficient free space ({free} extents): {wanted} required'
     else:
         side = f" as {need.areas} areas of {need.extents}" if need.areas > 1 else ""
         message = (

@@ -198,7 +198,7 @@ class SystemView(Value):
         """The decoded group called ``name``. Raises :class:`NotFound` or :class:`AmbiguousName`."""
         found = [view for view in self.groups if view.group.name == name]
         if not found:
-            raise NotFound(f"volume group {name!r} not found", hint="vgs lists the groups that can be seen")
+            raise NotFound(f'volume group "{name}" not found', hint="vgs lists the groups that can be seen")
         if len(found) > 1:
             # LVM2 prefers its own group over a foreign one of the same name.
             local = [view for view in found if not view.foreign]
@@ -238,4 +238,4 @@ class SystemView(Value):
         for path, reason in self.refused:
             if path == device:
                 raise NotFound(f"{device} is not used: {reason}", hint=hint)
-        raise NotFound(f"no physical volume found on {device!r}", hint=hint)
+        raise NotFound(f'failed to find physical volume "{device}"', hint=hint)

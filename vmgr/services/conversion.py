@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from vmgr.core.errors import StoppedHalfway, VmgrError
 from vmgr.orders import ConversionOrder, Outcome, Subject
 from vmgr.services.subjects import Chosen, choose, for_each, pv_ranges
-from vmgr.services.volumes import named_volume
 
 if TYPE_CHECKING:
     from vmgr.core.hooks import TargetStatus
@@ -37,7 +36,7 @@ def _in_group(session: Session, chosen: Chosen, order: ConversionOrder) -> Outco
         names = [lv.name for lv in chosen.volumes(view.group)]
     for name in names:
         with session.changing(chosen.vg) as view:
-            volume = named_volume(view.group, name)
+            volume = view.group.volume(name)
             request = ConvertVolume(
                 volume.id, order.options, type=order.type, pvs=pv_ranges(view, order.pvs), alloc=order.alloc
             )

@@ -44,7 +44,7 @@ def _joining(
         pv = existing_pv(view, device)
         if pv is not None and pv.vg is not None:
             raise AlreadyExists(
-                f"physical volume {path} is already in {owner(view, pv)}",
+                f"physical volume '{path}' is already in {owner(view, pv)}",
                 hint=way_out(view, pv, path),
             )
         if pv is not None and pv in view.duplicates:
@@ -114,7 +114,7 @@ def _run(
 ) -> Outcome:
     if not session.options.test:
         for pv in new:
-            pv.wipe(session.dialogue.progress)
+            pv.wipe(session)
     return session.carry_out(change, view, new_pvs=known)
 
 
@@ -234,11 +234,11 @@ def remove(session: Session, subjects: Sequence[Subject], *, force: int = 0) -> 
                 active = len(active_volumes(group, session.live()))
                 state = f", {active} of them active" if active else ""
                 question = (
-                    f"Do you really want to remove volume group {group.name!r}"
+                    f'Do you really want to remove volume group "{group.name}"'
                     f" containing {len(volumes)} logical volumes{state}?"
                 )
                 if not session.dialogue.ask(question):
-                    raise Interrupted(f"volume group {group.name} not removed", hint="answer y, or use --yes")
+                    raise Interrupted(f'volume group "{group.name}" not removed', hint="answer y, or use --yes")
             live = session.live(table=True)
             emptied, refused = remove_volumes(
                 group, [RemoveVolume(lv.id) for lv in volumes], session.targets, live=live

@@ -22,8 +22,6 @@ from vmgr.core.ids import Uuid
 from vmgr.core.units import Bytes, Sectors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from vmgr.core.change import LabelPv
     from vmgr.core.model import VolumeGroup
     from vmgr.core.pv import PvLayout
@@ -45,12 +43,13 @@ class NewPv:
     signatures: tuple[Signature, ...] = ()
     ignored: tuple[str, ...] = ()
 
-    def wipe(self, tell: Callable[[str], None]) -> None:
+    def wipe(self, session: Session) -> None:
         """Wipe what the user agreed to lose, telling of each signature.
 
         Raises :class:`InUse` if the device is in use or is not what it was when the user was asked: that may be a
         while ago.
         """
+        from vmgr.core.effects import DEVICE, Effect
         from vmgr.system.disk import Disk
         from vmgr.system.signatures import find_signatures, wipe_signature
 
@@ -67,8 +66,9 @@ class NewPv:
             if self.signatures:
                 # A wiped signature can uncover another one (a partition table's second copy).
                 for signature in find_signatures(path, ignore=(MEMBER,)):
-                    tell(f"Wiping {signature.type} signature on {path}.")
+                    session.dialogue.progress(f"Wiping {signature.type} signature on {path}.")
                     wipe_signature(path, signature)
+                session.changed.append(Effect("wiped", DEVICE, path))
 
 
 def find_device(session: Session, path: str) -> Device:
@@ -79,7 +79,7 @@ def find_device(session: Session, path: str) -> Device:
     device = named_device(path, scan.devices)
     if device is None:
         if not os.path.lexists(path):
-            raise NotFound(f"device {path} not found", hint="check the path; lsblk lists the devices there are")
+            raise NotFound(f"no device found for {path}", hint="check the path; lsblk lists the devices there are")
         hidden = hidden_reason(path)
         if hidden:
             raise Refused(f"cannot use {path}: {hidden}", hint="devices/scan_lvs in lvm.conf lets volumes be used")
@@ -118,10 +118,10 @@ def owner(view: SystemView, pv: PvView) -> str:
 
     for group in view.groups:
         if group.group.id == pv.vg and group.foreign:
-            return f"volume group {pv.vg_name} of another host (system ID {group.group.system_id!r})"
+            return f'volume group "{pv.vg_name}" of another host (system ID {group.group.system_id!r})'
         if group.group.id == pv.vg and lock_manager(group.group):
-            return f"volume group {pv.vg_name}, which hosts share under {lock_manager(group.group)} locks"
-    return f"volume group {pv.vg_name}"
+            return f'volume group "{pv.vg_name}", which hosts share under {lock_manager(group.group)} locks'
+    return f'volume group "{pv.vg_name}"'
 
 
 def way_out(view: SystemView, pv: PvView, path: str) -> str:
@@ -159,21 +159,21 @@ def _check_member(session: Session, view: SystemView, old: PvView, path: str, or
     if old.vg is not None:
         if order.force < 2:
             raise Refused(
-                f"cannot initialise {path}: it is a physical volume of {owner(view, old)}",
+                f'cannot initialize physical volume "{path}" of {owner(view, old)} without -ff',
                 hint=f"{way_out(view, old, path)}; -ff overrides, and damages a group that has it",
             )
-        question = f"Really INITIALIZE physical volume {path!r} of {owner(view, old)}?"
+        question = f'Really INITIALIZE physical volume "{path}" of {owner(view, old)}?'
     elif old.layout.used:
         if order.force < 2:
             raise Refused(
-                f"cannot initialise {path}: its label says that a group uses it; the group's metadata is missing",
+                f"PV {path} is used by a VG but its metadata is missing",
                 hint="the group's other devices may be away; -ff overrides, and damages the group",
             )
-        question = f"Really INITIALIZE physical volume {path!r} that is marked as belonging to a volume group?"
+        question = f'Really INITIALIZE physical volume "{path}" that is marked as belonging to a VG?'
     else:
         return
     if not session.options.test and not session.dialogue.ask(question):
-        raise Interrupted(f"{path}: physical volume not initialised", hint="answer y, or use --yes")
+        raise Interrupted(f"{path}: physical volume not initialized", hint="answer y, or use --yes")
 
 
 def _check_unused(path: str) -> None:

@@ -43,7 +43,7 @@ def create(session: Session, devices: Sequence[str], order: LabelOrder = STANDAR
         new = prepare(session, session.view(detail=True, foreign=True), path, order)
         done = (f'Physical volume "{path}" successfully created.',)
         if not session.options.test:
-            new.wipe(session.dialogue.progress)
+            new.wipe(session)
         outcome = session.carry_out(Change(None, None, labels=(new.label,), done=done), None)
         enter_devices(session, add=[(new.label.device, new.label.layout.id)])
         return outcome
@@ -61,15 +61,14 @@ def remove(session: Session, devices: Sequence[str], *, force: int = 0) -> Outco
         view = session.view(detail=True, foreign=True)
         pv = existing_pv(view, device)
         if pv is None:
-            raise NotFound(f"no physical volume found on {path}", hint="pvs lists the physical volumes")
+            raise NotFound(f"no PV found on device {path}", hint="pvs lists the physical volumes")
         if pv.vg is not None or pv.layout.used:
-            group = owner(view, pv)
             if force < 2:
                 raise Refused(
-                    f"{path} is used by {group}",
+                    f"PV {path} is used by {f'VG {pv.vg_name}' if pv.vg else 'a VG but its metadata is missing'}",
                     hint=f"{way_out(view, pv, path)}; -ff overrides",
                 )
-            question = f"Really WIPE LABELS from physical volume {path!r} of {group}?"
+            question = f'Really WIPE LABELS from physical volume "{path}" of {owner(view, pv)}?'
             if not session.options.test and not session.dialogue.ask(question):
                 raise Interrupted(f"{path}: physical volume label not removed", hint="answer y, or use --yes")
         done = (f'Labels on physical volume "{path}" successfully wiped.',)

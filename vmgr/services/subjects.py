@@ -40,11 +40,7 @@ class Chosen:
             return [lv for lv in group.lvs if lv.visible or hidden]
         found: dict[str, LogicalVolume] = {}
         for name in self.names:
-            volume = group.lv_by_name.get(name)
-            if volume is None:
-                raise NotFound(
-                    f"logical volume {group.name}/{name} not found", hint=f"lvs {group.name} lists its volumes"
-                )
+            volume = group.volume(name)
             found.setdefault(volume.id, volume)
         for lv in group.lvs:
             if lv.visible and set(self.tags) & set(lv.tags):
@@ -258,7 +254,7 @@ class Members:
         found = self.find(device)
         if found is None:
             raise NotFound(
-                f"physical volume {device!r} is not in volume group {view.group.name}",
+                f'physical volume "{device}" not found in volume group "{view.group.name}"',
                 hint=f"pvs -S vg_name={view.group.name} lists the ones that are",
             )
         return found[1]

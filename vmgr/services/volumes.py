@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from vmgr.core.devices import own_uuid
-from vmgr.core.errors import Interrupted, NotFound, Refused, UsageError, VmgrError
+from vmgr.core.errors import Interrupted, Refused, UsageError, VmgrError
 from vmgr.core.ids import LvName
 from vmgr.core.plan import is_active
 from vmgr.orders import READ_AHEAD_AUTO, Outcome, ResizeOrder, Subject, VolumeChange, VolumeOrder
@@ -21,14 +21,6 @@ if TYPE_CHECKING:
     from vmgr.core.requests import ExtendVolume
     from vmgr.core.view import GroupView
     from vmgr.session import Session
-
-
-def named_volume(group: VolumeGroup, name: str) -> LogicalVolume:
-    """The volume called ``name``. Raises :class:`NotFound`."""
-    volume = group.lv_by_name.get(name)
-    if volume is None:
-        raise NotFound(f"logical volume {group.name}/{name} not found", hint=f"lvs {group.name} lists its volumes")
-    return volume
 
 
 # -- create ---------------------------------------------------------------------------------------
@@ -58,7 +50,7 @@ def create(session: Session, vg: str, order: VolumeOrder) -> Outcome:
             size=order.size,
             name=None if order.name is None else LvName.chosen(order.name),
             type=order.type,
-            origin=None if order.origin is None else named_volume(group, order.origin).id,
+            origin=None if order.origin is None else group.volume(order.origin).id,
             options=order.options,
             pvs=pv_ranges(view, order.pvs),
             alloc=order.alloc,
@@ -208,7 +200,7 @@ EXTEND, REDUCE, RESIZE = "extend", "reduce", "resize"
 def resize(session: Session, subject: Subject, order: ResizeOrder, direction: str) -> Outcome:
     """Make a volume longer or shorter, with its file system if so ordered; a reduction asks first."""
     with session.changing(subject.vg) as view:
-        volume = named_volume(view.group, subject.lv)
+        volume = view.group.volume(subject.lv)
         change = _resize_change(session, view, volume, order, direction)
         assert change.after is not None
         old, new = volume.size, change.after.lv_by_id[volume.id].size
@@ -298,7 +290,7 @@ def rename(session: Session, vg: str, old: str, new: str) -> Outcome:
     from vmgr.core.requests import RenameVolume
 
     with session.changing(vg) as view:
-        volume = named_volume(view.group, old)
+        volume = view.group.volume(old)
         request = RenameVolume(volume.id, LvName.chosen(new))
         change = rename_volume(view.group, request, session.targets, live=session.live(table=True))
         return session.carry_out(change, view)

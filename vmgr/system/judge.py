@@ -130,7 +130,7 @@ class Judge:
             pv = self._by_id.get(member.id)
             if pv is None:
                 where = f" (last seen on {member.device})" if member.device else ""
-                say(f"physical volume {member.id.dashed}{where} was not found")
+                say(f"missing PV {member.id.dashed}{where}")
                 continue
             if member.id in self._owner:
                 say(f"{pv.device.path} belongs to volume group {self._owner[member.id][1]} as well")
@@ -198,9 +198,7 @@ class Judge:
                 elif text.vgid != group.id:
                     say(f"the metadata on {pv.device.path} is of volume group {text.name}")
                 elif text.seqno < group.seqno:
-                    say(
-                        f"the metadata on {pv.device.path} is old (sequence number {text.seqno}, not {group.seqno})"
-                    )
+                    say(f"ignoring metadata seqno {text.seqno} on {pv.device.path} for seqno {group.seqno}")
                 else:
                     continue
                 old = True

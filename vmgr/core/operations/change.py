@@ -104,10 +104,10 @@ def _permission(
         return volume, ()
     if request.read_only != volume.writable:
         name = full_name(group, volume)
-        word = "read-only" if request.read_only else "writable"
+        word = "read only" if request.read_only else "writable"
         device = live.get(dm_uuid(group.id, volume.id))
         if device is None or device.read_only == request.read_only:
-            raise Refused(f"logical volume {name} is already {word}")
+            raise Refused(f'logical volume "{name}" is already {word}')
         return volume, (f"Logical volume {name} is already {word}.  Refreshing kernel state.",)
     return evolve(volume, status=with_flag(volume.status, "WRITE", not request.read_only)), ()
 

@@ -104,7 +104,7 @@ def require_free_name(group: VolumeGroup, name: str) -> LvName:
     chosen = LvName.chosen(name)
     if chosen in group.lv_by_name:
         raise AlreadyExists(
-            f"logical volume {chosen!r} already exists in volume group {group.name!r}",
+            f'logical volume "{chosen}" already exists in volume group "{group.name}"',
             hint=f"choose another name; lvs -a {group.name} lists those in use",
         )
     require_device_name(group.name, chosen)

@@ -235,7 +235,7 @@ def rename_group(group: VolumeGroup, name: VgName, targets: Targets) -> Change:
     """Give a group another name; devices and links of its active volumes follow."""
     require_changeable(group, exported=True)
     if name == group.name:
-        raise Refused("new volume group name must differ from the old one", hint="choose another name")
+        raise Refused("old and new volume group names must differ", hint="choose another name")
     for lv in group.lvs:
         require_device_name(name, lv.name)
     after = evolve(group, name=name)

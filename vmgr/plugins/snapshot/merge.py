@@ -46,7 +46,8 @@ def start(group: VolumeGroup, request: ConvertVolume, live: Live) -> Built:
             raise Refused(f"snapshot {name} is already being merged into {origin_name}")
         merging = group.lv_by_id[other.body.cow].name
         raise Refused(
-            f"cannot merge snapshot {name} into {origin_name}: {group.name}/{merging} is being merged into it",
+            f"cannot merge snapshot {name} into the origin {origin_name} with merging snapshot"
+            f" {group.name}/{merging}",
             hint="wait until that merge has ended",
         )
     if not origin.writable:
@@ -56,7 +57,7 @@ def start(group: VolumeGroup, request: ConvertVolume, live: Live) -> Built:
         )
     status = live_health(group, volume, live)
     if status is not None and status.health == INVALID:
-        raise Refused(f"cannot merge invalidated snapshot {name}", hint=f"remove it: lvremove {name}")
+        raise Refused(f"unable to merge invalidated snapshot LV {name}", hint=f"remove it: lvremove {name}")
     now, why = delay(group, origin, snapshot, live)
     if now:
         notes: tuple[str, ...] = (f"Merging of volume {name} started.",)
