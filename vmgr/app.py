@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from vmgr.core.view import SystemView
     from vmgr.orders import (
         ActivationOrder,
+        Appearance,
         ArchiveView,
         ConversionOrder,
         Dialogue,
@@ -124,6 +125,18 @@ class Application:
     def changed(self) -> tuple[Effect, ...]:
         """What has been changed on this machine so far, in order, also by a method that raised afterwards."""
         return tuple(self._session.changed)
+
+    def appeared(self, devices: Sequence[str]) -> tuple[Appearance, ...]:
+        """Which groups devices that have appeared belong to, and whether these are complete; none means all."""
+        from vmgr.services import appearance
+
+        return appearance.appeared(self._session, devices)
+
+    def claim_activation(self, vg: str) -> bool:
+        """Whether the caller is the first since the group was complete, and so shall activate it."""
+        from vmgr.system.rundir import claim_online
+
+        return claim_online(vg)
 
     # -- any change -------------------------------------------------------------------------------
 

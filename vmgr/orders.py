@@ -227,6 +227,26 @@ class ConversionOrder:
 
 
 @frozen
+class Appearance:
+    """What a device that has appeared brings (``pvscan --cache``).
+
+    ``why`` says why it does not count; mostly empty. ``vg`` is the group, empty where there is none or it cannot be
+    told; ``free`` tells that there is none. ``missing`` is how many of the group's devices are not there yet.
+    """
+
+    device: str
+    why: str = ""
+    vg: str = ""
+    free: bool = False
+    missing: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether the group is there with all of its devices."""
+        return bool(self.vg) and not self.why and not self.missing
+
+
+@frozen
 class ArchiveView:
     """A metadata archive or backup file, as ``vgcfgrestore --list`` shows it. ``time`` is seconds since 1970."""
 

@@ -1,17 +1,21 @@
-"""The same commands, given to vmgr and to LVM2 on disks alike: the same output, the same exit status."""
+"""The same commands, given to vmgr and to LVM2 on disks alike: the same output, the same exit status.
+
+vmgr is called as ``lvm``: then what was done and remarks are on standard output, as LVM2 has them.
+"""
 
 from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.lvm2 import Lvm2, requires_lvm2
 from vmgr.cli.main import main
-from vmgr.cli.terminal import Terminal
 
 pytestmark = requires_lvm2
 
@@ -37,12 +41,12 @@ class Side:
         for number, disk in enumerate(self.disks):
             text = text.replace(disk, f"D{number}")
         # Rows are in the order of device names, which differ.
-        rows = [" ".join(line.split()) for line in text.splitlines() if not line.startswith(NOTES)]
+        rows = [" ".join(line.split()) for line in text.splitlines() if not line.startswith(WITH_FAILURES)]
         return sorted(rows)
 
 
-NOTES = ("  Rounding ", "  Using default stripesize", "  Reloading ", "  Ignoring stripesize")
-"""Remarks, which vmgr makes on standard error."""
+WITH_FAILURES = ("  Rounding ", "  Using default stripesize")
+"""Remarks that LVM2 also makes before it fails; vmgr says only why it fails."""
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +57,10 @@ def sides(tmp_path_factory):
         side.lvm.release()
 
 
-def lvm2(side: Side, line: str) -> tuple[int, list[str]]:
+def lvm2_run(side: Side, line: str) -> subprocess.CompletedProcess[str]:
     environ = {"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC0"}
     environ |= {"LVM_SYSTEM_DIR": str(side.lvm.dir), "LVM_SUPPRESS_FD_WARNINGS": "1"}
-    done = subprocess.run(
+    return subprocess.run(
         ["lvm", *side.words(line)],
         env=environ,
         stdin=subprocess.DEVNULL,
@@ -64,16 +68,24 @@ def lvm2(side: Side, line: str) -> tuple[int, list[str]]:
         text=True,
         check=False,
     )
+
+
+def lvm2(side: Side, line: str) -> tuple[int, list[str]]:
+    done = lvm2_run(side, line)
     return done.returncode, side.plain(done.stdout)
 
 
 def vmgr(side: Side, line: str, capsys, monkeypatch) -> tuple[int, list[str]]:
+    status, out, _ = vmgr_run(side, line, capsys, monkeypatch)
+    return status, side.plain(out)
+
+
+def vmgr_run(side: Side, line: str, capsys, monkeypatch) -> tuple[int, str, str]:
     monkeypatch.setenv("LVM_SYSTEM_DIR", str(side.lvm.dir))
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    # LVM2 says on standard output what was done; vmgr says the same, on standard error.
-    monkeypatch.setattr(Terminal, "done", lambda self, message: self.data(f"  {message}\n"))
-    status = main(["vmgr", *side.words(line)])
-    return status, side.plain(capsys.readouterr().out)
+    capsys.readouterr()
+    status = main(["lvm", *side.words(line)])
+    return (status, *capsys.readouterr())
 
 
 LINES = """
@@ -162,3 +174,166 @@ def test_both_tools_say_and_answer_alike(sides, capsys, monkeypatch):
         if theirs != ours:
             differ.append(f"{line}\n    LVM2: {theirs}\n    vmgr: {ours}")
     assert not differ, "\n".join(differ)
+
+
+WORDS = """
+pvcreate D0
+    out Physical volume "D0" successfully created
+pvs D2
+    err Failed to find physical volume "D2"
+pvcreate D1
+    err ext4 signature detected on D1 at offset 1080. Wipe it? [y/n]
+pvcreate -y D1
+    out Wiping ext4 signature on D1.
+pvcreate D3
+    out successfully created
+pvcreate /dev/nosuch
+    err No device found for /dev/nosuch
+vgcreate vg D0 D1
+    out Volume group "vg" successfully created
+vgcreate vg D2
+    err already exists
+vgcreate two D0
+    err hysical volume; is already in volume group
+pvcreate D0
+    err physical volume "D0" of volume group "vg" without -ff
+pvremove D0
+    err PV D0 is used by VG vg
+vgextend none D2
+    err Volume group "none" not found
+vgextend vg D0
+    err is already in volume group
+vgs none
+    err Volume group "none" not found
+lvs none
+    err Volume group "none" not found
+lvs vg/none
+    err Failed to find logical volume "vg/none"
+lvcreate -an -Zn -Wn -L 8m -n one vg
+    out Logical volume "one" created
+    err WARNING: Logical volume vg/one not zeroed
+lvcreate -an -Zn -Wn -L 5m -n odd vg
+    out Rounding up size to full physical extent 8.00 MiB
+lvcreate -an -Zn -Wn -i2 -L 8m -n str vg
+    out Using default stripesize 64.00 KiB
+lvcreate -an -Zn -Wn -L 8m -n one vg
+    err "one" already exists in volume group "vg"
+lvcreate -an -Zn -Wn -L 10g vg
+    err Volume group "vg" has insufficient free space (24 extents): 2560 required
+lvcreate -an -Zn -Wn -i5 -L 10m vg
+    err Number of stripes (5) must not exceed number of physical volumes (2)
+lvcreate -an -Zn -Wn -L 8m -n snapshot1 vg
+    err Names starting; reserved
+lvcreate -an -Zn -Wn -L 8m none
+    err Volume group "none" not found
+lvremove vg/none
+    err Failed to find logical volume "vg/none"
+lvremove none
+    err Volume group "none" not found
+lvextend -L 8m vg/one
+    err New size (2 extents) matches existing size (2 extents)
+lvextend -L +5m vg/one
+    out Rounding size to boundary between physical extents: 8.00 MiB
+    out Logical volume vg/one successfully resized
+lvextend -L 4m vg/one
+    err New size given (1 extents) not larger than existing size (4 extents)
+lvextend -L +10g vg/one
+    err nsufficient free space
+lvextend -l +1 vg/none
+    err ogical volume; none
+lvreduce -L 100m vg/one
+    err New size given (25 extents) not less than existing size (4 extents)
+lvreduce -y -L 12m vg/one
+    out changed from 16.00 MiB (4 extents) to 12.00 MiB (3 extents)
+lvrename vg none other
+    err ogical volume; none
+lvrename vg one odd
+    err "odd" already exists in volume group "vg"
+lvrename vg one uno
+    out Renamed "one" to "uno" in volume group "vg"
+lvchange -pr vg/uno
+    out Logical volume vg/uno changed
+lvchange -pr vg/uno
+    err Logical volume "vg/uno" is already read only
+lvchange -pr vg/none
+    err Failed to find logical volume "vg/none"
+vgchange --addtag t vg
+    out Volume group "vg" successfully changed
+vgchange --addtag t none
+    err Volume group "none" not found
+pvchange --addtag q D0
+    out Physical volume "D0" changed
+    out 1 physical volume changed / 0 physical volumes not changed
+pvresize D0
+    out 1 physical volume(s) resized or updated / 0 physical volume(s) not resized
+pvresize --setphysicalvolumesize 40m D1
+    err D1:; equested size 40.00 MiB is less than real size 64.00 MiB. Proceed?
+vgrename vg vg
+    err Old and new volume group names must differ
+vgrename none other
+    err Volume group "none" not found
+vgrename vg neu
+    out Volume group "vg" successfully renamed to "neu"
+vgreduce neu D0
+    err Physical volume "D0" still in use
+vgcfgbackup neu
+    out Volume group "neu" successfully backed up
+vgcfgbackup none
+    err Volume group "none" not found
+vgcfgrestore neu
+    out Restored volume group neu
+vgck none
+    err Volume group "none" not found
+vgremove neu
+    err Do you really want to remove volume group "neu" containing 3 logical volumes?
+    err Volume group "neu" not removed
+vgremove none
+    err Volume group "none" not found
+vgremove -y neu
+    out Logical volume "uno" successfully removed
+    out Volume group "neu" successfully removed
+pvremove D0
+    out Labels on physical volume "D0" successfully wiped
+pvremove D0
+    err No PV found on device D0
+pvremove /dev/nosuch
+    err No device found for /dev/nosuch
+nosuch
+    err o such command
+"""
+"""Commands in order; below each, on which stream which words are that scripts look for. A ; parts words."""
+
+
+def commands(text: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Each command with (stream, words)."""
+    for block in re.split(r"\n(?=\S)", text.strip()):
+        line, *rows = block.splitlines()
+        yield line, [(row.split()[0], words.strip()) for row in rows for words in row.strip()[4:].split(";")]
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    made = [Side(tmp_path / "lvm2"), Side(tmp_path / "vmgr")]
+    for side in made:
+        subprocess.run(["mkfs.ext4", "-q", "-F", side.disks[1]], check=True)
+    yield made
+    for side in made:
+        side.lvm.release()
+
+
+def test_the_words_that_scripts_look_for_are_where_lvm2_has_them(fresh, capsys, monkeypatch):
+    wrong = []
+    theirs, ours = fresh
+    for line, wanted in commands(WORDS):
+        done = lvm2_run(theirs, line)
+        status, *streams = vmgr_run(ours, line, capsys, monkeypatch)
+        if status != done.returncode:
+            wrong.append(f"{line}: status {done.returncode} of LVM2, {status} of vmgr")
+        for where, words in wanted:
+            for name, side, texts in (("LVM2", theirs, (done.stdout, done.stderr)), ("vmgr", ours, streams)):
+                text = texts[where == "err"]
+                for number, disk in enumerate(side.disks):
+                    text = text.replace(disk, f"D{number}")
+                if words not in text:
+                    wrong.append(f"{line}: {name} does not say {words!r} on {where}: {text!r}")
+    assert not wrong, "\n".join(wrong)

@@ -17,6 +17,7 @@ from vmgr.orders import Outcome
 
 MINIMAL = {
     "doctor": "",
+    "formats": "",
     "lvchange": "-ay vg/lv",
     "lvconvert": "--merge vg/lv",
     "lvcreate": "-L1g vg",
@@ -36,6 +37,7 @@ MINIMAL = {
     "pvresize": "/dev/sdb",
     "pvs": "",
     "pvscan": "",
+    "segtypes": "",
     "version": "",
     "vgcfgbackup": "vg",
     "vgcfgrestore": "vg",
@@ -93,12 +95,14 @@ class TestEveryCommand:
         assert app.run("help", name) == 0
         assert app.calls == []
 
-    def test_version_is_one_line_on_standard_output(self, app, capsys, name):
+    def test_versions_are_on_standard_output(self, app, capsys, name):
         from vmgr import __version__
 
         assert app.run(name, "--version") == 0
         out, err = capsys.readouterr()
-        assert (out.split(), err) == (["vmgr", "version:", __version__], "")
+        assert out.startswith("  LVM version: ")
+        assert f"  vmgr version:    {__version__}\n" in out
+        assert err == ""
         assert app.calls == []
 
     def test_a_wrong_option_is_status_3(self, app, capsys, name):
@@ -310,7 +314,7 @@ def test_a_symbolic_link_runs_the_command_of_its_name(tmp_path):
     target.chmod(0o755)
     script.symlink_to(target)
     done = subprocess.run([script, "--version"], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout[:15]) == (0, "  vmgr version:")
+    assert (done.returncode, done.stdout[:14]) == (0, "  LVM version:")
 
 
 def test_a_report_does_not_import_click_nor_what_it_has_no_use_for():

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vmgr.core.view import SystemView
     from vmgr.orders import (
         ActivationOrder,
+        Appearance,
         ArchiveView,
         ConversionOrder,
         Dialogue,
@@ -86,6 +87,12 @@ class Application(Protocol):
 
     def changed(self) -> tuple[Effect, ...]:
         """What has been changed on this machine so far, in order, also by a method that raised afterwards."""
+
+    def appeared(self, devices: Sequence[str]) -> tuple[Appearance, ...]:
+        """Which groups devices that have appeared belong to, and whether these are complete; none means all."""
+
+    def claim_activation(self, vg: str) -> bool:
+        """Whether the caller is the first since the group was complete, and so shall activate it."""
 
     # -- any change -------------------------------------------------------------------------------
 

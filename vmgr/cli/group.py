@@ -79,7 +79,7 @@ class DeclaredCommand(click.Command):
         """Run the command as :mod:`vmgr.cli.main` would."""
         from vmgr.cli.main import main
 
-        ctx.exit(main([self.declared.name, *ctx.args]))
+        ctx.exit(main(["vmgr", self.declared.name, *ctx.args]))
 
 
 def _click_option(option: Option) -> click.Option:
@@ -134,8 +134,23 @@ def _added(declared: Command) -> tuple[Option, ...]:
         return ()
 
 
+def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from vmgr.cli.version import version_text
+
+        click.echo(version_text(), nl=False)
+        ctx.exit()
+
+
 @click.group(cls=LazyGroup, context_settings=CONTEXT, epilog=EPILOG)
-@click.version_option(package_name="vmgr", message="vmgr %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the versions and exit.",
+)
 def cli() -> None:
     """Manage logical volumes: LVM2's commands and on-disk format, with target plugins.
 

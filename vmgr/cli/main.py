@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from vmgr.cli.registry import COMMANDS, MOUNTED
+from vmgr.cli.registry import COMMANDS, LVM2_NAMES, LVM2_ONLY, MOUNTED
 from vmgr.core.errors import (
     EXIT_FAILED,
     EXIT_OK,
@@ -52,14 +52,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         from vmgr.cli.searchpath import forget_callers_places
 
         forget_callers_places()
-        _fill_standard_files()
+        closed = _fill_standard_files()
         gc.disable()  # a report ends before collecting would pay; what may run longer enables it again
-        _end(_run(sys.argv))
+        _end(_run(sys.argv, closed=closed))
     return _run(list(argv))
 
 
-def _run(words: list[str]) -> int:
-    status = _guarded(words)
+def _run(words: list[str], *, closed: bool = False) -> int:
+    status = _guarded(words, closed)
     if status not in (EXIT_OK, EXIT_INTERRUPTED, EXIT_PIPE) and _program(words) in DMSETUP_LINKS:
         return 1  # dmsetup knows no other
     return status
@@ -69,11 +69,12 @@ def _program(words: list[str]) -> str:
     return os.path.basename(words[0]) if words else "vmgr"
 
 
-def _guarded(words: list[str]) -> int:
-    """Run a command line; every failure is said, and has its status."""
+def _guarded(words: list[str], closed: bool) -> int:
+    """Run a command line; every failure is said, and has its status. ``closed``: there is no standard output."""
     from vmgr.cli.terminal import Terminal
 
     terminal = Terminal()
+    terminal.closed = closed
     try:
         status = _told(words, terminal)
         terminal.end_document()
@@ -121,25 +122,32 @@ def _end(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _fill_standard_files() -> None:
+def _fill_standard_files() -> bool:
     """Open /dev/null where a standard file is missing: the next file opened would take its place.
 
     In the place of standard output it is for reading only, so that data that cannot be delivered are a failure
-    there as they are where the disk is full.
+    there as they are where the disk is full. True if standard output was missing.
     """
+    closed = False
     for fd in (0, 1, 2):
         try:
             os.fstat(fd)
         except OSError:
+            closed = closed or fd == 1
             os.open(os.devnull, os.O_RDONLY if fd == 1 else os.O_RDWR)  # the lowest number that is free: this one
     if sys.stdout is None:
         sys.stdout = os.fdopen(1, "w", closefd=False, encoding="utf-8")
+    return closed
 
 
 def _dispatch(words: list[str], terminal: Terminal) -> int:
     if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="surrogateescape")  # device names need not be text
     program, rest = _program(words), words[1:]
+    terminal.as_lvm2 = program == "lvm" or program in LVM2_NAMES
+    if program in LVM2_ONLY:
+        _begin_document("", rest, terminal)
+        return _no_such_command(program)
     if program in COMMANDS:
         return run_command(program, rest, terminal)
     if program in DMSETUP_LINKS:
@@ -149,7 +157,12 @@ def _dispatch(words: list[str], terminal: Terminal) -> int:
             return _dm(rest[1:], terminal)
         if rest[0] in HELP_WORDS and rest[1:2] == ["dm"]:
             return _dm(["help", *rest[2:]], terminal)
-    if "_VMGR_COMPLETE" in os.environ or not rest or rest[0] in HELP_WORDS or rest[0] == "--version":
+    if rest[:1] == ["--version"] and "_VMGR_COMPLETE" not in os.environ:
+        from vmgr.cli.version import version_text
+
+        terminal.data(version_text())
+        return EXIT_OK
+    if "_VMGR_COMPLETE" in os.environ or not rest or rest[0] in HELP_WORDS:
         if rest[:1] == ["help"] and rest[1:] and rest[1] not in (*COMMANDS, *MOUNTED, *HELP_WORDS):
             _no_such_command(rest[1])
         return _with_click(program, rest)
@@ -194,7 +207,7 @@ def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
     if "version" in values:
         from vmgr.cli.version import version_text
 
-        terminal.data(version_text())
+        terminal.data(version_text(driver=bool(values.get("driverloaded", True))))
         return EXIT_OK
     _set_up(terminal, values)
     check(command, parsed)
@@ -277,8 +290,6 @@ def _help(command: Command, added: tuple[Option, ...], *, long: bool) -> int:
 
 
 def _no_such_command(name: str) -> NoReturn:
-    from vmgr.cli.registry import LVM2_ONLY
-
     if name.startswith("-"):
         raise UsageError("give options after a command", hint="vmgr COMMAND [OPTION]...")
     if name in LVM2_ONLY:

@@ -1,4 +1,4 @@
-"""``lvscan``, ``pvscan`` and ``vgscan``: one line for each thing that a scan finds."""
+"""``lvscan`` and ``vgscan``, and the lines of ``pvscan``: one for each thing that a scan finds."""
 
 from __future__ import annotations
 
@@ -61,22 +61,6 @@ DECLARED = {
             PARTIAL,
             READONLY,
             _FORMAT,
-        ),
-    ),
-    "pvscan": Command(
-        "pvscan",
-        "List all physical volumes.",
-        usages=("",),
-        run=run,
-        options=(
-            IGNORE_LOCK,
-            _FORMAT,
-            Option("short", "flag", "Print only the devices.", "s"),
-            Option("uuid", "flag", "Print the UUIDs of physical volumes, too.", "u"),
-        ),
-        unsupported=(
-            "activate/a", "autoactivation", "background/b", "cache", "checkcomplete", "exported/e", "listlvs",
-            "listvg", "major/j", "minor", "novolumegroup/n", "noudevsync", "udevoutput", "vgonline",
         ),
     ),
     "vgscan": Command(

@@ -1,7 +1,8 @@
 """The person at the other end: what is printed where, and how questions are asked.
 
 Data go to standard output, everything said to a person goes to standard error, each line indented by
-two blanks as LVM2 does. A question that nobody can answer is answered no.
+two blanks as LVM2 does. Where vmgr is called by LVM2's names, what was done, remarks and progress go to standard
+output, because scripts look for them there. A question that nobody can answer is answered no.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 INDENT = "  "
 
+PROGRAMS = frozenset(("blkid", "btrfs", "cryptsetup", "fsck", "mkswap", "systemd", "udev", "vmgr"))
+"""What a message may begin with that is no word of English."""
+
 
 class Terminal:
     """A dialogue on the standard streams.
@@ -34,6 +38,10 @@ class Terminal:
         """What each line on standard error begins with."""
         self.raw_to_files = False
         """Whether a file or a pipe gets names as they are, as dmsetup gives them."""
+        self.as_lvm2 = False
+        """Whether vmgr was called by a name of LVM2's: ``lvm``, ``lvcreate``."""
+        self.closed = False
+        """Whether there is no standard output. Data for it are a failure then, remarks are not."""
         self.document: Document | None = None
         """The JSON document that goes to standard output at the end, where one was asked for."""
         self.configure(verbose=verbose, debug=debug, quiet=quiet, yes=yes)
@@ -78,14 +86,18 @@ class Terminal:
     # -- standard error ---------------------------------------------------------------------------
 
     def done(self, message: str) -> None:
-        """Say what was done. (LVM2 says it on standard output; here that is for data alone.)"""
+        """Say what was done. (LVM2 says it on standard output; called as vmgr, that is for data alone.)"""
         if not self.quiet:
-            self._error_line(message)
+            self._result(message)
 
     def note(self, message: str) -> None:
         """Say something that the user may want to know."""
-        if not self.quiet:
+        if self.quiet:
+            return
+        if message.startswith("WARNING:"):
             self._error_line(message)
+        else:
+            self._result(message)
 
     def warn(self, message: str) -> None:
         """Say at once what the user should know."""
@@ -100,7 +112,7 @@ class Terminal:
     def progress(self, message: str) -> None:
         """Tell how far a long process is."""
         if not self.quiet:
-            self._error_line(message)
+            self._result(message)
 
     def detail(self, message: str, level: int = 1) -> None:
         """Say what is being done, if ``-v`` asks for it."""
@@ -111,22 +123,34 @@ class Terminal:
         """Say what went wrong: the message, its details (none twice that ends the message), and what to do."""
         if self.document is not None:
             self.document.errors.append(error)
-        self._error_line(error.message)
+        self._error_line(capitalised(error.message) if self.as_lvm2 else error.message)
         for line in error.details:
             if not error.message.endswith(f": {line}"):
                 self._error_line(INDENT + line)
         if error.hint:
             self._error_line(f"({error.hint})")
 
+    def _result(self, message: str) -> None:
+        """Say what LVM2 says on standard output (its ``log_print``)."""
+        if not self.as_lvm2 or self.document is not None:
+            self._error_line(message)
+        elif not self.closed:
+            self.data("".join(f"{self.indent}{line}\n" for line in message.splitlines()))
+            self._flush()
+
+    @staticmethod
+    def _flush() -> None:
+        try:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except (OSError, ValueError):
+            pass  # whoever wrote to it hears of it at the end
+
     def _error_line(self, text: str) -> None:
         stream = sys.stderr
         if stream is None:
             return
-        if sys.stdout is not None:
-            try:
-                sys.stdout.flush()
-            except (OSError, ValueError):
-                pass  # whoever wrote to it hears of it at the end
+        self._flush()
         try:
             stream.write("".join(f"{self.indent}{escape_controls(line)}\n" for line in text.splitlines()))
             stream.flush()
@@ -177,6 +201,14 @@ class Terminal:
                 sys.stderr.flush()
             except (OSError, ValueError):
                 pass
+
+
+def capitalised(message: str) -> str:
+    """A message as LVM2's begin. Names of programs and commands, paths and what is quoted stay as they are."""
+    word = message.partition(" ")[0]
+    if not (word.isalpha() and word.islower()) or word in PROGRAMS or word[:2] in ("lv", "pv", "vg"):
+        return message
+    return message[0].upper() + message[1:]
 
 
 def flush_output() -> OSError | None:

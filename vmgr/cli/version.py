@@ -1,4 +1,4 @@
-"""``version``: what runs here."""
+"""``version``: what runs here, in the lines that programs which use LVM2 look for."""
 
 from __future__ import annotations
 
@@ -10,23 +10,30 @@ if TYPE_CHECKING:
     from vmgr.cli.invocation import Invocation
 
 
-def version_text() -> str:
-    """The line that ``--version`` prints, and the first of ``vmgr version``."""
+LVM2 = "2.03.16(2) (2022-05-18)"
+"""The version of LVM2 whose behaviour is promised, in the form that programs look for in ``lvm version``."""
+
+LIBRARY = "1.02.185 (2022-05-18)"
+"""The version of libdevmapper that came with it."""
+
+
+def version_text(*, driver: bool = True) -> str:
+    """What ``version`` and ``--version`` print: LVM2's lines, then vmgr's. ``driver``: ask the kernel, too."""
+    import sys
+
     from vmgr import __version__
 
-    return f"  vmgr version:    {__version__}\n"
+    running = _driver_version() if driver else ""
+    lines = [("LVM version", LVM2), ("Library version", LIBRARY)]
+    if running:
+        lines.append(("Driver version", running))
+    lines += [("vmgr version", __version__), ("Python version", ".".join(map(str, sys.version_info[:3])))]
+    return "".join(f"  {name + ':':16} {value}\n" for name, value in lines)
 
 
 def run(invocation: Invocation) -> int:
-    """Print the versions of vmgr, of Python, and of the kernel's device mapper."""
-    import sys
-
-    python = ".".join(map(str, sys.version_info[:3]))
-    text = version_text() + f"  Python version:  {python}\n"
-    driver = _driver_version() if invocation.values.get("driverloaded", True) else ""
-    if driver:
-        text += f"  Driver version:  {driver}\n"
-    invocation.terminal.data(text)
+    """Print the versions of LVM2 that vmgr stands for, of the kernel's device mapper, of vmgr, and of Python."""
+    invocation.terminal.data(version_text(driver=bool(invocation.values.get("driverloaded", True))))
     return 0
 
 

@@ -36,6 +36,7 @@ from vmgr.cli.options_change import (
     VGMETADATACOPIES,
 )
 from vmgr.cli.output import conclude
+from vmgr.cli.pvscan import AUTOACTIVATION_EVENT
 from vmgr.cli.selecting import select_groups
 from vmgr.core.errors import EXIT_OK, UsageError
 
@@ -56,6 +57,15 @@ def run(app: Application, invocation: Invocation) -> int:
     if invocation.given("select") and not subjects:
         return EXIT_OK
     order = activation_order(invocation)
+    if invocation.given("autoactivation"):
+        from vmgr.cli.pvscan import skipped
+
+        reason = skipped(app, invocation)
+        if reason:
+            invocation.terminal.done(f"Skip vgchange for {reason}.")
+            return EXIT_OK
+        if order is None or order.mode not in ("y", "ay"):
+            raise UsageError("--autoactivation goes with -aay", hint="vgchange -aay --autoactivation event VG")
     if order is not None:
         for name in PROPERTIES:
             if invocation.given(name):
@@ -103,6 +113,7 @@ DECLARED = {
             ACTIVATIONMODE,
             ADDTAG,
             ALLOC,
+            AUTOACTIVATION_EVENT,
             AUTOBACKUP,
             DELTAG,
             Option("detachprofile", "flag", "Forget the group's metadata profile."),
@@ -142,7 +153,7 @@ DECLARED = {
             ("metadataprofile", "detachprofile"),
             ("activationmode", "partial"),
         ),
-        unsupported=("autoactivation", "clustered/c", "lockstart", "lockstop", "locktype", "pvmetadatacopies"),
+        unsupported=("clustered/c", "lockstart", "lockstop", "locktype", "pvmetadatacopies"),
         changes=True,
     )
 }

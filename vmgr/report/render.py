@@ -159,8 +159,7 @@ def json_escape(text: str) -> str:
         return text
     from json import dumps
 
-    odd = any("\ud800" <= character <= "\udfff" for character in text)
-    return dumps(text, ensure_ascii=odd)[1:-1]
+    return dumps(text, ensure_ascii=not text.isprintable())[1:-1]
 
 
 def json_std_report(

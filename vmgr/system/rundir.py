@@ -63,5 +63,22 @@ def forget_online(group: str, directory: str = RUN_DIR) -> None:
         pass
 
 
+def claim_online(group: str, directory: str = RUN_DIR) -> bool:
+    """Note that ``group`` is about to be activated because its devices are there; False if that is noted already.
+
+    Where nothing can be noted, it is True each time: activating twice does no harm.
+    """
+    try:
+        os.makedirs(f"{directory}/vgs_online", mode=0o755, exist_ok=True)
+        os.close(
+            os.open(f"{directory}/vgs_online/{group}", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        )
+    except FileExistsError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def _touch(path: str) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600))

@@ -1,0 +1,65 @@
+"""Devices that have appeared: which groups they belong to, and whether these are complete.
+
+LVM2 keeps files for this (``/run/lvm/pvs_online``), because it does not want to look at every device each time one
+appears. vmgr looks at all of them, so that nothing can be stale.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from vmgr.core.errors import VmgrError
+from vmgr.orders import Appearance
+
+if TYPE_CHECKING:
+    from vmgr.core.view import GroupView, PvView, SystemView
+    from vmgr.session import Session
+
+
+def appeared(session: Session, devices: Sequence[str]) -> tuple[Appearance, ...]:
+    """What each of these devices (paths, or ``major:minor``) brings, in order; none means all physical volumes."""
+    view = session.shared_view(foreign=True)
+    if not devices:
+        return tuple(_of_pv(view, pv) for pv in view.pvs())
+    return tuple(_of_device(session, view, path) for path in devices)
+
+
+def _of_device(session: Session, view: SystemView, path: str) -> Appearance:
+    from vmgr.system.devices import device_number, named_device
+
+    devices = session.look().devices
+    number = tuple(int(part) for part in path.split(":")) if re.fullmatch(r"\d+:\d+", path) else None
+    device = (
+        named_device(path, devices) if number is None else next((d for d in devices if d.number == number), None)
+    )
+    if device is None and device_number(path) is None:
+        return Appearance(path, "not found.")
+    name = path if device is None else device.path
+    for refused, reason in view.refused:
+        if refused == name:
+            return Appearance(name, f"excluded: {reason}.")
+    try:
+        return _of_pv(view, view.pv(name))
+    except VmgrError as error:
+        copied = any(pv.device == name or name in pv.aliases for pv in view.duplicates)
+        return Appearance(name, f"excluded: {error.message}." if copied else "not an lvm device.")
+
+
+def _of_pv(view: SystemView, pv: PvView) -> Appearance:
+    for found in view.groups:
+        if found.group.id == pv.vg:
+            why = _left_out(found)
+            return Appearance(pv.device, why, found.group.name, missing=0 if why else len(found.missing))
+    return Appearance(pv.device, vg=pv.vg_name, free=pv.unused, missing=1 if pv.vg_name else 0)
+
+
+def _left_out(found: GroupView) -> str:
+    if found.foreign:
+        return "ignore foreign VG."
+    if found.group.exported:
+        return "ignore exported VG."
+    if found.group.lock_type not in ("", "none"):
+        return "ignore shared VG."
+    return ""
