@@ -594,7 +594,7 @@ def test_whether_a_merge_runs_is_not_guessed() -> None:
 
 def test_one_snapshot_merges_at_a_time() -> None:
     group = merge(snapshot(snapshot(), "two", 30))[0]
-    with pytest.raises(Refused, match="cannot merge snapshot .* with merging snapshot vg/snap"):
+    with pytest.raises(Refused, match=r"cannot merge snapshot .* with merging snapshot vg/snap"):
         merge(group, "two")
     with pytest.raises(Refused, match="already being merged"):
         merge(group, "snap")
