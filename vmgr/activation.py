@@ -16,6 +16,7 @@ from vmgr.core.table import DevRef, KernelLine, PvRef
 from vmgr.core.units import Bytes
 from vmgr.dm.abi import UDEV_LOW_PRIORITY
 from vmgr.dm.address import by_uuid
+from vmgr.dm.critical import PRIORITY, RESERVE
 from vmgr.dm.failure import NodeError
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ class KernelDevices:
     """Carries out device steps through a :class:`~vmgr.dm.client.DmClient`.
 
     ``pv_numbers`` gives each physical volume's ``major:minor``. ``ask`` answers a yes-or-no question; ``dev_dir``
-    is where nodes are. ``say`` takes warnings, ``tell`` what is being done.
+    is where nodes are. ``say`` takes warnings, ``tell`` what is being done. ``remove_retry`` is for how many
+    seconds a busy device is tried again; ``priority`` and ``reserve`` are those of
+    :class:`vmgr.dm.critical.critical_section`.
     """
 
     def __init__(
@@ -48,6 +51,8 @@ class KernelDevices:
         tell: Callable[[str], None] = lambda _: None,
         dev_dir: str = "/dev",
         remove_retry: float = 3.0,
+        priority: int | None = PRIORITY,
+        reserve: int = RESERVE,
     ) -> None:
         self._client = client
         self._pv_numbers = pv_numbers
@@ -56,6 +61,7 @@ class KernelDevices:
         self._tell = tell
         self._dev_dir = dev_dir
         self._remove_retry = remove_retry
+        self._priority, self._reserve = priority, reserve
         self._scope = ExitStack()
         self._shared = False
 
@@ -87,7 +93,7 @@ class KernelDevices:
         from vmgr.dm.critical import critical_section
 
         self._batch()
-        with critical_section():
+        with critical_section(priority=self._priority, reserve=self._reserve):
             yield
 
     # -- tables -----------------------------------------------------------------------------------
@@ -179,8 +185,11 @@ class KernelDevices:
         Raises :class:`Interrupted` when the user wants to keep a signature, or nobody is there to say.
         """
         self.settle()  # the node must be there
-        if not device.read_only:
-            path = f"{self._dev_dir}/mapper/{device.name}"
+        path = f"{self._dev_dir}/mapper/{device.name}"
+        if device.read_only:
+            name = "/".join(device.link or (path,))
+            self._say(f"WARNING: Read-only activated logical volume {name} not zeroed.")
+        else:
             self._check_node(path, device)
             self._wipe_path(path, device, wipe)
 

@@ -60,7 +60,7 @@ class LabelOrder:
 
     metadata_copies: int | None = None
     metadata_size: Sectors | None = None
-    metadata_ignore: bool = False
+    metadata_ignore: bool | None = None
     data_alignment: Sectors | None = None
     data_alignment_offset: Sectors | None = None
     bootloader_size: Sectors | None = None
@@ -79,8 +79,8 @@ STANDARD_LABEL = LabelOrder()
 class GroupOrder:
     """A new group's properties (``vgcreate``). ``max_lv`` and ``max_pv``: 0 is no limit.
 
-    ``metadata_copies`` is what the metadata say: 0 leaves areas as they are, 2**32 - 1 uses all. ``system_id``
-    None is this host's.
+    ``metadata_copies``: in how many areas the metadata are kept; 0 leaves areas as they are, 2**32 - 1 uses all.
+    ``system_id`` None is this host's.
     """
 
     extent_size: Sectors | None = None
@@ -132,7 +132,8 @@ class VolumeOrder:
 
     ``origin`` names the volume that it is made from. ``options`` are those that target plugins declared.
     ``activate`` is ``y``, ``n`` or ``ay`` (only if the configuration lets it be activated by itself).
-    ``zero`` and ``wipe`` None follow lvm.conf. ``read_ahead`` is in sectors, :data:`READ_AHEAD_AUTO`, or 0.
+    ``zero``, ``wipe`` and ``read_ahead`` None follow lvm.conf. ``read_ahead`` is in sectors,
+    :data:`READ_AHEAD_AUTO`, or 0.
     ``minor`` asks for persistent numbers.
     """
 
@@ -151,7 +152,7 @@ class VolumeOrder:
     skip_activation: bool | None = None
     ignore_skip: bool = False
     autoactivate: bool = True
-    read_ahead: int = READ_AHEAD_AUTO
+    read_ahead: int | None = None
     major: int = -1
     minor: int | None = None
 

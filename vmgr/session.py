@@ -26,6 +26,7 @@ from vmgr.outcome import Outcome, RunOptions
 if TYPE_CHECKING:
     from vmgr.activation import KernelDevices, NoDevices
     from vmgr.core.change import Change
+    from vmgr.core.devicerules import DeviceRules
     from vmgr.core.effects import Effect
     from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
     from vmgr.system.locks import Locks
     from vmgr.system.metadata import MetadataStore
     from vmgr.system.scan import Scan
+
+
+REMOVE_RETRY = 3.0
+"""Seconds for which a device that is busy is tried to be removed again (``activation/retry_deactivation``)."""
 
 
 class Silence:
@@ -68,7 +73,7 @@ class Session:
     def __init__(
         self, options: RunOptions, dialogue: Dialogue | None = None, targets: Targets | None = None
     ) -> None:
-        self.options = options
+        self._options = options
         self.dialogue: Dialogue = dialogue or Silence(options.yes)
         self._config: Config | None = None
         self._targets = targets
@@ -84,7 +89,7 @@ class Session:
 
     def child(self) -> Session:
         """A session for a process forked off this one: same options, nothing shared, nobody to talk to."""
-        return Session(evolve(self.options, yes=True), None, self._targets)
+        return Session(evolve(self._options, yes=True), None, self._targets)
 
     def close(self) -> None:
         """Let go of locks, disks and the device mapper."""
@@ -98,19 +103,32 @@ class Session:
     # -- what there is ----------------------------------------------------------------------------
 
     @property
+    def options(self) -> RunOptions:
+        """How the command runs: as it was told to, and where that says nothing as the configuration wants it."""
+        if self._config is None:
+            self._settle()
+        return self._options
+
+    @property
     def config(self) -> Config:
         """The configuration of this machine, with the command's own on top."""
         if self._config is None:
-            from vmgr.system import config
-
-            self._config = config.load(
-                self.options.config,
-                command_profile=self.options.command_profile,
-                metadata_profile=self.options.metadata_profile,
-            )
-            for warning in self._config.warnings:
-                self.dialogue.warn(f"WARNING: {warning}")
+            self._settle()
+        assert self._config is not None
         return self._config
+
+    def _settle(self) -> None:
+        """Read the configuration, and let it say what the options leave open."""
+        from vmgr.system import config
+
+        options = self._options
+        self._config = config.load(
+            options.config, command_profile=options.command_profile, metadata_profile=options.metadata_profile
+        )
+        for warning in self._config.warnings:
+            self.dialogue.warn(f"WARNING: {warning}")
+        if self._config.flag("global/test"):
+            self._options = evolve(options, test=True)
 
     @property
     def targets(self) -> Targets:
@@ -129,9 +147,16 @@ class Session:
 
             options = self.options
             mode = locks.NORMAL
-            if not options.locking:
+            # LVM2 2.03 has only locking with files; for its older kinds it does what comes nearest.
+            kind = self.config.number("global/locking_type")
+            if kind != 1:
+                instead = {0: "no locks are taken", 5: "no locks are taken", 4: "nothing is changed"}
+                self.dialogue.warn(
+                    f"WARNING: locking_type ({kind}) is deprecated: {instead.get(kind, 'locks are files')}"
+                )
+            if not options.locking or kind in (0, 5):
                 mode = locks.NO_LOCKING
-            elif options.read_only:
+            elif options.read_only or kind == 4:
                 mode = locks.READ_ONLY
             elif options.ignore_lock_failure:
                 mode = locks.IGNORE_FAILURE
@@ -282,6 +307,7 @@ class Session:
                 client = DmClient.open(
                     dev_dir=self.config.dev_dir,
                     use_udev=None if self.options.udev_sync and self.config.flag("activation/udev_sync") else False,
+                    rules=self.config.flag("activation/udev_rules"),
                     warn=lambda text: self.dialogue.warn(f"WARNING: {text}"),
                 )
                 client.version()
@@ -411,8 +437,9 @@ class Session:
             self._require_reachable(change.before)
         if touch_devices:
             require_room(change, {uuid: int(pv.size) // 512 for uuid, pv in pvs.items()})
-        require_unmapped(change, live, {uuid: pv.number for uuid, pv in pvs.items()})
-        plan = plan_change(change, live, self.targets)
+        numbers = {uuid: pv.number for uuid, pv in pvs.items()}
+        require_unmapped(change, live, numbers)
+        plan = plan_change(change, live, self.targets, self._device_rules(change, pvs, live))
         self._require_free_names(plan)
         outcome = Outcome(done=change.done, notes=change.notes, plans=(plan,))
         if self.options.test or not plan.steps:
@@ -421,6 +448,8 @@ class Session:
         try:
             Committer(store, self._devices(pvs), progress=self._progress).run(plan)
             self.changed += effects(plan)
+            if touch_devices:
+                self._discard(change, pvs, numbers)
         except StoppedHalfway:
             self.changed += effects(plan)
             raise
@@ -430,6 +459,35 @@ class Session:
             for warning in store.warnings:
                 self.dialogue.warn(f"WARNING: {warning}")
         return outcome
+
+    def _device_rules(
+        self, change: Change, pvs: Mapping[Uuid, PvView], live: Mapping[str, LiveDevice]
+    ) -> DeviceRules:
+        """What the configuration says of the change's devices; nothing where there will be none."""
+        from vmgr.core.devicerules import NO_RULES
+
+        group = change.after or change.before
+        if group is None or not (live or change.activate or change.refresh):
+            return NO_RULES
+        from vmgr.system.rules import device_rules
+        from vmgr.system.topology import read_ahead
+
+        return device_rules(self.config, group, {uuid: read_ahead(pv.major, pv.minor) for uuid, pv in pvs.items()})
+
+    def _discard(self, change: Change, pvs: Mapping[Uuid, PvView], numbers: Mapping[Uuid, str]) -> None:
+        """Tell the devices what they need not keep any more, where lvm.conf wants that.
+
+        A command that is killed before leaves it undone, which costs nothing but space in a thin disk.
+        """
+        if change.before is None or not self.config.flag("devices/issue_discards"):
+            return
+        from vmgr.core.mapped import released
+        from vmgr.system.discards import discard
+        from vmgr.system.disk import Disk
+
+        ranges = list(released(change, self.live(table=True, prefix=""), numbers))
+        for problem in discard(ranges, pvs, self.dialogue.detail, open_disk=Disk.open):
+            self.dialogue.warn(f"WARNING: {problem}")
 
     def _require_reachable(self, group: VolumeGroup) -> None:
         """Raise what keeps the device mapper away where the kernel has devices of the group all the same.
@@ -499,6 +557,9 @@ class Session:
             say=self.dialogue.warn,
             tell=self.dialogue.progress,
             dev_dir=self.config.dev_dir,
+            remove_retry=REMOVE_RETRY if self.config.flag("activation/retry_deactivation") else 0.0,
+            priority=self.config.number("activation/process_priority"),
+            reserve=self.config.number("activation/reserved_memory") * 1024,
         )
 
 

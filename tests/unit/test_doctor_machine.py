@@ -510,10 +510,10 @@ def test_containers_are_recognised_by_any_of_their_marks(tree, name, text, word)
 # -- LVM2 -----------------------------------------------------------------------------------------
 
 
-def test_settings_without_effect_are_told(tree):
+def test_deprecated_kinds_of_locking_and_lvmlockd_are_told(tree):
     config = Config([parse_config("global { locking_type = 3 use_lvmlockd = 1 }", "x")], system_dir="/nowhere")
     found = by_id(lvm2.check(lvm2.gather(tree.roots, config, None)))
-    assert "clustered" in found["lvm2.locking-type"].text
+    assert "locks are files" in found["lvm2.locking-type"].text
     assert found["lvm2.lvmlockd"].state == WARNING
     assert found["lvm2.not-installed"].state == NOTE
 

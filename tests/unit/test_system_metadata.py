@@ -13,7 +13,7 @@ from tests.support.machine import MIB, World, group, layout, uuid
 from vmgr.core.change import LabelPv
 from vmgr.core.errors import DeviceError, GroupUnusable, InUse, NoSpace, Refused
 from vmgr.core.exchange import ZeroRange
-from vmgr.core.model import PvArea, VolumeGroup
+from vmgr.core.model import ALL_COPIES, PvArea, VolumeGroup
 from vmgr.core.units import Extents, Sectors
 from vmgr.system.memory_disk import MemoryDisk, after_cut, sector_count
 
@@ -258,13 +258,50 @@ def test_a_device_that_holds_another_pv_by_now_is_not_written_to():
     assert world.content() == before
 
 
-def test_a_group_with_every_area_ignored_cannot_be_written():
-    """At least one copy must be in use."""
+def in_use(world: World) -> list[bool]:
+    """Of each metadata area of the group, by physical volume, whether it is in use."""
+    pvs = sorted(world.view().group("vg").pvs.values(), key=lambda pv: pv.device)
+    return [not area.ignored for pv in pvs for area in pv.layout.mdas]
+
+
+def test_of_areas_that_are_all_ignored_one_is_put_into_use():
+    """At least one copy must be there (LVM2 ``_vg_adjust_ignored_mdas``)."""
     world = World(1)
-    one = layout(1, SIZE)
+    one = layout(1, SIZE, 2)
     world.label(evolve(one, mdas=tuple(evolve(area, ignored=True) for area in one.mdas)))
+    world.write(group(pvs=(1,)))
+    assert in_use(world) == [True, False]
+
+
+def test_a_group_without_a_metadata_area_cannot_be_written():
+    world = World(1)
+    world.label(layout(1, SIZE, mdas=0))
     with pytest.raises(GroupUnusable, match="no metadata area"):
         world.write(group(pvs=(1,)))
+
+
+def test_as_many_areas_are_in_use_as_the_group_wants():
+    """The first of each physical volume before the second of any; the number may exceed what there is."""
+    world = two_pvs(2)
+    world.write(group())
+    assert in_use(world) == [True] * 4
+    for seqno, (copies, used) in enumerate(
+        [
+            (3, [True, True, True, False]),
+            (2, [True, False, True, False]),
+            (1, [True, False, False, False]),
+            (9, [True] * 4),
+            (1, [True, False, False, False]),
+            (0, [True, False, False, False]),
+            (ALL_COPIES, [True] * 4),
+        ],
+        2,
+    ):
+        new = evolve(group(seqno=seqno, lvs=1), metadata_copies=copies)
+        world.write(new)
+        assert in_use(world) == used
+        written = evolve(new, metadata_copies=0 if copies == ALL_COPIES else copies)
+        assert (found(world), world.view().problems) == (written, ())
 
 
 def test_ignored_areas_are_left_alone():
@@ -296,10 +333,12 @@ def test_a_cut_anywhere_leaves_the_old_or_the_new_group(data):
     world = two_pvs(data.draw(st.sampled_from([1, 2])), mda_size=data.draw(st.sampled_from([16 << 10, MIB - 4096])))
     seqno = 1
     for seqno in range(1, data.draw(st.integers(1, 9)) + 1):
-        world.write(group(seqno=seqno, lvs=data.draw(st.integers(0, 4))))
+        copies = data.draw(st.sampled_from([0, 0, 1, 2]))
+        world.write(evolve(group(seqno=seqno, lvs=data.draw(st.integers(0, 4))), metadata_copies=copies))
     old = found(world)
     start = {disk: bytes(disk.data) for disk in world.disks.values()}
-    new = group(seqno=seqno + 1, lvs=data.draw(st.integers(0, 6)))
+    copies = data.draw(st.sampled_from([0, 1, 2, ALL_COPIES]))
+    new = evolve(group(seqno=seqno + 1, lvs=data.draw(st.integers(0, 6))), metadata_copies=copies)
     events = _whole_change(world, new)
     cut = data.draw(st.integers(0, len(events)))
     for disk, before in start.items():
@@ -309,6 +348,7 @@ def test_a_cut_anywhere_leaves_the_old_or_the_new_group(data):
         kept = [data.draw(st.integers(0, sector_count(entry))) for entry in loose]
         disk.data = bytearray(after_cut(before, log, kept))
     view = world.view().group("vg")
+    new = evolve(new, metadata_copies=0 if copies == ALL_COPIES else copies)
     assert view.group in (old, new)
     if cut == len(events):
         assert view.group == new

@@ -69,6 +69,8 @@ def run(app: Application, invocation: Invocation) -> int:
             select=request.select,
             units=request.units,
             suffix=request.suffix,
+            si_units=request.si_units,
+            full_path=app.config.flag("global/lvdisplay_shows_full_device_path"),
             dev_dir=request.dev_dir,
             now=request.now,
             active=invocation.flag("activevolumegroups"),
@@ -79,7 +81,7 @@ def run(app: Application, invocation: Invocation) -> int:
         app.read_ahead,
     )
     if not invocation.flag("logonly"):
-        invocation.terminal.data(text)
+        invocation.terminal.lines(text)
     return status if view.sound else EXIT_FAILED
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SUBJECTS = (
     "kernel", "targets", "plugins", "permissions", "control", "major", "udev", "cookies", "devices", "nodes",
-    "locks", "lvm2",
+    "locks", "lvm2", "settings",
 )  # fmt: skip
 """What may be named: :data:`vmgr.doctor.examine.SUBJECTS`, which help has no need to load."""
 

@@ -9,9 +9,10 @@ from vmgr.core.errors import UsageError
 if TYPE_CHECKING:
     from vmgr.cli.invocation import Invocation
     from vmgr.orders import LabelOrder
+    from vmgr.system.config import Config
 
 
-def label_order(invocation: Invocation) -> LabelOrder:
+def label_order(invocation: Invocation, config: Config) -> LabelOrder:
     """What the options say about new physical volumes. Raises UsageError for those that do not go together."""
     from vmgr.core.ids import Uuid
     from vmgr.orders import LabelOrder
@@ -20,7 +21,12 @@ def label_order(invocation: Invocation) -> LabelOrder:
     restore_file = invocation.text("restorefile") or ""
     if restore_file and uuid is None:
         raise UsageError("--restorefile needs --uuid", hint="say with --uuid which PV of the file this shall be")
-    if uuid is not None and not restore_file and not invocation.flag("norestorefile"):
+    if (
+        uuid is not None
+        and not restore_file
+        and not invocation.flag("norestorefile")
+        and config.flag("devices/require_restorefile_with_uuid")
+    ):
         raise UsageError(
             "--uuid needs --restorefile or --norestorefile",
             hint="give the backup file that tells of the PV, or --norestorefile if there is none",
@@ -34,7 +40,7 @@ def label_order(invocation: Invocation) -> LabelOrder:
     return LabelOrder(
         metadata_copies=None if copies is None else int(copies),
         metadata_size=invocation.size("metadatasize"),
-        metadata_ignore=invocation.flag("metadataignore"),
+        metadata_ignore=invocation.yesno("metadataignore"),
         data_alignment=invocation.size("dataalignment"),
         data_alignment_offset=invocation.size("dataalignmentoffset"),
         bootloader_size=invocation.size("bootloaderareasize"),

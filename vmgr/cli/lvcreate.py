@@ -42,7 +42,7 @@ def run(app: Application, invocation: Invocation) -> int:
     """Order the volume."""
     import os
 
-    from vmgr.orders import READ_AHEAD_AUTO, VolumeOrder
+    from vmgr.orders import VolumeOrder
 
     vg, name, origin, rest = place(invocation, os.environ, app.config.dev_dir)
     persistent, minor = invocation.yesno("persistent"), invocation.number("minor")
@@ -54,7 +54,7 @@ def run(app: Application, invocation: Invocation) -> int:
     size = absolute(invocation.spec("size", "extents"))
     if size is None and not options and not invocation.given("type"):
         raise UsageError("lvcreate needs --size or --extents", hint="say how large the volume shall be, as -L 10g")
-    read_ahead, autoactivate = invocation.number("readahead"), invocation.yesno("setautoactivation")
+    autoactivate = invocation.yesno("setautoactivation")
     major = invocation.number("major")
     order = VolumeOrder(
         size=size,
@@ -72,7 +72,7 @@ def run(app: Application, invocation: Invocation) -> int:
         skip_activation=invocation.yesno("setactivationskip"),
         ignore_skip=invocation.flag("ignoreactivationskip"),
         autoactivate=True if autoactivate is None else autoactivate,
-        read_ahead=READ_AHEAD_AUTO if read_ahead is None else read_ahead,
+        read_ahead=invocation.number("readahead"),
         major=-1 if major is None else major,
         minor=minor,
     )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vmgr.cli.declare import Command, Option
     from vmgr.cli.terminal import Terminal
     from vmgr.core.targets import Targets
+    from vmgr.system.config import Config
 
 EXIT_PIPE = 141
 """What a shell shows for a program that ended because its reader went away (128 + SIGPIPE)."""
@@ -222,10 +223,19 @@ def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
 
     if command.changes:
         gc.enable()
-    if options.test and command.changes:
-        terminal.warn("TEST MODE: nothing is changed")
     with open_application(options, terminal, targets) as app:
         try:
+            config = app.config
+            _settle(terminal, config, name)
+            if config.flag("global/test"):
+                values["test"] = True
+            if command.changes:
+                if "test" in values:
+                    terminal.warn("TEST MODE: nothing is changed")
+                from vmgr.system.disregarded import told_by
+
+                for message in told_by(config, name, frozenset(values)):
+                    terminal.warn(message)
             return command.run(app, invocation)
         finally:
             if terminal.document is not None:
@@ -249,6 +259,15 @@ def _set_up(terminal: Terminal, values: Mapping[str, object]) -> None:
 
     terminal.configure(
         verbose=count("verbose"), debug=count("debug"), quiet=count("quiet"), yes=bool(values.get("yes"))
+    )
+
+
+def _settle(terminal: Terminal, config: Config, name: str) -> None:
+    prefix = config.text("log/prefix")
+    terminal.settle(
+        verbose=config.number("log/verbose"),
+        silent=config.flag("log/silent"),
+        prefix=f"{name}{prefix}" if config.flag("log/command_names") else prefix,
     )
 
 

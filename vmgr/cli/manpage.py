@@ -143,7 +143,24 @@ def not_here(command: Command, plugins: Sequence[TargetInfo]) -> list[str]:
 def main_page(prose: str) -> str:
     """The page of vmgr itself."""
     commands = "".join(f".TP\n.BR vmgr\\-{name} (8)\n{quote(load(name).summary)}\n" for name in sorted(COMMANDS))
-    return HEAD + prose.replace("@COMMANDS@\n", commands).replace("@COMMON@\n", option_list(COMMON))
+    parts = {"@COMMANDS@\n": commands, "@COMMON@\n": option_list(COMMON), "@SETTINGS@\n": settings_list()}
+    for mark, text in parts.items():
+        prose = prose.replace(mark, text)
+    return HEAD + prose
+
+
+def settings_list() -> str:
+    """The settings of lvm.conf without effect, by reason."""
+    from vmgr.system.disregarded import DISREGARDED
+
+    names: dict[str, list[str]] = {}
+    for path, known in DISREGARDED.items():
+        names.setdefault(known.why, []).append(path)
+    between = ' ", " '
+    return "".join(
+        f".TP\n.BR {between.join(map(quote, paths))}\n{quote(why[0].upper() + why[1:])}.\n"
+        for why, paths in names.items()
+    )
 
 
 def sentence(text: str) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def run(app: Application, invocation: Invocation) -> int:
     """Order the labels."""
-    return conclude(app, invocation, app.pvcreate(invocation.arguments, label_order(invocation)))
+    return conclude(app, invocation, app.pvcreate(invocation.arguments, label_order(invocation, app.config)))
 
 
 DECLARED = {

@@ -68,7 +68,7 @@ def print_report(
     """Print a report; in JSON it becomes part of the document, which is written at the end."""
     text = report.part(view, live, read_ahead=app.read_ahead)
     if report.request.format == "basic":
-        terminal.data(text)
+        terminal.lines(text)
     else:
         terminal.begin_document().reports.append(text)
 
@@ -105,6 +105,7 @@ def report_request(kind: str, invocation: Invocation, config: Config) -> ReportR
         buffered="unbuffered" not in values and config.flag("report/buffered"),
         binary="binary" in values or config.flag("report/binary_values_as_numeric"),
         settings=settings(config),
+        si_units=config.flag("global/si_unit_consistency"),
         dev_dir=config.dev_dir,
         now=_now() if time_wanted else None,
     )

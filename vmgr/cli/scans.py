@@ -28,6 +28,7 @@ def run(app: Application, invocation: Invocation) -> int:
         verbose=invocation.terminal.verbose,
         units=units(invocation, config),
         suffix=config.flag("global/suffix"),
+        si_units=config.flag("global/si_unit_consistency"),
         dev_dir=config.dev_dir,
         uuid=invocation.flag("uuid"),
     )
@@ -36,7 +37,8 @@ def run(app: Application, invocation: Invocation) -> int:
     if kind == "lv":
         status = prepare(ReportRequest("lvs", columns=("lv_attr",)), app.targets).wants_status(view)
         live = app.live(status=status)  # without status lines a lost snapshot would be shown as active
-    invocation.terminal.data(scan_lines(request, view, live, app.targets))
+    if invocation.terminal.quiet < 2:
+        invocation.terminal.lines(scan_lines(request, view, live, app.targets))
     if invocation.flag("mknodes"):
         from vmgr.cli.output import conclude
 

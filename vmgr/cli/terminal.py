@@ -48,10 +48,22 @@ class Terminal:
 
     def configure(self, *, verbose: int, debug: int, quiet: int, yes: bool) -> None:
         """Take what the command line says, once it has been parsed."""
+        self._said = bool(verbose), bool(debug), bool(quiet)
         self.level = 0 if quiet else verbose + 3 * debug
         self.verbose = verbose
         self.quiet = quiet
         self._yes = yes
+
+    def settle(self, *, verbose: int, silent: bool, prefix: str) -> None:
+        """Take what lvm.conf's ``log`` section says, as far as the command line says nothing."""
+        self.indent = prefix
+        told_verbose, told_debug, told_quiet = self._said
+        if told_quiet:
+            return
+        if silent:
+            self.quiet = 2
+        if not told_verbose and not told_debug:
+            self.level = max(verbose, 0)  # as in LVM2, only -v changes which columns are shown
 
     # -- standard output --------------------------------------------------------------------------
 
@@ -68,6 +80,12 @@ class Terminal:
     def is_shown() -> bool:
         """Whether standard output is a terminal."""
         return sys.stdout is not None and sys.stdout.isatty()
+
+    def lines(self, text: str) -> None:
+        """Write lines that begin with two blanks, with ``log/prefix`` in place of these."""
+        if self.indent != INDENT:
+            text = "".join(self.indent + line.removeprefix(INDENT) for line in text.splitlines(keepends=True))
+        self.data(text)
 
     def begin_document(self) -> Document:
         """The JSON document, begun if need be. Whatever else goes to standard output would spoil it."""

@@ -47,7 +47,7 @@ def run(app: Application, invocation: Invocation) -> int:
         profile=invocation.text("metadataprofile") or "",
     )
     vg = group(name, app.config.dev_dir)
-    return conclude(app, invocation, app.vgcreate(vg, devices, order, label_order(invocation)))
+    return conclude(app, invocation, app.vgcreate(vg, devices, order, label_order(invocation, app.config)))
 
 
 DECLARED = {

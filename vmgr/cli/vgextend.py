@@ -21,7 +21,7 @@ def run(app: Application, invocation: Invocation) -> int:
     outcome = app.vgextend(
         group(name, app.config.dev_dir),
         devices,
-        label_order(invocation),
+        label_order(invocation, app.config),
         restore_missing=invocation.flag("restoremissing"),
     )
     return conclude(app, invocation, outcome)

@@ -11,7 +11,10 @@ from bisect import bisect_left, bisect_right
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from vmgr.core.errors import InUse, NoSpace
+from vmgr.core.units import Sectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -74,6 +77,33 @@ def require_room(change: Change, sizes: Mapping[Uuid, int]) -> None:
                 f"{pv.device} has {sizes[pv_id]} sectors, and extent {end - 1} would end at sector {last}",
                 hint=f"it has become smaller: give its old size back, or adapt the metadata (pvresize {pv.device})",
             )
+
+
+def released(
+    change: Change, live: Mapping[str, LiveDevice], numbers: Mapping[Uuid, str]
+) -> Iterator[tuple[Uuid, Sectors, Sectors]]:
+    """The space that ``change`` gave back: physical volume, first sector and length on its device.
+
+    What a live device still maps is left out: it may be written to, whatever the metadata say.
+    """
+    if change.before is None:
+        return
+    group = change.before
+    taken: dict[str, list[Range]] = {}
+    for device in live.values():
+        for number, mapped in _mapped(device.table or ()):
+            taken.setdefault(number, []).append(mapped)
+    kept = change.after or evolve(group, lvs=())
+    for pv_id, area in _gained(kept, group):
+        pv = group.pv_by_id[pv_id]
+        first, last = (int(pv.pe_start) + end * int(group.extent_size) for end in area)
+        for start, end in _joined(sorted(taken.get(numbers.get(pv_id, ""), ()))):
+            if start < last and first < end:
+                if first < start:
+                    yield pv_id, Sectors(first), Sectors(start - first)
+                first = max(first, end)
+        if first < last:
+            yield pv_id, Sectors(first), Sectors(last - first)
 
 
 def _gained(before: VolumeGroup | None, after: VolumeGroup) -> Iterator[tuple[Uuid, Range]]:

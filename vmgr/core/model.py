@@ -281,12 +281,17 @@ class PhysicalVolume(Value):
         return "MISSING" in self.flags or "MISSING" in self.status
 
 
+ALL_COPIES = (1 << 32) - 1
+"""In :attr:`VolumeGroup.metadata_copies`: take every metadata area into use (LVM2 ``VGMETADATACOPIES_ALL``)."""
+
+
 @frozen(repr=False, slots=False)  # what is looked up is kept in its __dict__
 class VolumeGroup(Value):
     """A volume group: one value, with everything in it.
 
-    ``extent_size`` is in sectors. ``max_lv`` and ``max_pv`` are 0 for no limit;
-    ``metadata_copies`` is 0 for "all". ``system_id`` names the host that owns the group, empty for any.
+    ``extent_size`` is in sectors. ``max_lv`` and ``max_pv`` are 0 for no limit. ``metadata_copies`` says in how
+    many metadata areas the text shall be; 0 leaves areas as they are, and :data:`ALL_COPIES` takes all into use,
+    which is then written as 0. ``system_id`` names the host that owns the group, empty for any.
     """
 
     id: Uuid

@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from vmgr.core.devicerules import NO_RULES, DeviceRules
 from vmgr.core.devices import own_uuid, stack, together
 from vmgr.core.errors import InUse, VmgrError
 from vmgr.core.naming import split_dm_uuid
@@ -109,8 +110,8 @@ def below(device: LiveDevice) -> set[str]:
 # -- the planner ----------------------------------------------------------------------------------
 
 
-def plan_change(change: Change, live: Live, targets: Targets) -> Plan:
-    """The steps that carry out ``change`` on a machine whose kernel has ``live``.
+def plan_change(change: Change, live: Live, targets: Targets, rules: DeviceRules = NO_RULES) -> Plan:
+    """The steps that carry out ``change`` on a machine whose kernel has ``live``; devices follow ``rules``.
 
     The group in ``change.after`` must carry its new ``seqno``. Raises :class:`InUse` when a device that would
     have to go is open.
@@ -156,7 +157,7 @@ def plan_change(change: Change, live: Live, targets: Targets) -> Plan:
         last = []
     last.extend(WipeLabel(device) for device in change.unlabel)
 
-    d = _DevicePlan(change, live, targets)
+    d = _DevicePlan(change, live, targets, rules)
     steps = [
         *first,
         *d.removed_before,
@@ -180,18 +181,22 @@ def plan_change(change: Change, live: Live, targets: Targets) -> Plan:
 class _DevicePlan:
     """The device steps of a change, in the groups that :func:`plan_change` puts around the commit."""
 
-    def __init__(self, change: Change, live: Live, targets: Targets) -> None:
+    def __init__(self, change: Change, live: Live, targets: Targets, rules: DeviceRules) -> None:
         self._live = live
         before, after = change.before, change.after
         was_active = active_volumes(before, live)
-        old = {d.uuid: d for d in stack(before, was_active, targets, live)} if before and was_active else {}
+        old: dict[str, DmDevice] = {}
+        if before and was_active:
+            old = {d.uuid: rules.applied(before, d) for d in stack(before, was_active, targets, live)}
         goes = set(together(before, change.deactivate, targets)) if before and change.deactivate else set()
         wanted: tuple[Uuid, ...] = ()
         if after is not None:
             ids = after.lv_by_id
             wanted = tuple(lv for lv in (*was_active, *change.activate) if lv in ids and lv not in goes)
         start = (*change.start, *change.refresh)
-        new = {d.uuid: d for d in stack(after, wanted, targets, live, start)} if after and wanted else {}
+        new: dict[str, DmDevice] = {}
+        if after and wanted:
+            new = {d.uuid: rules.applied(after, d) for d in stack(after, wanted, targets, live, start)}
         refreshed = (
             {d.uuid for d in stack(after, change.refresh, targets, live, start)}
             if after and change.refresh

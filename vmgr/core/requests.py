@@ -55,7 +55,10 @@ def option(options: Options, name: str) -> OptionValue | None:
 
 @frozen
 class CreateVolume:
-    """Make a volume. ``name`` None means the next free ``lvolN``; ``origin`` is the volume named as source."""
+    """Make a volume. ``name`` None means the next free ``lvolN``; ``origin`` is the volume named as source.
+
+    ``defaults`` are values of target plugins' options for which the user said nothing.
+    """
 
     size: SizeSpec | None = None
     name: LvName | None = None
@@ -74,11 +77,12 @@ class CreateVolume:
     contiguous: bool | None = None
     read_ahead: int | None = None
     numbers: tuple[int, int] | None = None
+    defaults: Options = ()
 
 
 @frozen
 class ExtendVolume:
-    """Make a volume longer, to ``size`` or by it."""
+    """Make a volume longer, to ``size`` or by it. ``defaults``: see :class:`CreateVolume`."""
 
     lv: Uuid
     size: SizeSpec
@@ -86,6 +90,7 @@ class ExtendVolume:
     options: Options = ()
     pvs: tuple[PvRange, ...] = ()
     alloc: str | None = None
+    defaults: Options = ()
 
 
 @frozen

@@ -256,11 +256,22 @@ _NAMES_OTHER = {
 _NAMES_ZERO = ("   ", " ", "         ")
 
 
-def display_size(size: Sectors, units: Units = HUMAN, *, suffix: bool = True, form: int = SHORT) -> str:
+_NAMES_PLAIN = {
+    letter.lower(): (short.upper().rstrip(), unit, long) for letter, (short, unit, long) in _NAMES_1000.items()
+}
+"""Those of the time before powers of 1024 had names of their own (``global/si_unit_consistency`` = 0)."""
+
+
+def display_size(
+    size: Sectors, units: Units = HUMAN, *, suffix: bool = True, form: int = SHORT, consistent: bool = True
+) -> str:
     """``size`` as LVM2 prints it: ``100.00 MiB``, ``<1.00g``, ``2048S``, ``0``.
 
-    Without ``suffix`` the unit is left out, unless ``units`` chooses one for each size.
+    Without ``suffix`` the unit is left out, unless ``units`` chooses one for each size. Not ``consistent``: powers
+    of 1024 bear the names of those of 1000, ``100.00 MB``.
     """
+    if not consistent:
+        return _inconsistent(size, units, suffix, form)
     letter, factor = units
     sectors = int(size)
     chooses = letter in _CHOOSING
@@ -291,20 +302,31 @@ def display_size(size: Sectors, units: Units = HUMAN, *, suffix: bool = True, fo
     return number + _names(letter)[form] if suffix else number
 
 
+def _inconsistent(size: Sectors, units: Units, suffix: bool, form: int) -> str:
+    letter = units[0]
+    text = display_size(size, units, suffix=suffix, form=form)
+    for names, plain in ((_NAMES_1024[key], _NAMES_PLAIN[key]) for key in _NAMES_1024):
+        if text.endswith(names[form]) and (letter in _CHOOSING or suffix):
+            return text.removesuffix(names[form]) + plain[form]
+    return text
+
+
 def _names(letter: str) -> tuple[str, str, str]:
     if letter in "bBsS":
         return _NAMES_OTHER[letter.upper()]
     return _NAMES_1024.get(letter) or _NAMES_1000.get(letter) or _NAMES_OTHER[letter]
 
 
-def size_printer(units: Units = HUMAN, *, suffix: bool = True, form: int = UNIT) -> Callable[[Sectors], str]:
+def size_printer(
+    units: Units = HUMAN, *, suffix: bool = True, form: int = UNIT, consistent: bool = True
+) -> Callable[[Sectors], str]:
     """:func:`display_size` for many sizes: each different one is worked out once."""
     known: dict[int, str] = {}
 
     def show(size: Sectors) -> str:
         text = known.get(size)
         if text is None:
-            text = known[size] = display_size(size, units, suffix=suffix, form=form)
+            text = known[size] = display_size(size, units, suffix=suffix, form=form, consistent=consistent)
         return text
 
     return show

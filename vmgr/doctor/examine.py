@@ -18,6 +18,7 @@ from vmgr.doctor import (
     nodes,
     permissions,
     plugins,
+    settings,
     targets,
     udev,
 )
@@ -46,6 +47,7 @@ SUBJECTS = {
     nodes.SUBJECT: "does /dev say what the kernel says",
     locks.SUBJECT: "who holds LVM2's locks; can they be taken",
     lvm2.SUBJECT: "the configuration that is shared with LVM2",
+    settings.SUBJECT: "which settings of it have no effect",
 }
 """Every subject, in the order in which they are examined, and what it is about."""
 
@@ -196,3 +198,6 @@ class _Examination:
     def lvm2(self) -> Sequence[Finding]:
         config = self._load_config()
         return lvm2.check(lvm2.gather(self._roots, config, self._config_error))
+
+    def settings(self) -> Sequence[Finding]:
+        return settings.check(settings.gather(self._load_config()))

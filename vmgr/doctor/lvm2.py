@@ -60,12 +60,11 @@ def gather(roots: Roots, config: Config | None, error: VmgrError | None) -> Fact
                 problem = f"{path} cannot be read"
             else:
                 entries = sum(1 for line in text.splitlines() if line.startswith("IDTYPE="))
-    raw = config.raw("global/locking_type")
     return Facts(
         config.system_dir,
         conf if conf and os.path.exists(conf) else "",
         warnings=tuple(config.warnings),
-        locking_type="" if raw is None else str(raw),
+        locking_type=str(config.number("global/locking_type")),
         lvmlockd=config.flag("global/use_lvmlockd"),
         devices_file=file,
         devices_entries=entries,
@@ -105,15 +104,18 @@ def check(facts: Facts) -> tuple[Finding, ...]:
         for text in facts.warnings
     ]
     if facts.locking_type not in ("", "1"):
-        words = {"0": "no locking at all", "3": "clustered locking", "4": "read-only locking"}
-        what = words.get(facts.locking_type, "a kind of locking that is gone")
+        words = {
+            "0": "no locks are taken, as with --nolocking",
+            "4": "nothing is changed, as with --readonly",
+            "5": "no locks are taken, as with --nolocking",
+        }
+        what = words.get(facts.locking_type, "locks are files, as with 1")
         found.append(
             Finding(
                 "lvm2.locking-type",
                 SUBJECT,
                 WARNING,
-                f"global/locking_type = {facts.locking_type} ({what}) has no effect: LVM2 dropped it in 2.03, and"
-                " vmgr always locks with files",
+                f"global/locking_type = {facts.locking_type} is deprecated: {what}",
                 f"remove locking_type from {facts.conf or 'lvm.conf'}",
                 facts={"locking_type": facts.locking_type},
             )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from vmgr.core.errors import InvalidGroup
 from vmgr.core.ids import Uuid
-from vmgr.core.model import PvArea, Section
+from vmgr.core.model import ALL_COPIES, PvArea, Section
 from vmgr.ondisk.codec import CONTENTS, FORMAT, VERSION, hide_write, write_locked
 from vmgr.ondisk.text import quote, write_key, write_scalar, write_value
 
@@ -186,7 +186,7 @@ def _group(group: VolumeGroup, targets: Encoder, form: _Bare, pieces: Pieces | N
         f"extent_size = {group.extent_size}\nmax_lv = {group.max_lv}\nmax_pv = {group.max_pv}\n",
         f'\nallocation_policy = "{group.alloc}"\n' if policy else "",
         _optional("profile", group.profile),
-        f"metadata_copies = {group.metadata_copies}\n",
+        f"metadata_copies = {0 if group.metadata_copies == ALL_COPIES else group.metadata_copies}\n",
         _fields([(key, value) for key, value in extra if not isinstance(value, Section)], names),
         "\nphysical_volumes {\n",
         *[_pv(pv, names) for pv in group.pvs],

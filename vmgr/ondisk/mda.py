@@ -248,6 +248,12 @@ def _full(header: MdaHeader, size: int) -> NoSpace:
 # -- the two slots --------------------------------------------------------------------------------
 
 
+def with_use(header: MdaHeader, *, ignored: bool) -> MdaHeader:
+    """The header of the same area in use, or kept out of use."""
+    flags = header.committed.flags | _IGNORED if ignored else header.committed.flags & ~_IGNORED
+    return header._replace(committed=header.committed._replace(flags=flags))
+
+
 def precommit(header: MdaHeader, location: RawLocation) -> MdaHeader:
     """The header that names the written text in slot 1; the committed one stays in force."""
     committed = header.committed

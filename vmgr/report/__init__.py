@@ -71,6 +71,7 @@ class ReportRequest(NamedTuple):
     settings: Mapping[str, str | int] = {}
     dev_dir: str = "/dev"
     now: int | None = None
+    si_units: bool = True
 
 
 class DisplayRequest(NamedTuple):
@@ -94,6 +95,8 @@ class DisplayRequest(NamedTuple):
     now: int | None = None
     active: bool = False
     uuid: bool = False
+    si_units: bool = True
+    full_path: bool = False
 
 
 def prepare(request: ReportRequest, targets: Targets) -> Report:

@@ -77,7 +77,9 @@ class Display:
     ) -> None:
         self.request = request
         self.activation = live is not None
-        self._size = size_printer(parse_units(request.units), suffix=request.suffix, form=SHORT)
+        self._size = size_printer(
+            parse_units(request.units), suffix=request.suffix, form=SHORT, consistent=request.si_units
+        )
         self.ctx = Context(targets, self._size, live, {}, dev_dir=request.dev_dir, read_ahead=read_ahead)
 
     def size(self, sectors: int) -> str:
@@ -127,7 +129,10 @@ class Display:
             yield f"Allocatable           yes {'' if free else '(but full)'}"
         else:
             yield "Allocatable           NO"
-        yield f"PE Size               {self.size(p.group.extent_size)}"
+        if self.request.si_units:
+            yield f"PE Size               {self.size(p.group.extent_size)}"
+        else:
+            yield f"PE Size (KByte)       {p.group.extent_size // 2}"
         yield f"Total PE              {total}"
         yield f"Free PE               {free}"
         yield f"Allocated PE          {p.allocated}"
@@ -263,7 +268,9 @@ class Display:
         if lv.writable and device is not None and device.read_only:
             access = "read/write (activated read only)"
         yield "--- Logical volume ---"
-        if lv.visible:
+        if self.request.full_path:
+            yield f"LV Name                {self.ctx.dev_dir}/{g.name}/{lv.name}"
+        elif lv.visible:
             yield f"LV Path                {self.ctx.dev_dir}/{g.name}/{lv.name}"
             yield f"LV Name                {lv.name}"
         else:
@@ -332,7 +339,8 @@ class Display:
             yield f"  Stripes\t\t{len(areas)}"
             size = g.segment_facts(lv, segment).values.get("stripe_size")
             if isinstance(size, int) and size:
-                yield f"  Stripe size\t\t{self.size(size)}"
+                plain = f"{size // 2} KB"
+                yield f"  Stripe size\t\t{self.size(size) if self.request.si_units else plain}"
         for at, area in enumerate(areas):
             indent = "    " if several else "  "
             if several:

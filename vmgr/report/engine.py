@@ -170,7 +170,7 @@ class Report:
         request = self.request
         return Context(
             self.targets,
-            size_printer(self._units, suffix=request.suffix, form=UNIT),
+            size_printer(self._units, suffix=request.suffix, form=UNIT, consistent=request.si_units),
             live,
             self._settings,
             binary=request.binary or request.format == "json_std",

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from vmgr.core import devices
 from vmgr.core.change import Change
-from vmgr.core.errors import GroupUnusable, Interrupted, Refused, VmgrError
+from vmgr.core.errors import GroupUnusable, Interrupted, Refused, UsageError, VmgrError
 from vmgr.core.model import LvArea, PvArea
 from vmgr.core.plan import is_active
 from vmgr.core.running import describe_device, running_volumes, strange_devices, understood
 from vmgr.dm.address import by_uuid
 from vmgr.orders import ActivationOrder, Outcome
-from vmgr.services.rules import auto_activates, may_activate
 from vmgr.services.subjects import Chosen, choose, for_each, together
+from vmgr.system.rules import auto_activates, may_activate
 
 if TYPE_CHECKING:
     from vmgr.core.ids import Uuid
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 def activate(session: Session, subjects: Sequence[Subject], order: ActivationOrder) -> Outcome:
     """Activate, deactivate or refresh what ``subjects`` mean; none means all groups."""
+    if order.mode != "n":
+        _completeness(session, order)
     if not session.options.test:
         session.need_client()
     chosen = choose(session, subjects, leaving=order.mode == "n")
@@ -39,6 +41,17 @@ def activate(session: Session, subjects: Sequence[Subject], order: ActivationOrd
     return outcome
 
 
+def _completeness(session: Session, order: ActivationOrder) -> str:
+    """``complete``, ``degraded`` or ``partial``. Raises :class:`UsageError` for another word in lvm.conf."""
+    word = order.completeness or session.config.text("activation/activation_mode")
+    if word not in ("complete", "degraded", "partial"):
+        raise UsageError(
+            f'invalid activation/activation_mode "{word}" in the configuration',
+            hint='set it to "complete", "degraded" or "partial"',
+        )
+    return word
+
+
 def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outcome:
     with session.changing(chosen.vg, activating=True, leaving=order.mode == "n") as view:
         group = view.group
@@ -48,7 +61,7 @@ def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outco
             view.check_trusted()
         elif view.faults:
             return _take_down(session, view, chosen)
-        if order.mode == "y" and view.partial and order.completeness == "partial":
+        if order.mode == "y" and view.partial and _completeness(session, order) == "partial":
             raise GroupUnusable(
                 f"volume group {group.name} cannot be activated in part: vmgr does not put error targets in the"
                 " place of missing physical volumes",

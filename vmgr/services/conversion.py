@@ -28,7 +28,7 @@ def convert(session: Session, subjects: Sequence[Subject], order: ConversionOrde
 def _in_group(session: Session, chosen: Chosen, order: ConversionOrder) -> Outcome:
     from vmgr.core.operations.convert import convert_volume
     from vmgr.core.requests import ConvertVolume
-    from vmgr.services.rules import allocation_rules
+    from vmgr.system.rules import allocation_rules
 
     outcome = Outcome()
     touched: list[Uuid] = []

@@ -11,6 +11,7 @@ from vmgr.core.change import Change, combine
 from vmgr.core.errors import AlreadyExists, GroupUnusable, Interrupted, NotFound, Refused, UsageError
 from vmgr.core.ids import Uuid, VgName
 from vmgr.core.plan import active_volumes
+from vmgr.core.units import Sectors
 from vmgr.orders import STANDARD_GROUP, STANDARD_LABEL, GroupChange, GroupOrder, LabelOrder, Outcome, Subject
 from vmgr.services.labels import NewPv, enter_devices, existing_pv, find_device, owner, prepare, way_out
 from vmgr.services.subjects import Chosen, Members, choose, for_each
@@ -70,7 +71,7 @@ def create(
     label: LabelOrder = STANDARD_LABEL,
 ) -> Outcome:
     """Make a group of physical volumes; devices that are none become some."""
-    from vmgr.core.operations.group import DEFAULT_EXTENT_SIZE, create_group
+    from vmgr.core.operations.group import create_group
 
     name = VgName(vg)
     with session.locks.all_groups(exclusive=True), session.locks.group(name, exclusive=True):
@@ -83,12 +84,16 @@ def create(
             joining,
             session.targets,
             session.stamp(),
-            extent_size=order.extent_size or DEFAULT_EXTENT_SIZE,
+            extent_size=order.extent_size or Sectors(session.config.number("allocation/physical_extent_size") * 2),
             alloc=order.alloc,
             max_lv=order.max_lv,
             max_pv=order.max_pv,
             tags=order.tags,
-            metadata_copies=order.metadata_copies or 0,
+            metadata_copies=(
+                session.config.number("metadata/vgmetadatacopies")
+                if order.metadata_copies is None
+                else order.metadata_copies
+            ),
             system_id=session.system_id if order.system_id is None else order.system_id,
             autoactivate=order.autoactivate,
             profile=order.profile,

@@ -242,7 +242,9 @@ def lay_out(session: Session, device: Device, order: LabelOrder, view: SystemVie
         Bytes(size),
         mda_copies=config.number("metadata/pvmetadatacopies") if copies is None else copies,
         mda_size=None if metadata_size is None else metadata_size.bytes(),
-        ignored=order.metadata_ignore,
+        ignored=(
+            config.flag("metadata/pvmetadataignore") if order.metadata_ignore is None else order.metadata_ignore
+        ),
         data_alignment=alignment.bytes(),
         data_alignment_offset=offset.bytes(),
         bootloader_size=boot.bytes(),

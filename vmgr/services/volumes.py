@@ -30,7 +30,7 @@ def create(session: Session, vg: str, order: VolumeOrder) -> Outcome:
     """Make a volume in the group ``vg``, activate and wipe it."""
     from vmgr.core.operations.create import create_volume
     from vmgr.core.requests import CreateVolume
-    from vmgr.services.rules import allocation_rules, auto_activates
+    from vmgr.system.rules import allocation_rules, auto_activates, option_defaults, reads_ahead
 
     config = session.config
     with session.changing(vg) as view:
@@ -46,6 +46,9 @@ def create(session: Session, vg: str, order: VolumeOrder) -> Outcome:
         _require_wipeable(order, skipped=skip is True)
         if activate and not session.options.test:
             session.need_client()
+        read_ahead = order.read_ahead
+        if read_ahead is None:
+            read_ahead = READ_AHEAD_AUTO if reads_ahead(config) else 0
         request = CreateVolume(
             size=order.size,
             name=None if order.name is None else LvName.chosen(order.name),
@@ -61,8 +64,9 @@ def create(session: Session, vg: str, order: VolumeOrder) -> Outcome:
             wipe_signatures=wipe,
             autoactivate=order.autoactivate,
             activation_skip=skip,
-            read_ahead=None if order.read_ahead == READ_AHEAD_AUTO else order.read_ahead,
+            read_ahead=read_ahead,
             numbers=None if order.minor is None else (order.major, order.minor),
+            defaults=option_defaults(config),
         )
         change = create_volume(
             group,
@@ -100,7 +104,7 @@ def _as_listed(session: Session, change: Change) -> Change:
 
     Raises :class:`Refused` for a volume that would have to be cleared: it would keep old data.
     """
-    from vmgr.services.rules import may_activate
+    from vmgr.system.rules import may_activate
 
     group = change.after
     assert group is not None
@@ -239,10 +243,10 @@ def _resize_change(
     from vmgr.core.operations.extend import extend_volume, resize_volume
     from vmgr.core.operations.reduce import reduce_volume
     from vmgr.core.requests import ReduceVolume
-    from vmgr.services.rules import allocation_rules
+    from vmgr.system.rules import allocation_rules
 
     live = session.live(table=True, status=True)
-    request = _resize_request(view, volume, order)
+    request = _resize_request(session, view, volume, order)
     if direction == REDUCE:
         return reduce_volume(view.group, ReduceVolume(volume.id, request.size), session.targets, live=live)
     operation = extend_volume if direction == EXTEND else resize_volume
@@ -251,8 +255,9 @@ def _resize_change(
     )
 
 
-def _resize_request(view: GroupView, volume: LogicalVolume, order: ResizeOrder) -> ExtendVolume:
+def _resize_request(session: Session, view: GroupView, volume: LogicalVolume, order: ResizeOrder) -> ExtendVolume:
     from vmgr.core.requests import ExtendVolume, Percent, SizeSpec
+    from vmgr.system.rules import option_defaults
 
     size = order.size
     if size is None:
@@ -266,6 +271,7 @@ def _resize_request(view: GroupView, volume: LogicalVolume, order: ResizeOrder) 
         options=order.options,
         pvs=pv_ranges(view, order.pvs),
         alloc=order.alloc,
+        defaults=option_defaults(session.config),
     )
 
 

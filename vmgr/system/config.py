@@ -37,6 +37,13 @@ _BOOLEANS = {
 }
 
 
+def as_flag(value: Value) -> bool | None:
+    """What a value means as yes or no; None if it means neither."""
+    if isinstance(value, int):
+        return bool(value)
+    return _BOOLEANS.get(value.lower()) if isinstance(value, str) else None
+
+
 def parse(text: str, source: str) -> Layer:
     """Read configuration text into a flat mapping; ``source`` names it in errors.
 
@@ -103,6 +110,10 @@ class Config:
                 return layer[path]
         return None
 
+    def paths(self) -> frozenset[str]:
+        """Every setting that a file, a profile or the command line sets, known or not."""
+        return frozenset(path for layer in self._layers for path in layer if not path.endswith("/"))
+
     def is_set(self, path: str) -> bool:
         """Whether a file, a profile or the command line sets ``path``."""
         return self._raw(path) is not None
@@ -115,10 +126,9 @@ class Config:
     def flag(self, path: str) -> bool:
         """A yes-or-no setting: numbers, ``y``, ``yes``, ``on``, ``true`` and their opposites."""
         value = self._raw(path)
-        if isinstance(value, int):
-            return bool(value)
-        if isinstance(value, str) and value.lower() in _BOOLEANS:
-            return _BOOLEANS[value.lower()]
+        flag = None if value is None else as_flag(value)
+        if flag is not None:
+            return flag
         if value is not None:
             self._ignored(path, "yes or no (1 or 0)")
         return bool(DEFAULTS[path])

@@ -11,7 +11,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from vmgr.core.errors import ConfigError
+from vmgr.core.errors import ConfigError, VmgrError
 from vmgr.system.devices import SYSFS, block_majors
 
 if TYPE_CHECKING:
@@ -197,6 +197,8 @@ class Filters:
             _, lv, layer = split_dm_name(device.dm_name)
             if len(uuid) > 68 or layer or lv.startswith(RESERVED_PREFIXES) or any(p in lv for p in RESERVED_PARTS):
                 return "device is part of an LV"
+            if self._config.flag("devices/ignore_lvm_mirrors") and _is_mirror(device, self._config.dev_dir):
+                return "device is a mirror LV, which can block whoever reads it (ignore_lvm_mirrors)"
         if uuid.startswith(("CRYPT-TEMP-", "CRYPT-SUBDEV-", "stratis-")):
             return "device is a private device of another tool"
         if self._config.flag("devices/ignore_suspended_devices") and device.attribute("dm/suspended") == "1":
@@ -241,9 +243,30 @@ class Filters:
             return ""
         if self._config.flag("devices/md_component_detection") and udevdb.is_raid_member(device):
             return "device is an md component"
+        if self._config.flag("devices/fw_raid_component_detection") and udevdb.is_firmware_raid_member(device):
+            return "device is a component of a firmware RAID"
         if udevdb.is_partitioned(device) and self.partitionable(device):
             return "device is partitioned"
         return ""
+
+
+MIRROR_TARGET = "mirror"
+
+
+def _is_mirror(device: Device, dev_dir: str) -> bool:
+    """Whether the kernel mirrors the device: where a leg fails, reading may wait until somebody repairs it."""
+    from vmgr.dm.address import by_number
+    from vmgr.dm.kernel import IoctlKernel
+    from vmgr.dm.query import DmReader
+
+    kernel = IoctlKernel(dev_dir)
+    try:
+        lines = DmReader(kernel).table(by_number(*device.number))
+    except VmgrError:
+        return False  # it has gone, or may not be asked about
+    finally:
+        kernel.close()
+    return any(line.target == MIRROR_TARGET for line in lines)
 
 
 def _partition_counts(config: Config) -> dict[int, int]:

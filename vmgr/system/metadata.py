@@ -57,6 +57,8 @@ class _Area:
         self.header: mda.MdaHeader | None = None
         self.location: mda.RawLocation | None = None
         self.precommitted: mda.MdaHeader | None = None
+        self.enters = self.leaves = False
+        """Whether the commit puts the area into use, or out of it."""
 
 
 class MetadataStore:
@@ -166,12 +168,14 @@ class MetadataStore:
         """Write the group's text into every ring, unnamed."""
         text = to_bytes(encode_group(group, self._targets, self._header(f"Write from {self._command}.")))
         written = 0
+        self._choose_areas(group)
         for pv in group.pvs:
             target = self._pvs.get(pv.id)
             if target is None:
                 continue  # missing; whether that is allowed was decided before
             for area in target.areas:
-                area.header = area.location = area.precommitted = None
+                if area.leaves:
+                    continue
                 area.header = header = self._usable_header(target, area)
                 if header is None:
                     continue
@@ -187,6 +191,34 @@ class MetadataStore:
                 f"volume group {group.name} has no metadata area that can be written to",
                 hint="put one into use: pvchange --metadataignore n",
             )
+
+    def _choose_areas(self, group: VolumeGroup) -> None:
+        """Settle which areas are in use after the commit: as many as ``group.metadata_copies`` says.
+
+        As in LVM2 (``_vg_adjust_ignored_mdas``), where that is 0 all stay as they are, if at least one is in use.
+        Which ones are taken is left open there; here first those of different physical volumes.
+        """
+        used: list[tuple[int, _Area]] = []
+        unused: list[tuple[int, _Area]] = []
+        for pv in group.pvs:
+            target = self._pvs.get(pv.id)
+            if target is None:
+                continue
+            for area in target.areas:
+                area.header = area.location = area.precommitted = None
+                area.enters = area.leaves = False
+                header = self._header_of(target, area)
+                if header is not None or self._repair:
+                    ignored = header is not None and header.ignored
+                    (unused if ignored else used).append((area.number, area))
+        wanted = group.metadata_copies
+        if not wanted:
+            wanted = max(len(used), 1)
+        wanted = min(wanted, len(used) + len(unused))
+        for _, area in sorted(unused, key=lambda pair: pair[0])[: max(wanted - len(used), 0)]:
+            area.enters = True
+        for _, area in sorted(used, key=lambda pair: pair[0])[wanted:]:
+            area.leaves = True
 
     def precommit(self, group: VolumeGroup) -> None:
         """Name the text in every precommit slot."""
@@ -204,6 +236,8 @@ class MetadataStore:
         for target, area in self._written(group):
             assert area.precommitted is not None
             header = mda.commit(area.precommitted)
+            if area.enters:
+                header = mda.with_use(header, ignored=False)
             try:
                 self._write_header(target, header)
             except VmgrError as error:
@@ -214,6 +248,23 @@ class MetadataStore:
             area.seen = (int(header.committed.size), header.committed.checksum)
             area.location = area.precommitted = None
         self._judge(group, done, failures)
+        self._retire(group)
+
+    def _retire(self, group: VolumeGroup) -> None:
+        """Put the areas out of use that the group does without from now on; the text is in others by now."""
+        for pv in group.pvs:
+            target = self._pvs.get(pv.id)
+            for area in target.areas if target is not None else ():
+                if target is None or not area.leaves or area.header is None:
+                    continue
+                try:
+                    area.header = mda.with_use(area.header, ignored=True)
+                    self._write_header(target, area.header)
+                except VmgrError as error:
+                    self.warnings.append(
+                        f"volume group {group.name}: a metadata area was not put out of use: {error.message}"
+                    )
+                area.leaves = False
 
     def revert(self, group: VolumeGroup) -> None:
         """Clear the precommit slots."""
@@ -345,10 +396,10 @@ class MetadataStore:
         header = self._header_of(target, area)
         if header is None and self._repair:
             return mda.new_header(target.layout.mdas[area.number])
-        if header is None or header.ignored:
+        if header is None or (header.ignored and not area.enters):
             return None
         now = (int(header.committed.size), header.committed.checksum)
-        if area.seen is not None and area.seen != now:
+        if area.seen is not None and area.seen != now and not area.enters:
             raise InUse(
                 f"the metadata on {target.device} changed while this command ran",
                 hint="nothing was written; does another program work without locks (--nolocking)? run it again",

@@ -1,4 +1,7 @@
-"""The settings of lvm.conf that vmgr honours, with LVM2's defaults: one table, nothing else.
+"""The settings of lvm.conf that vmgr obeys, with LVM2's defaults: one table, nothing else.
+
+Each has a reader that asks for it by this name; a test holds the table to that. What vmgr does not obey is in
+:mod:`vmgr.system.disregarded`.
 
 A default's type is the setting's type: ``bool`` for a flag, ``int``, ``str``, a tuple for a list, ``None``
 for "not set" (a list or a word, as the reader asks). ``{sys}`` in a word stands for the
@@ -22,10 +25,8 @@ DEFAULTS: dict[str, Default] = {
     "devices/types": None,
     "devices/use_devicesfile": False,
     "devices/devicesfile": "system.devices",
-    "devices/search_for_devnames": "auto",
     "devices/filter": ("a|.*|",),
     "devices/global_filter": ("a|.*|",),
-    "devices/sysfs_scan": True,
     "devices/scan_lvs": False,
     "devices/multipath_component_detection": True,
     "devices/multipath_wwids_file": "/etc/multipath/wwids",
@@ -47,15 +48,13 @@ DEFAULTS: dict[str, Default] = {
     # allocation
     "allocation/cling_tag_list": None,
     "allocation/maximise_cling": True,
-    "allocation/use_blkid_wiping": True,
     "allocation/wipe_signatures_when_zeroing_new_lvs": True,
-    "allocation/mirror_logs_require_separate_pvs": False,
-    "allocation/raid_stripe_all_devices": False,
     "allocation/physical_extent_size": 4096,
     # log
     "log/verbose": 0,
     "log/silent": False,
     "log/prefix": "  ",
+    "log/command_names": False,
     # backup
     "backup/backup": True,
     "backup/backup_dir": "{sys}/backup",
@@ -72,46 +71,30 @@ DEFAULTS: dict[str, Default] = {
     "global/activation": True,
     "global/proc": "/proc",
     "global/etc": "/etc",
+    "global/locking_type": 1,
     "global/wait_for_locks": True,
     "global/locking_dir": "/run/lock/lvm",
     "global/prioritise_write_locks": True,
     "global/metadata_read_only": False,
-    "global/mirror_segtype_default": "raid1",
-    "global/raid10_segtype_default": "raid10",
-    "global/sparse_segtype_default": "thin",
     "global/lvdisplay_shows_full_device_path": False,
     "global/event_activation": True,
     "global/use_lvmlockd": False,
     "global/system_id_source": "none",
     "global/system_id_file": None,
-    "global/use_lvmpolld": True,
     # activation
-    "activation/checks": False,
     "activation/udev_sync": True,
     "activation/udev_rules": True,
-    "activation/verify_udev_operations": False,
     "activation/retry_deactivation": True,
-    "activation/missing_stripe_filler": "error",
-    "activation/use_linear_target": True,
-    "activation/reserved_stack": 64,
     "activation/reserved_memory": 8192,
     "activation/process_priority": -18,
     "activation/volume_list": None,
     "activation/auto_activation_volume_list": None,
     "activation/read_only_volume_list": None,
-    "activation/raid_region_size": 2048,
-    "activation/error_when_full": False,
     "activation/readahead": "auto",
-    "activation/snapshot_autoextend_threshold": 100,
-    "activation/snapshot_autoextend_percent": 20,
-    "activation/use_mlockall": False,
-    "activation/monitoring": True,
     "activation/polling_interval": 15,
-    "activation/auto_set_activation_skip": True,
     "activation/activation_mode": "degraded",
     # metadata
     "metadata/check_pv_device_sizes": True,
-    "metadata/record_lvs_history": False,
     "metadata/pvmetadatacopies": 1,
     "metadata/vgmetadatacopies": 0,
     "metadata/pvmetadatasize": None,
@@ -156,7 +139,6 @@ DEFAULTS: dict[str, Default] = {
     # local (lvmlocal.conf)
     "local/system_id": "",
     "local/extra_system_ids": None,
-    "local/host_id": 0,
     # tags
     "tags/hosttags": False,
 }

@@ -48,6 +48,17 @@ def data_alignment_offset(device: Device, config: Config) -> Sectors:
     return _sectors(device, "alignment_offset")
 
 
+def read_ahead(major: int, minor: int) -> Sectors:
+    """How far the kernel reads ahead on a device; 0 where it does not say."""
+    from vmgr.system.devices import SYSFS
+
+    try:
+        with open(f"{SYSFS}/dev/block/{major}:{minor}/bdi/read_ahead_kb") as file:
+            return Sectors(int(file.read()) * 2)
+    except (OSError, ValueError):
+        return Sectors(0)
+
+
 def md_stripe(device: Device) -> Sectors:
     """The data in one stripe of an md array; 0 for any other device."""
     chunk = _sectors(device, "md/chunk_size")

@@ -60,6 +60,12 @@ def is_raid_member(device: Device) -> bool:
     return (device.udev or {}).get("ID_FS_TYPE") == "linux_raid_member"
 
 
+def is_firmware_raid_member(device: Device) -> bool:
+    """Whether udev's rules found the device to be part of a RAID that firmware makes (LVM2 ``dev_is_fwraid``)."""
+    found = signature(device)
+    return found.endswith("_raid_member") and found != "linux_raid_member"
+
+
 def is_partitioned(device: Device) -> bool:
     """Whether udev's rules found a partition table on the device, and the device is not itself a partition."""
     properties = device.udev or {}

@@ -74,7 +74,9 @@ def shape_for(group: VolumeGroup, request: CreateVolume | ExtendVolume) -> Shape
     if stripes is None:
         raise UsageError("say how many stripes to make", hint="give -i NUMBER")
     if size is None:
-        size = DEFAULT_STRIPE_SIZE
+        default = option(request.defaults, "stripesize")
+        size = DEFAULT_STRIPE_SIZE if default is None else Sectors(int(default))
+        _check_size(size)
         notes.append(f"Using default stripesize {display_size(size)}.")
     if size > group.extent_size:
         notes.append(

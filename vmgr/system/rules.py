@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from vmgr.core.units import Sectors
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vmgr.core.allocate import AllocationRules
+    from vmgr.core.devicerules import DeviceRules
+    from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
+    from vmgr.core.requests import Options
     from vmgr.system.config import Config
 
 
@@ -37,6 +44,40 @@ def _listed(config: Config, setting: str, vg: str, lv: str, tags: Iterable[str])
         elif word in (vg, f"{vg}/{lv}"):
             return True
     return False
+
+
+def device_rules(config: Config, group: VolumeGroup, read_ahead: Mapping[Uuid, Sectors]) -> DeviceRules:
+    """What the ``activation`` section says of devices. ``read_ahead`` is that of the physical volumes' devices."""
+    from vmgr.core.devicerules import DeviceRules
+
+    listed: frozenset[Uuid] = frozenset()
+    if config.words_if_set("activation/read_only_volume_list") is not None:
+        listed = frozenset(
+            lv.id
+            for lv in group.lvs
+            if _listed(config, "activation/read_only_volume_list", group.name, lv.name, (*group.tags, *lv.tags))
+        )
+    return DeviceRules(listed, read_ahead, no_read_ahead=not reads_ahead(config))
+
+
+def reads_ahead(config: Config) -> bool:
+    """Whether volumes without a read-ahead of their own get the kernel's (``activation/readahead``).
+
+    Raises :class:`ConfigError` for a word that is neither "auto" nor "none".
+    """
+    word = config.text("activation/readahead").lower()
+    if word not in ("auto", "none"):
+        from vmgr.core.errors import ConfigError
+
+        raise ConfigError(
+            f'invalid activation/readahead "{word}" in the configuration', hint='set it to "auto" or "none"'
+        )
+    return word == "auto"
+
+
+def option_defaults(config: Config) -> Options:
+    """What lvm.conf says of options of target plugins where the user says nothing."""
+    return (("stripesize", Sectors(config.number("metadata/stripesize") * 2)),)
 
 
 def may_activate(config: Config, group: VolumeGroup, volume: LogicalVolume) -> bool:
