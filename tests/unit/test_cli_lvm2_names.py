@@ -16,6 +16,7 @@ from vmgr.cli.registry import COMMANDS, LVM2_NAMES, LVM2_ONLY
 from vmgr.cli.terminal import Terminal, capitalised
 from vmgr.core.errors import InUse, NotFound
 from vmgr.orders import ActivationOrder, Appearance, Outcome, Subject
+from vmgr.system.config import Config, parse
 
 
 @pytest.fixture
@@ -234,10 +235,8 @@ def test_groups_are_listed(appearing, capsys):
         ("other", "1", "unknown autoactivation value", ""),
     ],
 )
-def test_events_are_left_alone_where_lvm_conf_says_so(appearing, capsys, monkeypatch, word, enabled, out, rule):
-    monkeypatch.setattr(
-        type(appearing.config), "flag", lambda self, path: path != "global/event_activation" or enabled == "1"
-    )
+def test_events_are_left_alone_where_lvm_conf_says_so(appearing, capsys, word, enabled, out, rule):
+    appearing.config = Config([parse(f"global/event_activation={enabled}", "test")], dev_dir="/dev")
     assert main(["lvm", "pvscan", "--cache", "-aay", "--autoactivation", word]) == 0
     assert capsys.readouterr().out.partition("] ")[2] == f"Skip pvscan for {out}.\n"
     assert main(["lvm", "pvscan", "--cache", "--udevoutput", "--autoactivation", word]) == 0
