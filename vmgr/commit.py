@@ -16,6 +16,7 @@ from vmgr.core.errors import StoppedHalfway, VmgrError
 from vmgr.core.steps import (
     Archive,
     Backup,
+    ClearOutdated,
     Commit,
     CreateDevice,
     LoadTable,
@@ -72,6 +73,9 @@ class Store(Protocol):
 
     def remove_text(self, group: VolumeGroup, pvs: tuple[Uuid, ...]) -> None:
         """Leave these physical volumes without a text."""
+
+    def clear_outdated(self, group: VolumeGroup, pvs: tuple[Uuid, ...]) -> None:
+        """Clear the areas and the in-use flag of these physical volumes, as far as that can be done."""
 
     def mark(self, group: VolumeGroup, pvs: tuple[Uuid, ...], used: bool) -> None:
         """Set or clear the in-use flag of labels."""
@@ -300,6 +304,8 @@ class Committer:
                 store.commit(group)
             case RemoveText(group, pvs):
                 store.remove_text(group, pvs)
+            case ClearOutdated(group, pvs):
+                store.clear_outdated(group, pvs)
             case MarkPvs(group, pvs, used):
                 store.mark(group, pvs, used)
             case Archive(group):

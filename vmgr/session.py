@@ -432,6 +432,11 @@ class Session:
             change = evolve(change, after=evolve(change.after, seqno=seqno))
         pvs: dict[Uuid, PvView] = dict(view.pvs) if view is not None else {}
         pvs.update(new_pvs or {})
+        if view is not None and change.changes_metadata:
+            known = change.after.pv_by_id if change.after is not None else {}
+            left = {pv.id: pv for pv in view.removed if pv.id not in known}
+            pvs.update(left)
+            change = evolve(change, outdated=tuple(left), relabel=view.relabel)
         live = self.live(table=True) if touch_devices else {}
         if touch_devices and change.before is not None:
             self._require_reachable(change.before)

@@ -80,8 +80,9 @@ class World:
             store.write_label(LabelPv(path, one))
 
     def write(self, group: VolumeGroup) -> None:
-        """Write, precommit and commit."""
+        """Write, precommit and commit; the labels say "in use" before, so that the last write is the commit."""
         store = self.store()
+        store.mark(group, tuple(group.pv_by_id), used=True)
         store.write_text(group)
         store.precommit(group)
         store.commit(group)

@@ -105,6 +105,7 @@ def test_removing_the_text_makes_orphans():
     world = two_pvs()
     world.write(group())
     world.store().remove_text(group(), (uuid(1), uuid(2)))
+    world.store().mark(group(), (uuid(1), uuid(2)), used=False)
     view = world.view()
     assert view.groups == ()
     assert sorted(pv.device for pv in view.orphans) == ["/dev/d1", "/dev/d2"]

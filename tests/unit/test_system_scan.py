@@ -151,7 +151,11 @@ def test_a_pv_that_was_taken_out_while_away_is_named():
     world.disks["/dev/d3"].data = bytearray(away)
     view = world.view()
     assert set(view.group("vg").pvs) == {uuid(1), uuid(2)}
-    assert any("/dev/d3 was a physical volume of it" in problem for problem in view.problems)
+    assert any(
+        "outdated PV /dev/d3 seqno 1 has been removed in current VG vg seqno 2" in problem
+        for problem in view.problems
+    )
+    assert [pv.id for pv in view.group("vg").removed] == [uuid(3)]
     (pv,) = view.orphans
     assert (pv.vg_name, pv.unused) == ("vg", False)
 

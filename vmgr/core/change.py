@@ -47,7 +47,8 @@ class Change:
     (paths) whose labels are wiped last. ``done`` says in LVM2's manner what was done
     ("Logical volume \"x\" created."), printed at the end. PVs that are in ``before`` and not in ``after`` become
     orphans. ``notes`` are for the user. ``takedown``: the metadata cannot be trusted, so ``deactivate`` goes by the
-    kernel's tables alone.
+    kernel's tables alone. ``outdated`` are PVs that hold an older text of the group and are in it no longer: they
+    are cleared before the commit. ``relabel`` are PVs of the group whose labels are to be brought up to date.
     """
 
     before: VolumeGroup | None
@@ -63,6 +64,8 @@ class Change:
     notes: tuple[str, ...] = ()
     done: tuple[str, ...] = ()
     takedown: bool = False
+    outdated: tuple[Uuid, ...] = ()
+    relabel: tuple[Uuid, ...] = ()
 
     @property
     def changes_metadata(self) -> bool:

@@ -34,6 +34,7 @@ from vmgr.core.running import understood
 from vmgr.core.steps import (
     Archive,
     Backup,
+    ClearOutdated,
     Commit,
     CreateDevice,
     LoadTable,
@@ -138,12 +139,16 @@ def plan_change(change: Change, live: Live, targets: Targets, rules: DeviceRules
             kept = set()
         if before is not None:
             leaving = tuple(pv.id for pv in before.pvs if pv.id not in kept)
+            # The label first: a PV that has a text is known by it, one that is only marked belongs to nobody.
             if leaving:
-                commit.append(RemoveText(before, leaving))
-                after_commit.append(MarkPvs(before, leaving, used=False))
+                unmark, remove = MarkPvs(before, leaving, used=False), RemoveText(before, leaving)
+                if after is None:
+                    metadata, commit = [unmark], [remove]
+                else:
+                    after_commit += [unmark, remove]
         if after is not None:
             known = set(before.pv_by_id) if before else set()
-            joining = tuple(pv.id for pv in after.pvs if pv.id not in known)
+            joining = tuple(pv.id for pv in after.pvs if pv.id not in known or pv.id in change.relabel)
             if joining:
                 after_commit.append(MarkPvs(after, joining, used=True))
         if after is not None:
@@ -155,6 +160,7 @@ def plan_change(change: Change, live: Live, targets: Targets, rules: DeviceRules
             last = [Backup(before, gone=True)]
     else:
         last = []
+    clear: list[Step] = [ClearOutdated(before, change.outdated)] if before is not None and change.outdated else []
     last.extend(WipeLabel(device) for device in change.unlabel)
 
     d = _DevicePlan(change, live, targets, rules)
@@ -164,6 +170,7 @@ def plan_change(change: Change, live: Live, targets: Targets, rules: DeviceRules
         *d.wiped,
         *metadata,
         *d.before_suspend,
+        *clear,
         *d.suspends,
         *commit,
         *d.resumes,

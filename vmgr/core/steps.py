@@ -91,6 +91,21 @@ class RemoveText:
 
 
 @frozen
+class ClearOutdated:
+    """Clear the metadata areas and the in-use flag of physical volumes that ``group`` lost while they were away.
+
+    What they hold is an older text of the group: once the group is removed, or the newer text is lost, it would
+    bring the group back. It never counts while a newer text is there, so this comes before the commit.
+    """
+
+    group: VolumeGroup
+    pvs: tuple[Uuid, ...]
+
+    def __str__(self) -> str:
+        return f"clear the outdated metadata of {self.group.name} on {len(self.pvs)} physical volumes"
+
+
+@frozen
 class MarkPvs:
     """Set or clear the labels' flag that says "in use by a group". Only a hint, so it follows the commit."""
 
@@ -235,6 +250,7 @@ Step = (
     | Precommit
     | Commit
     | RemoveText
+    | ClearOutdated
     | MarkPvs
     | Backup
     | CreateDevice

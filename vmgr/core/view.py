@@ -89,8 +89,10 @@ class GroupView(Value):
     ``pvs`` has those that are there, by UUID. ``text`` is the metadata text that was chosen. ``foreign`` tells
     that another host owns the group, ``active`` that a reader found volumes of such a group active here.
     ``problems`` are sentences. ``outdated`` are PVs with an older text than the chosen one, to be written anew with
-    the next change; ``damaged`` are PVs with an area that cannot be read. ``unchangeable`` says why the group must
-    not be changed, beyond what its own metadata says; mostly empty.
+    the next change; ``removed`` are those that were taken out of the group while they were away and still hold an
+    older text of it (LVM2's "outdated PVs"), to be cleared with the next change; ``relabel`` are PVs whose label is
+    of an older version, or does not say that they are in use. ``damaged`` are PVs with an area that cannot be read.
+    ``unchangeable`` says why the group must not be changed, beyond what its own metadata says; mostly empty.
     ``faults`` are the rules of the volume model that its metadata breaks (:mod:`vmgr.core.structure`), in words.
     """
 
@@ -101,6 +103,8 @@ class GroupView(Value):
     active: bool = False
     problems: tuple[str, ...] = ()
     outdated: tuple[Uuid, ...] = ()
+    removed: tuple[PvView, ...] = ()
+    relabel: tuple[Uuid, ...] = ()
     damaged: tuple[Uuid, ...] = ()
     unchangeable: str = ""
     faults: tuple[str, ...] = ()

@@ -328,11 +328,18 @@ def check(session: Session, subjects: Sequence[Subject], *, update: bool = False
                     details=tuple(f"{v.subject}: {v.rule}" for v in broken),
                     hint="restore a good version: vgcfgrestore --list",
                 )
-            if not (view.outdated or view.damaged):
+            if view.missing and not update:
+                raise GroupUnusable(
+                    f"the volume group is missing {len(view.missing)} physical volumes: {chosen.vg}",
+                    details=tuple(f"{pv.id.dashed}, last seen on {pv.device}" for pv in view.missing),
+                    hint=f"connect their devices, or drop them: vgreduce --removemissing {chosen.vg}",
+                )
+            old = (*view.outdated, *view.removed)
+            if not (old or view.damaged or (update and view.relabel)):
                 return Outcome()
             if not update:
                 raise GroupUnusable(
-                    f"volume group {chosen.vg} has {len(view.outdated)} old and {len(view.damaged)} damaged copies"
+                    f"volume group {chosen.vg} has {len(old)} old and {len(view.damaged)} damaged copies"
                     " of its metadata",
                     hint=f"write them anew: vgck --updatemetadata {chosen.vg}",
                 )

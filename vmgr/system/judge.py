@@ -20,6 +20,7 @@ from attrs import evolve
 from vmgr.core.structure import broken_rules
 from vmgr.core.units import Bytes
 from vmgr.core.view import GroupView, MdaView, PvView, SystemView
+from vmgr.ondisk.label import EXTENSION_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -145,14 +146,22 @@ class Judge:
             if any(area.problem for area in pv.areas):
                 damaged.append(member.id)
             self._check_member(pv, member, say)
-        for other in self._texts:
-            if other.vgid == group.id and other is not text:
-                for pv, _ in other.places:
-                    if pv.layout.id not in group.pv_by_id:
-                        say(
-                            f"{pv.device.path} was a physical volume of it and is no longer (its metadata has"
-                            f" sequence number {other.seqno}, not {group.seqno})"
-                        )
+        removed = self._removed(text, group)
+        for pv, seqno in removed.items():
+            problems.append(
+                f"outdated PV {pv.device.path} seqno {seqno} has been removed in current VG {group.name} seqno"
+                f" {group.seqno}; the next change of the group clears it, or vgck --updatemetadata {group.name}"
+            )
+        relabel = [] if self._is_foreign(group) or group.lock_type not in ("", "none") else self._old_labels(there)
+        for pv_id in relabel:
+            view = there[pv_id]
+            what = (
+                "is missing the used flag in" if view.layout.ext_version >= EXTENSION_VERSION else "is using an old"
+            )
+            problems.append(
+                f"PV {view.device} in VG {group.name} {what} PV header, modify the VG to update"
+                f" (vgck --updatemetadata {group.name})"
+            )
         faults = (*text.faults, *(f"{subject}: {rule}" for subject, rule in broken_rules(group)))
         for fault in faults[:_TOLD]:
             say(f"its metadata breaks a rule: {fault}")
@@ -165,10 +174,31 @@ class Judge:
             foreign=self._is_foreign(group),
             problems=tuple(problems),
             outdated=tuple(outdated),
+            removed=tuple(self._pv(pv) for pv in removed),
+            relabel=tuple(relabel),
             damaged=tuple(damaged),
             unchangeable=self._unchangeable(group, there, doubts),
             faults=faults,
         )
+
+    def _removed(self, text: FoundText, group: VolumeGroup) -> dict[FoundPv, int]:
+        """PVs with an older text of the group that it no longer has, and the number of that text."""
+        found: dict[FoundPv, int] = {}
+        for other in self._texts:
+            if other.vgid != group.id or other is text or other.seqno >= group.seqno:
+                continue
+            self._load(other)
+            if other.group is None:
+                continue  # damaged: what it says of whose it is may be wrong
+            for pv, _ in other.places:
+                if pv.layout.id not in group.pv_by_id and self._by_id.get(pv.layout.id) is pv:
+                    found[pv] = max(other.seqno, found.get(pv, 0))
+        return found
+
+    @staticmethod
+    def _old_labels(there: dict[Uuid, PvView]) -> list[Uuid]:
+        """Members whose label has an older extension, or does not say that they are in use."""
+        return [pv.id for pv in there.values() if pv.layout.ext_version < EXTENSION_VERSION or not pv.layout.used]
 
     def _moved_to(self, pv: FoundPv, group: VolumeGroup) -> FoundText | None:
         """The text of another group on a member, if that group has it, too.

@@ -162,6 +162,21 @@ class MetadataStore:
             disk.write(Bytes(layout.label_sector * _SECTOR), encode_label(layout))
             disk.flush()
 
+    def clear_outdated(self, group: VolumeGroup, pvs: tuple[Uuid, ...]) -> None:
+        """Clear what PVs that ``group`` lost while they were away still hold of it. What fails is a warning."""
+        for pv in pvs:
+            target = self._pvs[pv]
+            try:
+                for area in target.areas:
+                    self.warnings.append(f"wiping mda on outdated PV {target.device}")
+                    header = self._usable_header(target, area)
+                    if header is not None and not header.committed.empty:
+                        self._write_header(target, mda.clear(header))
+                self.warnings.append(f"wiping header on outdated PV {target.device}")
+                self.mark(group, (pv,), used=False)
+            except VmgrError as error:
+                self.warnings.append(f"failed to wipe outdated PV {target.device}: {error.message}")
+
     # -- texts ------------------------------------------------------------------------------------
 
     def write_text(self, group: VolumeGroup) -> None:

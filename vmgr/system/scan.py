@@ -121,6 +121,7 @@ class Scan:
         self._read_headers(found)
         self._peek()
         self._settle_duplicates()
+        self._join_changed_ids()
 
     def _label(self, device: Device, head: bytes) -> FoundPv | None:
         config = self._config
@@ -251,7 +252,8 @@ class Scan:
 
         Returns whether anything had changed since the scan; what had is read anew.
         """
-        members = [pv for pv in self._pvs if any(self._name_of(area) == name for area in pv.areas)]
+        groups = {vgid for known, vgid in self.names if known == name}
+        members = [pv for pv in self._pvs if any(self._group_of(area) in groups for area in pv.areas)]
         wants = [(pv, area) for pv in members for area in pv.areas]
         answers = self.reader.read_many([(pv.device, int(area.area.offset), HEADER_SIZE) for pv, area in wants])
         stale = False
@@ -274,8 +276,8 @@ class Scan:
         self._heads.clear()
         self._read([device for device in self.usable if device not in self.refused])
 
-    def _name_of(self, area: FoundArea) -> str:
-        return "" if area.key is None else self._texts[area.key].name
+    def _group_of(self, area: FoundArea) -> str:
+        return "" if area.key is None else self._texts[area.key].vgid
 
     def _settle_duplicates(self) -> None:
         by_id: dict[Uuid, list[FoundPv]] = {}
@@ -310,9 +312,49 @@ class Scan:
 
     @property
     def names(self) -> tuple[tuple[str, Uuid], ...]:
-        """(name, UUID) of every group that a text was found of, sorted."""
-        found = {(t.name, Uuid(t.vgid)) for t in self._texts.values() if t.seqno >= 0 and t.places}
-        return tuple(sorted(found))
+        """(name, UUID) of every group that a text was found of, sorted; the newest intact text has the right name.
+
+        A rename that a power cut stopped between two areas leaves texts of one group with two names.
+        """
+        return tuple(sorted((self._newest(texts).name, Uuid(vgid)) for vgid, texts in self._by_group().items()))
+
+    def _by_group(self) -> dict[str, list[FoundText]]:
+        found: dict[str, list[FoundText]] = {}
+        for text in self._texts.values():
+            if text.seqno >= 0 and text.places:
+                found.setdefault(text.vgid, []).append(text)
+        return found
+
+    def _newest(self, texts: Sequence[FoundText]) -> FoundText:
+        """The newest of one group's texts that is intact; read only where their names differ."""
+        ordered = sorted(texts, key=lambda text: -text.seqno)
+        if len({text.name for text in texts}) > 1:
+            for text in ordered:
+                self._load(text)
+                if text.group is not None or text.refused:
+                    return text
+        return ordered[0]
+
+    def _join_changed_ids(self) -> None:
+        """Take texts of one group with two UUIDs for what they are: a change of the UUID that a power cut stopped.
+
+        The name, the physical volumes and the logical volumes are the same then; the newer text's UUID counts.
+        """
+        by_name: dict[str, list[FoundText]] = {}
+        for texts in self._by_group().values():
+            newest = self._newest(texts)
+            by_name.setdefault(newest.name, []).append(newest)
+        for texts in by_name.values():
+            known: dict[tuple[frozenset[str], frozenset[str]], FoundText] = {}
+            for text in sorted(texts, key=lambda text: -text.seqno) if len(texts) > 1 else ():
+                self._load(text)
+                if text.group is None:
+                    continue
+                parts = frozenset(text.group.pv_by_id), frozenset(text.group.lv_by_id)
+                newer = known.setdefault(parts, text)
+                if newer.seqno > text.seqno:
+                    for older in self._by_group()[text.vgid]:
+                        older.vgid = newer.vgid
 
     def view(self, only: Collection[str] | None = None, *, system_ids: Collection[str] | None = None) -> SystemView:
         """What was found, with the groups named in ``only`` (default: all) decoded.
