@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import lab
+from tests.support import lab, public
 from tests.support.tools import kernel_tables, lvm, vmgr
 
 MIB = 1 << 20
@@ -359,7 +359,7 @@ def test_output_that_nobody_takes(scene: Scene) -> None:
 def test_a_user_who_is_not_root_is_told_so(scene: Scene) -> None:
     for words in (["lvs"], ["lvcreate", "-l1", "tank"]):
         done = subprocess.run(
-            [*PROGRAM, *words],
+            [*public.program(), *words],
             user=65534,
             group=65534,
             extra_groups=[],

@@ -6,12 +6,12 @@ import gc
 import os
 import stat
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from tests.support import public
 from tests.support.lab import run, unload, with_and_without_udev
 from vmgr.core.errors import InUse, NotFound
 from vmgr.core.table import KernelLine
@@ -120,9 +120,7 @@ except NotPermitted as e:
 )
 def test_a_user_without_privilege_is_told(opened: bool, says: str) -> None:
     """At the node, or at the ioctl when the node lets him in."""
-    done = subprocess.run(
-        [sys.executable, "-c", STRANGER.format(open=opened)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(public.code(STRANGER.format(open=opened)), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert says in done.stdout
     assert "permission denied" in done.stdout

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import lab
+from tests.support import lab, public
 from tests.support.tools import vmgr
 from vmgr.dm.cookies import create
 from vmgr.dm.semaphores import Semaphores
@@ -352,7 +352,7 @@ def test_without_root_devices_are_seen_and_nothing_is_asked_of_the_kernel(device
     lab.run("dmsetup", "suspend", device)
     done = lab.run(
         "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
-        sys.executable, "-m", "vmgr", "doctor", "--json",
+        *public.program(), "doctor", "--json",
         check=False,
     )  # fmt: skip
     found = {finding["id"]: finding for finding in json.loads(done.stdout)["findings"]}

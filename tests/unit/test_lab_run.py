@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import public
 from vmgr.lab import Captured, Disk, LabOptions, capture
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +40,7 @@ class Run:
     """A ``vmgr lab`` that was started, with all its processes known."""
 
     def __init__(self, argv: tuple[str, ...], prefix: tuple[str, ...] = (), **options: object) -> None:
+        program = options.pop("program", (sys.executable, "-m", "vmgr.lab"))
         settings: dict[str, object] = {
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
@@ -46,7 +48,7 @@ class Run:
             "env": {**os.environ, "PYTHONPATH": str(ROOT)},
         }
         self.process: subprocess.Popen[bytes] = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "vmgr.lab", *argv],
+            [*prefix, *program, *argv],  # type: ignore[misc]
             **(settings | options),  # type: ignore[call-overload]
         )
 
@@ -416,7 +418,7 @@ def test_it_needs_no_privilege(lab: Lab, home_of_nobody: Path) -> None:
     """
     prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all")
     options = ("--disk", "a.img:32M", "--share", ".", "--", "sh", "-c", script)
-    done = lab(*options, cwd=home, prefix=prefix).end()
+    done = lab(*options, cwd=home, prefix=prefix, program=(*public.program(), "lab")).end()
     assert done.status == 0, done.stderr
     assert (home / "copy").read_text() == "made\n"
     assert (home / "copy").stat().st_uid == 65534
