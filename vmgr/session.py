@@ -251,6 +251,8 @@ class Session:
         """
         from contextlib import ExitStack
 
+        if only is not None:
+            only = [self.meant(name) for name in only]
         with ExitStack() as held:
             if only is None:
                 held.enter_context(self.locks.all_groups())
@@ -337,8 +339,21 @@ class Session:
         """Whether a target of the group's volumes reads status lines: asking for them costs a call a device."""
         return any(self.targets.has_status(body) for body in group.by_body)
 
+    def meant(self, text: str) -> str:
+        """The name of the group that a user calls ``text``: its name, or where none is called so its UUID."""
+        from vmgr.core.ids import GroupName, printed_uuid
+
+        uuid = None if isinstance(text, GroupName) else printed_uuid(text)
+        if uuid is None:
+            return text
+        names = self.look().names
+        if any(name == text for name, _ in names):
+            return text
+        return next((GroupName(name, uuid) for name, known in names if known == uuid), text)
+
     def locked_group(self, name: str) -> GroupView:
         """The group called ``name``, whose lock is held, as it is on the disks now."""
+        name = self.meant(name)
         if self._scan is not None:
             self._scan.refresh(name)
         return self.view((name,)).group(name)
@@ -355,7 +370,7 @@ class Session:
         leaving: bool = False,
         **allow: bool,
     ) -> Iterator[GroupView]:
-        """The group called ``name``, locked and freshly read, for a change of its metadata or its activation.
+        """The group called ``name`` (see :meth:`meant`), locked and freshly read, for a change or an activation.
 
         ``whole_namespace`` also locks group names and devices (for what adds or removes those).
         ``activating`` is for what changes no metadata, ``leaving`` for what only lets go of devices: that is
@@ -363,6 +378,7 @@ class Session:
         """
         if whole_namespace:
             self.locks.all_groups(exclusive=True)
+        name = self.meant(name)
         with self.locks.group(name, exclusive=True, activating=activating):
             view = self.locked_group(name)
             if leaving:

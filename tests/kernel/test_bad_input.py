@@ -116,7 +116,7 @@ def test_sizes(scene: Scene) -> None:
     scene.refused("lvcreate -i 2 -I 3k -l 6 tank", BAD_LINE, "power of 2")
     scene.refused("lvcreate -s -c 3k -l 5 tank/data", BAD_LINE, "power of 2")
     scene.refused("lvcreate -l 3 tank {a}:9-5", BAD_LINE, "0 to 14")
-    scene.refused("lvcreate -l 3 tank {c}", FAILED, "not in volume group tank")
+    scene.refused("lvcreate -l 3 tank {c}", FAILED, 'not found in volume group "tank"')
     scene.refused("vgcreate -s 3k new {c}", BAD_LINE, "power of 2")
     scene.refused("pvresize -y --setphysicalvolumesize 8m {a}", FAILED, "volumes lie on extents up to 5")
     scene.refused("pvresize --setphysicalvolumesize 16m {a}", FAILED, "[y/n]", "--yes", stdin="n\n")
@@ -155,13 +155,13 @@ def test_devices(scene: Scene, mount: Callable[[str], None]) -> None:
         scene.refused(f"{command} /dev/nix", FAILED, "no device found for /dev/nix", "lsblk")
         scene.refused(f"{command} /etc/passwd", FAILED, "not a block device")
         scene.refused(f"{command} {{tiny}}", FAILED, "too small", "2 MiB")
-        scene.refused(f"{command} {{a}}", FAILED, "volume group tank", "vgreduce tank {a}")
+        scene.refused(f"{command} {{a}}", FAILED, 'volume group "tank"', "vgreduce tank {a}")
         scene.refused(f"{command} /dev/tank/data", FAILED, "is an LV", "scan_lvs")
     scene.refused("vgcreate new {c} {c}", BAD_LINE, "named twice")
     scene.refused("pvremove {a}", FAILED, "used by volume group tank")
     scene.refused("pvremove -ff {a}", FAILED, "[y/n]", "--yes")
     scene.refused("pvremove {c}", FAILED, "no PV found on device")
-    scene.refused("vgreduce tank {c}", FAILED, "not in volume group tank")
+    scene.refused("vgreduce tank {c}", FAILED, 'not found in volume group "tank"')
     scene.refused("vgreduce tank {a}", FAILED, "still in use", "data, snap")
     mount(scene.disks["c"])
     lab.run("sync")
@@ -190,7 +190,7 @@ def test_an_exported_group(scene: Scene) -> None:
         "vgreduce gone {c}", "pvchange -xn {c}", "pvresize {c}",
     ):  # fmt: skip
         scene.refused(line, FAILED, "exported", "vgimport")
-    scene.refused("pvcreate -y {c}", FAILED, "volume group gone")
+    scene.refused("pvcreate -y {c}", FAILED, 'volume group "gone"')
     vmgr("vgchange", "-ay")
     vmgr("vgck")
     assert "gone" not in vmgr("lvs").stdout

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vmgr.cli.application import Application
     from vmgr.cli.invocation import Invocation
     from vmgr.core.ids import Uuid
+    from vmgr.core.model import VolumeGroup
     from vmgr.core.view import GroupView
     from vmgr.orders import Subject
 
@@ -25,12 +26,13 @@ def select_groups(app: Application, invocation: Invocation, named: Subjects, *, 
     """
     if not _selects(invocation, named, needed):
         return named
+    from vmgr.core.ids import GroupName
     from vmgr.orders import Subject
 
     return tuple(
-        Subject(g.group.name)
+        Subject(GroupName(g.group.name, g.group.id))
         for g, matches in _by_group(app, invocation, "vgs")
-        if matches(g.group.id) and _is_named(named, g.group.name, "", (g.group.tags,))
+        if matches(g.group.id) and _is_named(named, g.group, "", (g.group.tags,))
     )
 
 
@@ -38,13 +40,14 @@ def select_volumes(app: Application, invocation: Invocation, named: Subjects) ->
     """Like :func:`select_groups` for volumes."""
     if not _selects(invocation, named, True):
         return named
+    from vmgr.core.ids import GroupName
     from vmgr.orders import Subject
 
     return tuple(
-        Subject(g.group.name, lv.name)
+        Subject(GroupName(g.group.name, g.group.id), lv.name)
         for g, matches in _by_group(app, invocation, "lvs")
         for lv in g.group.lvs
-        if lv.visible and matches(lv.id) and _is_named(named, g.group.name, lv.name, (g.group.tags, lv.tags))
+        if lv.visible and matches(lv.id) and _is_named(named, g.group, lv.name, (g.group.tags, lv.tags))
     )
 
 
@@ -84,13 +87,15 @@ def _by_group(
         yield group, report.selected(evolve(view, groups=(group,)), live).__contains__
 
 
-def _is_named(named: Subjects, vg: str, lv: str, tags: tuple[tuple[str, ...], ...]) -> bool:
+def _is_named(named: Subjects, vg: VolumeGroup, lv: str, tags: tuple[tuple[str, ...], ...]) -> bool:
     if not named:
         return True
+    from vmgr.core.ids import printed_uuid
+
     for subject in named:
         if subject.tag:
             if any(subject.tag in some for some in tags):
                 return True
-        elif subject.vg == vg and subject.lv in ("", lv):
+        elif (subject.vg == vg.name or printed_uuid(subject.vg) == vg.id) and subject.lv in ("", lv):
             return True
     return False

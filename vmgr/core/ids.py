@@ -23,14 +23,15 @@ _TAG = frozenset(_UUID_ALPHABET + "._+-/=!:#&").issuperset
 class Uuid(str):
     """An LVM2 UUID: 32 characters, kept without hyphens; :attr:`dashed` is the printed form.
 
-    Accepts both forms. Raises :class:`InvalidName`.
+    Hyphens do not count, wherever they are (``id_read_format`` in LVM2's ``lib/uuid/uuid.c``): programs that write
+    metadata put them where RFC 4122 has them. Raises :class:`InvalidName`.
     """
 
     __slots__ = ()
 
     def __new__(cls, text: str) -> Self:
-        """Check ``text`` (32 characters, or 38 with hyphens at LVM2's places)."""
-        plain = text.replace("-", "") if len(text) == 38 else text
+        """Check ``text``: 32 characters, and any hyphens between them."""
+        plain = text.replace("-", "")
         if len(plain) != 32 or not _UUID(plain):
             raise InvalidName(f"invalid UUID {text!r}", hint="a UUID has 32 letters and digits")
         return super().__new__(cls, plain)
@@ -69,6 +70,32 @@ class VgName(_Name):
 
     __slots__ = ()
     kind = "volume group name"
+
+
+class GroupName(str):
+    """The name of one certain group: two groups may have one name, and ``uuid`` tells which is meant.
+
+    It is a group's name wherever one is wanted, and equal to it; :meth:`SystemView.group
+    <vmgr.core.view.SystemView.group>` looks at the UUID.
+    """
+
+    uuid: Uuid
+
+    def __new__(cls, name: str, uuid: Uuid) -> Self:
+        """``name`` is taken as it is."""
+        made = super().__new__(cls, name)
+        made.uuid = uuid
+        return made
+
+
+def printed_uuid(text: str) -> Uuid | None:
+    """The UUID that ``text`` is in the form that reports print, in which a user names a group by it; else None."""
+    if len(text) != 38 or [len(part) for part in text.split("-")] != [6, 4, 4, 4, 4, 4, 6]:
+        return None
+    try:
+        return Uuid(text)
+    except InvalidName:
+        return None
 
 
 RESERVED_PREFIXES = ("snapshot", "pvmove")

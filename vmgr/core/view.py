@@ -199,8 +199,17 @@ class SystemView(Value):
         return not any(view.faults for view in self.groups)
 
     def group(self, name: str) -> GroupView:
-        """The decoded group called ``name``. Raises :class:`NotFound` or :class:`AmbiguousName`."""
+        """The decoded group called ``name`` (a :class:`~vmgr.core.ids.GroupName` means one certain group).
+
+        A name that no group has may be a group's UUID. Raises :class:`NotFound` or :class:`AmbiguousName`.
+        """
+        from vmgr.core.ids import GroupName, printed_uuid
+
         found = [view for view in self.groups if view.group.name == name]
+        if isinstance(name, GroupName):
+            found = [view for view in found if view.group.id == name.uuid]
+        elif not found and (uuid := printed_uuid(name)) is not None:
+            return self.group_by_id(uuid)
         if not found:
             raise NotFound(f'volume group "{name}" not found', hint="vgs lists the groups that can be seen")
         if len(found) > 1:
@@ -209,8 +218,8 @@ class SystemView(Value):
             if len(local) == 1:
                 return local[0]
             raise AmbiguousName(
-                f"there are {len(found)} volume groups named {name!r}",
-                hint="give one of them another name by its UUID: vgrename UUID NEW_NAME",
+                f"multiple VGs found with the same name: {name}",
+                hint="name the one that is meant by its UUID; vgrename UUID NEW_NAME ends this",
                 details=tuple(f"{name}: UUID {view.group.id.dashed}" for view in found),
             )
         return found[0]

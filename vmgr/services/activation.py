@@ -82,7 +82,7 @@ def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outco
                 errors.append(error)
         outcome = together(
             wanted,
-            lambda some: _run(session, group.name, some, order),
+            lambda some: _run(session, chosen.vg, some, order),
             lambda lv: devices.together(group, (lv.id,), session.targets),
         )
         outcome += Outcome(errors=tuple(errors))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from vmgr.core.change import Change, combine
-from vmgr.core.errors import AlreadyExists, GroupUnusable, Interrupted, NotFound, Refused, UsageError
+from vmgr.core.errors import AlreadyExists, GroupUnusable, Interrupted, Refused, UsageError
 from vmgr.core.ids import Uuid, VgName
 from vmgr.core.plan import active_volumes
 from vmgr.core.units import Sectors
@@ -264,7 +264,7 @@ def rename(session: Session, old: str, new: str) -> Outcome:
     name = VgName(new)
     with session.locks.all_groups(exclusive=True):
         view = session.view(foreign=True)
-        group = _by_name_or_uuid(view, old)
+        group = view.group(old)
         for first in sorted((group.group.name, name)):
             session.locks.group(first, exclusive=True)
         session.forget()
@@ -274,15 +274,6 @@ def rename(session: Session, old: str, new: str) -> Outcome:
         if name != found.group.name:
             _require_free(session, view, name)
         return session.carry_out(rename_group(found.group, name, session.targets), found)
-
-
-def _by_name_or_uuid(view: SystemView, text: str) -> GroupView:
-    if len(text.replace("-", "")) == 32:
-        try:
-            return view.group_by_id(Uuid(text))
-        except (NotFound, UsageError):
-            pass
-    return view.group(text)
 
 
 def change(session: Session, subjects: Sequence[Subject], order: GroupChange) -> Outcome:

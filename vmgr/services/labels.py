@@ -114,14 +114,19 @@ def owner(view: SystemView, pv: PvView) -> str:
     """The group that a physical volume belongs to, in words."""
     if pv.vg is None:
         return "a volume group that is not there"
+    return f'volume group "{pv.vg_name}"{whose(view, pv)}'
+
+
+def whose(view: SystemView, pv: PvView) -> str:
+    """What is to be said behind the name of a physical volume's group if it is not this host's alone."""
     from vmgr.core.usable import lock_manager
 
     for group in view.groups:
         if group.group.id == pv.vg and group.foreign:
-            return f'volume group "{pv.vg_name}" of another host (system ID {group.group.system_id!r})'
+            return f" of another host (system ID {group.group.system_id!r})"
         if group.group.id == pv.vg and lock_manager(group.group):
-            return f'volume group "{pv.vg_name}", which hosts share under {lock_manager(group.group)} locks'
-    return f'volume group "{pv.vg_name}"'
+            return f", which hosts share under {lock_manager(group.group)} locks"
+    return ""
 
 
 def way_out(view: SystemView, pv: PvView, path: str) -> str:

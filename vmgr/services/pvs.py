@@ -9,8 +9,9 @@ from attrs import evolve
 
 from vmgr.core.change import Change
 from vmgr.core.errors import Interrupted, NotFound, Refused, VmgrError
+from vmgr.core.ids import GroupName
 from vmgr.orders import STANDARD_LABEL, LabelOrder, Outcome, PvChange
-from vmgr.services.labels import enter_devices, existing_pv, find_device, owner, prepare, way_out
+from vmgr.services.labels import enter_devices, existing_pv, find_device, owner, prepare, way_out, whose
 from vmgr.services.subjects import Members, read_all
 
 if TYPE_CHECKING:
@@ -64,8 +65,11 @@ def remove(session: Session, devices: Sequence[str], *, force: int = 0) -> Outco
             raise NotFound(f"no PV found on device {path}", hint="pvs lists the physical volumes")
         if pv.vg is not None or pv.layout.used:
             if force < 2:
+                vg = (
+                    f"VG {pv.vg_name}{whose(view, pv)}" if pv.vg is not None else "a VG but its metadata is missing"
+                )
                 raise Refused(
-                    f"PV {path} is used by {f'VG {pv.vg_name}' if pv.vg else 'a VG but its metadata is missing'}",
+                    f"PV {path} is used by {vg}",
                     hint=f"{way_out(view, pv, path)}; -ff overrides",
                 )
             question = f'Really WIPE LABELS from physical volume "{path}" of {owner(view, pv)}?'
@@ -87,11 +91,13 @@ def change(session: Session, pvs: Sequence[str] | None, order: PvChange) -> Outc
     if order.new_uuid or order.metadata_ignore is not None:
         what = "a physical volume's UUID" if order.new_uuid else "which metadata areas are in use"
         raise Refused(f"vmgr does not change {what}", hint="use LVM2's pvchange; both work on the same disks")
-    places: dict[str, dict[Uuid, None]] = {}
+    places: dict[tuple[str, Uuid], dict[Uuid, None]] = {}
     views = read_all(session)
     if pvs is None:
         for view in views:
-            places[view.group.name] = dict.fromkeys(pv.id for pv in view.group.pvs if pv.id in view.pvs)
+            places[view.group.name, view.group.id] = dict.fromkeys(
+                pv.id for pv in view.group.pvs if pv.id in view.pvs
+            )
     members = Members(views)
     for word in pvs or ():
         if word.startswith("@"):
@@ -101,18 +107,18 @@ def change(session: Session, pvs: Sequence[str] | None, order: PvChange) -> Outc
             one = members.find(word)
             found = [] if one is None else [(one[0], one[1].id)]
         for view, pv in found:
-            places.setdefault(view.group.name, {}).setdefault(pv)
+            places.setdefault((view.group.name, view.group.id), {}).setdefault(pv)
         if not found:
             raise NotFound(
                 f"no physical volume of a group {'carries the tag' if word.startswith('@') else 'is on'} {word}",
                 hint="pvs lists the physical volumes and their groups",
             )
     outcome = Outcome()
-    for name in sorted(places):
-        with session.changing(name) as view:
+    for place in sorted(places):
+        with session.changing(GroupName(*place)) as view:
             made = change_pvs(
                 view.group,
-                places[name],
+                places[place],
                 session.targets,
                 allocatable=order.allocatable,
                 add_tags=order.add_tags,
@@ -152,7 +158,7 @@ def resize(session: Session, devices: Sequence[str], size: Sectors | None = None
             raise Refused(
                 f"{path} has a metadata area at its end, which vmgr does not move", hint="use LVM2's pvresize"
             )
-        with session.changing(pv.vg_name) as view:
+        with session.changing(GroupName(pv.vg_name, pv.vg)) as view:
             from vmgr.core.operations.group import joined_pv
             from vmgr.core.validate import require_valid
 

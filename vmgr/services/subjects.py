@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from vmgr.core.errors import Interrupted, NotFound, Refused, StoppedHalfway, VmgrError
-from vmgr.core.ids import Tag
+from vmgr.core.ids import GroupName, Tag
 from vmgr.orders import Outcome
 
 if TYPE_CHECKING:
@@ -65,13 +65,17 @@ def choose(
     """
     from vmgr.core.usable import lock_manager
 
-    found: dict[str, Chosen] = {}
+    found: dict[tuple[str, str], Chosen] = {}
     tags: list[str] = []
+
+    def of(vg: str) -> Chosen:
+        return found.setdefault((vg, vg.uuid if isinstance(vg, GroupName) else ""), Chosen(vg))
+
     for subject in subjects:
         if subject.tag:
             tags.append(Tag(subject.tag))
             continue
-        chosen = found.setdefault(subject.vg, Chosen(subject.vg))
+        chosen = of(session.meant(subject.vg))
         if subject.lv:
             chosen.names.setdefault(subject.lv)
         else:
@@ -87,12 +91,12 @@ def choose(
                 )
                 continue
             if not subjects:
-                found.setdefault(group.name, Chosen(group.name)).whole = True
+                of(GroupName(group.name, group.id)).whole = True
                 continue
             held = set(group.tags).union(*(lv.tags for lv in group.lvs))
             for tag in tags:
                 if tag in held:
-                    found.setdefault(group.name, Chosen(group.name)).tags.setdefault(tag)
+                    of(GroupName(group.name, group.id)).tags.setdefault(tag)
         for tag in tags:
             if not any(tag in chosen.tags for chosen in found.values()):
                 raise NotFound(f"nothing carries the tag @{tag}")
