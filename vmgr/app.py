@@ -257,21 +257,21 @@ class Application:
 
     def lvextend(self, subject: Subject, order: ResizeOrder) -> Outcome:
         """Make a volume longer; refused if the new size is not larger."""
-        from vmgr.services import volumes
+        from vmgr.services import resizing
 
-        return volumes.resize(self._session, subject, order, volumes.EXTEND)
+        return resizing.resize(self._session, subject, order, resizing.EXTEND)
 
     def lvreduce(self, subject: Subject, order: ResizeOrder) -> Outcome:
         """Make a volume shorter, after a question; refused if the new size is not smaller."""
-        from vmgr.services import volumes
+        from vmgr.services import resizing
 
-        return volumes.resize(self._session, subject, order, volumes.REDUCE)
+        return resizing.resize(self._session, subject, order, resizing.REDUCE)
 
     def lvresize(self, subject: Subject, order: ResizeOrder) -> Outcome:
         """Make a volume longer or shorter."""
-        from vmgr.services import volumes
+        from vmgr.services import resizing
 
-        return volumes.resize(self._session, subject, order, volumes.RESIZE)
+        return resizing.resize(self._session, subject, order, resizing.RESIZE)
 
     def lvrename(self, vg: str, old: str, new: str) -> Outcome:
         """Give a volume another name."""

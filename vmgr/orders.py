@@ -161,7 +161,11 @@ class VolumeOrder:
 class ResizeOrder:
     """Another size for a volume. Without ``size`` it takes all that is free on ``pvs``.
 
-    ``resize_fs`` resizes the file system with it; ``check_fs`` off skips its check before that.
+    ``fs`` is what becomes of what lies on it: ``resize`` resizes it with the volume (``resize_fsadm`` too),
+    ``checksize`` lets the volume shrink only if its content does not reach beyond the new end, ``ignore`` does
+    not look; None is ``checksize``, with a question where nothing is recognised. ``fs_mode`` is what may be
+    done to mounts: ``manage`` (all that is needed), ``nochange``, ``offline``; None is ``manage``, with a
+    question. ``check_fs`` off skips the file system's check.
     """
 
     size: SizeSpec | None = None
@@ -169,7 +173,8 @@ class ResizeOrder:
     options: Options = ()
     pvs: tuple[PvChoice, ...] = ()
     alloc: str | None = None
-    resize_fs: bool = False
+    fs: str | None = None
+    fs_mode: str | None = None
     check_fs: bool = True
     force: bool = False
 

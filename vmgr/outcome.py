@@ -51,6 +51,9 @@ class Dialogue(Protocol):
     def ask(self, question: str) -> bool:
         """Ask a yes-or-no question, without ``[y/n]`` at its end. The answer is no unless it is clearly yes."""
 
+    def secret(self, question: str) -> str | None:
+        """Ask for a passphrase, not shown as it is typed; None where nobody is there to give it."""
+
     def warn(self, message: str) -> None:
         """Say at once what the user should know, whatever comes of the order (LVM2's ``WARNING:``)."""
 

@@ -57,6 +57,10 @@ class Silence:
         """The fixed answer."""
         return self._yes
 
+    def secret(self, question: str) -> str | None:
+        """Nobody knows."""
+        return None
+
     def warn(self, message: str) -> None:
         """Nobody listens."""
 

@@ -192,7 +192,7 @@ ORDERS = [
     ("lvextend vg/lv /dev/sdb", ("lvextend", (LV, ResizeOrder(pvs=(PvChoice("/dev/sdb"),))), {})),
     (
         "lvreduce -L -1g -r -n -f vg/lv",
-        ("lvreduce", (LV, ResizeOrder(SizeSpec(GIB, "-"), resize_fs=True, check_fs=False, force=True)), {}),
+        ("lvreduce", (LV, ResizeOrder(SizeSpec(GIB, "-"), fs="resize", check_fs=False, force=True)), {}),
     ),
     (
         "lvresize -l -5 --alloc anywhere vg/lv",

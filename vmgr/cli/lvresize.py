@@ -43,13 +43,16 @@ def _order(app: Application, invocation: Invocation) -> tuple[Subject, ResizeOrd
             f"{invocation.command.name} needs --size, --extents or physical volumes",
             hint="say how large the volume shall be, as -L 10g, or by how much, as -L +1g",
         )
+    if invocation.text("fs") == "resize_fsadm" and invocation.given("fsmode"):
+        raise UsageError("--fsmode does not go with --fs resize_fsadm", hint="use --fs resize")
     order = ResizeOrder(
         size=size,
         type=invocation.text("type"),
         options=invocation.plugin_options(),
         pvs=tuple(pv_choice(word) for word in pvs),
         alloc=invocation.text("alloc"),
-        resize_fs=invocation.flag("resizefs"),
+        fs="resize" if invocation.flag("resizefs") else invocation.text("fs"),
+        fs_mode=invocation.text("fsmode"),
         check_fs=not invocation.flag("nofsck"),
         force=bool(invocation.times("force")),
     )
@@ -73,7 +76,22 @@ def _sizes(sign: str, what: str) -> tuple[Option, ...]:
 _LV = Argument("LV", "the volume, as group/volume")
 _PVS = Argument("PV", "a physical volume to allocate from, as /dev/sdb:0-99, or @tag", needed=False, many=True)
 _NOFSCK = Option("nofsck", "flag", "With --resizefs, do not check the file system first.", "n")
-_ALIKE = (AUTOBACKUP, FORCE, _NOFSCK, NOUDEVSYNC, REPORTFORMAT, RESIZEFS)
+_FS = Option(
+    "fs",
+    "word",
+    "What becomes of what lies on the volume: resize it, too (as --resizefs); checksize: shrink the volume only if"
+    " its content does not reach beyond the new end (the default); ignore: do not look. resize_fsadm is the same as"
+    " resize.",
+    choices=("checksize", "resize", "resize_fsadm", "ignore"),
+)
+_FSMODE = Option(
+    "fsmode",
+    "word",
+    "What a resize of the content may do to mounts and active swap: manage: whatever is needed, and put it back"
+    " (the default, after a question); nochange: nothing; offline: unmount first.",
+    choices=("manage", "nochange", "offline"),
+)
+_ALIKE = (AUTOBACKUP, FORCE, _FS, _FSMODE, _NOFSCK, NOUDEVSYNC, REPORTFORMAT, RESIZEFS)
 _NOT_HERE = ("mirrors/m", "nosync", "poolmetadatasize", "stripes/i", "stripesize/I")
 
 DECLARED = {
@@ -88,7 +106,7 @@ DECLARED = {
         run=run_extend,
         arguments=(_LV, _PVS),
         options=(ALLOC, *_ALIKE, *_sizes("+", "or with + how much to add"), TYPE),
-        exclusive=(("size", "extents"),),
+        exclusive=(("size", "extents"), ("resizefs", "fs")),
         unsupported=(*_NOT_HERE, "usepolicies"),
         from_plugins=True,
         changes=True,
@@ -101,7 +119,7 @@ DECLARED = {
         arguments=(_LV,),
         options=(*_ALIKE, *_sizes("-", "or with - how much to take away")),
         one_of=(("size", "extents"),),
-        exclusive=(("size", "extents"),),
+        exclusive=(("size", "extents"), ("resizefs", "fs")),
         from_plugins=True,
         changes=True,
     ),
@@ -116,7 +134,7 @@ DECLARED = {
         run=run_resize,
         arguments=(_LV, _PVS),
         options=(ALLOC, *_ALIKE, *_sizes("+-", "or with + or - how much to add or take away"), TYPE),
-        exclusive=(("size", "extents"),),
+        exclusive=(("size", "extents"), ("resizefs", "fs")),
         unsupported=_NOT_HERE,
         from_plugins=True,
         changes=True,

@@ -80,7 +80,13 @@ MINOR = Option("minor", "number", "The minor number for --persistent y.")
 TYPE = Option(
     "type", "text", "The kind of volume, as a target plugin calls it; `vmgr plugins` lists them.", metavar="Type"
 )
-RESIZEFS = Option("resizefs", "flag", "Resize the file system with the volume, by fsadm(8).", "r")
+RESIZEFS = Option(
+    "resizefs",
+    "flag",
+    "Resize what lies on the volume with it: ext2 to ext4 (resize2fs), XFS (xfs_growfs, only larger), btrfs, swap"
+    " (mkswap), each also in a LUKS container (cryptsetup).",
+    "r",
+)
 
 LABEL = (
     Option(

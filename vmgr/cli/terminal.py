@@ -195,6 +195,17 @@ class Terminal:
             self._prompt("\n")
             raise Interrupted("interrupted, nothing was changed") from None
 
+    def secret(self, question: str) -> str | None:
+        """Ask for a passphrase on the terminal; None where there is none, or the answer is to be no."""
+        if self.quiet > 1 or sys.stdin is None or not sys.stdin.isatty():
+            return None
+        from getpass import getpass
+
+        try:
+            return getpass(question)
+        except EOFError:
+            return None
+
     def _answer(self, prompt: str, stream: TextIO) -> bool:
         while True:
             self._prompt(prompt)

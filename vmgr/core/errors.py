@@ -119,6 +119,10 @@ class Refused(VmgrError):
     code = "refused"
 
 
+class SameSize(Refused):
+    """A volume has the size that was asked for."""
+
+
 class InUse(VmgrError):
     """The volume or device is open, mounted or held by another device."""
 

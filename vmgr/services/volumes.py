@@ -1,4 +1,4 @@
-"""Logical volumes: create, remove, resize, rename."""
+"""Logical volumes: create, remove, rename, change."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from vmgr.core.devices import own_uuid
 from vmgr.core.errors import Interrupted, Refused, UsageError, VmgrError
 from vmgr.core.ids import LvName
 from vmgr.core.plan import is_active
-from vmgr.orders import READ_AHEAD_AUTO, Outcome, ResizeOrder, Subject, VolumeChange, VolumeOrder
+from vmgr.orders import READ_AHEAD_AUTO, Outcome, Subject, VolumeChange, VolumeOrder
 from vmgr.services.subjects import Chosen, choose, for_each, pv_ranges, together
 
 if TYPE_CHECKING:
     from vmgr.core.change import Change
     from vmgr.core.ids import Uuid
-    from vmgr.core.model import LogicalVolume, VolumeGroup
-    from vmgr.core.requests import ExtendVolume
+    from vmgr.core.model import LogicalVolume
     from vmgr.core.view import GroupView
     from vmgr.session import Session
 
@@ -194,97 +192,6 @@ def _as_far_as_possible(
             raise errors[0]
         return Outcome(errors=errors)
     return session.carry_out(change, view) + Outcome(errors=errors)
-
-
-# -- resize ---------------------------------------------------------------------------------------
-
-EXTEND, REDUCE, RESIZE = "extend", "reduce", "resize"
-
-
-def resize(session: Session, subject: Subject, order: ResizeOrder, direction: str) -> Outcome:
-    """Make a volume longer or shorter, with its file system if so ordered; a reduction asks first."""
-    with session.changing(subject.vg) as view:
-        volume = view.group.volume(subject.lv)
-        change = _resize_change(session, view, volume, order, direction)
-        assert change.after is not None
-        old, new = volume.size, change.after.lv_by_id[volume.id].size
-        extent_size = view.group.extent_size
-        if new < old:
-            _confirm_reduction(session, view.group, volume, order)
-        if not order.resize_fs or new == old:
-            return session.carry_out(change, view)
-        from vmgr.services.filesystem import FileSystem
-
-        device = session.live().get(own_uuid(view.group, volume))
-        if device is None:
-            name = f"{view.group.name}/{volume.name}"
-            raise Refused(
-                f"logical volume {name} is not active, so its file system cannot be resized",
-                hint=f"activate it first: lvchange -ay {name}",
-            )
-        path = f"{session.config.dev_dir}/{view.group.name}/{volume.name}"
-        system = FileSystem.on(path, (device.major, device.minor), check=order.check_fs)
-        if new > old:
-            outcome = session.carry_out(change, view)
-            if not session.options.test:
-                try:
-                    system.grow()
-                except VmgrError as error:  # the volume has its new size all the same
-                    outcome += Outcome(errors=(error,))
-            return outcome
-        if not session.options.test:
-            system.shrink(new.sectors(extent_size))
-        return session.carry_out(change, view)
-
-
-def _resize_change(
-    session: Session, view: GroupView, volume: LogicalVolume, order: ResizeOrder, direction: str
-) -> Change:
-    from vmgr.core.operations.extend import extend_volume, resize_volume
-    from vmgr.core.operations.reduce import reduce_volume
-    from vmgr.core.requests import ReduceVolume
-    from vmgr.system.rules import allocation_rules
-
-    live = session.live(table=True, status=True)
-    request = _resize_request(session, view, volume, order)
-    if direction == REDUCE:
-        return reduce_volume(view.group, ReduceVolume(volume.id, request.size), session.targets, live=live)
-    operation = extend_volume if direction == EXTEND else resize_volume
-    return operation(
-        view.group, request, session.targets, session.stamp(), live=live, rules=allocation_rules(session.config)
-    )
-
-
-def _resize_request(session: Session, view: GroupView, volume: LogicalVolume, order: ResizeOrder) -> ExtendVolume:
-    from vmgr.core.requests import ExtendVolume, Percent, SizeSpec
-    from vmgr.system.rules import option_defaults
-
-    size = order.size
-    if size is None:
-        if not order.pvs:
-            raise UsageError("no new size given", hint="say how large it shall be: -L SIZE or -l EXTENTS")
-        size = SizeSpec(Percent(100, "PVS"), "+")
-    return ExtendVolume(
-        lv=volume.id,
-        size=size,
-        type=order.type,
-        options=order.options,
-        pvs=pv_ranges(view, order.pvs),
-        alloc=order.alloc,
-        defaults=option_defaults(session.config),
-    )
-
-
-def _confirm_reduction(session: Session, group: VolumeGroup, volume: LogicalVolume, order: ResizeOrder) -> None:
-    """Ask before an active volume loses its end; as in LVM2, nobody is asked about one that is not active."""
-    device = session.live().get(own_uuid(group, volume))
-    if device is None or order.resize_fs or session.options.test:
-        return
-    name = f"{group.name}/{volume.name}"
-    state = "active and open" if device.open_count else "active"
-    session.dialogue.warn(f"WARNING: Reducing {state} logical volume {name} may destroy the data on it.")
-    if not order.force and not session.dialogue.ask(f"Do you really want to reduce {name}?"):
-        raise Interrupted(f"logical volume {name} not reduced", hint="answer y, or use --yes")
 
 
 # -- rename ---------------------------------------------------------------------------------------

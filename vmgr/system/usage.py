@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import os
 import re
+from typing import TYPE_CHECKING, NamedTuple
 
 from vmgr.system.devices import SYSFS, device_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
@@ -23,19 +27,51 @@ def users(path: str) -> tuple[str, ...]:
     for name, one in _with_partitions(path, number):
         it = "it" if one == number else f"its partition {name}"
         found += [f"{it} is mounted on {place}" for place in mounts(one)]
-        found += [f"{it} is in use as swap"] if one in _swaps() else []
+        found += [f"{it} is in use as swap"] if swap_priority(one) is not None else []
         found += [f"{it} is used by {holder}" for holder in holders(one)]
     return tuple(found)
 
 
 def mounts(number: tuple[int, int]) -> tuple[str, ...]:
-    """Where a file system on the device itself is mounted (``/proc/self/mountinfo``)."""
-    found = []
+    """Where a file system on the device itself is mounted."""
+    return tuple(mount.place for mount in mount_table() if mount.number == number)
+
+
+class Mounted(NamedTuple):
+    """A line of the mount table. ``root`` is what of the file system is there, mostly ``/``.
+
+    ``options`` are those of the mount and of the file system, as mount(8) takes them; ``source`` is the device's
+    path at the time of mounting.
+    """
+
+    number: tuple[int, int]
+    root: str
+    place: str
+    kind: str
+    source: str
+    options: str
+
+
+def mount_table() -> Iterator[Mounted]:
+    """What is mounted, as this process sees it (``/proc/self/mountinfo``, proc_pid_mountinfo(5))."""
     for line in _lines("/proc/self/mountinfo"):
-        words = line.split(" ")
-        if len(words) > 4 and words[2] == f"{number[0]}:{number[1]}":
-            found.append(_OCTAL.sub(lambda match: chr(int(match[1], 8)), words[4]))
-    return tuple(found)
+        own, _, rest = line.partition(" - ")
+        words, more = own.split(" "), rest.split(" ")
+        major, _, minor = words[2].partition(":") if len(words) > 5 else ("", "", "")
+        if len(more) < 3 or not (major.isdecimal() and minor.isdecimal()):
+            continue
+        of_both = [*words[5].split(","), *more[2].split(",")]
+        access = "ro" if "ro" in of_both else "rw"
+        options = [word for word in dict.fromkeys(of_both) if word not in ("ro", "rw", "seclabel")]
+        yield Mounted(
+            (int(major), int(minor)), _plain(words[3]), _plain(words[4]), more[0], _plain(more[1]),
+            ",".join([access, *options]),
+        )  # fmt: skip
+
+
+def _plain(text: str) -> str:
+    """A word of a table of the kernel, in which blanks are written as octal numbers."""
+    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)
 
 
 def holders(number: tuple[int, int]) -> tuple[str, ...]:
@@ -47,14 +83,13 @@ def holders(number: tuple[int, int]) -> tuple[str, ...]:
     return tuple((_lines(f"{SYSFS}/class/block/{name}/dm/name") or [name])[0] for name in names)
 
 
-def _swaps() -> set[tuple[int, int]]:
-    found = set()
+def swap_priority(number: tuple[int, int]) -> int | None:
+    """The priority with which the device is in use as swap; None if it is not."""
     for line in _lines("/proc/swaps")[1:]:
-        path = _OCTAL.sub(lambda match: chr(int(match[1], 8)), line.split()[0])
-        number = device_number(path)
-        if number is not None:
-            found.add(number)
-    return found
+        words = line.split()
+        if len(words) > 4 and device_number(_plain(words[0])) == number:
+            return int(words[4])
+    return None
 
 
 def _with_partitions(path: str, number: tuple[int, int]) -> list[tuple[str, tuple[int, int]]]:

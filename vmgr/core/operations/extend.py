@@ -8,7 +8,7 @@ from attrs import evolve
 
 from vmgr.core.allocate import DEFAULT_RULES, AllocationRules
 from vmgr.core.change import Change
-from vmgr.core.errors import Refused, UsageError
+from vmgr.core.errors import Refused, SameSize, UsageError
 from vmgr.core.operations.checks import (
     find_volume,
     full_name,
@@ -112,7 +112,7 @@ def _extend(
         if sized.extents == own:
             return Change(group, group, notes=notes, done=(_done(group, volume),))
     if sized.extents == own:
-        raise Refused(
+        raise SameSize(
             f"new size ({own} extents) matches existing size ({own} extents)",
             hint="give a larger size, or a growth such as +1g",
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from vmgr.core.change import Change
-from vmgr.core.errors import Refused, UsageError
+from vmgr.core.errors import Refused, SameSize, UsageError
 from vmgr.core.operations.checks import (
     find_volume,
     full_name,
@@ -71,8 +71,8 @@ def reduce_volume(
     )
 
 
-def _same(own: Extents) -> Refused:
-    return Refused(
+def _same(own: Extents) -> SameSize:
+    return SameSize(
         f"new size ({own} extents) matches existing size ({own} extents)",
         hint="give a smaller size, or a reduction such as -1g",
     )

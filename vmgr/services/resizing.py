@@ -1,0 +1,269 @@
+"""Logical volumes: another size, and with them what lies on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vmgr.core.devices import own_uuid
+from vmgr.core.errors import Interrupted, NotFound, Refused, SameSize, UsageError, VmgrError
+from vmgr.core.units import Bytes
+from vmgr.orders import Outcome, ResizeOrder, Subject
+from vmgr.services.subjects import pv_ranges
+
+if TYPE_CHECKING:
+    from vmgr.contents.content import Content
+    from vmgr.contents.job import Job
+    from vmgr.core.change import Change
+    from vmgr.core.model import LogicalVolume, VolumeGroup
+    from vmgr.core.requests import ExtendVolume
+    from vmgr.core.table import LiveDevice
+    from vmgr.core.units import Extents
+    from vmgr.core.view import GroupView
+    from vmgr.session import Session
+
+EXTEND, REDUCE, RESIZE = "extend", "reduce", "resize"
+
+FOLLOWS = ("resize", "resize_fsadm")
+"""Values of ``fs`` with which the content follows the volume."""
+
+
+def resize(session: Session, subject: Subject, order: ResizeOrder, direction: str) -> Outcome:
+    """Make a volume longer or shorter, with what lies on it if so ordered.
+
+    What the content needs is checked first. A content that shrinks does so before its volume, one that grows after
+    it, so that whatever is cut off leaves a content that fits. Its programs run without the group's lock.
+    """
+    with session.changing(subject.vg) as view:
+        volume = view.group.volume(subject.lv)
+        change = _change(session, view, volume, order, direction)
+        old, new = volume.size, _new_size(change, volume)
+        job, notes = _content_job(session, view, volume, new, order)
+        if job is None:
+            if change is None:
+                return Outcome(notes=notes)
+            return Outcome(notes=notes) + session.carry_out(change, view)
+        if session.options.test:
+            planned = session.carry_out(change, view) if change is not None else Outcome()
+            order_of = "before the commit" if job.before and not job.after else "after the commit"
+            if job.before and job.after:
+                order_of = "around the commit"
+            return planned + Outcome(notes=(*notes, f"{', '.join(job.steps)} would run, {order_of}"))
+    return Outcome(notes=notes) + _with_content(session, subject, order, direction, (old, new), job)
+
+
+def _with_content(
+    session: Session,
+    subject: Subject,
+    order: ResizeOrder,
+    direction: str,
+    sizes: tuple[Extents, Extents],
+    job: Job,
+) -> Outcome:
+    """Run the content's steps around the volume's change; ``sizes`` are the volume's before and after it."""
+    say = session.dialogue.progress
+    name = f"{subject.vg}/{subject.lv}"
+    outcome = Outcome()
+    try:
+        try:
+            job.run_before(say)
+        except VmgrError as error:
+            error.hint = f"the volume was not changed; {error.hint}".removesuffix("; ")
+            raise
+        if sizes[0] != sizes[1]:
+            try:
+                outcome = _volume_alone(session, subject, order, direction, sizes)
+            except VmgrError as error:
+                if sizes[1] < sizes[0]:
+                    error.details = (*error.details, f"what is on {name} was made smaller already, and is in order")
+                raise
+        try:
+            job.run_after(say)
+        except VmgrError as error:  # the volume has its new size all the same
+            error.hint = (
+                f"{name} has its new size, what is on it not; when that is mended: lvextend -r -l {sizes[1]} {name}"
+            )
+            outcome += Outcome(errors=(error,))
+    finally:
+        try:
+            job.close()
+        except VmgrError as error:
+            outcome += Outcome(errors=(error,))
+            session.dialogue.warn(f"WARNING: what was changed for the time could not be put back: {error.message}")
+    return outcome
+
+
+def _volume_alone(
+    session: Session, subject: Subject, order: ResizeOrder, direction: str, sizes: tuple[Extents, Extents]
+) -> Outcome:
+    """Change the volume, unless it is another by now than the one whose content was prepared."""
+    with session.changing(subject.vg) as view:
+        volume = view.group.volume(subject.lv)
+        change = _change(session, view, volume, order, direction)
+        if change is None or (volume.size, _new_size(change, volume)) != sizes:
+            raise Refused(
+                f"logical volume {view.group.name}/{volume.name} was changed by somebody else meanwhile",
+                hint="the volume was not changed by this command; run it again",
+            )
+        return session.carry_out(change, view)
+
+
+# -- the volume -----------------------------------------------------------------------------------
+
+
+def _change(
+    session: Session, view: GroupView, volume: LogicalVolume, order: ResizeOrder, direction: str
+) -> Change | None:
+    """The change of the volume; None where it has the size and only its content is to follow."""
+    from vmgr.core.operations.extend import extend_volume, resize_volume
+    from vmgr.core.operations.reduce import reduce_volume
+    from vmgr.core.requests import ReduceVolume
+    from vmgr.system.rules import allocation_rules
+
+    live = session.live(table=True, status=True)
+    request = _request(session, view, volume, order)
+    if direction == REDUCE:
+        return reduce_volume(view.group, ReduceVolume(volume.id, request.size), session.targets, live=live)
+    operation = extend_volume if direction == EXTEND else resize_volume
+    rules = allocation_rules(session.config)
+    try:
+        return operation(view.group, request, session.targets, session.stamp(), live=live, rules=rules)
+    except SameSize:
+        if order.fs not in FOLLOWS:
+            raise
+        return None
+
+
+def _request(session: Session, view: GroupView, volume: LogicalVolume, order: ResizeOrder) -> ExtendVolume:
+    from vmgr.core.requests import ExtendVolume, Percent, SizeSpec
+    from vmgr.system.rules import option_defaults
+
+    size = order.size
+    if size is None:
+        if not order.pvs:
+            raise UsageError("no new size given", hint="say how large it shall be: -L SIZE or -l EXTENTS")
+        size = SizeSpec(Percent(100, "PVS"), "+")
+    return ExtendVolume(
+        lv=volume.id,
+        size=size,
+        type=order.type,
+        options=order.options,
+        pvs=pv_ranges(view, order.pvs),
+        alloc=order.alloc,
+        defaults=option_defaults(session.config),
+    )
+
+
+def _new_size(change: Change | None, volume: LogicalVolume) -> Extents:
+    """The size that the volume gets; its own where it is not changed."""
+    if change is None or change.after is None:
+        return volume.size
+    return change.after.lv_by_id[volume.id].size
+
+
+# -- what lies on it ------------------------------------------------------------------------------
+
+
+def _content_job(
+    session: Session, view: GroupView, volume: LogicalVolume, new: Extents, order: ResizeOrder
+) -> tuple[Job | None, tuple[str, ...]]:
+    """What is to be done to the content, None where it stays as it is; and notes.
+
+    Raises what keeps it from being done, and asks what is to be asked.
+    """
+    group = view.group
+    smaller, follows = new < volume.size, order.fs in FOLLOWS
+    if not smaller and not follows:
+        return None, ()
+    name = f"{group.name}/{volume.name}"
+    device = session.live().get(own_uuid(group, volume))
+    notes: tuple[str, ...] = ()
+    fs = order.fs
+    if fs != "ignore" and _is_store(session, group, volume):
+        if order.fs is not None:
+            notes = (f"{name} is a snapshot: its size is that of its store, and what is on it stays as it is",)
+        fs, follows = "ignore", False
+        if not smaller:
+            return None, notes
+    if device is None:
+        if follows or fs == "checksize":
+            raise Refused(
+                f"logical volume {name} is not active, so what is on it cannot be "
+                f"{'resized' if follows else 'looked at'}",
+                hint=f"activate it first: lvchange -ay {name}",
+            )
+        return None, notes  # as in LVM2 2.03.16, nobody is asked about a volume that is not active
+    if fs == "ignore":
+        _confirm_reduction(session, name, device, order)
+        return None, notes
+    content = _content(session, group, volume, device)
+    size = Bytes(int(new.sectors(group.extent_size)) * 512)
+    if not follows:
+        if content is None:
+            if fs is None:
+                _confirm_reduction(session, name, device, order)
+        else:
+            _require_unused(content, size)
+        return None, notes
+    if content is None:
+        raise NotFound(
+            f"no file system found on logical volume {name}", hint="nothing was changed; leave --resizefs out"
+        )
+    return _job(session, name, content, size, smaller, order), notes
+
+
+def _is_store(session: Session, group: VolumeGroup, volume: LogicalVolume) -> bool:
+    """Whether the volume's size is not that of its device, but of the space for what has changed."""
+    facts = session.targets.describe(group, volume, volume.segments[0], None)
+    return facts.kind in ("s", "S")
+
+
+def _content(session: Session, group: VolumeGroup, volume: LogicalVolume, device: LiveDevice) -> Content | None:
+    from vmgr.contents.examine import examine
+
+    path = f"{session.config.dev_dir}/{group.name}/{volume.name}"
+    return examine(path, (device.major, device.minor), session.need_client())
+
+
+def _require_unused(content: Content, size: Bytes) -> None:
+    """Raise :class:`Refused` unless all that the content takes lies below ``size``."""
+    if content.end is None:
+        raise Refused(
+            f"how much {content.described} takes is not known",
+            hint="nothing was changed; --fs ignore reduces the volume all the same, and what lies behind is lost",
+        )
+    if content.end > size:
+        raise Refused(
+            f"{content.described} reaches beyond the new size: {int(content.end)} bytes, not {int(size)}",
+            hint="nothing was changed; --resizefs makes it smaller first; --fs ignore does not look at it",
+        )
+
+
+def _job(
+    session: Session, name: str, content: Content, size: Bytes, smaller: bool, order: ResizeOrder
+) -> Job | None:
+    from vmgr.contents.job import MANAGE, Manner
+
+    manner = Manner(session.dialogue, order.fs_mode or MANAGE, order.check_fs)
+    if smaller:
+        if content.end is not None and content.end <= size:
+            return None
+        job = content.shrinking(size, manner)
+    else:
+        job = content.growing(size, manner)
+    if job.moves and order.fs_mode is None and not session.options.test:
+        question = f"Resize {content.described} with these steps: {', '.join(job.steps)}?"
+        if not session.dialogue.ask(question):
+            raise Interrupted(
+                f"logical volume {name} not resized", hint="answer y, or use --yes or --fsmode manage"
+            )
+    return job
+
+
+def _confirm_reduction(session: Session, name: str, device: LiveDevice, order: ResizeOrder) -> None:
+    """Ask before an active volume loses its end."""
+    if session.options.test:
+        return
+    state = "active and open" if device.open_count else "active"
+    session.dialogue.warn(f"WARNING: Reducing {state} logical volume {name} may destroy the data on it.")
+    if not order.force and not session.dialogue.ask(f"Do you really want to reduce {name}?"):
+        raise Interrupted(f"logical volume {name} not reduced", hint="answer y, or use --yes")
