@@ -18,6 +18,7 @@ from vmgr.dm.abi import UDEV_LOW_PRIORITY
 from vmgr.dm.address import by_uuid
 from vmgr.dm.critical import PRIORITY, RESERVE
 from vmgr.dm.failure import NodeError
+from vmgr.dm.stack import Fallen, StackWork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ ZERO_START = Bytes(4096)
 
 
 class KernelDevices:
-    """Carries out device steps through a :class:`~vmgr.dm.client.DmClient`.
+    """Carries out device steps through the engine of :mod:`vmgr.dm.stack`, which remembers them and can go back.
 
     ``pv_numbers`` gives each physical volume's ``major:minor``. ``ask`` answers a yes-or-no question; ``dev_dir``
     is where nodes are. ``say`` takes warnings, ``tell`` what is being done. ``remove_retry`` is for how many
@@ -55,6 +56,7 @@ class KernelDevices:
         reserve: int = RESERVE,
     ) -> None:
         self._client = client
+        self._work = StackWork(client)
         self._pv_numbers = pv_numbers
         self._ask = ask
         self._say = say
@@ -126,25 +128,21 @@ class KernelDevices:
         self._batch()
         # As LVM2 does, leave the major number to the kernel: the one in the metadata may be another machine's.
         numbers = None if device.numbers is None else (-1, device.numbers[1])
-        self._client.create(device.name, device.uuid, numbers=numbers)
+        self._work.create(device.name, device.uuid, numbers=numbers)
 
     def load(self, device: DmDevice) -> None:
         """Load the device's table into its inactive slot."""
-        self._client.load(by_uuid(device.uuid), self.kernel_lines(device), read_only=device.read_only)
-
-    def clear(self, device: DmDevice) -> None:
-        """Drop the inactive table."""
-        self._client.clear(by_uuid(device.uuid))
+        self._work.load(by_uuid(device.uuid), self.kernel_lines(device), read_only=device.read_only)
 
     def suspend(self, device: DmDevice) -> None:
         """Suspend the device, with its file system frozen."""
-        self._client.suspend(by_uuid(device.uuid))
+        self._work.suspend(by_uuid(device.uuid))
 
-    def resume(self, device: DmDevice, *, fresh: bool, quiet: bool) -> None:
+    def resume(self, device: DmDevice, *, quiet: bool) -> None:
         """Resume the device; ``quiet`` keeps udev's rules, and thereby everybody, from looking into it."""
         self._batch()
         with self._nodes_may_wait():
-            self._client.resume(
+            self._work.resume(
                 by_uuid(device.uuid),
                 hidden=device.link is None,
                 link=None if quiet else device.link,
@@ -153,6 +151,20 @@ class KernelDevices:
                 read_ahead_at_least=device.read_ahead_at_least,
                 low_priority=device.low_priority,
             )
+
+    def fall_back(self, between: Callable[[], None] | None = None) -> Fallen:
+        """Give every device back what it had before, and remove those that were made."""
+        self._batch()
+        return self._work.fall_back(between, retry=self._remove_retry)
+
+    def discard(self, uuid: str) -> None:
+        """Remove a device that was made and could not be finished."""
+        self._batch()
+        self._work.discard(by_uuid(uuid), retry=self._remove_retry)
+
+    def keep(self) -> None:
+        """What has been done so far is not undone any more."""
+        self._work.keep()
 
     def message(self, device: DmDevice, text: str, unless: str) -> None:
         """Send a message to the target at the device's start, unless that one's status begins with ``unless``."""
@@ -255,6 +267,13 @@ class NoDevices:
 
     def settle(self) -> None:
         """Nothing to wait for."""
+
+    def fall_back(self, between: Callable[[], None] | None = None) -> Fallen:
+        """Nothing was done."""
+        return Fallen()
+
+    def keep(self) -> None:
+        """Nothing was done."""
 
     @contextmanager
     def critical(self) -> Iterator[None]:

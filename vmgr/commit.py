@@ -1,8 +1,12 @@
 """Runs a plan: against the disks, the device mapper and the backup files.
 
-Up to the commit, a failing step undoes everything before it, and the group is as it was. From the commit on,
-nothing is undone: every remaining step is tried, those that cannot succeed because an
+Up to the commit, a failing step undoes everything before it, and the group is as it was. When the kernel refuses a
+table that the commit was for, the devices get back what they had and the metadata are committed as they were. After
+that nothing is undone: every remaining step is tried, those that cannot succeed because an
 earlier one failed excepted, and the error says what is done and what is pending.
+
+Devices are changed by one engine (:mod:`vmgr.dm.stack`), which remembers what it did and knows the way back; when
+it is to go back is decided here.
 """
 
 from __future__ import annotations
@@ -11,6 +15,8 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
+
+from attrs import evolve
 
 from vmgr.core.errors import StoppedHalfway, VmgrError
 from vmgr.core.steps import (
@@ -39,12 +45,13 @@ from vmgr.core.steps import (
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from vmgr.core.change import LabelPv, Wipe
+    from vmgr.core.change import Change, LabelPv, Wipe
     from vmgr.core.exchange import ZeroRange
     from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup
     from vmgr.core.steps import Plan, Step
     from vmgr.core.table import DmDevice
+    from vmgr.dm.stack import Fallen
 
 
 class Store(Protocol):
@@ -88,7 +95,7 @@ class Store(Protocol):
 
 
 class Devices(Protocol):
-    """The device-mapper side of a machine."""
+    """The device-mapper side of a machine. It remembers what it does, and can go back."""
 
     def create(self, device: DmDevice) -> None:
         """Make a device without a table."""
@@ -96,14 +103,20 @@ class Devices(Protocol):
     def load(self, device: DmDevice) -> None:
         """Load its table into the inactive slot."""
 
-    def clear(self, device: DmDevice) -> None:
-        """Drop the inactive table."""
-
     def suspend(self, device: DmDevice) -> None:
         """Suspend it."""
 
-    def resume(self, device: DmDevice, *, fresh: bool, quiet: bool) -> None:
+    def resume(self, device: DmDevice, *, quiet: bool) -> None:
         """Resume it, swapping in a loaded table."""
+
+    def fall_back(self, between: Callable[[], None] | None = None) -> Fallen:
+        """Undo what was made, loaded, suspended and resumed; ``between`` is called while all that stands still."""
+
+    def discard(self, uuid: str) -> None:
+        """Remove a device that was made and could not be finished."""
+
+    def keep(self) -> None:
+        """What has been done so far is not undone any more."""
 
     def message(self, device: DmDevice, text: str, unless: str) -> None:
         """Send a message to the target at its start, unless that one's status begins with ``unless``."""
@@ -140,9 +153,6 @@ def _signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-Undo = tuple[str, Callable[[], None]]
-
-
 class Committer:
     """Runs the steps of one plan, once."""
 
@@ -150,7 +160,7 @@ class Committer:
         self._store = store
         self._devices = devices
         self._progress = progress
-        self._undo: list[Undo] = []
+        self._written: VolumeGroup | None = None
         self._interrupted = False
 
     def run(self, plan: Plan) -> None:
@@ -159,24 +169,23 @@ class Committer:
         Raises what the failing step raised when everything was undone, and :class:`StoppedHalfway` when the
         change is committed and steps are pending.
         """
-        commit_at = plan.commit_at
-        before = plan.steps if commit_at is None else plan.steps[:commit_at]
-        after = () if commit_at is None else plan.steps[commit_at:]
-        suspends = [i for i, step in enumerate(before) if isinstance(step, Suspend)]
-        if suspends:
-            self._forward(before[: suspends[0]])
+        phases = plan.phases
+        pending: list[tuple[Step, str]] = []
+        self._forward(phases.head)
+        if phases.suspends:
             # A udev worker that opens a device while it is suspended would wait for us, and we for it.
             self._guarded(self._devices.settle)
             with self._devices.critical(), _signals_held():
-                self._forward(before[suspends[0] :])
-                pending = self._commit(after) if after else []  # a refresh commits nothing
-        elif commit_at is None:
-            self._without_commit(plan)
-            return
+                self._forward(phases.suspends)
+                pending += self._commit(phases.commits)
+                self._resume(phases.resumes, plan.change, committed=bool(phases.commits))
         else:
-            self._forward(before)
-            pending = self._commit(after)
-        self._settle(pending)
+            pending += self._commit(phases.commits)
+        if phases.commits:
+            self._settle(pending + self._roll_forward(phases.tail))
+        else:
+            self._forward(phases.tail)
+            self._guarded(self._devices.settle)
 
     # -- before the commit ------------------------------------------------------------------------
 
@@ -190,55 +199,119 @@ class Committer:
         except BaseException as error:
             with _signals_held():
                 failed = self._roll_back()
-            if failed and isinstance(error, VmgrError):
-                error.details = (*error.details, *failed)
-            elif failed:
-                what = "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
-                raise StoppedHalfway(
-                    f"{what}; not all that had been done could be undone",
-                    hint="nothing is committed; mend the cause, then activate again (vgchange --refresh)",
-                    details=tuple(failed),
-                ) from error
-            raise
+            raise self._with_remains(error, failed) from error.__cause__
 
     def _roll_back(self) -> list[str]:
-        """Undo all that was done, last first; returns what could not be undone."""
-        failed: list[str] = []
-        for what, action in reversed(self._undo):
+        """Undo all that was done; returns what could not be undone."""
+        failed = _remains(self._devices.fall_back())
+        for action in (self._revert, self._devices.settle):
             try:
                 action()
-            except Exception as error:  # whatever it is: what comes after it may be a resume
-                failed.append(f"could not {what}: {error}")
-        try:
-            self._devices.settle()
-        except Exception as error:
-            failed.append(str(error))
-        self._undo.clear()
+            except Exception as error:
+                failed.append(str(error))
         return failed
 
-    # -- from the commit on -----------------------------------------------------------------------
+    def _revert(self) -> None:
+        written, self._written = self._written, None
+        if written is not None:
+            try:
+                self._store.revert(written)
+            except Exception as error:
+                raise VmgrError(f"could not revert the metadata: {error}") from error
+
+    @staticmethod
+    def _with_remains(error: BaseException, failed: list[str]) -> BaseException:
+        """What to raise for ``error`` after the way back, of which ``failed`` is left to be said."""
+        if failed and isinstance(error, VmgrError):
+            error.details = (*error.details, *failed)
+            error.hint = "; ".join(filter(None, (error.hint, _MEND)))
+        elif failed:
+            what = "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
+            return StoppedHalfway(
+                f"{what}; not all that had been done could be undone",
+                hint=f"nothing is committed; {_MEND}",
+                details=tuple(failed),
+            )
+        return error
+
+    # -- the turn ---------------------------------------------------------------------------------
 
     def _commit(self, steps: tuple[Step, ...]) -> list[tuple[Step, str]]:
-        """Run the commit and what follows; returns the steps that are pending, each with its reason."""
-        first, rest = steps[0], steps[1:]
+        """Commit; returns what of the other steps that belong to it is pending, each with its reason."""
+        if not steps:
+            return []
         committed = False
         try:
             with _signals_held():  # an interrupt between two areas would undo what the first of them has
-                self._guarded(lambda: self._do(first))
-                self._undo.clear()
+                self._guarded(lambda: self._do(steps[0]))
+                self._written = None
                 committed = True
         except KeyboardInterrupt:
             if not committed:
                 raise
             self._interrupted = True
+        return self._roll_forward(steps[1:])
+
+    def _resume(self, steps: tuple[Step, ...], change: Change, *, committed: bool) -> None:
+        """Let what is suspended run, with its new tables. When the kernel refuses one, everything goes back.
+
+        A refused table is gone, and the device below a new table may be one that this would not fit; so the devices
+        get the tables that they had, and the metadata are written once more as they were, before anything runs:
+        otherwise a snapshot would be described of which its origin, running again, knows nothing.
+        """
+        if not committed:
+            self._forward(steps)
+            return
+        at = 0
+        try:
+            for at, step in enumerate(steps):  # noqa: B007 - where it stopped is told
+                self._do(step)
+        except BaseException as error:
+            failures: list[str] = []
+
+            def take_back() -> None:
+                try:
+                    self._take_back(change)
+                except Exception as reason:  # whatever it is: what comes after it is a resume
+                    failures.append(f"the metadata could not be written as they were: {reason}")
+
+            failed = _remains(self._devices.fall_back(take_back))
+            self._guarded(self._devices.settle)
+            if failures:
+                raise StoppedHalfway(
+                    f"the change is committed, but its devices run on the tables that they had: {error}",
+                    hint="mend the cause, then activate again (vgchange --refresh)",
+                    details=(*failures, *failed),
+                ) from error
+            if isinstance(error, VmgrError) and not failed:
+                error.details = (
+                    *error.details,
+                    f"could not {steps[at]} with its new table: all devices have the tables that they had, and the"
+                    " metadata are written as they were",
+                )
+            raise self._with_remains(error, failed) from error.__cause__
+        self._devices.keep()
+
+    def _take_back(self, change: Change) -> None:
+        """Commit the group as it was before the change."""
+        before, after = change.before, change.after
+        if before is None or after is None or set(before.pv_by_id) != set(after.pv_by_id):
+            raise VmgrError("the group's physical volumes have changed, too")
+        before = evolve(before, seqno=after.seqno + 1)
+        self._store.write_text(before)
+        self._store.precommit(before)
+        self._store.commit(before)
+        self._store.backup(before, False)
+
+    # -- from the commit on -----------------------------------------------------------------------
+
+    def _roll_forward(self, steps: tuple[Step, ...]) -> list[tuple[Step, str]]:
+        """Run steps that follow a commit; returns those that are pending, each with its reason."""
         pending: list[tuple[Step, str]] = []
         broken: set[str] = set()
-        for step in rest:
+        for step in steps:
             uuid = _device_of(step)
-            if uuid is not None and uuid in broken and not isinstance(step, Resume):
-                pending.append((step, "an earlier step for this device failed"))
-                continue
-            if isinstance(step, Resume) and step.fresh and uuid in broken:
+            if uuid is not None and uuid in broken:
                 pending.append((step, "an earlier step for this device failed"))
                 continue
             try:
@@ -249,22 +322,20 @@ class Committer:
                         self._do(step)
             except KeyboardInterrupt:
                 pending.append((step, "interrupted"))
-            except Exception as error:  # a fault of our own must not leave the devices that follow suspended
+            except Exception as error:  # a fault of our own must not keep what follows from being done
                 pending.append((step, str(error) or type(error).__name__))
                 if uuid is not None:
                     broken.add(uuid)
-        return [item for item in pending if not self._resumed_at_last(item[0])]
+                    self._discard(step, uuid)
+        return pending
 
-    def _resumed_at_last(self, step: Step) -> bool:
-        """Try a failed resume of a suspended device once more, after all else: who uses it stands still."""
-        if not isinstance(step, Resume) or step.fresh:
-            return False
-        try:
-            with _signals_held():
-                self._do(step)
-        except Exception:
-            return False
-        return True
+    def _discard(self, step: Step, uuid: str) -> None:
+        """Leave no device half made."""
+        if isinstance(step, CreateDevice | LoadTable | Resume):
+            try:
+                self._devices.discard(uuid)
+            except Exception:  # it is pending, and the next command looks after it
+                return
 
     def _settle(self, pending: list[tuple[Step, str]]) -> None:
         try:
@@ -283,11 +354,6 @@ class Committer:
                 details=tuple(f"pending: {step} ({reason})" for step, reason in pending),
             )
 
-    def _without_commit(self, plan: Plan) -> None:
-        """Activation and the like: no metadata changes; what was made is removed again on failure."""
-        self._forward(plan.steps)
-        self._devices.settle()
-
     # -- one step ---------------------------------------------------------------------------------
 
     def _do(self, step: Step) -> None:
@@ -296,7 +362,7 @@ class Committer:
         store, devices = self._store, self._devices
         match step:
             case WriteText(group):
-                self._undo.append(("revert the metadata", lambda: store.revert(group)))
+                self._written = group
                 store.write_text(group)
             case Precommit(group):
                 store.precommit(group)
@@ -320,20 +386,12 @@ class Committer:
                 store.zero(group, zero)
             case CreateDevice(device):
                 devices.create(device)
-                self._undo.append(
-                    (f"remove {device.name}", lambda: devices.remove(device.uuid, device.name, device.link))
-                )
-            case LoadTable(device, fresh):
+            case LoadTable(device):
                 devices.load(device)
-                if not fresh:
-                    self._undo.append((f"clear the table of {device.name}", lambda: devices.clear(device)))
             case Suspend(device):
-                self._undo.append(
-                    (f"resume {device.name}", lambda: self._back_to_old_table(device)),
-                )
                 devices.suspend(device)
-            case Resume(device, fresh, quiet):
-                devices.resume(device, fresh=fresh, quiet=quiet)
+            case Resume(device, _, quiet):
+                devices.resume(device, quiet=quiet)
             case SendMessage(device, text, unless):
                 devices.message(device, text, unless)
             case RenameDevice():
@@ -345,10 +403,19 @@ class Committer:
             case ShowVolume(device):
                 devices.show(device)
 
-    def _back_to_old_table(self, device: DmDevice) -> None:
-        """Drop the loaded table first: a resume would swap it in."""
-        self._devices.clear(device)
-        self._devices.resume(device, fresh=False, quiet=False)
+
+_MEND = "mend the cause, then vgchange --refresh puts the devices in order"
+
+
+def _remains(fallen: Fallen) -> list[str]:
+    """What a way back could not undo, in words."""
+    lines = [
+        f"{name} is left suspended: what lies below it is not what it was made for (vmgr dm info {name})"
+        for name in fallen.suspended
+    ]
+    lines += [f"{name} keeps its new table" for name in fallen.done]
+    lines += [f"{name} could not be removed again (vmgr dm remove {name})" for name in fallen.kept]
+    return lines
 
 
 def _hint(pending: Iterable[Step]) -> str:

@@ -20,7 +20,7 @@ from vmgr.dm.kernel import IoctlKernel
 class KernelRig:
     """The suite's machine, on the lab's kernel. Nodes are another test's matter."""
 
-    def __init__(self, make_disk: Callable[[float], str]) -> None:
+    def __init__(self, make_disk: Callable[..., str]) -> None:
         self.kernel = IoctlKernel()
         self.dm = DmClient(self.kernel, nodes=FakeNodes())
         self._make_disk = make_disk
@@ -28,8 +28,8 @@ class KernelRig:
         self._paths: dict[tuple[int, int], str] = {}
         self._claim = -1
 
-    def disk(self, mib: int) -> tuple[int, int]:
-        path = self._make_disk(mib)
+    def disk(self, mib: int, *, block: int = 512) -> tuple[int, int]:
+        path = self._make_disk(mib, sector_size=block)
         number = os.stat(path).st_rdev
         numbers = os.major(number), os.minor(number)
         self._paths[numbers] = path
@@ -56,7 +56,7 @@ class KernelRig:
 
 
 @pytest.fixture
-def rig(make_disk: Callable[[float], str]) -> Iterator[Rig]:
+def rig(make_disk: Callable[..., str]) -> Iterator[Rig]:
     rig = KernelRig(make_disk)
     yield rig
     rig.kernel.close()

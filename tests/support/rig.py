@@ -5,6 +5,7 @@ Everything but the hardware is the real thing: targets, operations, planner, met
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,19 +25,95 @@ from vmgr.core.plan import plan_change
 from vmgr.core.requests import Stamp
 from vmgr.core.steps import Plan, Step
 from vmgr.core.table import LiveDevice
-from vmgr.core.units import Sectors
+from vmgr.core.units import Bytes, Sectors
+from vmgr.dm import abi
 from vmgr.dm.client import DmClient
+from vmgr.dm.failure import explain
 from vmgr.dm.fake import FakeKernel
+from vmgr.dm.wire import Reply, Request
 from vmgr.registry import load_targets
 from vmgr.system.devices import Device
+from vmgr.system.memory_disk import MemoryDisk
 from vmgr.system.metadata import MetadataStore
 from vmgr.system.scan import Scan
 
 TARGETS = load_targets()
 
 
-class Broken(Exception):
-    """A step that was made to fail."""
+QUESTIONS = (abi.VERSION, abi.LIST_DEVICES, abi.DEV_STATUS, abi.TABLE_STATUS, abi.TABLE_DEPS, abi.LIST_VERSIONS)
+"""Commands that change nothing."""
+
+
+class Killed(BaseException):
+    """What a command meets when it is killed: from then on it does nothing any more, whatever it catches."""
+
+
+class Life:
+    """How many changes of kernel and disks a command may still make; None: as many as it likes."""
+
+    def __init__(self) -> None:
+        self.left: int | None = None
+        self.dead = False
+        self.spent = 0
+
+    def spend(self) -> None:
+        """One more change is about to be made."""
+        self.breathe()
+        if self.left is not None and self.spent >= self.left:
+            self.dead = True
+            raise Killed
+        self.spent += 1
+
+    def breathe(self) -> None:
+        """Nothing is done by who is dead."""
+        if self.dead:
+            raise Killed
+
+    def renew(self, left: int | None = None) -> None:
+        """Another command begins."""
+        self.left, self.dead, self.spent = left, False, 0
+
+
+class MortalKernel(FakeKernel):
+    """A kernel that no longer hears a command which was killed, and can refuse requests."""
+
+    def __init__(self, life: Life, disks: dict[tuple[int, int], int]) -> None:
+        super().__init__(disks)
+        self.life = life
+        self.refuses: Callable[[Request], bool] = lambda _: False
+
+    def call(self, request: Request) -> Reply:
+        if request.command in QUESTIONS:
+            self.life.breathe()
+        else:
+            self.life.spend()
+            if self.refuses(request):
+                raise explain(request, errno.ENOMEM)
+        return super().call(request)
+
+
+class MortalDisk:
+    """A disk's file in the hands of a command that may be killed."""
+
+    def __init__(self, disk: MemoryDisk, life: Life) -> None:
+        self._disk, self._life = disk, life
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._disk, name)
+
+    def write(self, offset: Bytes, data: bytes) -> None:
+        self._life.spend()
+        self._disk.write(offset, data)
+
+    def zero(self, offset: Bytes, length: Bytes) -> None:
+        self._life.spend()
+        self._disk.zero(offset, length)
+
+    def __enter__(self) -> MortalDisk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 class Rig:
@@ -44,7 +121,8 @@ class Rig:
 
     def __init__(self, dev_dir: Path) -> None:
         self.world = World(2, 16 * MIB)
-        self.kernel = FakeKernel({(7, n): 16 * MIB // 512 for n in (1, 2)})
+        self.life = Life()
+        self.kernel = MortalKernel(self.life, {(7, n): 16 * MIB // 512 for n in (1, 2)})
         self.dev_dir = dev_dir
         (dev_dir / "mapper").mkdir(parents=True, exist_ok=True)
         self._stamps = 0
@@ -95,12 +173,25 @@ class Rig:
             lambda description: HEADER._replace(description=description),
             NO_FILES,
             command="test",
-            open_disk=self.world.open,  # type: ignore[arg-type]
+            open_disk=lambda path, **_: MortalDisk(self.world.open(path), self.life),  # type: ignore[arg-type]
         )
         client = DmClient(self.kernel, dev_dir=str(self.dev_dir))
         numbers = {Uuid(f"{n:032d}"): f"7:{n}" for n in (1, 2)}
-        devices = Devices(client, numbers, ask=lambda _: False, say=lambda _: None, dev_dir=str(self.dev_dir))
+        devices = Devices(
+            client, numbers, ask=lambda _: False, say=lambda _: None, dev_dir=str(self.dev_dir), remove_retry=0
+        )
         Committer(store, devices, progress=progress).run(plan)  # type: ignore[arg-type]
+
+    def dies(self, command: Callable[[], object], *, after: int) -> bool:
+        """Kill a command when it has made ``after`` changes; whether it got that far."""
+        self.life.renew(after)
+        try:
+            command()
+        except Killed:
+            return True
+        finally:
+            self.life.renew()
+        return False
 
     def _pvs(self):
         devices = [Device(path, -1, n) for n, path in enumerate(self.world.disks)]

@@ -20,9 +20,10 @@ class FakeRig:
         self.kernel = FakeKernel()
         self.dm = DmClient(self.kernel, nodes=FakeNodes())
 
-    def disk(self, mib: int) -> tuple[int, int]:
+    def disk(self, mib: int, *, block: int = 512) -> tuple[int, int]:
         numbers = 7, len(self.kernel.disks)
         self.kernel.disks[abi.dev_number(*numbers)] = mib * 2048
+        self.kernel.blocks[abi.dev_number(*numbers)] = block // 512
         return numbers
 
     def claim(self, numbers: tuple[int, int]) -> None:

@@ -217,6 +217,10 @@ class _DevicePlan:
         # A table that waits is a killed command's: never committed, and the space it names may be another's by now.
         # A device without a table, whose table was refused maybe, must not keep everything else from being changed.
         reload |= {u for u in concerned if live[u].has_inactive or not live[u].has_live}
+        # What uses a reloaded device from above stands still with it: I/O under way there would otherwise wait on
+        # the suspended device below, and a freeze of the file system on top would never end. It gets its table
+        # anew, too: so a device that a killed command left suspended is known by the table that waits in it.
+        reload |= {u for u in new if u in live and u not in reload and _reaches(u, reload, new)}
         concerned = self._concerned(change, live, targets, new, reload, messages)
         stuck = {u for u in concerned if u not in reload and live[u].suspended}
         # Elsewhere the right table shall wait instead: whoever resumes the device (LVM2 does) makes it live.
@@ -285,7 +289,6 @@ class _DevicePlan:
             if current is not None and current.name != device.name:
                 was = old.get(device.uuid)
                 self.renames.append(RenameDevice(device.uuid, current.name, device, was.link if was else None))
-        self._suspend_users(reload, new)
 
     @staticmethod
     def _differs(old: DmDevice | None, new: DmDevice) -> bool:
@@ -340,24 +343,6 @@ class _DevicePlan:
             if parts and parts[0] == change.before.id and parts[1] in left and uuid not in new:
                 gone.add(uuid)
         return gone
-
-    def _suspend_users(self, reload: set[str], new: Mapping[str, DmDevice]) -> None:
-        """Suspend, around the commit, live devices that use a reloaded one from above, too.
-
-        I/O that is under way in them would otherwise wait on the suspended device below, and a freeze of the
-        file system that lies on top would never end.
-        """
-        users = {d.uuid for d in new.values() if d.uuid in self._live and d.uuid not in reload}
-        above = {u for u in users if _reaches(u, reload, new)}
-        if not above:
-            return
-        order = [d for d in new.values() if d.uuid in above | reload]
-        self.suspends[:] = [Suspend(d) for d in reversed(order)]
-        extra = [Resume(d, fresh=False) for d in order if d.uuid in above]
-        position = {d.uuid: i for i, d in enumerate(new.values())}
-        resumes = [s for s in [*self.resumes, *extra] if isinstance(s, Resume)]
-        resumes.sort(key=lambda s: position[s.device.uuid])
-        self.resumes[:] = resumes
 
 
 def _messages(

@@ -267,6 +267,21 @@ Step = (
 
 
 @frozen
+class Phases:
+    """A plan's steps by how they are run.
+
+    ``head``, then the turn (``suspends``, ``commits``, ``resumes``), then ``tail``. What is done in the turn is
+    done whole or taken back, the commit with it.
+    """
+
+    head: tuple[Step, ...]
+    suspends: tuple[Step, ...]
+    commits: tuple[Step, ...]
+    resumes: tuple[Step, ...]
+    tail: tuple[Step, ...]
+
+
+@frozen
 class Plan:
     """Steps in order. ``commit_at`` is the index of the step that makes the change final, None if there is none."""
 
@@ -280,3 +295,28 @@ class Plan:
             if isinstance(step, Commit | RemoveText):
                 return i
         return None
+
+    @property
+    def phases(self) -> Phases:
+        """The steps in their phases."""
+        steps = self.steps
+        turn = self.commit_at
+        if turn is None:
+            turn = self._resumes_at()
+        first = turn
+        while first and isinstance(steps[first - 1], Suspend):
+            first -= 1
+        resume = turn
+        while resume < len(steps) and isinstance(steps[resume], Commit | RemoveText):
+            resume += 1
+        tail = resume
+        while first < turn and tail < len(steps) and isinstance(steps[tail], Resume):
+            tail += 1
+        return Phases(steps[:first], steps[first:turn], steps[turn:resume], steps[resume:tail], steps[tail:])
+
+    def _resumes_at(self) -> int:
+        """Where, without a commit, what was suspended is resumed; the end if nothing is."""
+        for i, step in enumerate(self.steps):
+            if isinstance(step, Resume) and i and isinstance(self.steps[i - 1], Suspend):
+                return i
+        return len(self.steps)

@@ -61,6 +61,8 @@ class FakeKernel:
         self.major = major
         self.calls: list[Request] = []
         self._state = FakeState(self.disks, {target.name: target for target in targets}, version, major)
+        self.blocks = self._state.blocks
+        """Sectors in a logical block of a disk (``abi.dev_number``), where it is not one."""
         self.busy = self._state.busy
         """Disks that something else holds (``abi.dev_number``): a table that refers to one is refused."""
         naming, tables = FakeNaming(self._state), FakeTables(self._state)
@@ -169,6 +171,7 @@ class FakeKernel:
                 device = self._devices[live.minor]
                 deps = tuple(dict.fromkeys(d for line in live.table for d in abi.numbers_in(line.params)))
                 device.live = FakeTable(live.table, live.read_only, deps)
+                device.live.resumed = True
                 device.settled = True
         for live in devices:
             device = self._devices[live.minor]

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 class FakeTable:
     """A loaded table: its lines as the kernel would print them, and the devices that it opens."""
 
-    __slots__ = ("deps", "lines", "read_only")
+    __slots__ = ("deps", "lines", "read_only", "resumed")
 
     def __init__(self, lines: tuple[KernelLine, ...], read_only: bool, deps: tuple[int, ...]) -> None:
         self.lines = lines
         self.read_only = read_only
         self.deps = deps
+        self.resumed = False
+        """Whether it has run: only then has a snapshot its exceptions."""
 
     @property
     def size(self) -> int:
@@ -71,6 +73,7 @@ class FakeState:
         self.targets = targets
         self.version = version
         self.major = major
+        self.blocks: dict[int, int] = {}
         self.busy: set[int] = set()
         self.devices: dict[int, FakeDevice] = {}
         self.events = 0
@@ -123,6 +126,14 @@ class FakeState:
         if device is None:
             return None
         return device.live.size if device.live else 0
+
+    def block(self, dev: int) -> int:
+        """The sectors in a logical block of a disk or device: a device has the largest of what it lies on."""
+        major, minor = abi.major_minor(dev)
+        device = self.devices.get(minor) if major == self.major else None
+        if device is None or device.live is None:
+            return self.blocks.get(dev, 1)
+        return max((self.block(below) for below in device.live.deps), default=1)
 
     def can_open(self, dev: int) -> bool:
         """A disk, or a device that had a table: before its first, a device has no disk behind its number."""

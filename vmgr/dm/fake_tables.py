@@ -34,7 +34,8 @@ class FakeTables:
         table = self._parse(lines, bool(request.flags & abi.READONLY))
         if not device.settled:
             self._check_areas(table)
-            device.settled = True
+        self._check_stores(table)
+        device.settled = True
         device.inactive = table
         state.reap()
         return state.reply(device, request)
@@ -65,6 +66,8 @@ class FakeTables:
         if device.suspended:
             if device.live is None:
                 raise Refusal(errno.EINVAL)
+            self._check_handover(device.live)
+            device.live.resumed = True
             device.suspended = False
             flags = abi.UEVENT_GENERATED
         state.reap()
@@ -132,6 +135,53 @@ class FakeTables:
                 size = self._state.size(area.dev)
                 # A size of 0 means "not known yet" to the kernel.
                 if size and (area.start >= size or area.start + area.length > size):
+                    raise Refusal(errno.EINVAL)
+                block = self._state.block(area.dev)
+                if size and (area.start % block or area.length % block):
+                    raise Refusal(errno.EINVAL)
+
+    # A snapshot's exceptions are in the memory of one table. Another table with the same store can only take them
+    # over, when it is resumed, while the first one is suspended (``dm-snap.c``, ``__find_snapshots_sharing_cow``).
+
+    def _stores(self, table: FakeTable | None) -> dict[tuple[int, int], bool]:
+        """The stores that a table has lines for; whether as the target of a merge."""
+        found = {}
+        for line in table.lines if table is not None else ():
+            store = self._state.targets[line.target].store(line)
+            if store is not None:
+                found[store] = line.target == "snapshot-merge"
+        return found
+
+    def _others(self, table: FakeTable) -> list[tuple[FakeDevice, FakeTable]]:
+        """Every other table, with its device."""
+        return [
+            (device, other)
+            for device in self._state.devices.values()
+            for other in (device.live, device.inactive)
+            if other is not None and other is not table
+        ]
+
+    def _check_stores(self, table: FakeTable) -> None:
+        """Refuse a table for a store that another waits for, or a second merge into an origin."""
+        for store, merges in self._stores(table).items():
+            sharing = [other for _, other in self._others(table) if store in self._stores(other)]
+            if len(sharing) > 1 or any(not other.resumed for other in sharing):
+                raise Refusal(errno.EINVAL)
+            merging = any(
+                found and origin == store[0]
+                for _, other in self._others(table)
+                for (origin, _), found in self._stores(other).items()
+            )
+            if sharing and merges and merging:
+                raise Refusal(errno.EINVAL)
+
+    def _check_handover(self, table: FakeTable) -> None:
+        """Refuse to run a table before it has handed its exceptions over, or before it can be handed any."""
+        for store in self._stores(table):
+            for holder, other in self._others(table):
+                if store not in self._stores(other) or other.resumed == table.resumed:
+                    continue
+                if table.resumed or not holder.suspended:
                     raise Refusal(errno.EINVAL)
 
     def _status_line(self, device: FakeDevice, table: FakeTable, index: int) -> KernelLine:

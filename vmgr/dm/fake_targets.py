@@ -58,6 +58,10 @@ class FakeTarget:
         """How the text of a measurement begins."""
         return f"target_name={self.name},target_version={'.'.join(map(str, self.version))}"
 
+    def store(self, line: KernelLine) -> tuple[int, int] | None:
+        """The (origin, exception store) of which only one line in all devices has the exceptions; None: no such."""
+        return None
+
     def status(self, line: KernelLine, size: Callable[[int], int]) -> str:
         """The status that a healthy device has; ``size`` gives a device's sectors."""
         return ""
@@ -168,7 +172,12 @@ class Snapshot(FakeTarget):
         if kind not in ("P", "PO", "N") or origin == store or (chunk and chunk & (chunk - 1)):
             raise Refusal(errno.EINVAL)
         printed = " ".join((_words(origin), _words(store), kind, str(chunk), *words[4:]))
-        return _with(line, printed), (Area(origin), Area(store))
+        return _with(line, printed), (Area(origin, 0, int(line.length)), Area(store))
+
+    def store(self, line: KernelLine) -> tuple[int, int]:
+        """Its two devices."""
+        origin, store, *_ = line.params.split()
+        return _device(origin), _device(store)
 
     def status(self, line: KernelLine, size: Callable[[int], int]) -> str:
         """Sectors used and in all, and those for metadata: a fresh store has its header and one area."""

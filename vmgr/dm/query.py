@@ -100,6 +100,11 @@ class DmReader:
         dev = abi.dev_number(*major_minor) if major_minor is not None else 0
         return self._look(name, uuid, dev, table, status, abi.QUERY_INACTIVE_TABLE if inactive else 0)
 
+    def device(self, dev: Dev) -> LiveDevice:
+        """A device with its live table. Raises :class:`vmgr.dm.failure.DmNotFound`."""
+        reply = self._query(dev, abi.TABLE_STATUS, abi.STATUS_TABLE)
+        return live_device(reply, lines_of(reply))
+
     def table(self, dev: Dev, *, inactive: bool = False, secure: bool = False) -> tuple[KernelLine, ...]:
         """The live table, or the one that waits for a resume; empty when there is none.
 

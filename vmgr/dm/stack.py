@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vmgr.core.errors import InUse, VmgrError
 from vmgr.dm.failure import DmNotFound
-from vmgr.dm.stack_work import StackError, StackWork, TableChange
+from vmgr.dm.stack_work import Fallen, StackError, StackWork, TableChange
 from vmgr.dm.tree import DeviceTree, Numbers
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from vmgr.dm.tree import TreeNode
 
 __all__ = [
-    "Removal", "StackError", "TableChange", "load_stack", "reload_stack", "remove_stack", "resume_stack",
-    "suspend_stack", "suspended_stack",
+    "Fallen", "Removal", "StackError", "StackWork", "TableChange", "load_stack", "reload_stack", "remove_stack",
+    "resume_stack", "suspend_stack", "suspended_stack",
 ]  # fmt: skip
 
 
@@ -58,11 +58,11 @@ def suspend_stack(
 
     tree = DeviceTree.read(client, sys="")
     chosen = _to_suspend(tree, devs, above)
-    work = StackWork(client, tree, chosen[::-1])
+    work = StackWork(client, chosen[::-1], tree)
     with client.transaction():
         try:
             with critical_section():
-                work.suspend(flush=flush, freeze=freeze)
+                work.suspend_all(flush=flush, freeze=freeze)
         except BaseException:
             # Ctrl-C arrives when the critical section ends.
             work.resume_as_before()
@@ -81,15 +81,15 @@ def suspended_stack(
     from vmgr.dm.critical import critical_section
 
     tree = DeviceTree.read(client, sys="")
-    work = StackWork(client, tree, _to_suspend(tree, devs, above)[::-1])
+    work = StackWork(client, _to_suspend(tree, devs, above)[::-1], tree)
     with client.transaction(), critical_section():
         try:
-            work.suspend(flush=flush, freeze=freeze)
+            work.suspend_all(flush=flush, freeze=freeze)
             yield tuple(work.suspended)
         except BaseException:
             work.resume_as_before(drop_new=True)
             raise
-        work.resume()
+        work.resume_all()
 
 
 def load_stack(client: DmClient, changes: Iterable[TableChange]) -> tuple[LiveDevice, ...]:
@@ -98,7 +98,7 @@ def load_stack(client: DmClient, changes: Iterable[TableChange]) -> tuple[LiveDe
     Nothing is suspended. Raises :class:`StackError`; every inactive slot is then as it was.
     """
     work = StackWork.of_changes(client, tuple(changes))
-    work.load()
+    work.load_all()
     return tuple(change for change in work.loaded_devices())
 
 
@@ -113,12 +113,12 @@ def resume_stack(client: DmClient, *devs: Dev, above: bool = False) -> tuple[Liv
 
     live, tree = DeviceTree.read(client, sys=""), DeviceTree.read(client, waiting=True, sys="")
     order = [node for node in tree.bottom_up(*devs, above=above) if node.device is not None]
-    work = StackWork(client, live, order, refers={node.numbers: node.uses for node in order})
+    work = StackWork(client, order, live, refers={node.numbers: node.uses for node in order})
     work.note_suspended()
     with client.transaction():
         work.save_live()
         with critical_section():
-            return work.resume()
+            return work.resume_all()
 
 
 def reload_stack(
@@ -136,11 +136,11 @@ def reload_stack(
     work.refuse_strangers()
     with client.transaction():
         work.save_live()
-        work.load()
+        work.load_all()
         try:
             with critical_section():
-                work.suspend(flush=flush, freeze=freeze)
-                return work.resume()
+                work.suspend_all(flush=flush, freeze=freeze)
+                return work.resume_all()
         except BaseException:
             work.unload()
             work.resume_as_before()

@@ -1,17 +1,22 @@
-"""One change of a stack as it goes along: what was saved, loaded and suspended, and the way back.
+"""One change of a stack as it goes along: each step, what was before it, and the way back.
 
-What :mod:`vmgr.dm.stack` is made of, which says what is promised. Every step that undoes another is tried more than
-once, because nothing is left to be tried after it.
+What :mod:`vmgr.dm.stack` is made of, which says what is promised; the volume manager's committer takes the steps
+one by one. Every step that undoes another is tried more than once, because nothing is left to be tried after it.
+
+A resume that the kernel refuses drops the new table and leaves the device suspended on the old one (``do_resume``
+in ``drivers/md/dm-ioctl.c``); or, if only a target's own preparation failed, on the new one. A second resume would
+then succeed, with whichever table that is. So a failed resume is never repeated: :meth:`StackWork.fall_back` finds
+out what is live and gives every device the table that it had.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from vmgr.core.errors import KernelError, VmgrError
 from vmgr.dm import abi
-from vmgr.dm.address import devices_in
-from vmgr.dm.failure import DmNotFound
+from vmgr.dm.address import by_name, by_uuid, devices_in
+from vmgr.dm.failure import DmNotFound, NodeError
 from vmgr.dm.tree import DeviceTree, Numbers
 
 if TYPE_CHECKING:
@@ -77,6 +82,18 @@ class StackError(KernelError):
         super().__init__(message, hint=hint, details=tuple(details))
 
 
+class Fallen(NamedTuple):
+    """How a way back ended, in names of devices.
+
+    ``done`` have their new tables all the same. ``suspended`` had to be left suspended: they would reach the wrong
+    data, or could not be resumed. ``kept`` were made and could not be removed again.
+    """
+
+    done: tuple[str, ...] = ()
+    suspended: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+
 class _Saved(NamedTuple):
     """A table that may have to be put back."""
 
@@ -94,28 +111,43 @@ def _firmly(step: Callable[[], _T]) -> _T:
     return step()
 
 
-class StackWork:
-    """One change of a stack: ``order`` is what it is about, from the bottom up.
+def _numbers(device: LiveDevice) -> Numbers:
+    return device.major, device.minor
 
-    ``tree`` has what the live tables refer to, ``refers`` what the new ones do.
+
+class StackWork:
+    """One change of a stack. Devices are known in the order in which they come in: from the bottom up.
+
+    :meth:`create`, :meth:`load`, :meth:`suspend` and :meth:`resume` take one step each and raise what the kernel
+    says to it; :meth:`fall_back` is the way back from wherever the last step left off, :meth:`keep` makes stay what
+    has been done. The ``*_all`` methods do the same for all devices at once, and go back by themselves.
     """
 
     def __init__(
         self,
         client: DmClient,
-        tree: DeviceTree,
-        order: Sequence[TreeNode],
+        order: Sequence[TreeNode] = (),
+        tree: DeviceTree | None = None,
         changes: Mapping[Numbers, TableChange] | None = None,
         refers: Mapping[Numbers, Sequence[Numbers]] | None = None,
     ) -> None:
+        """``order``: what the change is about. ``tree`` has what live tables refer to, ``refers`` what new do."""
         self._client = client
-        self._tree = tree
         self._order: dict[Numbers, LiveDevice] = {n.numbers: n.device for n in order if n.device is not None}
+        self._uses: dict[Numbers, Sequence[Numbers]] = {n.numbers: n.uses for n in tree.nodes} if tree else {}
         self._changes = changes or {}
-        self._refers = refers or {}
+        self._refers = dict(refers or {})
         self._before = {numbers for numbers, device in self._order.items() if device.suspended}
+        self._how: dict[Numbers, dict[str, Any]] = {
+            numbers: {"udev_flags": change.udev_flags} for numbers, change in self._changes.items()
+        }
+        self._made: set[Numbers] = set()
         self._loaded: dict[Numbers, _Saved | None] = {}
+        self._found: dict[Numbers, _Saved] = {}
         self._live: dict[Numbers, _Saved] = {}
+        self._resumed: list[Numbers] = []
+        self._trying: Numbers | None = None
+        self._named: dict[Dev, Numbers] = {}
         self.suspended: list[LiveDevice] = []
 
     @classmethod
@@ -132,7 +164,93 @@ class StackWork:
             for numbers, change in by_numbers.items()
         }
         order = tree.ordered(tree.above(*by_numbers), after)
-        return cls(client, tree, [node for node in order if node.device is not None], by_numbers, refers)
+        return cls(client, [node for node in order if node.device is not None], tree, by_numbers, refers)
+
+    # -- one step ----------------------------------------------------------------------------------------
+
+    def create(self, name: str, uuid: str = "", *, numbers: tuple[int, int] | None = None) -> LiveDevice:
+        """Make a device without a table; the way back removes it."""
+        device = self._client.create(name, uuid, numbers=numbers)
+        self._order[_numbers(device)] = device
+        self._named[by_uuid(uuid) if uuid else by_name(name)] = _numbers(device)
+        self._made.add(_numbers(device))
+        return device
+
+    def load(self, dev: Dev, lines: Sequence[KernelLine], *, read_only: bool = False, secure: bool = False) -> None:
+        """Load a table into the inactive slot; what waited there before is never made live by this work."""
+        numbers = self._know(dev)
+        self._refers[numbers] = [abi.major_minor(number) for number in devices_in(lines)]
+        if numbers in self._found:
+            self._live[numbers] = self._found[numbers]
+        self._load(numbers, lines, read_only=read_only, secure=secure)
+
+    def suspend(self, dev: Dev, *, flush: bool = True, freeze: bool = True) -> LiveDevice:
+        """Hold back a device's input and output."""
+        return self._suspend(self._know(dev), flush=flush, freeze=freeze)
+
+    def resume(self, dev: Dev, **how: Any) -> LiveDevice:
+        """Let a device run, with the table that was loaded; ``how`` as in :meth:`DmClient.resume`.
+
+        Whenever the device is resumed again by this work, it is so in the same way.
+        """
+        numbers = self._know(dev)
+        self._how[numbers] = how
+        return self._resume(numbers)
+
+    def discard(self, dev: Dev, *, retry: float = 0) -> None:
+        """Remove a device that this work made and could not finish; any other stays as it is."""
+        numbers = self._named.get(dev)
+        if numbers in self._made:
+            self._client.remove(self._order[numbers], link=self._how.get(numbers, {}).get("link"), retry=retry)
+            self._made.discard(numbers)
+            del self._order[numbers]
+
+    def keep(self) -> None:
+        """What has been done so far stays, whatever comes."""
+        for each in (self._loaded, self._found, self._live, self._order, self._made, self._resumed, self.suspended):
+            each.clear()
+
+    def _know(self, dev: Dev) -> Numbers:
+        """The numbers of a device, which belongs to this work from now on, as it is now."""
+        numbers = self._named.get(dev)
+        if numbers is None or numbers not in self._order:
+            device = self._client.device(dev)
+            numbers = self._named[dev] = _numbers(device)
+            if numbers not in self._order:
+                self._order[numbers] = device
+                self._uses[numbers] = [abi.major_minor(number) for number in devices_in(device.table or ())]
+                if device.has_live:
+                    self._found[numbers] = _Saved(device.table or (), device.read_only)
+                if device.suspended:
+                    self._before.add(numbers)
+        return numbers
+
+    def _load(self, numbers: Numbers, lines: Sequence[KernelLine], *, read_only: bool, secure: bool) -> None:
+        device = self._order[numbers]
+        if numbers not in self._loaded:
+            self._loaded[numbers] = self._waiting(device) if device.has_inactive else None
+        if device.has_inactive:
+            # A target may hold what the new table needs for itself (an exception store has one reader).
+            self._client.clear(device)
+        self._client.load(device, lines, read_only=read_only, secure=secure)
+
+    def _suspend(self, numbers: Numbers, *, flush: bool, freeze: bool) -> LiveDevice:
+        device = self._order[numbers]
+        if numbers not in self._before:
+            self.suspended.append(device)  # before, because one that fails may be suspended all the same
+        return self._client.suspend(device, flush=flush, freeze=freeze)
+
+    def _resume(self, numbers: Numbers) -> LiveDevice:
+        self._trying = numbers
+        try:
+            device = self._client.resume(self._order[numbers], **self._how.get(numbers, {}))
+        except NodeError:  # the kernel has done its part
+            self._trying = None
+            self._resumed.append(numbers)
+            raise
+        self._trying = None
+        self._resumed.append(numbers)
+        return device
 
     # -- before anything is suspended ------------------------------------------------------------------
 
@@ -157,17 +275,13 @@ class StackWork:
             if device.has_live and (numbers in self._changes or device.has_inactive):
                 self._live[numbers] = _Saved(self._client.table(device), device.read_only)
 
-    def load(self) -> None:
+    def load_all(self) -> None:
         """Load the new tables. When one is refused, those loaded before are taken back."""
-        done = []
         try:
-            for numbers, device in self._order.items():
+            for numbers in self._order:
                 change = self._changes.get(numbers)
-                if change is None:
-                    continue
-                self._loaded[numbers] = self._waiting(device) if device.has_inactive else None
-                self._client.load(device, change.lines, read_only=change.read_only, secure=change.secure)
-                done.append(device.name)
+                if change is not None:
+                    self._load(numbers, change.lines, read_only=change.read_only, secure=change.secure)
         except BaseException as error:
             self.unload()
             if isinstance(error, VmgrError):
@@ -186,17 +300,16 @@ class StackWork:
             self._put_waiting(self._order[numbers], saved)
 
     def _waiting(self, device: LiveDevice) -> _Saved:
-        found = self._client.info(major_minor=(device.major, device.minor), table=True, inactive=True)
+        found = self._client.info(major_minor=_numbers(device), table=True, inactive=True)
         if found is None or found.table is None:
             return _Saved((), False)
         return _Saved(found.table, found.read_only)
 
     def _put_waiting(self, device: LiveDevice, saved: _Saved | None) -> None:
         try:
+            _firmly(lambda: self._client.clear(device))
             if saved is not None and saved.lines:
                 _firmly(lambda: self._client.load(device, saved.lines, read_only=saved.read_only))
-            else:
-                _firmly(lambda: self._client.clear(device))
         except DmNotFound:
             pass
         except VmgrError as error:
@@ -204,13 +317,12 @@ class StackWork:
 
     # -- between suspend and resume ----------------------------------------------------------------------
 
-    def suspend(self, *, flush: bool, freeze: bool) -> None:
+    def suspend_all(self, *, flush: bool, freeze: bool) -> None:
         """Suspend from the top down; on failure nothing is, and no new table waits."""
         try:
             for numbers, device in reversed(self._order.items()):
                 if numbers not in self._before and device.has_live:
-                    self.suspended.append(device)  # before, because one that fails may be suspended all the same
-                    self._client.suspend(device, flush=flush, freeze=freeze)
+                    self._suspend(numbers, flush=flush, freeze=freeze)
         except BaseException as error:
             self.unload()
             left = self.resume_as_before()
@@ -219,21 +331,21 @@ class StackWork:
                 raise StackError(error.message, undone=undone, suspended=left, cause=error) from error
             raise
 
-    def resume(self) -> tuple[LiveDevice, ...]:
+    def resume_all(self) -> tuple[LiveDevice, ...]:
         """Resume from the bottom up, with the tables that wait; on failure nothing has changed."""
-        ours = {(device.major, device.minor) for device in self.suspended}
+        ours = {_numbers(device) for device in self.suspended}
         order = [n for n, d in self._order.items() if n in ours or n in self._changes or d.has_inactive]
-        resumed: dict[Numbers, LiveDevice] = {}
+        names = [self._order[numbers].name for numbers in order]
+        resumed: list[LiveDevice] = []
         try:
             for numbers in order:
-                device = self._order[numbers]
                 if numbers not in self._live:
-                    self._save_if_replaced(numbers, device)
-                resumed[numbers] = self._client.resume(device, udev_flags=self._udev_flags(numbers))
+                    self._save_if_replaced(numbers, self._order[numbers])
+                resumed.append(self._resume(numbers))
         except BaseException as error:
-            done, left = self._fall_back(order, list(resumed))
+            done, left, _ = self.fall_back()
             if isinstance(error, VmgrError):
-                undone = [self._order[n].name for n in order if self._order[n].name not in done]
+                undone = [name for name in names if name not in done]
                 hint = "" if not left else "load the right tables, then resume these, lowest first"
                 raise StackError(
                     error.message, done=done, undone=undone, suspended=left, hint=hint, cause=error
@@ -241,7 +353,7 @@ class StackWork:
             raise
         self._loaded.clear()
         self.suspended.clear()
-        return tuple(resumed.values())
+        return tuple(resumed)
 
     def resume_as_before(self, *, drop_new: bool = False) -> list[str]:
         """Resume what was suspended, from the bottom up, on the tables that are live; what could not be.
@@ -256,10 +368,6 @@ class StackWork:
                     left.append(device.name)
         return left
 
-    def _udev_flags(self, numbers: Numbers) -> int:
-        change = self._changes.get(numbers)
-        return change.udev_flags if change is not None else 0
-
     def _save_if_replaced(self, numbers: Numbers, device: LiveDevice) -> None:
         now = self._client.info(major_minor=numbers)
         if now is not None and now.has_inactive and now.has_live:
@@ -267,7 +375,7 @@ class StackWork:
 
     def _wake(self, device: LiveDevice, *, keep_waiting: bool) -> bool:
         """Let a device run on its live table; False when it cannot be."""
-        numbers = device.major, device.minor
+        numbers = _numbers(device)
         saved = None
         try:
             now = _firmly(lambda: self._client.info(major_minor=numbers))
@@ -276,7 +384,7 @@ class StackWork:
             if now.has_inactive:
                 saved = _firmly(lambda: self._waiting(device)) if keep_waiting else None
                 _firmly(lambda: self._client.clear(device))
-            _firmly(lambda: self._client.resume(device, udev_flags=self._udev_flags(numbers)))
+            _firmly(lambda: self._client.resume(device, **self._how.get(numbers, {})))
         except DmNotFound:
             return True
         except VmgrError as error:
@@ -286,39 +394,81 @@ class StackWork:
             self._put_waiting(device, saved)
         return True
 
-    # -- after a refused resume ----------------------------------------------------------------------------
+    # -- the way back --------------------------------------------------------------------------------------
 
-    def _fall_back(self, order: list[Numbers], resumed: list[Numbers]) -> tuple[list[str], list[str]]:
-        """Give back the earlier tables and resume everything.
+    def fall_back(self, between: Callable[[], None] | None = None, *, retry: float = 0) -> Fallen:
+        """Go back: drop what waits, give back the earlier tables, resume everything, remove what was made.
 
-        Names of what has its new table all the same, and of what is left suspended because of that.
+        ``between`` is called once all that got a new table is suspended again, before anything runs. ``retry``:
+        seconds in which a made device that is busy is tried again.
         """
-        rest = [numbers for numbers in order if numbers not in resumed]
-        for numbers in rest:
-            self._put_waiting(self._order[numbers], None)
-        replaced = [numbers for numbers in resumed if numbers in self._live]
+        order = list(self._order)
+        refused, self._trying = self._trying, None
+        resumed = self._resumed
+        if refused is not None and self._has_swapped(refused):
+            resumed.append(refused)
+        for numbers in order:
+            if numbers not in resumed and numbers in self._loaded:
+                self._put_waiting(self._order[numbers], None)
+        replaced = [numbers for numbers in order if numbers in resumed and numbers in self._live]
         new = set(replaced)
         # All of them first: a new table must not run on an old one even for a moment.
-        if all(self._hold(self._order[numbers]) for numbers in reversed(replaced)):
+        held = all(self._hold(self._order[numbers]) for numbers in reversed(replaced))
+        if between is not None:
+            between()
+        if held:
             for numbers in replaced:
                 others = new - {numbers}
                 if others.isdisjoint(self._below(numbers, others)) and self._put_back(numbers):
                     new.remove(numbers)
         left = []
         for numbers in order:
-            if numbers not in new and (numbers in resumed or numbers in self._before):
+            if numbers in self._made or (numbers not in new and (numbers in resumed or numbers in self._before)):
                 continue
             device = self._order[numbers]
-            if self._is_mixed(numbers, new) or not self._wake(device, keep_waiting=False):
+            if self._is_mixed(numbers, new) or not (
+                self._wake(device, keep_waiting=False) or (numbers in self._live and self._put_back(numbers))
+            ):
                 left.append(device.name)
         for numbers, saved in self._loaded.items():
-            if saved is not None:
+            if saved is not None and numbers not in self._made:
                 self._put_waiting(self._order[numbers], saved)
-        self._loaded.clear()
-        self.suspended.clear()
+        kept = self._remove_made(retry)
         # What had no table before cannot be without one again; nothing that was live lies on it.
-        first = {numbers for numbers in resumed if not self._order[numbers].has_live}
-        return [self._order[numbers].name for numbers in order if numbers in new | first], left
+        first = {n for n in resumed if not self._order[n].has_live and (n not in self._made or n in kept)}
+        fallen = Fallen(
+            tuple(self._order[numbers].name for numbers in order if numbers in new | first),
+            tuple(left),
+            tuple(self._order[numbers].name for numbers in kept),
+        )
+        self._made.clear()
+        self.keep()
+        return fallen
+
+    def _remove_made(self, retry: float) -> list[Numbers]:
+        """Remove, from the top down, the devices that this work made; those that would not go."""
+        kept = []
+        for numbers in reversed([numbers for numbers in self._order if numbers in self._made]):
+            device = self._order[numbers]
+            try:
+                self._client.remove(device, link=self._how.get(numbers, {}).get("link"), retry=retry)
+            except DmNotFound:
+                pass
+            except VmgrError as error:
+                self._client.warn(error.message)
+                kept.append(numbers)
+        return kept
+
+    def _has_swapped(self, numbers: Numbers) -> bool:
+        """Whether a refused resume left the new table live: then not the table was refused, but its start."""
+        try:
+            now = self._client.info(major_minor=numbers, table=True)
+        except VmgrError:
+            return False
+        if now is None or now.has_inactive or not now.has_live:
+            return False
+        old = self._live.get(numbers)
+        return not self._order[numbers].has_live if old is None else old.lines != now.table
 
     def _below(self, numbers: Numbers, new: set[Numbers]) -> set[Numbers]:
         """A device and what it lies on, where those in ``new`` have their new tables."""
@@ -326,13 +476,9 @@ class StackWork:
         todo = [numbers]
         while todo:
             numbers = todo.pop()
-            if numbers not in seen and numbers in self._tree:
+            if numbers not in seen and numbers in self._uses:
                 seen.add(numbers)
-                todo += (
-                    self._refers[numbers]
-                    if numbers in new and numbers in self._refers
-                    else self._tree[numbers].uses
-                )
+                todo += self._refers[numbers] if numbers in new and numbers in self._refers else self._uses[numbers]
         return seen
 
     def _is_mixed(self, numbers: Numbers, new: set[Numbers]) -> bool:
@@ -348,7 +494,7 @@ class StackWork:
         device, old = self._order[numbers], self._live[numbers]
         done = self._quietly(
             lambda: self._client.load(device, old.lines, read_only=old.read_only)
-        ) and self._quietly(lambda: self._client.resume(device, udev_flags=self._udev_flags(numbers)))
+        ) and self._quietly(lambda: self._client.resume(device, **self._how.get(numbers, {})))
         if not done:
             self._put_waiting(device, None)
         elif numbers in self._before:

@@ -24,8 +24,8 @@ class Rig(Protocol):
     dm: DmClient
     kernel: Kernel
 
-    def disk(self, mib: int) -> tuple[int, int]:
-        """A block device that is not a device-mapper one, as (major, minor)."""
+    def disk(self, mib: int, *, block: int = 512) -> tuple[int, int]:
+        """A block device outside of the device mapper, with logical blocks of so many bytes: (major, minor)."""
 
     def claim(self, numbers: tuple[int, int]) -> None:
         """Hold a block device for oneself, as a mount does."""

@@ -239,6 +239,70 @@ class TableConformance:
         for name in ("snap", "origin", "real", "cow"):
             dm.remove(name)
 
+    def test_a_table_is_dropped_that_does_not_fit_the_blocks_below(self, rig: Rig) -> None:
+        """Another resume succeeds, with the old table: who counts on the new one must not repeat it."""
+        disk = rig.disk(1, block=4096)
+        old = (line(0, 16, "linear", f"{words(disk)} 0"),)
+        for new in (line(0, 18, "linear", f"{words(disk)} 0"), line(0, 16, "linear", f"{words(disk)} 4")):
+            rig.dm.create("a")
+            rig.dm.load("a", old)
+            rig.dm.resume("a")
+            rig.dm.load("a", [new])
+            rig.dm.suspend("a")
+            assert refused(lambda: rig.dm.resume("a")) == "EINVAL"
+            device = rig.dm.device("a")
+            assert (device.suspended, device.has_inactive, device.table) == (True, False, old)
+            assert not rig.dm.resume("a").suspended
+            assert rig.dm.table("a") == old
+            rig.dm.remove("a")
+            rig.dm.create("a")
+            assert refused(lambda new=new: rig.dm.load("a", [new])) == "EINVAL", "the first one at once"
+            rig.dm.remove("a")
+
+    def snapshot(self, rig: Rig, name: str = "snap") -> list[KernelLine]:
+        """A live snapshot, and its table."""
+        disk, store = rig.disk(4), rig.disk(2)
+        table = [line(0, 4 * MIB, "snapshot", f"{words(disk)} {words(store)} P 8")]
+        rig.dm.create(name)
+        rig.dm.load(name, table)
+        rig.dm.resume(name)
+        return table
+
+    def test_one_table_waits_for_the_exceptions_of_a_snapshot(self, rig: Rig) -> None:
+        """And none can be put in its place before it is dropped."""
+        table = self.snapshot(rig)
+        rig.dm.load("snap", table)
+        assert refused(lambda: rig.dm.load("snap", table)) == "EINVAL"
+        rig.dm.create("other")
+        assert refused(lambda: rig.dm.load("other", table)) == "EINVAL"
+        rig.dm.resume("snap")
+        rig.dm.load("snap", table)
+        rig.dm.clear("snap")
+        rig.dm.load("other", table)
+        for name in ("other", "snap"):
+            rig.dm.remove(name)
+
+    def test_exceptions_are_handed_over_while_their_snapshot_is_suspended(self, rig: Rig) -> None:
+        """The one that takes them over cannot run before, nor the one that has them until it has."""
+        table = self.snapshot(rig)
+        rig.dm.create("other")
+        rig.dm.load("other", table)
+        assert refused(lambda: rig.dm.resume("other")) == "EINVAL"
+        other = rig.dm.device("other")
+        assert (other.suspended, other.has_live, other.has_inactive) == (True, True, False), "its table stays"
+        rig.dm.suspend("snap")
+        assert refused(lambda: rig.dm.resume("snap")) == "EINVAL"
+        assert not rig.dm.resume("other").suspended
+        assert not rig.dm.resume("snap").suspended
+        for name in ("snap", "other"):
+            rig.dm.remove(name)
+
+    def test_a_snapshot_is_not_longer_than_its_origin(self, rig: Rig) -> None:
+        disk, store = rig.disk(4), rig.disk(2)
+        rig.dm.create("a")
+        table = [line(0, 5 * MIB, "snapshot", f"{words(disk)} {words(store)} P 8")]
+        assert refused(lambda: rig.dm.load("a", table)) == "EINVAL"
+
     def test_a_reply_holds_nothing_of_an_older_one(self, rig: Rig) -> None:
         """The kernel leaves bytes unwritten, the last of a target's name of 15 among them."""
         disk = rig.disk(4)
