@@ -134,6 +134,10 @@ class KernelDevices:
         """Load the device's table into its inactive slot."""
         self._work.load(by_uuid(device.uuid), self.kernel_lines(device), read_only=device.read_only)
 
+    def clear(self, device: DmDevice) -> None:
+        """Drop the table that waits in the device."""
+        self._work.clear(by_uuid(device.uuid))
+
     def suspend(self, device: DmDevice) -> None:
         """Suspend the device, with its file system frozen."""
         self._work.suspend(by_uuid(device.uuid))

@@ -23,6 +23,7 @@ from vmgr.core.steps import (
     Archive,
     Backup,
     ClearOutdated,
+    ClearTable,
     Commit,
     CreateDevice,
     LoadTable,
@@ -102,6 +103,9 @@ class Devices(Protocol):
 
     def load(self, device: DmDevice) -> None:
         """Load its table into the inactive slot."""
+
+    def clear(self, device: DmDevice) -> None:
+        """Drop the table in the inactive slot."""
 
     def suspend(self, device: DmDevice) -> None:
         """Suspend it."""
@@ -388,6 +392,8 @@ class Committer:
                 devices.create(device)
             case LoadTable(device):
                 devices.load(device)
+            case ClearTable(device):
+                devices.clear(device)
             case Suspend(device):
                 devices.suspend(device)
             case Resume(device, _, quiet):
@@ -438,7 +444,7 @@ def _hint(pending: Iterable[Step]) -> str:
 
 def _device_of(step: Step) -> str | None:
     match step:
-        case CreateDevice(device) | LoadTable(device) | Suspend(device) | Resume(device):
+        case CreateDevice(device) | LoadTable(device) | ClearTable(device) | Suspend(device) | Resume(device):
             return device.uuid
         case SendMessage(device) | WipeVolume(device) | ShowVolume(device):
             return device.uuid

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from attrs import evolve
 
@@ -21,6 +21,7 @@ from vmgr.core.errors import (
     StoppedHalfway,
     VmgrError,
 )
+from vmgr.core.naming import UUID_PREFIX
 from vmgr.outcome import Outcome, RunOptions
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from vmgr.core.devicerules import DeviceRules
     from vmgr.core.effects import Effect
     from vmgr.core.ids import Uuid
-    from vmgr.core.model import VolumeGroup
+    from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.requests import Stamp
     from vmgr.core.steps import Plan, Step
     from vmgr.core.table import LiveDevice
@@ -372,6 +373,7 @@ class Session:
         whole_namespace: bool = False,
         activating: bool = False,
         leaving: bool = False,
+        refreshing: bool = False,
         **allow: bool,
     ) -> Iterator[GroupView]:
         """The group called ``name`` (see :meth:`meant`), locked and freshly read, for a change or an activation.
@@ -402,6 +404,7 @@ class Session:
                         f" segment type {', '.join(map(repr, words))}",
                         hint="use LVM2's tools for this group, or install a plugin for the type (vmgr plugins)",
                     )
+            self.heal(view, refreshing=refreshing)
             try:
                 yield view
             except InvalidGroup as error:
@@ -426,6 +429,77 @@ class Session:
             f"WARNING: Found LVs active in VG {group.name} with foreign system ID {group.system_id}."
             "  Possible data corruption."
         )
+
+    def heal(self, view: GroupView, *, refreshing: bool = False) -> None:
+        """Put in order what a command that did not end left in the kernel for this group, whose lock is held.
+
+        Each device is named in a warning, and so is what is left alone. ``refreshing``: devices that somebody
+        suspended are about to be resumed, and not worth a word.
+        """
+        from vmgr.core.change import Change
+        from vmgr.core.healing import find_remains, may_have_remains
+        from vmgr.dm.address import by_uuid
+
+        group = view.group
+        if view.faults or view.unchangeable or view.foreign or group.lock_type not in ("", "none"):
+            return  # what the devices shall be is in doubt, or not this host's to say
+        if not self.options.locking or not self.locks.holds(group.name, exclusive=True):
+            return  # another command may be at work on them
+        live = self.live(prefix=f"{UUID_PREFIX}{group.id}")
+        hidden = self._hidden(group, live.values())
+        if not may_have_remains(group, live.values(), hidden):
+            return
+        live = self.live(prefix=f"{UUID_PREFIX}{group.id}", table=True)
+        client = self.need_client()
+        found = find_remains(
+            group,
+            live,
+            {d.uuid: client.table(by_uuid(d.uuid), inactive=True) for d in live.values() if d.has_inactive},
+            self.targets,
+            {uuid: pv.number for uuid, pv in view.pvs.items()},
+            hidden,
+            self._device_rules(Change(group, group), dict(view.pvs), live),
+        )
+        told = (
+            [f"without --test, before all else: {text}" for text in found.told] if self.options.test else found.told
+        )
+        for sentence in (*told, *found.left, *(() if refreshing else found.held)):
+            if sentence not in self._said:
+                self._said.add(sentence)
+                self.dialogue.warn(f"WARNING: volume group {group.name}: {sentence}")
+        if not found.steps or self.options.test:
+            return
+        from vmgr.commit import Committer
+        from vmgr.core.steps import Plan
+
+        plan = Plan(Change(group, group), found.steps)
+        store = self._store({}, repair=False)
+        try:
+            Committer(store, self._devices(dict(view.pvs)), progress=self._progress).run(plan)
+        except VmgrError as error:
+            error.message = f"cannot put in order what a command left in volume group {group.name}: {error.message}"
+            error.args = (error.message,)
+            raise
+        finally:
+            store.close()
+
+    def _hidden(self, group: VolumeGroup, live: Iterable[LiveDevice]) -> set[str]:
+        """The UUIDs of volumes' devices that run and were shown to nobody, as a new volume's until its commit."""
+        import os
+
+        from vmgr.core.naming import split_dm_name, split_dm_uuid
+
+        volumes = cast("Mapping[str, LogicalVolume]", group.lv_by_id)
+        found = set()
+        for device in live:
+            _, volume, layer = split_dm_uuid(device.uuid) or ("", "", "")
+            known = volumes.get(volume)
+            if layer or not device.has_live or (known is not None and not known.visible):
+                continue
+            vg, lv, _ = split_dm_name(device.name)
+            if not os.path.lexists(f"{self.config.dev_dir}/{vg}/{lv}"):
+                found.add(device.uuid)
+        return found
 
     def carry_out(
         self,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +19,10 @@ from tests.support.ondisk import HEADER
 from vmgr.activation import KernelDevices
 from vmgr.commit import Committer
 from vmgr.core.change import Change, LabelPv
+from vmgr.core.healing import Remains, find_remains
 from vmgr.core.ids import Uuid, VgName
 from vmgr.core.model import VolumeGroup
+from vmgr.core.naming import split_dm_name
 from vmgr.core.operations.group import Joining, create_group
 from vmgr.core.plan import plan_change
 from vmgr.core.requests import Stamp
@@ -27,6 +30,7 @@ from vmgr.core.steps import Plan, Step
 from vmgr.core.table import LiveDevice
 from vmgr.core.units import Bytes, Sectors
 from vmgr.dm import abi
+from vmgr.dm.address import by_uuid
 from vmgr.dm.client import DmClient
 from vmgr.dm.failure import explain
 from vmgr.dm.fake import FakeKernel
@@ -126,6 +130,7 @@ class Rig:
         self.dev_dir = dev_dir
         (dev_dir / "mapper").mkdir(parents=True, exist_ok=True)
         self._stamps = 0
+        self.numbers = {Uuid(f"{n:032d}"): f"7:{n}" for n in (1, 2)}
         layouts = [layout(n, 16 * MIB) for n in (1, 2)]
         joining = [
             Joining(one, path, LabelPv(path, one)) for one, path in zip(layouts, self.world.disks, strict=True)
@@ -159,6 +164,26 @@ class Rig:
             change = evolve(change, after=evolve(change.after, seqno=seqno))
         return plan_change(change, self.live, TARGETS)
 
+    def heal(self) -> Remains:
+        """Put in order what a killed command left, as a session does before every change."""
+        live = self.live
+        client = DmClient(self.kernel, dev_dir=str(self.dev_dir))
+        remains = find_remains(
+            self.group,
+            live,
+            {d.uuid: client.table(by_uuid(d.uuid), inactive=True) for d in live.values() if d.has_inactive},
+            TARGETS,
+            self.numbers,
+            {d.uuid for d in live.values() if d.has_live and not self._has_link(d)},
+        )
+        if remains.steps:
+            self.run(Plan(Change(self.group, self.group), remains.steps))
+        return remains
+
+    def _has_link(self, device: LiveDevice) -> bool:
+        vg, lv, layer = split_dm_name(device.name)
+        return bool(layer) or os.path.lexists(f"{self.dev_dir}/{vg}/{lv}")
+
     def do(self, operation: Callable[[VolumeGroup], Change]) -> Plan:
         """Plan and run an operation on the group as it is."""
         plan = self.plan(operation(self.group))
@@ -176,9 +201,8 @@ class Rig:
             open_disk=lambda path, **_: MortalDisk(self.world.open(path), self.life),  # type: ignore[arg-type]
         )
         client = DmClient(self.kernel, dev_dir=str(self.dev_dir))
-        numbers = {Uuid(f"{n:032d}"): f"7:{n}" for n in (1, 2)}
         devices = Devices(
-            client, numbers, ask=lambda _: False, say=lambda _: None, dev_dir=str(self.dev_dir), remove_retry=0
+            client, self.numbers, ask=lambda _: False, say=lambda _: None, dev_dir=str(self.dev_dir), remove_retry=0
         )
         Committer(store, devices, progress=progress).run(plan)  # type: ignore[arg-type]
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from vmgr.core.devicerules import NO_RULES, DeviceRules
@@ -213,18 +213,11 @@ class _DevicePlan:
         fresh = {u for u in new if u not in live}
         reload = {u for u in new if u not in fresh and (u in refreshed or self._differs(old.get(u), new[u]))}
         messages = _messages(after, new, targets) if after else {}
-        concerned = self._concerned(change, live, targets, new, reload, messages)
-        # A table that waits is a killed command's: never committed, and the space it names may be another's by now.
-        # A device without a table, whose table was refused maybe, must not keep everything else from being changed.
-        reload |= {u for u in concerned if live[u].has_inactive or not live[u].has_live}
         # What uses a reloaded device from above stands still with it: I/O under way there would otherwise wait on
         # the suspended device below, and a freeze of the file system on top would never end. It gets its table
         # anew, too: so a device that a killed command left suspended is known by the table that waits in it.
-        reload |= {u for u in new if u in live and u not in reload and _reaches(u, reload, new)}
-        concerned = self._concerned(change, live, targets, new, reload, messages)
-        stuck = {u for u in concerned if u not in reload and live[u].suspended}
-        # Elsewhere the right table shall wait instead: whoever resumes the device (LVM2 does) makes it live.
-        waiting = {u for u in new if u not in fresh and u not in reload and live[u].has_inactive}
+        reload |= {u for u in new if u in live and u not in reload and reaches(u, reload, new)}
+        self._refuse_held(reload - refreshed)
         gone = self._vanishing(change, live, old, new, goes, after)
         refuse_open(gone, live)
 
@@ -232,7 +225,7 @@ class _DevicePlan:
         needed = {need for u in fresh | reload for need in new[u].needs()}
         wipes = {own_uuid(after, after.lv_by_id[w.lv]): w for w in change.wipe} if after else {}
         # What lies on a device that gets a message must not be loaded before the target has seen it.
-        later = {u for u in fresh if messages and _reaches(u, set(messages), new)}
+        later = {u for u in fresh if messages and reaches(u, set(messages), new)}
         # What is wiped, with all below it, before the commit: a new volume must not keep old data by accident.
         early = _with_lower({u for u in wipes if u in fresh}, new) & fresh - connected - later
 
@@ -263,12 +256,9 @@ class _DevicePlan:
                 else:
                     self.resumes.append(Resume(device, fresh=True))
             elif uuid in reload:
-                self.before_suspend.append(LoadTable(device, fresh=False))
+                if not device.fixed:
+                    self.before_suspend.append(LoadTable(device, fresh=False))
                 self.suspends.insert(0, Suspend(device))
-                self.resumes.append(Resume(device, fresh=False))
-            elif uuid in waiting:
-                self.before_suspend.append(LoadTable(device, fresh=False))
-            elif uuid in stuck:
                 self.resumes.append(Resume(device, fresh=False))
             elif uuid in fresh:
                 quiet = uuid in wipes
@@ -298,26 +288,15 @@ class _DevicePlan:
         # A device that comes after a new one (an origin, a snapshot) must stand still while that appears.
         return (old.table, old.read_only, old.after) != (new.table, new.read_only, new.after)
 
-    @staticmethod
-    def _concerned(
-        change: Change,
-        live: Live,
-        targets: Targets,
-        new: Mapping[str, DmDevice],
-        reload: set[str],
-        messages: Mapping[str, list[TargetMessage]],
-    ) -> set[str]:
-        """Live devices that the change has to do with. Others may be suspended: whoever did it may rely on it."""
-        odd = [u for u in new if u in live and (live[u].suspended or live[u].has_inactive or not live[u].has_live)]
-        if not odd:
-            return set()
-        named = (*change.activate, *change.refresh, *change.start)
-        group = change.after
-        begin = (*change.start, *change.refresh)
-        found = {d.uuid for d in stack(group, named, targets, live, begin)} if group and named else set()
-        found |= _connected(reload | {u for u in new if u not in live}, new.values())
-        found.update(u for sent in messages.values() for message in sent for u in message.suspended)
-        return {u for u in found if u in new and u in live}
+    def _refuse_held(self, reload: set[str]) -> None:
+        """A device that somebody suspended is resumed only when that is asked for: who did it may rely on it."""
+        for uuid in sorted(reload):
+            device = self._live[uuid]
+            if device.suspended:
+                raise InUse(
+                    f"device {device.name} is suspended, and this change would resume it",
+                    hint="whoever suspended it may rely on that; to resume it: lvchange --refresh",
+                )
 
     @staticmethod
     def _vanishing(
@@ -374,7 +353,7 @@ def _sends(
     return steps
 
 
-def _reaches(uuid: str, goal: set[str], devices: Mapping[str, DmDevice]) -> bool:
+def reaches(uuid: str, goal: Collection[str], devices: Mapping[str, DmDevice]) -> bool:
     """Whether a device's table leads, through any number of devices, to one of ``goal``."""
     todo, seen = list(devices[uuid].needs()), set()
     while todo:

@@ -150,6 +150,16 @@ class LoadTable:
 
 
 @frozen
+class ClearTable:
+    """Drop the table that waits in a device."""
+
+    device: DmDevice
+
+    def __str__(self) -> str:
+        return f"clear the table that waits in {self.device.name}"
+
+
+@frozen
 class Suspend:
     """Suspend a live device, freezing a file system on it."""
 
@@ -255,6 +265,7 @@ Step = (
     | Backup
     | CreateDevice
     | LoadTable
+    | ClearTable
     | Suspend
     | Resume
     | SendMessage

@@ -83,7 +83,7 @@ class DmDevice(Value):
     ``exclusive``: its targets must not run twice at once, so when it takes over what a live device does, it is
     resumed only while that one is suspended. ``low_priority``: where another device has the same content, links by
     content (``/dev/disk/by-uuid``) are that one's. ``read_ahead_at_least``: ``read_ahead`` only raises what the
-    kernel chose.
+    kernel chose. ``fixed``: the table runs already, and the kernel takes no second one like it beside it.
     """
 
     name: str
@@ -97,6 +97,7 @@ class DmDevice(Value):
     exclusive: bool = False
     low_priority: bool = False
     read_ahead_at_least: bool = False
+    fixed: bool = False
 
     @property
     def size(self) -> Sectors:

@@ -184,6 +184,14 @@ class StackWork:
             self._live[numbers] = self._found[numbers]
         self._load(numbers, lines, read_only=read_only, secure=secure)
 
+    def clear(self, dev: Dev) -> None:
+        """Drop the table that waits; the way back puts it there again."""
+        numbers = self._know(dev)
+        device = self._order[numbers]
+        if device.has_inactive and numbers not in self._loaded:
+            self._loaded[numbers] = self._waiting(device)
+        self._client.clear(device)
+
     def suspend(self, dev: Dev, *, flush: bool = True, freeze: bool = True) -> LiveDevice:
         """Hold back a device's input and output."""
         return self._suspend(self._know(dev), flush=flush, freeze=freeze)

@@ -53,7 +53,9 @@ def _completeness(session: Session, order: ActivationOrder) -> str:
 
 
 def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outcome:
-    with session.changing(chosen.vg, activating=True, leaving=order.mode == "n") as view:
+    with session.changing(
+        chosen.vg, activating=True, leaving=order.mode == "n", refreshing=order.mode == "refresh"
+    ) as view:
         group = view.group
         if order.mode == "ay" and chosen.whole and "NOAUTOACTIVATE" in group.flags:
             return Outcome()

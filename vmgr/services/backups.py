@@ -118,6 +118,8 @@ def restore(session: Session, vg: str, file: str = "", *, force: bool = False) -
         session.forget()
         view = session.view(foreign=True)
         before = _current(view, group)
+        if before is not None:
+            session.heal(before)
         present = _present(view, group)
         active = active_volumes(before.group, session.live()) if before is not None else ()
         if active and not force and not session.options.test:

@@ -273,6 +273,7 @@ def rename(session: Session, old: str, new: str) -> Outcome:
         found.check_changeable(exported=True)
         if name != found.group.name:
             _require_free(session, view, name)
+        session.heal(found)
         return session.carry_out(rename_group(found.group, name, session.targets), found)
 
 

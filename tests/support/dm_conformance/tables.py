@@ -297,6 +297,23 @@ class TableConformance:
         for name in ("snap", "other"):
             rig.dm.remove(name)
 
+    def test_a_merge_that_goes_on_takes_no_second_table(self, rig: Rig) -> None:
+        (snap,) = self.snapshot(rig)
+        merge = line(0, 4 * MIB, "snapshot-merge", snap.params)
+        rig.dm.create("base")
+        rig.dm.load("base", [merge])
+        assert refused(lambda: rig.dm.resume("base")) == "EINVAL", "the snapshot still runs"
+        rig.dm.suspend("snap")
+        rig.dm.resume("base")
+        assert refused(lambda: rig.dm.load("base", [merge])) == "EINVAL"
+        rig.dm.load("snap", [line(0, 4 * MIB, "error")])
+        rig.dm.resume("snap")
+        assert refused(lambda: rig.dm.load("base", [merge])) == "EINVAL"
+        rig.dm.suspend("base")
+        rig.dm.resume("base")
+        for name in ("snap", "base"):
+            rig.dm.remove(name)
+
     def test_a_snapshot_is_not_longer_than_its_origin(self, rig: Rig) -> None:
         disk, store = rig.disk(4), rig.disk(2)
         rig.dm.create("a")

@@ -52,6 +52,7 @@ def _origin(
     real = _helper(group, volume, base, "real")
     merging = merging_into(group, volume)
     runs = merging is not None and merge_runs(group, volume, merging, live, start)
+    top = live.get(dm_uuid(group.id, volume.id))
     # Writes to an origin that runs before its snapshot would not be copied into that.
     after = tuple(
         dm_uuid(group.id, s.body.cow) for s in snapshots_of(group, volume) if not (runs and s.body.merging)
@@ -60,7 +61,9 @@ def _origin(
         line = TargetLine(Sectors(0), base.size, "snapshot-merge", _args(group, merging))
     else:
         line = TargetLine(Sectors(0), base.size, "snapshot-origin", (DevRef(real.uuid),))
-    return real, evolve(base, table=(line,), after=after, exclusive=False)
+    # The kernel takes no table for a merge into an origin while one goes on (``dm-snap.c``, "already merging").
+    fixed = runs and top is not None and bool(is_merge_target(top))
+    return real, evolve(base, table=(line,), after=after, exclusive=False, fixed=fixed)
 
 
 def _snapshot(
