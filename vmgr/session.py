@@ -398,11 +398,13 @@ class Session:
             else:
                 view.check_changeable(**allow)
                 if view.group.has_unknown:
+                    from vmgr.core.kinds import way_out
+
                     words = sorted(set(_unknown_words(view.group)))
                     raise GroupUnusable(
                         f"cannot change volume group {name}: no installed plugin knows"
                         f" segment type {', '.join(map(repr, words))}",
-                        hint="use LVM2's tools for this group, or install a plugin for the type (vmgr plugins)",
+                        hint=way_out(words),
                     )
             self.heal(view, refreshing=refreshing)
             try:

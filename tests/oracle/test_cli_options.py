@@ -135,3 +135,13 @@ def test_a_line_parses_exactly_if_it_does_so_for_lvm2(name):
         if ours != theirs:
             differ.append((line, "only vmgr takes it" if ours else "only LVM2 takes it"))
     assert differ == []
+
+
+def test_each_segment_type_of_lvm2_is_made_or_is_of_a_kind_that_vmgr_can_name():
+    from vmgr.core.kinds import kind_of_type
+
+    ours = {word for info in own_plugins() for word in info.types}
+    theirs = re.findall(r"(?m)^  (\S+)$", lvm("segtypes"))
+    assert len(theirs) > 20
+    assert [word for word in theirs if word not in ours and not kind_of_type(word)] == []
+    assert [word for word in theirs if word in ours and kind_of_type(word)] == []

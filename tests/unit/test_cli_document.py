@@ -253,8 +253,8 @@ def test_no_code_is_made_anywhere_else():
             assert path.name == "errors.py"
 
 
-def test_every_class_has_a_code_of_its_own():
-    codes = [one.code for one in classes(VmgrError)]
+def test_no_two_classes_claim_one_code():
+    codes = [one.code for one in classes(VmgrError) if "code" in vars(one)]
     assert len(codes) == len(set(codes))
 
 

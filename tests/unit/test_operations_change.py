@@ -132,7 +132,7 @@ def test_hidden_volumes_are_not_changed() -> None:
 
 def test_a_conversion_that_nobody_offers_is_refused() -> None:
     request = ConvertVolume(volume(PLAIN, "a").id, (("thinpool", True),))
-    with pytest.raises(UsageError, match="no target offers"):
+    with pytest.raises(UsageError, match="no plugin offers"):
         convert_volume(PLAIN, request, TARGETS, STAMP)
 
 

@@ -154,6 +154,11 @@ class _Parser:
         raise self.wrong(f"unknown option -{letter}")
 
     def unsupported(self, name: str) -> UsageError:
+        from vmgr.core.kinds import kind_of_option, not_yet
+
+        kind = kind_of_option(name)
+        if kind:
+            return not_yet(kind, f"--{name}", self.command.name)
         return UsageError(
             f"option --{name} of LVM2's {self.command.name} is not supported by vmgr",
             hint=f"see `vmgr {self.command.name} --help` for those that are, or use LVM2's own {self.command.name}",

@@ -21,14 +21,14 @@ def chosen(
 ) -> Plugin:
     """The plugin that ``request`` is for. ``owner`` tells whose a segment is.
 
-    Raises :class:`UsageError` when none takes it, saying why, and :class:`UnclaimedSegment` when two do.
+    Raises :class:`UsageError` when none takes it, saying why (:class:`UnknownKind` for its type), and
+    :class:`UnclaimedSegment` when two do.
     """
     if request.type is not None and not any(request.type in p.info.types for p in plugins):
-        known = sorted({t for p in plugins for t in p.info.types})
-        raise UsageError(
-            f"unknown segment type {request.type!r}",
-            hint=f"known types: {', '.join(known)} (vmgr plugins); others come as packages",
-        )
+        from vmgr.core.kinds import unknown_type
+
+        asking = "lvcreate" if isinstance(request, CreateVolume) else "lvextend"
+        raise unknown_type(request.type, {t for p in plugins for t in p.info.types}, asking)
     strong: list[Plugin] = []
     weak: list[Plugin] = []
     refused: list[tuple[Plugin, set[str]]] = []

@@ -82,6 +82,12 @@ class InvalidName(UsageError):
     code = "invalid-name"
 
 
+class UnknownKind(UsageError):
+    """A kind of volume that no installed plugin makes."""
+
+    code = "unknown-kind"
+
+
 class InvalidTable(UsageError):
     """A device-mapper table whose text cannot be read, or whose lines do not make a table.
 

@@ -312,7 +312,12 @@ class Targets:
             declared = {o.name for o in plugin.info.options if "lvconvert" in o.commands}
             if given <= declared and (given or request.type is not None):
                 return plugin
-        raise UsageError("no target offers this conversion", hint="see lvconvert(8) for the options")
+        known = {word for plugin in self._plugins for word in plugin.info.types}
+        if request.type is not None and request.type not in known:
+            from vmgr.core.kinds import unknown_type
+
+            raise unknown_type(request.type, known, "lvconvert")
+        raise UsageError("no plugin offers this conversion", hint="`vmgr lvconvert --help` tells what they offer")
 
     def convert_needs(self, group: VolumeGroup, request: ConvertVolume) -> SpaceNeeds:
         """What space a conversion needs."""
