@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 PYTHON = /usr/bin/python3
 
-.PHONY: help demo test lint unit oracle kernel bench bench-lvm bench-dm man install uninstall deb clean
+.PHONY: help demo test lint unit oracle kernel bench bench-lvm bench-lists bench-dm man install uninstall deb clean
 
 ## help    list the targets
 help:
@@ -41,12 +41,18 @@ kernel:
 	@tools/test kernel
 
 ## bench   times and memory as ratios against Debian's lvm2 and dmsetup, in one run
-bench: bench-lvm bench-dm
+bench: bench-lvm bench-lists bench-dm
 
 # Against lvm2 on loop devices: needs root.
 bench-lvm:
 	@tools/setup test
 	@.venv/bin/python bench/bench.py
+
+## bench-lists commands over many volumes, without a kernel and on live devices in the lab
+bench-lists:
+	@tools/setup test
+	@.venv/bin/python bench/bench_lists.py
+	@.venv/bin/python bench/bench_lists.py --kernel
 
 ## bench-dm the device-mapper library against dmsetup, 1000 devices, in the lab
 bench-dm:

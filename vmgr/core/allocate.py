@@ -205,10 +205,11 @@ class _Search:
                 used = 0  # enough are found already; the rest of this PV only comes after them
                 index = pool.moved(run) + 1
             elif wanted >= run.left:
-                used, run.left = run.left, 0
+                used = run.left
+                pool.claim(run, used)
             else:
                 used = wanted
-                run.left -= wanted
+                pool.claim(run, wanted)
                 index = pool.moved(run) + 1
             if have_one and self.policy != "anywhere":
                 found[-1] = (run, used)

@@ -1,0 +1,151 @@
+"""A machine in memory that counts what a command does: lines of vmgr's code, calls to the kernel, checks of groups.
+
+Command line, services, planner, committer, metadata writer and device-mapper client are the real ones; disks, nodes
+and kernel are in memory.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import vmgr
+from tests.support.groups import snapshot_of
+from tests.support.machine import MIB, World, layout
+from vmgr.cli.main import main
+from vmgr.core.ids import LvName, Uuid, VgName
+from vmgr.core.model import LogicalVolume, PhysicalVolume, PvArea, Segment, VolumeGroup
+from vmgr.core.units import Extents, Sectors
+from vmgr.dm.client import DmClient
+from vmgr.dm.fake import FakeKernel
+from vmgr.dm.fake_nodes import FakeNodes
+from vmgr.plugins.linear import LinearBody
+from vmgr.registry import load_targets
+from vmgr.session import Session
+from vmgr.system.devices import Device
+from vmgr.system.metadata import MetadataStore
+
+SIZE = 8 * MIB
+TARGETS = load_targets()
+HOME = os.path.dirname(vmgr.__file__)
+FAKES = ("fake", "memory_disk")
+
+
+def plain(count: int, disks: int = 2) -> VolumeGroup:
+    """A group ``vg`` of ``count`` linear volumes ``lv0``, ``lv1``... of one extent each, some extents apart."""
+    pvs = tuple(
+        PhysicalVolume(
+            Uuid(f"{n:032d}"), f"/dev/d{n}", ("ALLOCATABLE",), Sectors(SIZE // 512), Sectors(2048), Extents(440)
+        )
+        for n in range(1, disks + 1)
+    )
+    lvs = tuple(
+        LogicalVolume(
+            Uuid(f"{100000 + n:032d}"),
+            LvName(f"lv{n}"),
+            segments=(
+                Segment(Extents(0), Extents(1), LinearBody((PvArea(pvs[0].id, Extents(3 * n), Extents(1)),))),
+            ),
+        )
+        for n in range(count)
+    )
+    return VolumeGroup(Uuid(f"{7:032d}"), VgName("vg"), 1, Sectors(32), pvs=pvs, lvs=lvs)
+
+
+def with_snapshots(count: int) -> VolumeGroup:
+    """A group of ``count`` volumes with a snapshot each, ``s0``, ``s1``..."""
+    group = plain(count)
+    for n in range(count):
+        group = snapshot_of(group, f"lv{n}", "1", f"s{n}")
+    return group
+
+
+class Counted:
+    """The machine. ``group`` lies on its disks."""
+
+    def __init__(self, monkeypatch: Any, directory: Path, group: VolumeGroup) -> None:
+        self.world = World(len(group.pvs), SIZE)
+        self.numbers = {path: (7, n) for n, path in enumerate(self.world.disks, 1)}
+        for path, number in self.numbers.items():
+            self.world.disks[path].number = os.makedev(*number)
+        self.world.label(*(layout(n, SIZE) for n in range(1, len(group.pvs) + 1)))
+        store = self.world.store()
+        store._targets = TARGETS
+        store.write_text(group)
+        store.precommit(group)
+        store.commit(group)
+        self.kernel = FakeKernel(dict.fromkeys(self.numbers.values(), SIZE // 512))
+        self.nodes = FakeNodes()
+        self.counts: Counter[str] = Counter()
+        self._client = DmClient(self.kernel, nodes=self.nodes)
+        self._environment(monkeypatch, directory)
+        monkeypatch.setattr("vmgr.system.scan.discover", self._discover)
+        monkeypatch.setattr("vmgr.system.scan.make_reader", lambda *_, **__: self.world.reader)
+        monkeypatch.setattr("vmgr.system.devices.device_number", self.numbers.get)
+        monkeypatch.setattr("vmgr.system.metadata.MetadataStore", partial(MetadataStore, open_disk=self.world.open))
+        monkeypatch.setattr(Session, "client", lambda _: self._client)
+        self._count(monkeypatch, "validations", "vmgr.core.validate.validate")
+        self._count(monkeypatch, "plans", "vmgr.core.plan.plan_change")
+
+    def _environment(self, monkeypatch: Any, directory: Path) -> None:
+        for variable in [key for key in os.environ if key.startswith(("LVM_", "DM_", "VMGR_"))]:
+            monkeypatch.delenv(variable)
+        (directory / "lvm.conf").write_text(
+            f'global {{ locking_dir="{directory}/lock" }}\nactivation {{ udev_sync=0 }}\n'
+            f'backup {{ backup_dir="{directory}/backup" archive_dir="{directory}/archive" }}\n'
+            "devices { use_devicesfile=0 }\n"
+        )
+        monkeypatch.setenv("LVM_SYSTEM_DIR", str(directory))
+
+    def _count(self, monkeypatch: Any, what: str, place: str) -> None:
+        from importlib import import_module
+
+        module, _, name = place.rpartition(".")
+        real = getattr(import_module(module), name)
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self.counts[what] += 1
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(place, counted)
+
+    def _discover(self, *_: Any, **__: Any) -> list[Device]:
+        return [Device(path, *number) for path, number in self.numbers.items()]
+
+    def run(self, *words: str, status: int = 0) -> None:
+        """Run a command."""
+        found = main(["vmgr", *words])
+        assert found == status, f"{words}: status {found}"
+
+    def measure(self, *words: str, status: int = 0) -> Counter[str]:
+        """Run a command, and count the lines of vmgr's code that it runs, its calls to the kernel, and so on."""
+        self.counts.clear()
+        calls, writes = len(self.kernel.calls), len(self.world.journal.events)
+        lines = 0
+
+        def inside(frame: FrameType, event: str, _: Any) -> Any:
+            nonlocal lines
+            if event == "line":
+                lines += 1
+            return inside
+
+        def entered(frame: FrameType, event: str, _: Any) -> Any:
+            path = frame.f_code.co_filename
+            ours = path.startswith(HOME) and not os.path.basename(path).startswith(FAKES)
+            return inside if ours else None
+
+        before = sys.gettrace()
+        sys.settrace(entered)
+        try:
+            self.run(*words, status=status)
+        finally:
+            sys.settrace(before)
+        self.counts["lines"] = lines
+        self.counts["kernel"] = len(self.kernel.calls) - calls
+        self.counts["writes"] = len(self.world.journal.events) - writes
+        return self.counts

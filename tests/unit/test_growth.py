@@ -1,0 +1,180 @@
+"""No command grows faster than its work: what it does is counted for some volumes, twice and four times as many.
+
+Lines of vmgr's own code are counted, and calls to the kernel, not time: a loop over all volumes inside of a loop
+over all volumes shows with forty of them, on any machine. ``bench/bench_lists.py`` measures time and memory.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.counted import Counted, plain, with_snapshots
+
+SIZES = (20, 40, 80)
+ALL = "ALL"
+"""Stands for every volume of the group, named one by one."""
+
+METADATA = (
+    "lvremove -y vg",
+    "lvremove -y ALL",
+    "lvremove -y -S lv_size>0 vg",
+    "lvchange --addtag x vg",
+    "lvchange --addtag x ALL",
+    "lvchange -pr vg",
+    "lvrename vg lv0 new",
+    "lvextend -l+1 vg/lv0",
+    "lvcreate -an -l1 -n new vg",
+    "vgrename vg new",
+    "vgremove -f -y vg",
+    "vgchange --addtag x vg",
+    "vgcfgbackup vg",
+)
+REPORTS = (
+    "lvs vg",
+    "lvs -S lv_active=active vg",
+    "lvs --segments -o+devices vg",
+    "vgs -o+lv_count",
+    "pvs -o+lv_name",
+    "lvdisplay vg",
+    "vgdisplay -v vg",
+    "pvdisplay -m",
+)
+ACTIVATION = (
+    "vgchange -an vg",
+    "vgchange --refresh vg",
+    "lvchange -an -y ALL",
+    "lvchange --refresh ALL",
+    "vgmknodes vg",
+    "vgscan --mknodes",
+)
+
+
+def require_linear(
+    monkeypatch, tmp_path, make, command: str, *, active: bool, status: int = 0, before=(), sizes=SIZES
+) -> None:
+    counts = []
+    for number, size in enumerate((4, *sizes)):  # the first run loads modules
+        directory = tmp_path / str(size)
+        directory.mkdir()
+        with monkeypatch.context() as patch:
+            machine = Counted(patch, directory, make(size))
+            if active:
+                machine.run("vgchange", "-ay", "vg")
+            for prepare in before:
+                prepare(machine, size)
+            words: list[str] = []
+            for word in command.split():
+                words += [f"vg/lv{n}" for n in range(size)] if word == ALL else [word]
+            counted = machine.measure(*words, status=status)
+            if number:
+                counts.append(dict(counted))
+    small, middle, large = counts
+    for what in ("validations", "plans", "writes") if status == 0 else ("writes",):
+        assert small.get(what) == middle.get(what) == large.get(what), f"{what}: {counts}"
+    for what in ("lines", "kernel"):
+        first, second = middle[what] - small[what], large[what] - middle[what]
+        assert second <= 2.06 * first + 8, f"{command}: {what} for {sizes} volumes: {[c[what] for c in counts]}"
+
+
+@pytest.mark.parametrize("command", [*METADATA, *REPORTS, "vgchange -ay vg", "lvchange -ay ALL"])
+def test_work_on_an_inactive_group_grows_as_the_group_does(monkeypatch, tmp_path, command):
+    require_linear(monkeypatch, tmp_path, plain, command, active=False)
+
+
+@pytest.mark.parametrize("command", [*METADATA, *REPORTS, *ACTIVATION])
+def test_work_on_an_active_group_grows_as_the_group_does(monkeypatch, tmp_path, command):
+    require_linear(monkeypatch, tmp_path, plain, command, active=True)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "lvs vg",
+        "lvremove -y vg",
+        "lvchange --addtag x vg",
+        "vgrename vg new",
+        "vgchange --refresh vg",
+        "vgchange -an vg",
+        "lvchange -an -y ALL",
+    ],
+)
+def test_work_on_snapshots_grows_as_their_number_does(monkeypatch, tmp_path, command):
+    require_linear(monkeypatch, tmp_path, with_snapshots, command, active=True, sizes=(20, 40, 80))
+
+
+# -- where some of many cannot be done ------------------------------------------------------------
+
+
+def open_half(machine: Counted, size: int) -> None:
+    for n in range(0, size, 2):
+        machine.kernel.hold(f"vg-lv{n}")
+
+
+def open_one(machine: Counted, size: int) -> None:
+    machine.kernel.hold(f"vg-lv{size // 2}")
+
+
+def protect_half(machine: Counted, size: int) -> None:
+    machine.run("lvchange", "-pr", *(f"vg/lv{n}" for n in range(0, size, 2)))
+
+
+@pytest.mark.parametrize(
+    ("command", "before"),
+    [
+        ("lvremove -y vg", open_one),
+        ("lvremove -y vg", open_half),
+        ("vgchange -an vg", open_one),
+        ("vgchange -an vg", open_half),
+        ("lvchange -an ALL", open_half),
+        ("lvchange -pr vg", protect_half),
+    ],
+)
+def test_those_that_cannot_be_done_cost_no_more(monkeypatch, tmp_path, command, before):
+    require_linear(monkeypatch, tmp_path, plain, command, active=True, status=5, before=(before,))
+
+
+@pytest.mark.parametrize("command", ["lvremove -y vg", "vgchange -an vg"])
+def test_all_but_those_in_use_are_done_in_one_change_and_each_of_those_is_named(
+    monkeypatch, tmp_path, capsys, command
+):
+    machine = Counted(monkeypatch, tmp_path, plain(10))
+    machine.run("vgchange", "-ay", "vg")
+    open_half(machine, 10)
+    capsys.readouterr()
+    counted = machine.measure(*command.split(), status=5)
+    said = capsys.readouterr().err
+    for n in range(10):
+        assert (f"device vg-lv{n} is in use" in said) == (n % 2 == 0)
+    assert {name for name in machine.nodes.nodes if name != "control"} == {f"vg-lv{n}" for n in range(0, 10, 2)}
+    assert counted["plans"] == 2  # one that tells who is in use, one without these
+    machine.run("lvs", "--noheadings", "-olv_name", "vg")
+    left = capsys.readouterr().out.split()
+    assert len(left) == (5 if "remove" in command else 10)
+
+
+def test_what_a_volume_refuses_does_not_keep_the_others_from_being_changed_in_one_commit(
+    monkeypatch, tmp_path, capsys
+):
+    machine = Counted(monkeypatch, tmp_path, plain(6))
+    protect_half(machine, 6)
+    capsys.readouterr()
+    counted = machine.measure("lvchange", "-pr", "vg", status=5)
+    said = capsys.readouterr().err
+    assert [f'"vg/lv{n}" is already' in said for n in range(6)] == [True, False] * 3
+    assert (counted["validations"], counted["plans"]) == (1, 1)
+    machine.run("lvs", "--noheadings", "-olv_permissions", "vg")
+    assert set(capsys.readouterr().out.split()) == {"read-only"}
+
+
+def test_physical_volumes_are_changed_in_one_pass(monkeypatch, tmp_path):
+    counts = []
+    for number, size in enumerate((2, 4, 8, 16)):
+        directory = tmp_path / str(size)
+        directory.mkdir()
+        with monkeypatch.context() as patch:
+            machine = Counted(patch, directory, plain(4, disks=size))
+            counted = machine.measure("pvchange", "--addtag", "x", *machine.world.disks)
+            assert counted["validations"] == 1
+            if number:
+                counts.append(counted["lines"])
+    assert counts[2] - counts[1] <= 2.1 * (counts[1] - counts[0])
