@@ -21,11 +21,12 @@ from vmgr.dm.failure import NodeError
 from vmgr.dm.stack import Fallen, StackWork
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from vmgr.core.change import Wipe
+    from vmgr.core.hooks import KernelTarget
     from vmgr.core.ids import Uuid
-    from vmgr.core.steps import RenameDevice
+    from vmgr.core.steps import RenameDevice, Step
     from vmgr.core.table import DmDevice
     from vmgr.dm.client import DmClient
 
@@ -120,6 +121,42 @@ class KernelDevices:
         return tuple(
             KernelLine(line.start, line.length, line.target, line.params(self.resolve)) for line in device.table
         )
+
+    # -- before anything is changed ---------------------------------------------------------------
+
+    def check(self, steps: Iterable[Step], known: Callable[[str], KernelTarget | None]) -> None:
+        """Raise what would keep the kernel from taking the tables of ``steps``, as far as it can be known.
+
+        ``known`` says what a plugin declares about a target. Raises :class:`NotFound` for a missing physical
+        volume, :class:`KernelError` for a target that the kernel has not, or only in too old a version.
+        """
+        from vmgr.core.steps import CreateDevice, LoadTable
+
+        made: set[str] = set()
+        words: dict[str, None] = {}
+
+        def resolvable(ref: PvRef | DevRef) -> str:
+            return "" if isinstance(ref, DevRef) and ref.uuid in made else self.resolve(ref)
+
+        for step in steps:
+            if isinstance(step, CreateDevice):
+                made.add(step.device.uuid)
+            elif isinstance(step, LoadTable):
+                for line in step.device.table:
+                    words.setdefault(line.target)
+                    line.params(resolvable)
+        loaded = self._client.targets() if words else {}
+        for word in words:
+            needed = known(word)
+            version = loaded.get(word)
+            if version is None:
+                _require_module(word, needed.module if needed else "")
+            elif needed is not None and version < needed.version:
+                has, wants = (".".join(map(str, numbers)) for numbers in (version, needed.version))
+                raise KernelError(
+                    f"the kernel has target {word} in version {has}, and this takes {wants}",
+                    hint="use a newer kernel; `vmgr doctor` tells what this one has",
+                )
 
     # -- steps ------------------------------------------------------------------------------------
 
@@ -255,6 +292,21 @@ class KernelDevices:
                 disk.flush()
 
 
+def _require_module(target: str, module: str) -> None:
+    """Raise :class:`KernelError` where it is certain that the kernel cannot load a target that it has not."""
+    import os
+
+    from vmgr.dm.modinfo import is_built_in, module_file
+
+    tree = f"/lib/modules/{os.uname().release}"
+    name = module or f"dm-{target}"
+    if os.path.exists(f"{tree}/modules.dep") and not (module_file(tree, name) or is_built_in(tree, name)):
+        raise KernelError(
+            f"the kernel has no target {target}: it is not loaded, and there is no module {name} in {tree}",
+            hint="install the kernel's modules; `vmgr doctor` tells what this kernel has",
+        )
+
+
 class NoDevices:
     """Stands in for the device mapper where there is none: metadata can be changed, nothing be activated."""
 
@@ -268,6 +320,14 @@ class NoDevices:
             raise self._why
 
         return refuse
+
+    def check(self, steps: Iterable[Step], known: Callable[[str], KernelTarget | None]) -> None:
+        """Raise what kept the device mapper away if ``steps`` need it."""
+        from vmgr.core.steps import CreateDevice, LoadTable, RemoveDevice, RenameDevice, Resume, Suspend
+
+        kinds = CreateDevice | LoadTable | RemoveDevice | RenameDevice | Resume | Suspend
+        if any(isinstance(step, kinds) for step in steps):
+            raise self._why
 
     def settle(self) -> None:
         """Nothing to wait for."""

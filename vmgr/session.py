@@ -6,7 +6,7 @@ the same way: under the lock, freshly read, checked, planned, and then run by th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
@@ -511,12 +511,14 @@ class Session:
         new_pvs: Mapping[Uuid, PvView] | None = None,
         touch_devices: bool = True,
         repair: bool = False,
+        first: Callable[[], None] | None = None,
     ) -> Outcome:
-        """Plan a change of a locked group and, unless this is a test, run the plan.
+        """Plan a change of a locked group, check that the plan can be run, and, unless this is a test, run it.
 
         ``view`` is the group as it was read, None for a new one; ``new_pvs`` are PVs that join it.
         ``touch_devices`` off leaves the kernel's devices as they are, whatever the new metadata say. ``repair``
-        makes metadata areas anew whose headers are damaged.
+        makes metadata areas anew whose headers are damaged. ``first`` is called once all has been checked, before
+        the first step, and not in a test.
         """
         from vmgr.commit import Committer
         from vmgr.core.effects import effects
@@ -543,11 +545,17 @@ class Session:
         plan = plan_change(change, live, self.targets, self._device_rules(change, pvs, live))
         self._require_free_names(plan)
         outcome = Outcome(done=change.done, notes=change.notes, plans=(plan,))
-        if self.options.test or not plan.steps:
+        if not plan.steps:
             return outcome
-        store = self._store(pvs, repair=repair)
+        store, devices = self._store(pvs, repair=repair), self._devices(pvs)
         try:
-            Committer(store, self._devices(pvs), progress=self._progress).run(plan)
+            store.check(plan.steps)
+            devices.check(plan.steps, self.targets.kernel_target)
+            if self.options.test:
+                return outcome
+            if first is not None:
+                first()
+            Committer(store, devices, progress=self._progress).run(plan)
             self.changed += effects(plan)
             if touch_devices:
                 self._discard(change, pvs, numbers)
@@ -642,6 +650,7 @@ class Session:
             Archives.from_config(self.config, autobackup=self.options.autobackup),
             command=self.options.command,
             repair=repair,
+            write=not self.options.test,
         )
 
     def _devices(self, pvs: Mapping[Uuid, PvView]) -> KernelDevices | NoDevices:

@@ -49,7 +49,10 @@ def extension(group):
 def test_a_plan_shows_the_metadata_that_change_the_steps_in_order_and_the_tables(extension):
     text = plan_text(extension, TARGETS)
     lines = [line.strip() for line in text.splitlines()]
-    assert lines[0] == "Plan for volume group vg:"
+    assert lines[0] == (
+        "Plan for volume group vg: volume group vg changed, logical volume vg/my-lv changed,"
+        f" logical volume vg/my-lv reloaded (seqno 2 to 3), in {len(extension.steps)} steps"
+    )
     assert "-\tseqno = 2" in lines
     assert "+\tseqno = 3" in lines
     steps = [line for line in lines if line[:1].isdigit() and ". " in line[:4]]

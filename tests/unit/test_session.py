@@ -106,7 +106,12 @@ def test_without_the_control_node_active_volumes_are_not_taken_for_inactive(told
     from vmgr.core.change import Change
     from vmgr.system import devices
 
-    one = group(lvs=1)
+    world = World()
+    world.label(layout(1, SIZE), layout(2, SIZE))
+    world.write(group(lvs=1))
+    view = world.view().group("vg")
+    one = view.group
+    monkeypatch.setattr("vmgr.system.metadata.MetadataStore.check", lambda *_: None)
     folder = tmp_path / "block" / "dm-0" / "dm"
     folder.mkdir(parents=True)
     (folder / "uuid").write_text(f"LVM-{one.id}{one.lvs[0].id}\n")
@@ -116,10 +121,10 @@ def test_without_the_control_node_active_volumes_are_not_taken_for_inactive(told
     session._no_client = KernelError("cannot open the control node")
     change = Change(one, one.without_lv(one.lvs[0].id))
     if told:
-        assert session.carry_out(change, None).plans
+        assert session.carry_out(change, view).plans
         return
     with pytest.raises(KernelError, match="cannot open the control node"):
-        session.carry_out(change, None)
+        session.carry_out(change, view)
 
 
 def test_a_test_run_leaves_hints_alone(tmp_path):

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def plan_text(plan: Plan, targets: Targets) -> str:
-    """A plan in lines: what changes in the metadata, then the steps in order, with the tables that they load."""
+    """A plan in lines: a summary, what changes in the metadata, then the steps in order, with their tables."""
     name = _name(plan)
-    lines = [f"Plan for volume group {name}:" if name else "Plan:"]
+    lines = [summary(plan)]
     changes = metadata_difference(plan, targets)
     if changes:
         lines.append("  metadata:")
@@ -38,6 +38,30 @@ def plan_text(plan: Plan, targets: Targets) -> str:
     return "".join(f"  {line}\n" for line in lines)
 
 
+_MOST = 3
+"""How many things a summary names before it counts the rest."""
+
+_KINDS = {"lv": "logical volume", "vg": "volume group", "pv": "physical volume", "device": "device", "file": "file"}
+
+
+def summary(plan: Plan) -> str:
+    """One line: what would be done, in how many steps, and from which sequence number to which."""
+    from vmgr.core.effects import effects
+
+    name = _name(plan)
+    where = f"Plan for volume group {name}" if name else "Plan"
+    if not plan.steps:
+        return f"{where}: nothing to do"
+    words = [f"{_KINDS[e.kind]} {e.name} {e.action}" for e in effects(plan)]
+    what = ", ".join(words[:_MOST])
+    if len(words) > _MOST:
+        what += f" and {len(words) - _MOST} more"
+    before, after = plan.change.before, plan.change.after
+    seqno = f" (seqno {before.seqno} to {after.seqno})" if before and after and plan.change.changes_metadata else ""
+    count = len(plan.steps)
+    return f"{where}: {what or 'no change'}{seqno}, in {count} step{'s' if count > 1 else ''}"
+
+
 def plan_json(plan: Plan, targets: Targets) -> dict[str, Json]:
     """A plan as values for JSON."""
     before, after = (_text(group, targets) for group in (plan.change.before, plan.change.after))
@@ -51,6 +75,7 @@ def plan_json(plan: Plan, targets: Targets) -> dict[str, Json]:
     changed = plan.change.before != plan.change.after
     return {
         "vg_name": _name(plan) or None,
+        "summary": summary(plan),
         "metadata": {"before": before, "after": after} if changed else None,
         "commit_at": plan.commit_at,
         "steps": steps,

@@ -15,6 +15,7 @@ from vmgr.core.hooks import (
     PLAIN_ROLE,
     ColumnSpec,
     Grant,
+    KernelTarget,
     Live,
     Names,
     OptionSpec,
@@ -454,6 +455,12 @@ class Targets:
         hook = plugin.hook("parse_status") if plugin else None
         status = hook(target, params) if hook else None
         return status if status is not None else TargetStatus()
+
+    def kernel_target(self, name: str) -> KernelTarget | None:
+        """What a plugin declares about a target of the kernel; None where none knows it."""
+        plugin = self._by_kernel.get(name)
+        found = () if plugin is None else plugin.info.kernel_targets
+        return next((target for target in found if target.name == name), None)
 
     def table_types(self) -> tuple[type[TableType], ...]:
         """The types of lines that plugins provide. Raises :class:`PluginError` for a breach of the contract."""

@@ -29,8 +29,7 @@ def activate(session: Session, subjects: Sequence[Subject], order: ActivationOrd
     """Activate, deactivate or refresh what ``subjects`` mean; none means all groups."""
     if order.mode != "n":
         _completeness(session, order)
-    if not session.options.test:
-        session.need_client()
+    session.need_client()
     chosen = choose(session, subjects, leaving=order.mode == "n")
     outcome = for_each(chosen, lambda item: _in_group(session, item, order))
     if order.poll and order.mode != "n" and not session.options.test:

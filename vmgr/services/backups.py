@@ -51,8 +51,11 @@ def backup(session: Session, subjects: Sequence[Subject], file: str = "") -> Out
             # What is not understood whole is kept as it is: what is left of it may be worth looking at.
             text = view.text.rstrip(b"\0") if view.faults else backup_text(view.group, session.targets, header)
             path = file.replace("%s", item.vg)
-            if not session.options.test:
-                archives = _archives(session, wanted=True)
+            archives = _archives(session, wanted=True)
+            if session.options.test:
+                directory = os.path.dirname(path) or "." if path else archives.backup_dir
+                archives.check(directory, lambda: len(text))
+            else:
                 if path:
                     archives.write_file(path, text)
                 else:

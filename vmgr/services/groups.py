@@ -117,10 +117,11 @@ def _require_free(session: Session, view: SystemView, name: str) -> None:
 def _run(
     session: Session, change: Change, view: GroupView | None, new: Sequence[NewPv], known: dict[Uuid, PvView]
 ) -> Outcome:
-    if not session.options.test:
+    def wipe() -> None:
         for pv in new:
             pv.wipe(session)
-    return session.carry_out(change, view, new_pvs=known)
+
+    return session.carry_out(change, view, new_pvs=known, first=wipe)
 
 
 def extend(

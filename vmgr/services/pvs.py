@@ -43,9 +43,8 @@ def create(session: Session, devices: Sequence[str], order: LabelOrder = STANDAR
     def one(path: str) -> Outcome:
         new = prepare(session, session.view(detail=True, foreign=True), path, order)
         done = (f'Physical volume "{path}" successfully created.',)
-        if not session.options.test:
-            new.wipe(session)
-        outcome = session.carry_out(Change(None, None, labels=(new.label,), done=done), None)
+        change = Change(None, None, labels=(new.label,), done=done)
+        outcome = session.carry_out(change, None, first=lambda: new.wipe(session))
         enter_devices(session, add=[(new.label.device, new.label.layout.id)])
         return outcome
 

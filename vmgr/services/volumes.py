@@ -42,7 +42,7 @@ def create(session: Session, vg: str, order: VolumeOrder) -> Outcome:
             activate = auto_activates(config, group.name, order.name or "", order.tags)
         skip = False if order.ignore_skip and order.skip_activation is None else order.skip_activation
         _require_wipeable(order, skipped=skip is True)
-        if activate and not session.options.test:
+        if activate:
             session.need_client()
         read_ahead = order.read_ahead
         if read_ahead is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from errno import EACCES, ENOSPC, ENOTDIR, EROFS
 from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,14 @@ from attrs import frozen
 from vmgr.core.errors import NotFound, NotPermitted, Refused, VmgrError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vmgr.system.config import Config
 
 _NUMBER = re.compile(r"(\d+)")
+
+_PLENTY = 256 << 20
+"""Free bytes with which nobody asks how long a text is: more than any metadata area takes."""
 
 
 @frozen
@@ -70,6 +76,35 @@ class Archives:
         )
 
     # -- writing ----------------------------------------------------------------------------------
+
+    def check(self, directory: str, size: Callable[[], int]) -> None:
+        """Raise what would keep a text of ``size`` bytes from being written into ``directory``; writes nothing.
+
+        How long the text is, is only asked where room is short.
+        """
+        from vmgr.system.ownership import require_own_directory
+
+        if os.path.isdir(directory):
+            require_own_directory(directory)
+        place = os.path.abspath(directory)
+        while not os.path.exists(place):
+            place = os.path.dirname(place)  # it would be made
+        state = os.statvfs(place)
+        reason = 0
+        if state.f_flag & os.ST_RDONLY:
+            reason = EROFS
+        elif not os.path.isdir(place):
+            reason = ENOTDIR
+        elif not os.access(place, os.W_OK | os.X_OK):
+            reason = EACCES
+        elif state.f_files and not state.f_ffree:
+            reason = ENOSPC
+        else:
+            free = state.f_frsize * (state.f_bavail if os.geteuid() else state.f_bfree)
+            if state.f_blocks and free < _PLENTY and free < size() + state.f_frsize:
+                reason = ENOSPC
+        if reason:
+            raise _error(directory, OSError(reason, os.strerror(reason)), self._hint)
 
     def write_archive(self, name: str, text: bytes, *, now: float) -> str:
         """Keep ``text`` as the next archive of group ``name``; returns its path, empty when archiving is off.

@@ -35,6 +35,8 @@ BLKZEROOUT = 0x127F
 
 _CHUNK = 1 << 20
 
+READ_ONLY_HINT = "blockdev --setrw, or unlock the medium"
+
 
 class Disk:
     """An open block device or image file. A context manager; not shared between threads.
@@ -243,7 +245,5 @@ def open_error(path: str, error: OSError, *, write: bool) -> VmgrError:
     if error.errno in (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.ENOMEDIUM, errno.ENOTDIR):
         return NotFound(f"device {path} not found: {error.strerror}", hint="check the name; lsblk lists devices")
     if error.errno == errno.EROFS and write:
-        return DeviceError(
-            f"cannot write to {path}: it is read-only", hint="blockdev --setrw, or unlock the medium"
-        )
+        return DeviceError(f"cannot write to {path}: it is read-only", hint=READ_ONLY_HINT)
     return DeviceError(f"cannot open {path}: {error.strerror}", hint="see the kernel log")

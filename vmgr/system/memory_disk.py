@@ -37,6 +37,7 @@ class MemoryDisk:
 
     number = 0
     logical_block = 512
+    read_only = False
 
     def __init__(
         self, size: Bytes, *, path: str = "memory", content: bytes = b"", journal: Journal | None = None

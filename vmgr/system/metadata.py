@@ -9,26 +9,29 @@ commit; the commit itself only writes and flushes, as volumes may be suspended t
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attrs import evolve
 
 from vmgr.core.errors import DamagedMetadata, DeviceError, GroupUnusable, InUse, Refused, VmgrError
+from vmgr.core.steps import Archive, Backup, MarkPvs, RemoveText, WipeLabel, WriteLabel, WriteText, ZeroSectors
 from vmgr.core.units import Bytes
 from vmgr.ondisk import mda
 from vmgr.ondisk.codec import encode_group, to_bytes
 from vmgr.ondisk.encode import Pieces
 from vmgr.ondisk.label import LABEL_SCAN_SIZE, decode_label, encode_label, wipe_label
-from vmgr.system.disk import Disk
+from vmgr.system.disk import READ_ONLY_HINT, Disk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from vmgr.core.change import LabelPv
     from vmgr.core.exchange import ZeroRange
     from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup
     from vmgr.core.pv import PvLayout
+    from vmgr.core.steps import Step
     from vmgr.core.view import PvView
     from vmgr.ondisk.codec import Encoder, TextHeader
     from vmgr.system.archive import Archives
@@ -66,6 +69,7 @@ class MetadataStore:
 
     ``pvs`` are the physical volumes that may be written. ``header`` makes the top of a text from a description.
     ``command`` is the command line, for descriptions. ``repair`` makes areas with a damaged header anew.
+    Without ``write`` devices are opened for reading, to be checked.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class MetadataStore:
         *,
         command: str,
         repair: bool = False,
+        write: bool = True,
         open_disk: Callable[..., Disk] = Disk.open,
     ) -> None:
         self._targets = targets
@@ -84,8 +89,10 @@ class MetadataStore:
         self._archives = archives
         self._command = command
         self._repair = repair
+        self._write = write
         self._open = open_disk
         self._pieces = Pieces()
+        self._text: tuple[VolumeGroup, bytes] | None = None
         self.warnings: list[str] = []
         self._pvs: dict[Uuid, _Target] = {}
         for view in pvs:
@@ -102,16 +109,72 @@ class MetadataStore:
                 target.disk.close()
                 target.disk = None
 
+    # -- before anything is written ---------------------------------------------------------------
+
+    def check(self, steps: Iterable[Step]) -> None:
+        """Raise what would keep ``steps`` from being carried out, as far as it can be known; writes nothing."""
+        labels: dict[Uuid, PvLayout] = {}
+        for step in steps:
+            match step:
+                case WriteLabel(label):
+                    with self._opened(label.device, exclusive=True) as disk:
+                        _require_room(label, disk)
+                    labels[label.layout.id] = label.layout
+                case WipeLabel(path):
+                    self._opened(path, exclusive=True).close()
+                case ZeroSectors(group, zero) if zero.area.pv not in labels:
+                    self._disk(self._target(zero.area.pv, group))
+                case WriteText(group):
+                    self._check_text(group, labels)
+                case RemoveText(_, pvs) | MarkPvs(_, pvs):
+                    for pv in pvs:
+                        if pv in self._pvs and pv not in labels:
+                            self._disk(self._pvs[pv])
+                case Archive(group) if self._archives.archive_enabled:
+                    self._archives.check(self._archives.archive_dir, partial(self._backup_length, group))
+                case Backup(group, gone) if self._archives.backup_enabled and not gone:
+                    self._archives.check(self._archives.backup_dir, partial(self._backup_length, group))
+
+    def _check_text(self, group: VolumeGroup, labels: Mapping[Uuid, PvLayout]) -> None:
+        """Raise unless the group's text fits into all areas that would take it, ``labels`` being written before."""
+        text = self._encoded(group)
+        places = 0
+        for pv in group.pvs:
+            if pv.id in labels:
+                headers = [mda.new_header(area) for area in labels[pv.id].mdas]
+            elif pv.id in self._pvs:
+                target = self._pvs[pv.id]
+                headers = [h for area in target.areas if (h := self._usable_header(target, area)) is not None]
+            else:
+                continue
+            for header in headers:
+                if not header.ignored:
+                    mda.plan_text(header, text)
+                    places += 1
+        self._require_places(group, places)
+
+    @staticmethod
+    def _require_places(group: VolumeGroup, places: int) -> None:
+        if not places:
+            raise GroupUnusable(
+                f"volume group {group.name} has no metadata area that can be written to",
+                hint="put one into use: pvchange --metadataignore n",
+            )
+
+    def _encoded(self, group: VolumeGroup) -> bytes:
+        """The group's text, as every ring takes it."""
+        if self._text is None or self._text[0] is not group:
+            header = self._header(f"Write from {self._command}.")
+            self._text = (group, to_bytes(encode_group(group, self._targets, header)))
+        return self._text[1]
+
     # -- physical volumes -------------------------------------------------------------------------
 
     def write_label(self, label: LabelPv) -> None:
         """Write a label and empty metadata areas to a device that is not in use."""
         layout = label.layout
-        with self._open(label.device, write=True, exclusive=True) as disk:
-            if layout.size > disk.size:
-                raise Refused(
-                    f"{label.device}: a physical volume of {layout.size} bytes does not fit on {disk.size} bytes"
-                )
+        with self._opened(label.device, exclusive=True) as disk:
+            _require_room(label, disk)
             if label.zero:
                 disk.write(Bytes(0), bytes(LABEL_SCAN_SIZE))
             else:
@@ -128,7 +191,7 @@ class MetadataStore:
 
     def wipe_label(self, device: str) -> None:
         """Wipe every label of the device at this path, which must not be in use."""
-        with self._open(device, write=True, exclusive=True) as disk:
+        with self._opened(device, exclusive=True) as disk:
             self._wipe_labels(disk)
             disk.flush()
 
@@ -181,7 +244,7 @@ class MetadataStore:
 
     def write_text(self, group: VolumeGroup) -> None:
         """Write the group's text into every ring, unnamed."""
-        text = to_bytes(encode_group(group, self._targets, self._header(f"Write from {self._command}.")))
+        text = self._encoded(group)
         written = 0
         self._choose_areas(group)
         for pv in group.pvs:
@@ -201,11 +264,7 @@ class MetadataStore:
                 disk.flush()
                 area.location = plan.location
                 written += 1
-        if not written:
-            raise GroupUnusable(
-                f"volume group {group.name} has no metadata area that can be written to",
-                hint="put one into use: pvchange --metadataignore n",
-            )
+        self._require_places(group, written)
 
     def _choose_areas(self, group: VolumeGroup) -> None:
         """Settle which areas are in use after the commit: as many as ``group.metadata_copies`` says.
@@ -347,6 +406,9 @@ class MetadataStore:
             text = self._backup_text(group, f"Created *after* executing '{self._command}'")
             self._archives.write_backup(group.name, text)
 
+    def _backup_length(self, group: VolumeGroup) -> int:
+        return len(self._backup_text(group, ""))
+
     def _backup_text(self, group: VolumeGroup, description: str) -> bytes:
         return backup_text(group, self._targets, self._header(description), self._pieces)
 
@@ -363,7 +425,7 @@ class MetadataStore:
     def _disk(self, target: _Target) -> Disk:
         """The open device of a target, checked to be the one that was scanned."""
         if target.disk is None:
-            disk = self._open(target.device, write=True)
+            disk = self._opened(target.device)
             try:
                 self._check_identity(disk, target)
             except BaseException:
@@ -371,6 +433,14 @@ class MetadataStore:
                 raise
             target.disk = disk
         return target.disk
+
+    def _opened(self, path: str, *, exclusive: bool = False) -> Disk:
+        """A device opened for writing, or to see whether it could be written to. Raises :class:`DeviceError`."""
+        disk = self._open(path, write=self._write, exclusive=exclusive)
+        if disk.read_only:
+            disk.close()
+            raise DeviceError(f"cannot write to {path}: it is read-only", hint=READ_ONLY_HINT)
+        return disk
 
     def _check_identity(self, disk: Disk, target: _Target) -> None:
         import os
@@ -433,6 +503,13 @@ class MetadataStore:
         disk = self._disk(target)
         disk.write(header.start, mda.encode_header(header))
         disk.flush()
+
+
+def _require_room(label: LabelPv, disk: Disk) -> None:
+    if label.layout.size > disk.size:
+        raise Refused(
+            f"{label.device}: a physical volume of {label.layout.size} bytes does not fit on {disk.size} bytes"
+        )
 
 
 def backup_text(group: VolumeGroup, targets: Encoder, header: TextHeader, pieces: Pieces | None = None) -> bytes:
