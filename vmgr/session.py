@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from vmgr.dm.client import DmClient
     from vmgr.outcome import Dialogue
     from vmgr.system.config import Config
+    from vmgr.system.devicesfile import DevicesFile
     from vmgr.system.locks import Locks
     from vmgr.system.metadata import MetadataStore
     from vmgr.system.scan import Scan
@@ -208,7 +209,21 @@ class Session:
                 also=self._admitted,
             )
             self._scan = Scan(self.config, self.targets, detail=detail, listed=listed)
+            if listed is not None and listed.file is not None:
+                self._correct(listed.file, self._scan)
         return self._scan
+
+    def _correct(self, file: DevicesFile, scan: Scan) -> None:
+        """Bring the devices file up to date with what was found; what cannot be written now is left to the next."""
+        options = self.options
+        fixes = scan.listed.fixes if scan.listed is not None else ()
+        for old, new in fixes:
+            self.dialogue.detail(f"Devices file entry {old} becomes {new}")
+        if fixes and options.locking and not (options.test or options.read_only):
+            try:
+                file.correct(fixes, command=options.command)
+            except VmgrError as error:
+                self.dialogue.detail(f"The devices file is not updated: {error.message}")
 
     def admit(self, devices: Iterable[str]) -> None:
         """Look at ``devices``, which are to become physical volumes, though the devices file may not have them."""

@@ -300,3 +300,80 @@ def test_a_disk_that_was_given_up_while_it_was_away_is_not_told_to_leave_the_gro
         assert "vgreduce" not in done.stderr
     vmgr("pvcreate", "-ff", "-y", two)
     vmgr("vgextend", "vg", two)
+
+
+@pytest.mark.parametrize("program", ["lvm", "vmgr"])
+def test_a_group_is_found_when_its_disks_have_got_new_names(program, lvm, disk, listed):
+    """Both look for the PV of an entry that has only a name, and write where it is; what is not there is named."""
+    one, two = disk("one"), disk("two")
+    lvm.run("vgcreate", "vg", one)
+    pvid = lvm.run("pvs", "--noheadings", "-o", "pv_uuid", one).strip().replace("-", "")
+    file = lvm.dir / "devices" / "ours.devices"
+    lost = "IDTYPE=sys_wwid IDNAME=t10.NOSUCH DEVNAME=/dev/sdq PVID=abcdefghijklmnopqrstuvwxyz012345"
+    file.write_text(f"VERSION=1.1.1\nIDTYPE=devname IDNAME={two} DEVNAME={two} PVID={pvid}\n{lost}\n")
+    words = ("vgs", *listed, "--noheadings", "-o", "vg_name", "--config", 'devices/search_for_devnames="all"')
+    if program == "lvm":
+        assert lvm.run(*words).split() == ["vg"]
+    else:
+        done = vmgr(*words)
+        assert done.stdout.split() == ["vg"]
+        assert f"found on {one}" in done.stderr
+        assert "t10.NOSUCH" in done.stderr
+        assert "last seen on /dev/sdq not found" in done.stderr
+    assert entries(lvm) == {one: pvid, "/dev/sdq": "abcdefghijklmnopqrstuvwxyz012345"}
+    assert f"IDTYPE=devname IDNAME={one} " in file.read_text()
+
+
+def test_a_report_that_may_not_write_leaves_the_devices_file_alone(lvm, disk, listed):
+    one, two = disk("one"), disk("two")
+    lvm.run("vgcreate", "vg", one)
+    pvid = lvm.run("pvs", "--noheadings", "-o", "pv_uuid", one).strip().replace("-", "")
+    file = lvm.dir / "devices" / "ours.devices"
+    text = f"VERSION=1.1.1\nIDTYPE=devname IDNAME={two} DEVNAME={two} PVID={pvid}\n"
+    file.write_text(text)
+    everywhere = ("--config", 'devices/search_for_devnames="all"')
+    for words in (("vgs", "--readonly"), ("vgchange", "--test", "--addtag", "x", "vg")):
+        done = vmgr(*words[:1], *listed, *everywhere, *words[1:])
+        assert f"found on {one}" in done.stderr
+        assert file.read_text() == text
+    vmgr("vgchange", *listed, *everywhere, "--addtag", "x", "vg")
+    assert entries(lvm) == {one: pvid}
+
+
+# -- damage that is told --------------------------------------------------------------------------
+
+
+def test_damage_is_told_by_every_command_that_looks(lvm, disk):
+    """On standard error, with the device; standard output is the report alone. The statuses are LVM2's."""
+    ill, fit = disk("one"), disk("two")
+    lvm.run("vgcreate", "ill", ill)
+    lvm.run("vgcreate", "fit", fit)
+    overwrite(ill, MDA + 24, b"X")
+    for words, rows in (
+        (("vgs", "--noheadings", "-o", "vg_name"), ["fit"]),
+        (("vgs", "--noheadings", "-o", "vg_name", "fit"), ["fit"]),
+        (("pvs", "--noheadings", "-o", "pv_name"), sorted([ill, fit])),
+        (("vgck",), []),
+        (("vgchange", "--test", "--addtag", "x", "fit"), None),
+    ):
+        done = vmgr(*words)
+        assert f"{ill}: the metadata header at byte 4096 is damaged: its checksum is wrong" in done.stderr
+        if rows is not None:
+            assert done.stdout.split() == rows
+            assert lvm.run(*words).split() == rows
+    for words in (("vgs", "ill"), ("vgck", "ill"), ("vgchange", "--addtag", "x", "ill")):
+        assert ill in vmgr(*words, status=5).stderr
+        lvm.run(*words, status=5)
+
+
+def test_damage_of_a_copy_that_is_not_needed_is_told(lvm, disk):
+    one, two = disk("one"), disk("two")
+    lvm.run("vgcreate", "vg", one, two)
+    text = start(two, MIB).index(b"physical_volumes")
+    overwrite(two, text, b"X")
+    for words in (("vgs",), ("pvs",), ("lvs", "vg"), ("pvscan",)):
+        assert f"{two}: the metadata text" in vmgr(*words).stderr
+    vmgr("vgck", "vg", status=5)
+    vmgr("vgck", "--updatemetadata", "vg")
+    assert vmgr("vgs").stderr == ""
+    lvm.run("vgck", "vg")

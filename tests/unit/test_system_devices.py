@@ -17,6 +17,7 @@ from vmgr.system.config import Config, load, parse
 from vmgr.system.devices import Device
 from vmgr.system.devicesfile import DevicesFile, Entry, selection
 from vmgr.system.filters import Filters, Patterns, content_refusal, has_partitions, translate
+from vmgr.system.listed import Listed
 from vmgr.system.reader import DirectReader, GuardedReader
 
 
@@ -439,20 +440,108 @@ def system(tmp_path):
     )
 
 
-def test_listed_devices_are_recognised_by_what_does_not_change(system, machine):
-    """WWID and partition number, backing file, device-mapper UUID, and the name where there is nothing else."""
+ON_DISK = {"sda": "abc", "vdb": "def", "dm-0": "ghi"}
+
+
+def listed(system, machine, on_disk=ON_DISK, search="auto"):
+    """What the file allows on a machine with these physical volumes; None stands for a disk that cannot be read."""
     chosen = selection(system)
     assert chosen is not None
-    names = {device.name for device in machine if device.number in chosen(machine)}
+    assert chosen.file is not None
+
+    def labels(some):
+        return {device: pvid for device in some if (pvid := on_disk.get(device.name, "")) is not None}
+
+    found = Listed(chosen.file, machine, refusal=lambda d: "", labels=labels, search=search)
+    return found, {device.name for device in machine if device.number in found.numbers}
+
+
+def test_listed_devices_are_recognised_by_what_does_not_change(system, machine):
+    """WWID and partition number, backing file, device-mapper UUID, and the name where there is nothing else."""
+    found, names = listed(system, machine)
     assert names == {"sda", "sda2", "vdb", "loop0", "dm-0"}
+    assert (found.problems, found.fixes) == ([], [])
 
 
 def test_entries_with_a_pv_and_no_device_are_named(system, machine):
-    """The operator hears which PV the file has and the machine has not."""
+    """The operator hears which PV the file has and the machine has not, and where it was."""
+    found, names = listed(system, [d for d in machine if d.name not in ("vdb", "sda")])
+    assert names == {"sda2", "loop0", "dm-0"}
+    assert [problem.partition(" (")[0] for problem in found.problems] == [
+        "devices file sys_wwid naa.1 PVID abc last seen on /dev/sda not found",
+        "devices file devname /dev/vdb PVID def last seen on /dev/vdb not found",
+    ]
+
+
+@pytest.mark.parametrize("at_old_name", ["", "other"])
+def test_a_pv_whose_entry_has_only_a_name_is_found_under_another(at_old_name, system, machine):
+    """Whatever has the old name by now, a blank disk or another PV, is not used for it."""
+    found, names = listed(system, machine, {**ON_DISK, "vdb": at_old_name, "vdc": "def"})
+    assert names == {"sda", "sda2", "vdc", "loop0", "dm-0"}
+    ((old, new),) = found.fixes
+    assert str(old) == "IDTYPE=devname IDNAME=/dev/vdb DEVNAME=/dev/vdb PVID=def"
+    assert str(new) == "IDTYPE=devname IDNAME=/dev/vdc DEVNAME=/dev/vdc PVID=def"
+    (problem,) = found.problems
+    assert "PVID def not found on device /dev/vdb, found on /dev/vdc" in problem
+
+
+@pytest.mark.parametrize(("search", "where"), [("none", None), ("auto", None), ("all", "sdb")])
+def test_where_it_is_looked_for_is_a_setting(search, where, system, machine):
+    """By default not on devices that have a lasting ID: they would have been entered by that."""
+    found, names = listed(system, machine, {**ON_DISK, "vdb": "", "sdb": "def"}, search)
+    assert names == {"sda", "sda2", "loop0", "dm-0"} | ({where} if where else set())
+    assert ("not found (connect" in found.problems[0]) == (where is None)
+
+
+def test_a_pv_that_is_in_two_places_is_in_neither(system, machine):
+    """Which is the copy nobody can tell."""
+    machine.append(device("/dev/vdd", 254, 48))
+    found, names = listed(system, machine, {**ON_DISK, "vdb": "", "vdc": "def", "vdd": "def"})
+    assert names == {"sda", "sda2", "loop0", "dm-0"}
+    (problem,) = found.problems
+    assert "/dev/vdc, /dev/vdd" in problem
+
+
+def test_a_device_that_cannot_be_read_keeps_its_entry(system, machine):
+    """Not having been read is no sign of another PV."""
+    found, names = listed(system, machine, {**ON_DISK, "vdb": None, "vdc": "def"})
+    assert "vdb" in names
+    assert "vdc" not in names
+    assert found.fixes == []
+
+
+def test_what_is_on_a_device_of_a_lasting_id_counts(system, machine):
+    """Its PV and its name are brought up to date in the file; another PV than before is told."""
+    machine[0].path = "/dev/sdz"
+    found, _ = listed(system, machine)
+    by_name = {device.name: device for device in machine}
+    found.compare({by_name["sda"]: "new", by_name["dm-0"]: "ghi"}, lambda device: True)
+    assert [str(new) for _, new in found.fixes] == [
+        "IDTYPE=sys_wwid IDNAME=naa.1 DEVNAME=/dev/sdz PVID=new",
+        "IDTYPE=crypt_uuid IDNAME=CRYPT-LUKS2-1-x DEVNAME=/dev/dm-0 PVID=ghi",
+    ]
+    assert found.problems == ["device /dev/sdz has PVID new (devices file abc)"]
+
+
+def test_corrections_go_into_the_file_unless_it_is_locked(system, machine, tmp_path):
+    """Nobody waits for that, and entries that others changed meanwhile stay theirs."""
+    from fcntl import LOCK_EX, flock
+
+    found, _ = listed(system, machine, {**ON_DISK, "vdb": "", "vdc": "def"})
     chosen = selection(system)
     assert chosen is not None
-    missing = chosen.file.unmatched([d for d in machine if d.name != "vdb"])
-    assert [entry.pvid for entry in missing] == ["def"]
+    assert chosen.file is not None
+    path = tmp_path / "devices" / "system.devices"
+    with open(chosen.file.lock_path, "w") as lock:
+        flock(lock, LOCK_EX)
+        assert not chosen.file.correct(found.fixes, command="vgs")
+    assert path.read_text() == LINES
+    assert chosen.file.correct(found.fixes, command="vgs")
+    text = path.read_text()
+    assert "VERSION=1.1.8\n" in text
+    assert "IDTYPE=devname IDNAME=/dev/vdc DEVNAME=/dev/vdc PVID=def\n" in text
+    assert text.count("IDTYPE=") == 5
+    assert not chosen.file.correct(found.fixes, command="vgs")
 
 
 def test_without_the_file_or_the_setting_there_is_no_list(system, tmp_path):
@@ -474,7 +563,7 @@ def test_devices_by_name_are_found_by_any_of_their_names(tmp_path):
     chosen = selection(config(), devices=(str(link), "/dev/nonesuch"))
     assert chosen is not None
     assert chosen.by_list
-    assert chosen(real) == {real[0].number}
+    assert chosen.named(real) == {real[0].number}
 
 
 def test_changing_the_file_keeps_the_rest(system, machine, tmp_path):

@@ -85,6 +85,65 @@ def test_a_damaged_copy_is_passed_over_for_an_intact_one_of_the_same_text():
     assert view.damaged == (uuid(1),)
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_damage_in_either_copy_of_a_text_is_told(which):
+    """Also where it was not needed: the other copy may be the next to go."""
+    world = world_of(2)
+    new = group(lvs=3)
+    world.write(new)
+    disk = world.disks[f"/dev/d{which + 1}"]
+    disk.data[disk.data.find(b"logical_volumes", 4096, MIB)] ^= 1
+    view = world.view().group("vg")
+    assert view.group == new
+    assert view.damaged == (uuid(which + 1),)
+    (problem,) = view.problems
+    assert f"/dev/d{which + 1}: the metadata text" in problem
+
+
+def test_damage_of_a_group_s_only_metadata_area_is_told_by_its_device():
+    """Nobody knows the group by then; the healthy one beside it is there, alone, too."""
+    world = world_of(2)
+    world.write(group("ill", pvs=(1,)))
+    world.write(group("fit", pvs=(2,), first=200))
+    world.disks["/dev/d1"].data[4096 + 24] ^= 1
+    for only in (None, ("fit",)):
+        view = world.view(only)
+        assert [found.group.name for found in view.groups] == ["fit"]
+        (problem,) = view.problems
+        assert "/dev/d1: the metadata header at byte 4096 is damaged: its checksum is wrong" in problem
+
+
+def test_a_metadata_area_behind_the_end_of_its_device_is_told():
+    """A label that promises more than there is."""
+    world = world_of(2, mdas=2)
+    world.write(group())
+    world.disks["/dev/d2"].data = world.disks["/dev/d2"].data[: SIZE - MIB + 100]
+    view = world.view().group("vg")
+    assert view.damaged == (uuid(2),)
+    assert any(problem.startswith("volume group vg: /dev/d2: ") for problem in view.problems)
+
+
+def test_sectors_that_cannot_be_read_are_told_by_their_device():
+    """The start of the disk can be read, and its second metadata area not."""
+    from vmgr.core.errors import DeviceError
+
+    world = world_of(2, mdas=2)
+    world.write(group())
+    plain = world.reader.read_many
+
+    def read_many(wants):
+        bad = DeviceError("/dev/d2: read of 512 bytes failed: Input/output error")
+        return [
+            bad if want[0].path == "/dev/d2" and want[1] > MIB else answer
+            for want, answer in zip(wants, plain(wants), strict=True)
+        ]
+
+    world.reader.read_many = read_many  # type: ignore[method-assign]
+    view = world.view().group("vg")
+    assert view.damaged == (uuid(2),)
+    assert any("/dev/d2: read of 512 bytes failed" in problem for problem in view.problems)
+
+
 def test_two_halves_changed_apart_are_shown_and_not_changed():
     """Different texts with one sequence number: no guess, no change."""
     world = world_of(2)
@@ -268,15 +327,21 @@ def test_only_the_asked_groups_are_decoded():
     assert [text.name for text in scan._texts.values() if text.raw is not None] == ["two"]
 
 
-def test_a_text_is_read_once_however_many_copies_there_are():
-    """Four areas, one text: one is read, beyond what the first read brought."""
+def test_every_copy_of_a_text_is_read_once_and_one_is_decoded(monkeypatch):
+    """Four areas, one text: each is held against its checksum, as LVM2 does, and one is understood."""
+    from vmgr.system import scan
+
     world = World(2, size=16 * MIB)
     world.label(layout(1, 16 * MIB, 2), layout(2, 16 * MIB, 2))
     for seqno in range(1, 4):
         world.write(group(seqno=seqno, lvs=200))
+    decoded = []
+    plain = scan.decode_group
+    monkeypatch.setattr(scan, "decode_group", lambda *a: decoded.append(a) or plain(*a))
     world.reader.reads.clear()
     world.view()
-    assert sum(1 for _, _, length in world.reader.reads if length > 4096 and length != 128 << 10) <= 1
+    assert len(decoded) == 1
+    assert sum(1 for _, _, length in world.reader.reads if length > 4096 and length != 128 << 10) <= 4
 
 
 # -- doubles --------------------------------------------------------------------------------------

@@ -3,8 +3,8 @@
 ``SYSTEM_DIR/devices/NAME`` has a line ``IDTYPE=... IDNAME=... DEVNAME=... PVID=... [PART=n]`` for each device. It
 is in force when ``devices/use_devicesfile`` is set (or ``--devicesfile NAME`` given) and the file exists. Devices
 are recognised by what does not change (WWID, serial number...), by their name where they have nothing of the kind.
-Commands that make or remove physical volumes change the file. Not done, unlike in LVM2: looking on other devices
-for a PV whose entry has only a name, when that name has moved; :meth:`DevicesFile.unmatched` names such entries.
+Commands that make or remove physical volumes change the file. What its entries stand for is found out by
+:mod:`vmgr.system.listed`.
 """
 
 from __future__ import annotations
@@ -186,29 +186,21 @@ class DevicesFile:
         else:
             self._counter = int(numbers[2])
 
-    def allowed(self, devices: Sequence[Device]) -> set[Number]:
-        """The numbers of those ``devices`` that an entry stands for."""
-        return {device.number for device in devices if self.entry_of(device) is not None}
-
     def entry_of(self, device: Device) -> Entry | None:
-        """The entry that stands for ``device``."""
+        """The entry that stands for ``device``; one that has only its name if there is no better one."""
         part = -1
+        by_name = None
         for entry in self.entries:
             if not entry.idname or entry.idtype not in _types_of(device):
                 continue
             if entry.idtype == "devname":
-                if entry.idname in device.aliases:
-                    return entry
+                if by_name is None and entry.idname in device.aliases:
+                    by_name = entry
             elif device_id(device, entry.idtype) == entry.idname:
                 part = device.partition_number if part < 0 else part
                 if part == entry.part:
                     return entry
-        return None
-
-    def unmatched(self, devices: Sequence[Device]) -> tuple[Entry, ...]:
-        """Entries that no device matches, and that had a physical volume."""
-        matched = {id(self.entry_of(device)) for device in devices}
-        return tuple(entry for entry in self.entries if entry.pvid and id(entry) not in matched)
+        return by_name
 
     # -- changing ---------------------------------------------------------------------------------
 
@@ -236,6 +228,24 @@ class DevicesFile:
                 if entry is not None:
                     entry.pvid = ""
             self._write(command)
+
+    def correct(self, fixes: Sequence[tuple[Entry, Entry]], *, command: str) -> bool:
+        """Put new entries in the place of old ones; not while somebody else is at the file: the next command may.
+
+        Whether the file was changed. Raises :class:`VmgrError`.
+        """
+        with _Locked(self.lock_path, exclusive=True, wait=False) as held:
+            if not held:
+                return False
+            self._read()
+            lines = {str(entry): at for at, entry in enumerate(self.entries)}
+            places = [(lines[str(old)], new) for old, new in fixes if str(old) in lines]
+            if not places or not self._writable:
+                return False
+            for at, new in places:
+                self.entries[at] = new
+            self._write(command)
+            return True
 
     def _write(self, command: str) -> None:
         from time import ctime
@@ -266,11 +276,10 @@ class Selection:
         self.by_list = file is None
         self._names = names
 
-    def __call__(self, devices: Sequence[Device]) -> set[Number]:
-        """The numbers of those of ``devices`` that are allowed."""
+    def named(self, devices: Sequence[Device]) -> set[Number]:
+        """The numbers of those of ``devices`` that are allowed by their names."""
         found = (named_device(name, devices) for name in self._names)
-        named = {device.number for device in found if device is not None}
-        return named if self.file is None else named | self.file.allowed(devices)
+        return {device.number for device in found if device is not None}
 
 
 def selection(
@@ -297,13 +306,15 @@ def selection(
 class _Locked:
     """The lock of a devices file: LVM2 neither removes its lock file nor queues for it."""
 
-    def __init__(self, path: str, *, exclusive: bool) -> None:
+    def __init__(self, path: str, *, exclusive: bool, wait: bool = True) -> None:
         self._path = path
         self._exclusive = exclusive
+        self._wait = wait
         self._fd = -1
 
-    def __enter__(self) -> None:
-        from fcntl import LOCK_EX, LOCK_SH, flock
+    def __enter__(self) -> bool:
+        """Take the lock; whether it is held. Without ``wait`` it may be another's."""
+        from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 
         from vmgr.system.ownership import open_own, require_own_directory
 
@@ -314,9 +325,13 @@ class _Locked:
             self._fd = open_own(self._path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW)
         except OSError as error:
             if not self._exclusive:
-                return  # reading on a read-only system: the file is replaced as a whole anyway
+                return True  # reading on a read-only system: the file is replaced as a whole anyway
             raise LockFailed(f"cannot open lock file {self._path}: {error.strerror}") from None
-        flock(self._fd, LOCK_EX if self._exclusive else LOCK_SH)
+        try:
+            flock(self._fd, (LOCK_EX if self._exclusive else LOCK_SH) | (0 if self._wait else LOCK_NB))
+        except BlockingIOError:
+            return False
+        return True
 
     def __exit__(self, *_: object) -> None:
         if self._fd >= 0:

@@ -35,7 +35,6 @@ _NO_MONITOR = "vmgr does not watch volumes while they are in use, and does not e
 _NO_AREAS = "vmgr keeps metadata in the physical volumes' areas only"
 
 DISREGARDED: dict[str, Disregarded] = {
-    "devices/search_for_devnames": Disregarded("auto", "vmgr does not look for a device under other names"),
     "devices/sysfs_scan": Disregarded(True, "vmgr always goes by what sysfs has", True),
     "allocation/use_blkid_wiping": Disregarded(True, "vmgr always knows all of its signatures", True),
     "allocation/mirror_logs_require_separate_pvs": Disregarded(False, _NO_RAID),

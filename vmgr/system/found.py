@@ -15,15 +15,19 @@ Key = tuple[int, int]
 
 
 class FoundArea:
-    """A metadata area. ``key`` is that of its committed text, None without one or where the area is ignored."""
+    """A metadata area. ``key`` is that of its committed text, None without one or where the area is ignored.
 
-    __slots__ = ("area", "header", "key", "problem")
+    ``checked`` tells whether the text has been read.
+    """
+
+    __slots__ = ("area", "checked", "header", "key", "problem")
 
     def __init__(self, area: MdaArea) -> None:
         self.area = area
         self.header: MdaHeader | None = None
         self.key: Key | None = None
         self.problem = ""
+        self.checked = False
 
 
 class FoundPv:

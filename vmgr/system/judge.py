@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Judge:
-    """Makes one view. ``load`` reads and decodes a whole text in place."""
+    """Makes one view. ``load`` reads and decodes a whole text in place; ``check`` reads its other copies, too."""
 
     def __init__(
         self,
@@ -42,6 +42,7 @@ class Judge:
         duplicates: Sequence[FoundPv],
         texts: Iterable[FoundText],
         load: Callable[[FoundText], None],
+        check: Callable[[FoundText], None],
         system_ids: Collection[str] | None,
     ) -> None:
         self._config = config
@@ -51,6 +52,7 @@ class Judge:
         self._texts = [text for text in texts if text.places]
         self._by_area = {id(area): text for text in self._texts for _, area in text.places}
         self._load = load
+        self._check = check
         self._system_ids = system_ids
         self._owner: dict[Uuid, tuple[Uuid, str]] = {}
 
@@ -73,6 +75,7 @@ class Judge:
             if text is None or text.group is None:
                 said.append(f"volume group {name}: no intact copy of its metadata was found")
                 continue
+            self._check(text)
             view = self._group(text, text.group, doubts)
             groups.append(view)
             said += view.problems
@@ -83,6 +86,9 @@ class Judge:
         # PVs without a text of their own may belong to a group that was not decoded: then nobody can tell.
         placed = {pv for view in groups for pv in view.pvs}
         rest = [pv for pv in self._pvs if pv.layout.id not in placed]
+        for pv in rest:
+            if pv.layout.id not in self._owner:
+                said += [f"{pv.device.path}: {area.problem}" for area in pv.areas if area.problem]
         return SystemView(
             groups=tuple(sorted(groups, key=lambda view: (view.group.name, view.group.id))),
             names=tuple(names),
@@ -104,9 +110,10 @@ class Judge:
                 doubts.append(f"{_REFUSED}volume group {text.name}, sequence number {text.seqno}: {text.refused}")
                 continue
             if text.group is None:
+                where = ", ".join(sorted({pv.device.path for pv, _ in text.places}))
                 doubts.append(
                     f"volume group {text.name}: every copy of its metadata with sequence number {text.seqno}"
-                    " is damaged"
+                    f" is damaged: on {where}"
                 )
                 continue
             for rival in texts:
@@ -130,7 +137,7 @@ class Judge:
         for member in group.pvs:
             pv = self._by_id.get(member.id)
             if pv is None:
-                where = f" (last seen on {member.device})" if member.device else ""
+                where = f" (last seen on {member.device})" if member.device not in ("", "[unknown]") else ""
                 say(f"missing PV {member.id.dashed}{where}")
                 continue
             if member.id in self._owner:

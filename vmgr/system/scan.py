@@ -20,7 +20,7 @@ from vmgr.core.ids import Uuid
 from vmgr.core.units import Bytes
 from vmgr.core.view import DeviceView
 from vmgr.ondisk.codec import decode_group
-from vmgr.ondisk.label import decode_label
+from vmgr.ondisk.label import LABEL_SCAN_SIZE, decode_label
 from vmgr.ondisk.mda import HEADER_SIZE, decode_header, pieces, read_text
 from vmgr.system.devices import discover
 from vmgr.system.filters import MD_END_SIZE, Filters, content_refusal, md_at_end
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from vmgr.system.devices import Device, Number
     from vmgr.system.devicesfile import Selection
     from vmgr.system.found import FoundArea, Key
+    from vmgr.system.listed import Listed
     from vmgr.system.reader import Reader
 
 HEAD_SIZE = 128 << 10
@@ -75,9 +76,11 @@ class Scan:
         self.refused: dict[Device, str] = {}
         self.problems: list[str] = []
         self.unopened: list[str] = []
+        self.reader = make_reader(self.devices) if reader is None else reader
+        self.listed = self._list(listed)
         self._filters = Filters(
             config,
-            listed=None if listed is None else listed(self.devices),
+            listed=None if listed is None else self._numbers(listed),
             by_list=listed is not None and listed.by_list,
         )
         self.usable: list[Device] = []
@@ -86,16 +89,47 @@ class Scan:
                 self.refused[device] = reason
             else:
                 self.usable.append(device)
-        self.reader = make_reader(self.usable) if reader is None else reader
         self._heads: dict[Device, bytes] = {}
         self._pvs: list[FoundPv] = []
         self._duplicates: list[FoundPv] = []
         self._texts: dict[Key, FoundText] = {}
         self._read(self.usable)
+        if self.listed is not None:
+            self.listed.compare({pv.device: pv.layout.id for pv in self._pvs}, lambda d: d not in self.refused)
+            self.problems[:0] = self.listed.problems
 
     def close(self) -> None:
         """Let go of the devices."""
         self.reader.close()
+
+    # -- the devices file -------------------------------------------------------------------------
+
+    def _list(self, selection: Selection | None) -> Listed | None:
+        """What the devices file allows, where one is in force."""
+        if selection is None or selection.file is None:
+            return None
+        from vmgr.system.listed import Listed
+
+        all_of_them = Filters(self._config, listed={device.number for device in self.devices})
+        search = self._config.text("devices/search_for_devnames")
+        return Listed(selection.file, self.devices, refusal=all_of_them.refusal, labels=self._labels, search=search)
+
+    def _numbers(self, selection: Selection) -> set[Number]:
+        named = selection.named(self.devices)
+        return named if self.listed is None else named | self.listed.numbers
+
+    def _labels(self, devices: Sequence[Device]) -> dict[Device, str]:
+        """The UUID of the physical volume on each of the devices that can be read; empty for none."""
+        found: dict[Device, str] = {}
+        heads = self.reader.read_many([(device, 0, LABEL_SCAN_SIZE) for device in devices])
+        for device, head in zip(devices, heads, strict=True):
+            if isinstance(head, bytes):
+                try:
+                    layout = decode_label(head, device.size)
+                except DamagedMetadata:
+                    continue  # nobody can tell what it is
+                found[device] = "" if layout is None else layout.id
+        return found
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -222,6 +256,7 @@ class Scan:
             return
         text.raw = b""
         for pv, area in text.places:
+            area.checked = True
             assert area.header is not None
             try:
                 raw = read_text(area.header, partial(self._bytes, pv))
@@ -237,6 +272,16 @@ class Scan:
             text.raw = raw
             text.refused = ""
             return
+
+    def _check_copies(self, text: FoundText) -> None:
+        """Read the copies of a text that were not needed to read it: damage is told before all of them have it."""
+        for pv, area in text.places:
+            if area.header is not None and not area.checked:
+                area.checked = True
+                try:
+                    read_text(area.header, partial(self._bytes, pv))
+                except (DamagedMetadata, DeviceError) as error:
+                    area.problem = error.message
 
     def _bytes(self, pv: FoundPv, offset: Bytes, length: Bytes) -> bytes:
         near = self._in_head(pv, int(offset), int(length))
@@ -270,7 +315,7 @@ class Scan:
 
     def reread(self) -> None:
         """Read everything once more; for when the set of devices of a group may have changed."""
-        self.problems.clear()
+        self.problems[:] = [] if self.listed is None else self.listed.problems
         self._pvs, self._duplicates = [], []
         self._texts.clear()
         self._heads.clear()
@@ -361,7 +406,15 @@ class Scan:
 
         ``system_ids`` are this host's (default: as lvm.conf says); groups with another one are foreign.
         """
-        judge = Judge(self._config, self._pvs, self._duplicates, self._texts.values(), self._load, system_ids)
+        judge = Judge(
+            self._config,
+            self._pvs,
+            self._duplicates,
+            self._texts.values(),
+            self._load,
+            self._check_copies,
+            system_ids,
+        )
         labelled = {pv.device for pv in (*self._pvs, *self._duplicates)}
         others = tuple(
             DeviceView(d.path, d.major, d.minor, d.size, d.aliases)

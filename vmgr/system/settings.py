@@ -23,6 +23,7 @@ DEFAULTS: dict[str, Default] = {
     "devices/hints": "all",
     "devices/preferred_names": None,
     "devices/types": None,
+    "devices/search_for_devnames": "auto",
     "devices/use_devicesfile": False,
     "devices/devicesfile": "system.devices",
     "devices/filter": ("a|.*|",),
