@@ -28,11 +28,14 @@ PACKAGING = ROOT / "packaging"
 
 LAUNCHER = """#!{python} -I
 # Isolated: neither PYTHONPATH nor the current directory decide what runs as root.
+import _signal
+if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 import sys
 {path}
-from vmgr.cli.main import main
+from vmgr.__main__ import start
 
-sys.exit(main())
+start()
 """
 
 COMPLETIONS = {

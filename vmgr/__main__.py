@@ -1,11 +1,25 @@
-"""``python -m vmgr``: the same as the console script."""
+"""Where a vmgr process begins: ``python -m vmgr`` and the console script.
 
-from __future__ import annotations
+Until there is something to say about it, Ctrl-C ends the process as it ends any other, without a traceback; whoever
+started vmgr with that signal ignored still has it ignored.
+"""
 
-import sys
+# The interpreter has this module in memory; `signal` takes its time.
+from _signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal  # type: ignore[import-not-found]
 
-from vmgr.cli.main import main
+if getsignal(SIGINT) is default_int_handler:
+    signal(SIGINT, SIG_DFL)
+
+
+def start() -> None:
+    """Run the process's command line and end the process."""
+    from vmgr.cli.main import main
+
+    main()
+
 
 if __name__ == "__main__":
+    import sys
+
     sys.argv[0] = "vmgr"
-    main()
+    start()

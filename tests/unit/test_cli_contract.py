@@ -12,6 +12,7 @@ import pytest
 from tests.support.cli_stage import Recorder
 from vmgr.cli.main import EXIT_PIPE, main
 from vmgr.cli.registry import COMMANDS, MOUNTED, load
+from vmgr.core.effects import Effect
 from vmgr.core.errors import DeviceError, Interrupted, NotFound, UsageError
 from vmgr.orders import Outcome
 
@@ -202,10 +203,21 @@ class TestEveryChangingCommand:
         (file,) = tmp_path.glob("vmgr-traceback-*.txt")
         assert "KeyError: 'surprise'" in file.read_text()
 
-    def test_ctrl_c_is_a_failure_without_a_traceback(self, app, capsys, name):
+    def test_ctrl_c_says_that_nothing_was_changed(self, app, capsys, name):
         app.error = KeyboardInterrupt()
         assert app.run(name, *MINIMAL[name].split()) == 5
-        assert capsys.readouterr() == ("", "  interrupted\n")
+        assert capsys.readouterr() == ("", "  interrupted; nothing was changed\n")
+
+    def test_ctrl_c_says_what_was_changed_before_it(self, app, capsys, name):
+        app.error = KeyboardInterrupt()
+        app.effects = (Effect("created", "lv", "vg/home", "u"), Effect("added", "pv", "/dev/sdb", "u"))
+        assert app.run(name, *MINIMAL[name].split()) == 5
+        assert capsys.readouterr().err.splitlines() == [
+            "  interrupted; what was done before that stays done",
+            "    done: logical volume vg/home created",
+            "    done: physical volume /dev/sdb added",
+            "  (the rest was not begun; the same command goes on from here)",
+        ]
 
 
 def test_a_bug_shows_its_traceback_where_that_is_asked_for(app, capsys, monkeypatch):
@@ -272,7 +284,7 @@ def test_ctrl_c_at_a_question_stops_the_command(app, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", Broken())
     app.questions = ("Sure?",)
     assert app.run("lvremove", "vg/lv") == Interrupted.exit_code
-    assert "interrupted" in capsys.readouterr().err
+    assert "interrupted; nothing was changed" in capsys.readouterr().err
 
 
 # -- the command as a process ---------------------------------------------------------------------

@@ -55,8 +55,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         forget_callers_places()
         closed = _fill_standard_files()
         gc.disable()  # a report ends before collecting would pay; what may run longer enables it again
-        _end(_run(sys.argv, closed=closed))
+        status = EXIT_INTERRUPTED
+        try:
+            _hear_interrupts()
+            status = _run(sys.argv, closed=closed)
+        except KeyboardInterrupt:
+            pass  # a second one, while the first was being told
+        _end(status)
     return _run(list(argv))
+
+
+def _hear_interrupts() -> None:
+    """From now on Ctrl-C is an exception, and what was changed is told; see :mod:`vmgr.__main__`."""
+    from _signal import (  # type: ignore[import-not-found]
+        SIG_DFL,
+        SIGINT,
+        default_int_handler,
+        getsignal,
+        signal,
+    )
+
+    if getsignal(SIGINT) == SIG_DFL:
+        signal(SIGINT, default_int_handler)
 
 
 def _run(words: list[str], *, closed: bool = False) -> int:
@@ -237,6 +257,12 @@ def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
                 for message in told_by(config, name, frozenset(values)):
                     terminal.warn(message)
             return command.run(app, invocation)
+        except (KeyboardInterrupt, Interrupted) as error:
+            if not command.changes:
+                raise
+            from vmgr.cli.output import interruption
+
+            raise interruption(app, invocation, error) from None
         finally:
             if terminal.document is not None:
                 terminal.document.changed = app.changed()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vmgr.core.errors import EXIT_OK
+from vmgr.core.errors import EXIT_OK, Interrupted, StoppedHalfway
 
 if TYPE_CHECKING:
     from vmgr.cli.application import Application
     from vmgr.cli.document import Json
     from vmgr.cli.invocation import Invocation
+    from vmgr.core.errors import VmgrError
     from vmgr.outcome import Outcome
 
 
@@ -42,6 +43,23 @@ def conclude(app: Application, invocation: Invocation, outcome: Outcome, *, sile
             said.add(words)
             terminal.error(error)
     return max((error.exit_code for error in outcome.errors), default=EXIT_OK)
+
+
+def interruption(app: Application, invocation: Invocation, error: KeyboardInterrupt | Interrupted) -> VmgrError:
+    """The error of a command that the user stopped: with what was changed until then, or that nothing was."""
+    from vmgr.core.effects import sentence
+
+    stopped = error if isinstance(error, Interrupted) else Interrupted("interrupted")
+    changed = app.changed()
+    if changed:
+        return StoppedHalfway(
+            f"{stopped.message}; what was done before that stays done",
+            hint=stopped.hint or "the rest was not begun; the same command goes on from here",
+            details=(*stopped.details, *(f"done: {sentence(effect)}" for effect in changed)),
+        )
+    if stopped.message == "interrupted":
+        stopped.message = "interrupted; nothing was changed"
+    return stopped
 
 
 def _members(app: Application, outcome: Outcome, *, test: bool) -> dict[str, Json]:

@@ -193,7 +193,7 @@ class Terminal:
             return self._answer(prompt, sys.stdin)
         except KeyboardInterrupt:
             self._prompt("\n")
-            raise Interrupted("interrupted, nothing was changed") from None
+            raise Interrupted("interrupted") from None
 
     def secret(self, question: str) -> str | None:
         """Ask for a passphrase on the terminal; None where there is none, or the answer is to be no."""

@@ -36,6 +36,14 @@ def effects(plan: Plan) -> tuple[Effect, ...]:
     return (*_labels(plan), *_metadata(plan.change.before, plan.change.after), *_devices(plan))
 
 
+_KINDS = {LV: "logical volume", VG: "volume group", PV: "physical volume", DEVICE: "device", FILE: "file"}
+
+
+def sentence(effect: Effect) -> str:
+    """An effect for people: ``logical volume vg/home created``."""
+    return f"{_KINDS[effect.kind]} {effect.name} {effect.action}"
+
+
 def _labels(plan: Plan) -> Iterator[Effect]:
     for step in plan.steps:
         if isinstance(step, WriteLabel):

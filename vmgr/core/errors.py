@@ -128,6 +128,8 @@ class Refused(VmgrError):
 class SameSize(Refused):
     """A volume has the size that was asked for."""
 
+    code = "same-size"
+
 
 class InUse(VmgrError):
     """The volume or device is open, mounted or held by another device."""

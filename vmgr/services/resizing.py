@@ -47,7 +47,7 @@ def resize(session: Session, subject: Subject, order: ResizeOrder, direction: st
             order_of = "before the commit" if job.before and not job.after else "after the commit"
             if job.before and job.after:
                 order_of = "around the commit"
-            return planned + Outcome(notes=(*notes, f"{', '.join(job.steps)} would run, {order_of}"))
+            return planned + Outcome(notes=(*notes, f"{', '.join(job.steps)}: run {order_of}"))
     return Outcome(notes=notes) + _with_content(session, subject, order, direction, (old, new), job)
 
 
