@@ -18,6 +18,7 @@ subjects carries on with the others when it fails for one, and reports that erro
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import TYPE_CHECKING
 
 from vmgr.outcome import RunOptions
@@ -26,6 +27,7 @@ from vmgr.session import Session
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
+    from typing import ParamSpec, TypeVar
 
     from vmgr.core.change import Change
     from vmgr.core.effects import Effect
@@ -52,6 +54,9 @@ if TYPE_CHECKING:
     )
     from vmgr.system.config import Config
 
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
 
 def open_application(
     options: RunOptions | None = None, dialogue: Dialogue | None = None, targets: Targets | None = None
@@ -61,7 +66,27 @@ def open_application(
     Without a ``dialogue`` questions are answered by ``options.yes`` and nothing is printed. ``targets`` are the
     plugins, where the caller has loaded them already.
     """
-    return Application(RunOptions() if options is None else options, dialogue, targets)
+    if options is None:
+        options = RunOptions()
+    elif dialogue is None:  # a program's; what the command line makes is right
+        from vmgr.arguments import check_call, check_value
+
+        check_call(Application.__init__, (options,), {})
+        check_value(options)
+    return Application(options, dialogue, targets)
+
+
+def _checked(method: Callable[P, R]) -> Callable[P, R]:
+    """The method with its arguments checked first: what is wrong is a VmgrError that names it."""
+
+    @wraps(method)
+    def call(*arguments: P.args, **named: P.kwargs) -> R:
+        from vmgr.arguments import check_call
+
+        check_call(method, arguments[1:], named)
+        return method(*arguments, **named)
+
+    return call
 
 
 class Application:
@@ -106,6 +131,10 @@ class Application:
         ``foreign`` keeps groups of other hosts, ``shared`` those that hosts share under locks (sanlock, dlm), which
         are read without one.
         """
+        if vgs is not None and type(vgs) is not tuple:
+            from vmgr.arguments import check_call
+
+            check_call(Application.view, (), {"vgs": vgs})
         return self._session.shared_view(vgs, detail=all_devices, foreign=foreign, shared=shared)
 
     def live(self, *, status: bool = False) -> Mapping[str, LiveDevice] | None:
@@ -126,12 +155,14 @@ class Application:
         """What has been changed on this machine so far, in order, also by a method that raised afterwards."""
         return tuple(self._session.changed)
 
+    @_checked
     def appeared(self, devices: Sequence[str]) -> tuple[Appearance, ...]:
         """Which groups devices that have appeared belong to, and whether these are complete; none means all."""
         from vmgr.services import appearance
 
         return appearance.appeared(self._session, devices)
 
+    @_checked
     def claim_activation(self, vg: str) -> bool:
         """Whether the caller is the first since the group was complete, and so shall activate it."""
         from vmgr.system.rundir import claim_online
@@ -140,6 +171,7 @@ class Application:
 
     # -- any change -------------------------------------------------------------------------------
 
+    @_checked
     def change_group(self, vg: str, make: Callable[[VolumeGroup], Change]) -> Outcome:
         """Lock and read a group, let ``make`` say what to change, and carry it out."""
         with self._session.changing(vg) as view:
@@ -147,6 +179,7 @@ class Application:
 
     # -- physical volumes -------------------------------------------------------------------------
 
+    @_checked
     def pvcreate(self, devices: Sequence[str], order: LabelOrder | None = None) -> Outcome:
         """Make devices physical volumes."""
         from vmgr.orders import STANDARD_LABEL
@@ -154,18 +187,21 @@ class Application:
 
         return pvs.create(self._session, devices, order or STANDARD_LABEL)
 
+    @_checked
     def pvremove(self, devices: Sequence[str], *, force: int = 0) -> Outcome:
         """Wipe the labels of devices that no group uses."""
         from vmgr.services import pvs
 
         return pvs.remove(self._session, devices, force=force)
 
+    @_checked
     def pvchange(self, pvs: Sequence[str] | None, order: PvChange) -> Outcome:
         """Change physical volumes, named by device or ``@tag``; None is all of them."""
         from vmgr.services.pvs import change
 
         return change(self._session, pvs, order)
 
+    @_checked
     def pvresize(self, devices: Sequence[str], size: Sectors | None = None) -> Outcome:
         """Adapt physical volumes to their devices' size, or to ``size``."""
         from vmgr.services import pvs
@@ -174,6 +210,7 @@ class Application:
 
     # -- groups -----------------------------------------------------------------------------------
 
+    @_checked
     def vgcreate(
         self,
         vg: str,
@@ -187,6 +224,7 @@ class Application:
 
         return groups.create(self._session, vg, devices, order or STANDARD_GROUP, label or STANDARD_LABEL)
 
+    @_checked
     def vgextend(
         self, vg: str, devices: Sequence[str], label: LabelOrder | None = None, *, restore_missing: bool = False
     ) -> Outcome:
@@ -197,6 +235,7 @@ class Application:
         label = label or STANDARD_LABEL
         return groups.extend(self._session, vg, devices, label, restore_missing=restore_missing)
 
+    @_checked
     def vgreduce(
         self,
         vg: str,
@@ -211,30 +250,35 @@ class Application:
 
         return groups.reduce(self._session, vg, devices, all_unused=all_unused, missing=missing, force=force)
 
+    @_checked
     def vgremove(self, subjects: Sequence[Subject], *, force: int = 0) -> Outcome:
         """Remove groups with all their volumes."""
         from vmgr.services import groups
 
         return groups.remove(self._session, subjects, force=force)
 
+    @_checked
     def vgrename(self, old: str, new: str) -> Outcome:
         """Give a group, named by name or UUID, another name."""
         from vmgr.services import groups
 
         return groups.rename(self._session, old, new)
 
+    @_checked
     def vgchange(self, subjects: Sequence[Subject], order: GroupChange) -> Outcome:
         """Change groups; no subject means all of them."""
         from vmgr.services import groups
 
         return groups.change(self._session, subjects, order)
 
+    @_checked
     def vgcheck(self, subjects: Sequence[Subject], *, update: bool = False) -> Outcome:
         """Check groups' metadata; ``update`` writes damaged and old copies anew."""
         from vmgr.services import groups
 
         return groups.check(self._session, subjects, update=update)
 
+    @_checked
     def make_nodes(self, subjects: Sequence[Subject] = ()) -> Outcome:
         """Make missing device nodes and links of active volumes, and remove stale ones."""
         from vmgr.services import activation
@@ -243,54 +287,63 @@ class Application:
 
     # -- volumes ----------------------------------------------------------------------------------
 
+    @_checked
     def lvcreate(self, vg: str, order: VolumeOrder) -> Outcome:
         """Make a volume in a group."""
         from vmgr.services import volumes
 
         return volumes.create(self._session, vg, order)
 
+    @_checked
     def lvremove(self, subjects: Sequence[Subject], *, force: int = 0) -> Outcome:
         """Remove volumes, or all volumes of groups."""
         from vmgr.services import volumes
 
         return volumes.remove(self._session, subjects, force=force)
 
+    @_checked
     def lvextend(self, subject: Subject, order: ResizeOrder) -> Outcome:
         """Make a volume longer; refused if the new size is not larger."""
         from vmgr.services import resizing
 
         return resizing.resize(self._session, subject, order, resizing.EXTEND)
 
+    @_checked
     def lvreduce(self, subject: Subject, order: ResizeOrder) -> Outcome:
         """Make a volume shorter, after a question; refused if the new size is not smaller."""
         from vmgr.services import resizing
 
         return resizing.resize(self._session, subject, order, resizing.REDUCE)
 
+    @_checked
     def lvresize(self, subject: Subject, order: ResizeOrder) -> Outcome:
         """Make a volume longer or shorter."""
         from vmgr.services import resizing
 
         return resizing.resize(self._session, subject, order, resizing.RESIZE)
 
+    @_checked
     def lvrename(self, vg: str, old: str, new: str) -> Outcome:
         """Give a volume another name."""
         from vmgr.services import volumes
 
         return volumes.rename(self._session, vg, old, new)
 
+    @_checked
     def lvchange(self, subjects: Sequence[Subject], order: VolumeChange) -> Outcome:
         """Change volumes, or all volumes of groups."""
         from vmgr.services import volumes
 
         return volumes.change(self._session, subjects, order)
 
+    @_checked
     def lvconvert(self, subjects: Sequence[Subject], order: ConversionOrder) -> Outcome:
         """Convert volumes."""
         from vmgr.services import conversion
 
         return conversion.convert(self._session, subjects, order)
 
+    @_checked
     def activate(self, subjects: Sequence[Subject], order: ActivationOrder) -> Outcome:
         """Activate, deactivate or refresh volumes, or groups' volumes; no subject means all groups.
 
@@ -300,6 +353,7 @@ class Application:
 
         return activation.activate(self._session, subjects, order)
 
+    @_checked
     def poll(self, subjects: Sequence[Subject] = ()) -> Outcome:
         """Wait for the end of what goes on in volumes (merges), and write it down; no subject means all groups."""
         from vmgr.services import conversion
@@ -308,18 +362,21 @@ class Application:
 
     # -- backups ----------------------------------------------------------------------------------
 
+    @_checked
     def vgcfgbackup(self, subjects: Sequence[Subject], file: str = "") -> Outcome:
         """Write groups' metadata into ``file`` (``%s`` in it is the group's name) or into the backup directory."""
         from vmgr.services import backups
 
         return backups.backup(self._session, subjects, file)
 
+    @_checked
     def vgcfgrestore(self, vg: str, file: str = "", *, force: bool = False) -> Outcome:
         """Bring a group back to what ``file``, or its last backup, says."""
         from vmgr.services import backups
 
         return backups.restore(self._session, vg, file, force=force)
 
+    @_checked
     def archives(self, vg: str = "", file: str = "") -> tuple[ArchiveView, ...]:
         """Archives and backups of a group, oldest first; or the one that is ``file``."""
         from vmgr.services import backups

@@ -1,0 +1,145 @@
+"""Checks what a Python program hands to :mod:`vmgr.app`, and names what is wrong with it.
+
+The annotations of orders and methods say what is taken; the words that a text may be are below. It is done when a
+method is called, not when an order is made: a class with validators costs start-up time, and the command line's
+orders are right already.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from vmgr.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+POLICIES = ("contiguous", "cling", "cling_by_tags", "normal", "anywhere", "inherit")
+
+CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
+    ("ActivationOrder", "completeness"): ("partial", "degraded", "complete"),
+    ("ActivationOrder", "mode"): ("y", "n", "ay", "refresh"),
+    ("ConversionOrder", "alloc"): POLICIES,
+    ("GroupChange", "alloc"): POLICIES,
+    ("GroupOrder", "alloc"): POLICIES,
+    ("Percent", "of"): ("VG", "FREE", "PVS", "LV", "ORIGIN"),
+    ("ResizeOrder", "alloc"): POLICIES,
+    ("ResizeOrder", "fs"): ("checksize", "resize", "resize_fsadm", "ignore"),
+    ("ResizeOrder", "fs_mode"): ("manage", "nochange", "offline"),
+    ("SizeSpec", "sign"): ("", "+", "-"),
+    ("VolumeChange", "alloc"): POLICIES,
+    ("VolumeOrder", "activate"): ("y", "n", "ay"),
+    ("VolumeOrder", "alloc"): POLICIES,
+}
+"""The words that a text may be, by class and field."""
+
+LEAST = {(order, field): -1 for order in ("VolumeOrder", "VolumeChange") for field in ("major", "read_ahead")}
+"""Numbers that may be below 0: -1 leaves the choice to the kernel."""
+
+_REQUESTS = ("Options", "Percent", "SizeSpec")
+_ORDERS = (
+    "ActivationOrder", "ConversionOrder", "GroupChange", "GroupOrder", "LabelOrder", "PvChange", "PvChoice",
+    "ResizeOrder", "RunOptions", "Subject", "VolumeChange", "VolumeOrder",
+)  # fmt: skip
+_HOMES = {
+    **dict.fromkeys(_REQUESTS, "vmgr.core.requests"),
+    **dict.fromkeys(_ORDERS, "vmgr.orders"),
+    **dict.fromkeys(("Sectors", "Extents", "Bytes"), "vmgr.core.units"),
+    **dict.fromkeys(("Tag", "Uuid", "LvName", "VgName"), "vmgr.core.ids"),
+}
+"""The module of each class that annotations name."""
+
+_HINTS = {
+    "SizeSpec": "a size is a SizeSpec: vmgr.core.sizes.parse_size makes one of '100m', '+1g'",
+    "Sectors": "a size is in Sectors(N), of 512 bytes each",
+    "Tag": "a tag is a Tag('name')",
+    "Uuid": "a UUID is a Uuid('...')",
+    "Subject": "a group is a Subject('vg'), a volume a Subject('vg', 'lv')",
+    "PvChoice": "a physical volume is a PvChoice('/dev/sdb')",
+}
+
+_PLAIN: dict[str, type] = {"str": str, "int": int, "bool": bool, "None": type(None)}
+
+
+def check_call(method: Callable[..., object], arguments: tuple[object, ...], named: Mapping[str, object]) -> None:
+    """Check what a method is called with, its first argument left out. Raises :class:`UsageError`."""
+    code = method.__code__
+    names = code.co_varnames[1 : code.co_argcount]
+    for name, value in (*zip(names, arguments, strict=False), *named.items()):
+        annotation = method.__annotations__.get(name, "object")
+        _check(f"{method.__name__}(): {name}", str(annotation), value, ("", name))
+
+
+def check_value(value: object) -> None:
+    """Check the fields of an order, and of what is in it. Raises :class:`UsageError`."""
+    name = type(value).__name__
+    for field, annotation in type(value).__annotations__.items():
+        _check(f"{name}.{field}", str(annotation), getattr(value, field), (name, field))
+
+
+def _check(where: str, annotation: str, value: object, key: tuple[str, str]) -> None:
+    alternatives = list(_split(annotation, " | "))
+    if not any(_fits(one, value) for one in alternatives):
+        kinds = [_plain(one) for one in alternatives]
+        hint = next((_HINTS[word] for word in _HINTS if any(word in one for one in alternatives)), "")
+        raise UsageError(f"{where} is {value!r}, not {' or '.join(kinds)}", hint=hint or "see help(vmgr.orders)")
+    if isinstance(value, int) and not isinstance(value, bool) and value < LEAST.get(key, 0):
+        raise UsageError(f"{where} is {value!r}, which is below {LEAST.get(key, 0)}", hint="see help(vmgr.orders)")
+    choices = CHOICES.get(key)
+    if choices is not None and value is not None and value not in choices:
+        from difflib import get_close_matches
+
+        close = get_close_matches(str(value), choices, n=1)
+        words = ", ".join(repr(word) for word in choices)
+        hint = f"did you mean {close[0]!r}?" if close else "see help(vmgr.orders)"
+        raise UsageError(f"{where} is {value!r}, not one of {words}", hint=hint)
+    for item in value if isinstance(value, tuple | list) else (value,):
+        if type(item).__name__ in _HOMES and hasattr(type(item), "__attrs_attrs__"):
+            check_value(item)
+
+
+def _fits(annotation: str, value: object) -> bool:
+    kind, bracket, inside = annotation.partition("[")
+    if bracket:
+        inside = inside.removesuffix("]")
+        if kind == "Callable":
+            return callable(value)
+        if kind in ("Sequence", "tuple"):
+            wanted: type | tuple[type, ...] = tuple if kind == "tuple" else (tuple, list)
+            item = inside.removesuffix(", ...")
+            return isinstance(value, wanted) and all(_fits(item, one) for one in value)  # type: ignore[attr-defined]
+        return True
+    if kind == "Options":
+        return isinstance(value, tuple) and all(
+            isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str) and isinstance(one[1], int | str)
+            for one in value
+        )
+    if kind == "object":
+        return True
+    if kind in ("int", "str"):
+        # A unit, or a UUID where a plain text is meant, is no mistake in a text; a yes is one in a number.
+        return isinstance(value, _PLAIN[kind]) and not isinstance(value, bool)
+    return isinstance(value, _PLAIN[kind] if kind in _PLAIN else getattr(import_module(_HOMES[kind]), kind))
+
+
+def _split(text: str, separator: str) -> Iterator[str]:
+    """The parts of an annotation, brackets kept together."""
+    depth, begin, at = 0, 0, 0
+    while at < len(text):
+        depth += {"[": 1, "]": -1}.get(text[at], 0)
+        if not depth and text.startswith(separator, at):
+            yield text[begin:at]
+            begin = at = at + len(separator)
+            continue
+        at += 1
+    yield text[begin:]
+
+
+def _plain(annotation: str) -> str:
+    kind, bracket, inside = annotation.partition("[")
+    if kind in ("Sequence", "tuple") and bracket:
+        item = inside.removesuffix("]").removesuffix(", ...")
+        return f"a {'tuple' if kind == 'tuple' else 'list or tuple'} of {item}"
+    names = {"str": "a text", "int": "a whole number", "bool": "True or False", "None": "None"}
+    return names.get(kind, f"a {kind}" if kind != "Options" else "a tuple of (option, value)")
