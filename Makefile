@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 PYTHON = /usr/bin/python3
 
-.PHONY: help demo test lint unit oracle kernel bench bench-lvm bench-lists bench-dm man install uninstall deb clean
+.PHONY: help demo test proof lint unit oracle kernel bench bench-lvm bench-lists bench-dm man install uninstall deb clean
 
 ## help    list the targets
 help:
@@ -19,6 +19,11 @@ demo:
 test:
 	@tools/setup test
 	@tools/test
+
+## proof   kill commands, cut the power, damage inputs; writes the figures of docs/reliability.md (hours)
+proof:
+	@tools/setup test
+	@tools/proof $(POINTS) $(FUZZING) $(CUTS)
 
 ## lint    ruff, mypy and the layering contracts only
 lint:

@@ -144,7 +144,7 @@ def test_status_cut_short_is_noticed(lines: list[KernelLine], cut: int) -> None:
     data = wire.pack_status(lines)
     last = len(wire.pack_status(lines[:-1]))
     short = data[: max(0, min(len(data) - cut, last + 39))]
-    with pytest.raises(ValueError, match="outside"):
+    with pytest.raises(KernelError, match="outside"):
         wire.unpack_status(short, len(lines))
 
 

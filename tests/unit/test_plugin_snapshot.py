@@ -694,3 +694,14 @@ def test_the_status_of_an_origin_is_that_of_its_own_segments() -> None:
     group = snapshot()
     base = group.lv_by_name["base"]
     assert TARGETS.status_device(group, base) == dm_uuid(group.id, base.id, "real")
+
+
+def test_a_cow_volume_that_is_not_there_is_no_crash() -> None:
+    """A damaged text names a volume that it does not have: the reader says so, the plugin leaves it alone."""
+    from tests.proof.fuzz import KINDS
+
+    (seeds, _, run) = KINDS["metadata texts"]()
+    text = next(seed for seed in seeds if b"cow_store" in seed)
+    start = text.index(b"cow_store")
+    end = text.index(b"\n", start)
+    run(text[:start] + b'cow_store = "gone"' + text[end:])

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from functools import wraps
+from typing import NamedTuple, ParamSpec, TypeVar
 
 from vmgr.core.errors import InvalidName, InvalidSize, KernelError
 from vmgr.core.table import DM_NAME_MAX, DM_UUID_MAX, KernelLine
@@ -21,6 +22,9 @@ _header = abi.HEADER
 _target = abi.TARGET
 _name_entry = abi.NAME_ENTRY
 _name_tail = abi.NAME_TAIL
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 class Request(NamedTuple):
@@ -61,6 +65,25 @@ class NameEntry(NamedTuple):
     name: str
     event_nr: int | None = None
     uuid: str | None = None
+
+
+# -- what the kernel says ---------------------------------------------------------------------------
+
+
+def _from_kernel(unpack: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Make ``unpack`` raise :class:`KernelError` where the bytes are not what the kernel documents."""
+
+    @wraps(unpack)
+    def checked(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return unpack(*args, **kwargs)
+        except (struct.error, ValueError) as error:
+            raise KernelError(
+                f"the device mapper's answer cannot be read ({unpack.__name__}: {error})",
+                hint="see the kernel log; this kernel's device mapper may be of a kind that vmgr does not know",
+            ) from None
+
+    return checked
 
 
 # -- strings ----------------------------------------------------------------------------------------
@@ -237,8 +260,9 @@ def pack_status(lines: Iterable[KernelLine]) -> bytes:
     return b"".join(parts)
 
 
+@_from_kernel
 def unpack_status(data: bytes | bytearray, count: int) -> tuple[KernelLine, ...]:
-    """The ``count`` lines that the kernel returned. Raises ``ValueError`` when they are not all there."""
+    """The ``count`` lines that the kernel returned. Raises :class:`KernelError` when they are not all there."""
     lines, offset = [], 0
     for _ in range(count):
         line, offset = _unpack_line(data, offset)
@@ -286,6 +310,7 @@ def pack_names(entries: Sequence[NameEntry], version: Version) -> bytes:
     return b"".join(parts)
 
 
+@_from_kernel
 def unpack_names(data: bytes | bytearray, version: Version) -> tuple[NameEntry, ...]:
     """The devices in the reply to a list, in the kernel's order."""
     if len(data) < _name_entry.size:
@@ -325,6 +350,7 @@ def pack_deps(devs: Sequence[int]) -> bytes:
     return abi.DEPS.pack(len(devs)) + struct.pack(f"={len(devs)}Q", *devs)
 
 
+@_from_kernel
 def unpack_deps(data: bytes | bytearray) -> tuple[int, ...]:
     """The device numbers in the reply to a query for dependencies, none when there was no table."""
     if len(data) < abi.DEPS.size:
@@ -344,6 +370,7 @@ def pack_versions(versions: Sequence[tuple[str, Version]]) -> bytes:
     return b"".join(parts)
 
 
+@_from_kernel
 def unpack_versions(data: bytes | bytearray) -> tuple[tuple[str, Version], ...]:
     """The targets in a list of versions, in the kernel's order."""
     versions: list[tuple[str, Version]] = []

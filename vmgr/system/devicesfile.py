@@ -101,6 +101,11 @@ def _types_of(device: Device) -> tuple[str, ...]:
     return _KINDS.get(kind, ("sys_wwid", "sys_serial", "devname"))
 
 
+def _is_number(text: str) -> bool:
+    """Whether Python and C read the same number, and one of a sane length."""
+    return text.isascii() and text.isdigit() and len(text) < 20
+
+
 class DevicesFile:
     """One devices file. Read it with :meth:`read` before anything else."""
 
@@ -175,13 +180,13 @@ class DevicesFile:
                         values["IDNAME"],
                         values.get("DEVNAME", ""),
                         values.get("PVID", ""),
-                        int(part) if part.isdigit() else 0,
+                        int(part) if _is_number(part) else 0,
                     )
                 )
 
     def _version(self, text: str) -> None:
         numbers = text.split(".")
-        if len(numbers) != 3 or not all(n.isdigit() for n in numbers) or int(numbers[0]) > _MAJOR_VERSION:
+        if len(numbers) != 3 or not all(map(_is_number, numbers)) or int(numbers[0]) > _MAJOR_VERSION:
             self._writable = False  # a newer program's file is left alone
         else:
             self._counter = int(numbers[2])

@@ -176,8 +176,9 @@ def group_read(group: VolumeGroup) -> VolumeGroup:
     for book in found:
         body = body_of(book)
         assert body is not None
-        cow = group.lv_by_id[body.cow]
-        changed += [_shown(book, False), _shown(cow, not body.merging)]
+        changed.append(_shown(book, False))
+        if (cow := group.lv_by_id.get(body.cow)) is not None:  # a damaged text may name one that is not there
+            changed.append(_shown(cow, not body.merging))
     return group.with_lv(*changed)
 
 
@@ -191,8 +192,9 @@ def group_written(group: VolumeGroup) -> VolumeGroup:
     for book in found:
         body = body_of(book)
         assert body is not None
-        cow = group.lv_by_id[body.cow]
-        changed += [_shown(book, not body.merging), _shown(cow, False)]
+        changed.append(_shown(book, not body.merging))
+        if (cow := group.lv_by_id.get(body.cow)) is not None:
+            changed.append(_shown(cow, False))
     return group.with_lv(*changed)
 
 
