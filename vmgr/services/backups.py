@@ -150,7 +150,7 @@ def restore(session: Session, vg: str, file: str = "", *, force: bool = False) -
             )
             if not session.dialogue.ask(question):
                 raise Interrupted(f"volume group {vg} not restored", hint="deactivate it first: vgchange -an")
-        newest = max([group.seqno, *([before.group.seqno] if before else [])])
+        newest = max(group.seqno, session.look().seqno_of(group.id))
         change = Change(
             before.group if before is not None else None,
             evolve(group, seqno=newest + 1),
