@@ -15,6 +15,7 @@ from attrs import evolve
 from vmgr.core.errors import (
     AlreadyExists,
     GroupUnusable,
+    InUse,
     InvalidGroup,
     KernelError,
     NotPermitted,
@@ -557,14 +558,17 @@ class Session:
             require_room(change, {uuid: int(pv.size) // 512 for uuid, pv in pvs.items()})
         numbers = {uuid: pv.number for uuid, pv in pvs.items()}
         require_unmapped(change, live, numbers)
-        plan = plan_change(change, live, self.targets, self._device_rules(change, pvs, live))
+        try:
+            plan = plan_change(change, live, self.targets, self._device_rules(change, pvs, live))
+        except InUse as error:
+            from vmgr.system.usage import with_holders
+
+            raise with_holders(error, live) from None
         self._require_free_names(plan)
         outcome = Outcome(done=change.done, notes=change.notes, plans=(plan,))
         if not plan.steps:
             return outcome
         store, devices = self._store(pvs, repair=repair), self._devices(pvs)
-        if view is not None and view.faults:
-            store.text_before = view.text.rstrip(b"\0")
         try:
             store.check(plan.steps)
             devices.check(plan.steps, self.targets.kernel_target)

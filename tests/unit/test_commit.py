@@ -378,7 +378,7 @@ def test_an_open_volume_is_not_removed(rig: Rig) -> None:
     (device,) = rig.kernel._devices.values()
     device.opens = 1
     before, group = tables(rig.live), rig.group
-    with pytest.raises(InUse, match="vg-data is in use"):
+    with pytest.raises(InUse, match="vg/data in use"):
         rig.do(remove(rig, "data"))
     assert (tables(rig.live), rig.group) == (before, group)
 

@@ -86,18 +86,24 @@ def active_volumes(group: VolumeGroup | None, live: Live) -> tuple[Uuid, ...]:
     return tuple(lv.id for lv in group.lvs if lv.visible and is_active(group, lv, live) and understood(group, lv))
 
 
-def refuse_open(gone: Iterable[str], live: Live) -> None:
-    """Raise :class:`InUse` for a device of ``gone`` that is open, beyond what the kernel's own tables tell."""
+def refuse_open(gone: Iterable[str], live: Live, group: VolumeGroup | None) -> None:
+    """Raise :class:`InUse` for a device of ``gone`` that is open, beyond what the kernel's own tables tell.
+
+    The error blames each volume of ``group`` that is meant. Who has it open is not known here.
+    """
     holders = Counter(word for device in live.values() for word in below(device))
     blames: dict[str, VmgrError] = {}
     for uuid in sorted(gone):
         device = live[uuid]
         if device.open_count > holders[f"{device.major}:{device.minor}"]:
+            lv = (split_dm_uuid(uuid) or ("", "", ""))[1]
+            volume = next((one for one in group.lvs if one.id == lv), None) if group is not None else None
+            what = f"logical volume {group.name}/{volume.name}" if group and volume else f"device {device.name}"
             error = InUse(
-                f"device {device.name} is in use",
+                f"{what} in use",
                 hint="unmount the file system or stop the program that uses it, then try again",
             )
-            blames.setdefault((split_dm_uuid(uuid) or ("", "", ""))[1], error)
+            blames.setdefault(lv, error)
     if blames:
         first = next(iter(blames.values()))
         raise InUse(first.message, hint=first.hint, blames=blames)
@@ -219,7 +225,7 @@ class _DevicePlan:
         reload |= {u for u in new if u in live and u not in reload and reaches(u, reload, new)}
         self._refuse_held(reload - refreshed)
         gone = self._vanishing(change, live, old, new, goes, after)
-        refuse_open(gone, live)
+        refuse_open(gone, live, change.before)
 
         connected = _connected(reload, [*old.values(), *new.values()])
         needed = {need for u in fresh | reload for need in new[u].needs()}

@@ -44,7 +44,7 @@ def plan_takedown(change: Change, live: Live) -> Plan:
         if not idle:
             break
         gone |= idle
-    refuse_open(gone, live)
+    refuse_open(gone, live, group)
     steps: list[RemoveDevice] = []
     left = set(gone)
     while left:

@@ -10,10 +10,13 @@ import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from vmgr.core.errors import InUse, VmgrError
 from vmgr.system.devices import SYSFS, device_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from vmgr.core.table import LiveDevice
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
@@ -30,6 +33,43 @@ def users(path: str) -> tuple[str, ...]:
         found += [f"{it} is in use as swap"] if swap_priority(one) is not None else []
         found += [f"{it} is used by {holder}" for holder in holders(one)]
     return tuple(found)
+
+
+def with_holders(error: InUse, live: Mapping[str, LiveDevice]) -> InUse:
+    """An error that blames volumes for being in use, with what has each of them open.
+
+    ``live`` are the kernel's devices. The words are those of LVM2 (``lv_check_not_in_use``).
+    """
+    from vmgr.core.naming import split_dm_uuid
+
+    devices: dict[str, list[LiveDevice]] = {}
+    for uuid, device in live.items():
+        parts = split_dm_uuid(uuid)
+        if parts is not None and parts[1] in error.blames and device.open_count:
+            devices.setdefault(parts[1], []).append(device)
+    blames: dict[str, VmgrError] = {lv: _held(blamed, devices.get(lv, [])) for lv, blamed in error.blames.items()}
+    first = next((one for one in blames.values() if one.details), None)
+    if first is None:
+        return error
+    return InUse(first.message, hint=first.hint, details=first.details, blames=blames)
+
+
+def _held(error: VmgrError, devices: Iterable[LiveDevice]) -> VmgrError:
+    """The error of one volume: first by what is mounted, then by devices that lie on it, then by programs."""
+    from vmgr.dm.holders import holders
+
+    found = [holder for device in devices for holder in holders(device.major, device.minor)]
+    if not found:
+        return error
+    kinds = {holder.kind for holder in found}
+    volume = error.message.removesuffix(" in use")
+    if "mount" in kinds:
+        message = f"{volume} contains a filesystem in use"
+    elif "device" in kinds:
+        message = f"{volume} is used by another device"
+    else:
+        message = f"{volume} in use"
+    return InUse(message, hint=error.hint, details=tuple(dict.fromkeys(str(holder) for holder in found)))
 
 
 def mounts(number: tuple[int, int]) -> tuple[str, ...]:
