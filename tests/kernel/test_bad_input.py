@@ -157,8 +157,8 @@ def test_devices(scene: Scene, mount: Callable[[str], None]) -> None:
         scene.refused(f"{command} {{tiny}}", FAILED, "too small", "2 MiB")
         scene.refused(f"{command} {{a}}", FAILED, 'volume group "tank"', "vgreduce tank {a}")
         scene.refused(f"{command} /dev/tank/data", FAILED, "is an LV", "scan_lvs")
-    scene.refused("vgcreate new {c} {c}", BAD_LINE, "named twice")
-    scene.refused("pvremove {a}", FAILED, "used by volume group tank")
+    scene.refused("vgcreate new {c} {c}", FAILED, "duplicate device name", "once")
+    scene.refused("pvremove {a}", FAILED, "used by VG tank")
     scene.refused("pvremove -ff {a}", FAILED, "[y/n]", "--yes")
     scene.refused("pvremove {c}", FAILED, "no PV found on device")
     scene.refused("vgreduce tank {c}", FAILED, 'not found in volume group "tank"')
@@ -234,8 +234,20 @@ def test_a_group_with_a_physical_volume_missing(loops: lab.Loops, scene: Scene) 
 def test_a_mounted_volume(scene: Scene, mount: Callable[[str], None]) -> None:
     mount("/dev/tank/data")
     for line in ("lvremove -y tank/data", "lvchange -y -an tank/data", "vgchange -an tank", "vgremove -y tank"):
-        said = scene.refused(line, FAILED, "tank-data is in use", "unmount")
+        said = scene.refused(line, FAILED, "tank/data contains a filesystem in use", "mounted on", "unmount")
         assert said.count("in use") == 1
+
+
+def test_a_volume_that_a_program_or_another_device_has_open(plain: Scene) -> None:
+    vmgr("lvcreate", "-L8m", "-n", "held", "tank")
+    with open("/dev/tank/held", "rb"):
+        plain.refused("lvremove -y tank/held", FAILED, "tank/held in use", f"open in process {os.getpid()}")
+    lab.run("dmsetup", "create", "above", "--table", "0 8 linear /dev/tank/held 0")
+    try:
+        plain.refused("vgchange -an tank", FAILED, "tank/held is used by another device", "device above")
+    finally:
+        lab.run("dmsetup", "remove", "above")
+    vmgr("lvremove", "-y", "tank/held")
 
 
 def test_a_reduction_asks_only_while_the_volume_is_active(plain: Scene) -> None:

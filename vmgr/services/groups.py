@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from vmgr.core.change import Change, combine
-from vmgr.core.errors import AlreadyExists, GroupUnusable, Interrupted, Refused, UsageError
+from vmgr.core.errors import AlreadyExists, GroupUnusable, Interrupted, Refused
 from vmgr.core.ids import Uuid, VgName
 from vmgr.core.plan import active_volumes
 from vmgr.core.units import Sectors
 from vmgr.orders import STANDARD_GROUP, STANDARD_LABEL, GroupChange, GroupOrder, LabelOrder, Outcome, Subject
-from vmgr.services.labels import NewPv, enter_devices, existing_pv, find_device, owner, prepare, way_out
+from vmgr.services.labels import (
+    NewPv,
+    enter_devices,
+    existing_pv,
+    find_device,
+    owner,
+    prepare,
+    require_distinct,
+    way_out,
+)
 from vmgr.services.subjects import Chosen, Members, choose, for_each
 
 if TYPE_CHECKING:
@@ -33,10 +42,8 @@ def _joining(
     joining: list[Joining] = []
     new: list[NewPv] = []
     known: dict[Uuid, PvView] = {}
+    require_distinct(paths)
     devices = [find_device(session, path) for path in paths]
-    for path, device in zip(paths, devices, strict=True):
-        if devices.count(device) > 1:
-            raise UsageError(f"{path} is named twice", hint="name each device once")
     numbers = {(pv.major, pv.minor) for pv in members}
     check_block_sizes(
         [*devices, *(d for d in session.look(detail=True).devices if d.number in numbers)], session.config

@@ -92,6 +92,19 @@ def find_device(session: Session, path: str) -> Device:
     return device
 
 
+def require_distinct(paths: Sequence[str]) -> None:
+    """Raise :class:`Refused` where a device is named twice, by one path or by two, as LVM2 does since 2.03.27."""
+    from vmgr.system.devices import device_number
+
+    seen: dict[object, str] = {}
+    for path in paths:
+        key = device_number(path) or path
+        if key in seen:
+            what = path if seen[key] == path else f"{seen[key]} and {path} are one device"
+            raise Refused(f"duplicate device name found on input: {what}", hint="name each device once")
+        seen[key] = path
+
+
 def _refusal_hint(reason: str) -> str:
     if "partition" in reason:
         return "use one of its partitions, or wipe the partition table first: wipefs -a"

@@ -11,7 +11,16 @@ from vmgr.core.change import Change
 from vmgr.core.errors import Interrupted, NotFound, Refused, VmgrError
 from vmgr.core.ids import GroupName
 from vmgr.orders import STANDARD_LABEL, LabelOrder, Outcome, PvChange
-from vmgr.services.labels import enter_devices, existing_pv, find_device, owner, prepare, way_out, whose
+from vmgr.services.labels import (
+    enter_devices,
+    existing_pv,
+    find_device,
+    owner,
+    prepare,
+    require_distinct,
+    way_out,
+    whose,
+)
 from vmgr.services.subjects import Members, read_all
 
 if TYPE_CHECKING:
@@ -48,6 +57,7 @@ def create(session: Session, devices: Sequence[str], order: LabelOrder = STANDAR
         enter_devices(session, add=[(new.label.device, new.label.layout.id)])
         return outcome
 
+    require_distinct(devices)
     session.admit(devices)
     with session.locks.all_groups(exclusive=True):
         return _each(devices, one)
@@ -79,6 +89,7 @@ def remove(session: Session, devices: Sequence[str], *, force: int = 0) -> Outco
         enter_devices(session, remove=[device.path])
         return outcome
 
+    require_distinct(devices)
     with session.locks.all_groups(exclusive=True):
         return _each(devices, one)
 

@@ -212,12 +212,14 @@ def _words(error: VmgrError) -> tuple[object, ...]:
 def pv_ranges(view: GroupView, choices: Sequence[PvChoice]) -> tuple[PvRange, ...]:
     """Physical volumes named on a command line, as identities.
 
-    Raises :class:`NotFound` for one that the group does not have, :class:`Refused` for a tag that none carries.
+    Raises :class:`NotFound` for one that the group does not have, :class:`Refused` for a tag that none carries, and
+    for extents that are named twice.
     """
     from vmgr.core.requests import PvRange
     from vmgr.core.sizes import parse_pv_ranges
 
     found: list[PvRange] = []
+    named: dict[Uuid, list[tuple[int, int]]] = {}
     members = Members((view,))
     for choice in choices:
         if choice.tag:
@@ -228,7 +230,17 @@ def pv_ranges(view: GroupView, choices: Sequence[PvChoice]) -> tuple[PvRange, ..
             continue
         pv = members.of(view, choice.device)
         count = view.group.pv_by_id[pv.id].pe_count
-        found.append(PvRange(pv.id, parse_pv_ranges(choice.ranges, count) if choice.ranges else ()))
+        ranges = parse_pv_ranges(choice.ranges, count) if choice.ranges else ()
+        spans = [(int(first), int(last)) for first, last in ranges] or [(0, int(count) - 1)]
+        for first, last in spans:
+            for a, b in named.get(pv.id, ()):
+                if first <= b and a <= last:
+                    raise Refused(
+                        f"overlapping PE ranges specified ({a}-{b}, {first}-{last}) on {pv.device}",
+                        hint="name each physical volume, or each range of its extents, once",
+                    )
+        named.setdefault(pv.id, []).extend(spans)
+        found.append(PvRange(pv.id, ranges))
     return tuple(found)
 
 
