@@ -52,9 +52,30 @@ def dm_uuid(vg: Uuid, lv: Uuid, layer: str = "") -> str:
 
 
 def split_dm_name(name: str) -> tuple[str, str, str]:
-    """Take ``GROUP-VOLUME[-LAYER]`` apart into unescaped (group, volume, layer); missing parts are empty."""
-    parts = [p.replace("\0", "-") for p in name.replace("--", "\0").split("-", 2)]
-    return parts[0], parts[1] if len(parts) > 1 else "", parts[2] if len(parts) > 2 else ""
+    """Take ``GROUP-VOLUME[-LAYER]`` apart into unescaped (group, volume, layer); missing parts are empty.
+
+    What follows the layer is left out, as in LVM2 (``dm_split_lvm_name``), which makes no such names.
+    """
+    vg, rest = _first_part(name)
+    lv, rest = _first_part(rest)
+    return vg, lv, _first_part(rest)[0]
+
+
+def _first_part(text: str) -> tuple[str, str]:
+    """What stands before the first single hyphen, unescaped, and what stands behind it.
+
+    A hyphen at the end parts nothing.
+    """
+    found: list[str] = []
+    at, end = 0, len(text)
+    while at < end:
+        if text[at] == "-" and at + 1 < end:
+            if text[at + 1] != "-":
+                return "".join(found), text[at + 1 :]
+            at += 1
+        found.append(text[at])
+        at += 1
+    return "".join(found), ""
 
 
 def split_dm_uuid(uuid: str) -> tuple[str, str, str] | None:
