@@ -620,3 +620,36 @@ def test_long_group_names_leave_less_for_volumes() -> None:
 def test_pv_lists_of_tests_mean_what_they_say() -> None:
     group = a_group(20, 20)
     assert [(p.pv, p.ranges) for p in pv_list(group, "pv1:3")] == [(uuid("pv1"), ((3, 3),))]
+
+
+def test_a_size_within_a_row_of_stripes_says_what_was_rounded_and_what_can_be_had() -> None:
+    """LVM2 prints the line, too; a hint to give a smaller size would be wrong, as it was smaller."""
+    from vmgr.core.errors import SameSize
+    from vmgr.core.operations.reduce import reduce_volume
+    from vmgr.core.requests import ReduceVolume
+
+    group = create(a_group(20, 20), "8", options=(("stripes", 2),), name="s")
+    (lv,) = group.lvs
+    for size in (SizeSpec(Extents(7)), SizeSpec(Extents(1), "-")):
+        with pytest.raises(SameSize) as caught:
+            reduce_volume(group, ReduceVolume(lv.id, size), TARGETS)
+        error = caught.value
+        assert error.message == "new size (8 extents) matches existing size (8 extents)"
+        assert error.details == ("Rounding size (7 extents) up to stripe boundary size for segment (8 extents).",)
+        assert error.hint == "the least that it can be reduced by is 8.00 MiB (2 extents)"
+    with pytest.raises(SameSize) as caught:
+        reduce_volume(group, ReduceVolume(lv.id, SizeSpec(Extents(8))), TARGETS)
+    assert (caught.value.details, caught.value.hint) == ((), "give a smaller size, or a reduction such as -1g")
+    change = reduce_volume(group, ReduceVolume(lv.id, SizeSpec(Extents(5))), TARGETS)
+    assert change.notes[0] == "Rounding size (5 extents) up to stripe boundary size for segment (6 extents)."
+
+
+def test_a_resize_by_less_than_an_extent_downwards_is_a_reduction() -> None:
+    from vmgr.core.errors import SameSize
+    from vmgr.core.operations.extend import resize_volume
+
+    group = create(a_group(20), "8")
+    (lv,) = group.lvs
+    with pytest.raises(SameSize) as caught:
+        resize_volume(group, ExtendVolume(lv.id, SizeSpec(Sectors(2048), "-")), TARGETS, STAMP)
+    assert caught.value.details == ("Rounding size to boundary between physical extents: 0   .",)

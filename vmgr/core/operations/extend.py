@@ -49,9 +49,9 @@ def extend_volume(
     A volume that has reached its target's limit stays as it is, and the change says so. Raises
     :class:`Refused` where the new size is not larger, and :class:`NoSpace` with what would fit.
     """
-    volume = _resizable(group, request, targets, live)
     if request.size.sign == "-":
         raise UsageError("a volume is not extended by a negative size", hint="use lvreduce")
+    volume = _resizable(group, request, targets, live)
     sized = size_for_change(group, volume, request.size, request.pvs)
     if sized.extents < volume.size:
         raise Refused(
@@ -73,7 +73,7 @@ def resize_volume(
     """Make a volume longer or shorter, whichever its new size is."""
     from vmgr.core.operations.reduce import reduce_volume
 
-    if shrinks(group, request):
+    if request.size.sign == "-" or shrinks(group, request):
         return reduce_volume(group, ReduceVolume(request.lv, request.size), targets, live=live)
     return extend_volume(group, request, targets, stamp, live=live, rules=rules)
 
@@ -114,6 +114,7 @@ def _extend(
     if sized.extents == own:
         raise SameSize(
             f"new size ({own} extents) matches existing size ({own} extents)",
+            details=notes,
             hint="give a larger size, or a growth such as +1g",
         )
     gain = evolve(sized, extents=Extents(int(sized.extents) - int(own)), notes=())

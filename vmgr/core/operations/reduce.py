@@ -18,6 +18,7 @@ from vmgr.core.operations.checks import (
     with_built,
 )
 from vmgr.core.operations.sizing import size_for_change
+from vmgr.core.sizes import with_extents
 from vmgr.core.targets import NOTHING_LIVE
 from vmgr.core.units import Extents
 from vmgr.core.validate import require_valid
@@ -54,10 +55,10 @@ def reduce_volume(
             hint="give a smaller size, or a reduction such as -1g; lvextend makes a volume larger",
         )
     if sized.extents == own:
-        raise _same(own)
+        raise _same(group, volume, sized.notes)
     new, notes = _whole_stripes(volume, sized.extents)
     if new == own:
-        raise _same(own)
+        raise _same(group, volume, sized.notes + notes)
     after, more = _shortened(group, volume, new, targets)
     require_valid(after, targets)
     return Change(
@@ -71,10 +72,15 @@ def reduce_volume(
     )
 
 
-def _same(own: Extents) -> SameSize:
+def _same(group: VolumeGroup, volume: LogicalVolume, rounded: tuple[str, ...]) -> SameSize:
+    """What to raise for a size that is the volume's, after it has been ``rounded`` perhaps: then it was smaller."""
+    own = volume.size
+    step = int(volume.segments[-1].body.step) if volume.segments else 1
+    least = f"the least that it can be reduced by is {with_extents(Extents(step), group.extent_size)}"
     return SameSize(
         f"new size ({own} extents) matches existing size ({own} extents)",
-        hint="give a smaller size, or a reduction such as -1g",
+        details=rounded,
+        hint=least if rounded else "give a smaller size, or a reduction such as -1g",
     )
 
 
