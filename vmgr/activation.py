@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from vmgr.core.errors import Interrupted, KernelError, NotFound, VmgrError
+from vmgr.core.naming import split_dm_name
 from vmgr.core.table import DevRef, KernelLine, PvRef
 from vmgr.core.units import Bytes
 from vmgr.dm.abi import UDEV_LOW_PRIORITY
@@ -32,6 +33,15 @@ if TYPE_CHECKING:
 
 ZERO_START = Bytes(4096)
 """How much of a new volume's start is zeroed, as LVM2 does (``lvcreate -Z y``)."""
+
+
+def _named_link(name: str) -> tuple[str, str] | None:
+    """The link that a device of this name has while its volume is visible; None for a device of a layer.
+
+    A volume that is hidden (a snapshot while it is merged) may have a link from before; that one goes.
+    """
+    vg, lv, layer = split_dm_name(name)
+    return (vg, lv) if lv and not layer else None
 
 
 class KernelDevices:
@@ -187,6 +197,7 @@ class KernelDevices:
                 by_uuid(device.uuid),
                 hidden=device.link is None,
                 link=None if quiet else device.link,
+                unlink=_named_link(device.name) if device.link is None else None,
                 noscan=quiet,
                 read_ahead=None if device.read_ahead is None else int(device.read_ahead),
                 read_ahead_at_least=device.read_ahead_at_least,
@@ -230,7 +241,7 @@ class KernelDevices:
         """Remove a device; one that udev's own look at it keeps busy for a moment is tried again."""
         self._batch()
         with self._nodes_may_wait():
-            self._client.remove(by_uuid(uuid), link=link, retry=self._remove_retry)
+            self._client.remove(by_uuid(uuid), link=link or _named_link(name), retry=self._remove_retry)
 
     def wipe(self, device: DmDevice, wipe: Wipe) -> None:
         """Wipe the start of a new volume and old signatures in it.

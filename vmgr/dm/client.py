@@ -191,6 +191,7 @@ class DmClient(Grouping):
         *,
         hidden: bool = False,
         link: tuple[str, str] | None = None,
+        unlink: tuple[str, str] | None = None,
         noscan: bool = False,
         low_priority: bool = False,
         read_ahead: int | None = None,
@@ -203,7 +204,8 @@ class DmClient(Grouping):
 
         ``hidden``: udev's rules make the node and nothing else. ``noscan``: LVM's rules do not look for
         signatures on it yet. ``low_priority``: it holds a copy of what another device holds (a snapshot), whose
-        label wins the link in ``/dev/disk``. ``link``: (group, volume) for ``DEV_DIR/GROUP/VOLUME``.
+        label wins the link in ``/dev/disk``. ``link``: (group, volume) for ``DEV_DIR/GROUP/VOLUME``;
+        ``unlink``: such a link to it goes, as it is shown no longer.
         ``read_ahead`` in sectors, None for the kernel's choice; ``read_ahead_at_least``: only raise it.
         ``flush`` and ``freeze`` are for the suspend that the kernel does by itself to swap tables under a
         running device.
@@ -221,6 +223,8 @@ class DmClient(Grouping):
             self._upkeep.touch(reply.name)
             if link is not None:
                 self._upkeep.want_link(link, reply.name)
+            if unlink is not None:
+                self._upkeep.drop_link(unlink, reply.name, reply.dev)
             if read_ahead is not None:
                 self._upkeep.want_read_ahead(abi.major_minor(reply.dev), read_ahead, read_ahead_at_least)
         self._settle()
