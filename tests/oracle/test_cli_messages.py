@@ -165,6 +165,50 @@ pvs
 """.strip().splitlines()
 
 
+CALLERS = """
+vgcreate vg D0 D1
+lvcreate -an -Zn -Wn -L 8m -n one vg
+lvcreate -an -Zn -Wn -i2 -L 8m -n str --addtag t vg
+pvs --unit=b --nosuffix --nameprefixes --unquoted --noheadings -opv_name,pv_free,pv_size,pe_start,vg_name,\
+vg_size,vg_free,vg_extent_size,vg_extent_count,vg_free_count,pv_count,pv_tags
+pvs --unit=b --nosuffix --nameprefixes --unquoted --noheadings -opv_name,vg_name D0
+vgs --noheadings --nosuffix --nameprefixes --unquoted --units=b -oname,size,free,extent_size,extent_count,\
+free_count,pv_count,vg_exported,tags vg
+lvs --noheadings --nosuffix --nameprefixes --unquoted --units=b -a -ovg_name,lv_name,lv_size,lv_attr,\
+segtype,origin,pool_lv,data_lv,metadata_lv,role,move_pv,data_percent,metadata_percent,copy_percent,lv_tags
+lvs --noheadings --nosuffix --nameprefixes --unquoted --units=b -a -ovg_name,lv_name,devices,\
+metadata_devices,seg_size_pe
+lvs --config=log/level=7 --noheadings -o lv_name vg
+vgs --noheadings --nosuffix -o vg_name,size,free,vg_extent_size --units m --separator ; vg
+lvs -a --noheadings --nosuffix -o lv_name,size,lv_attr --units m --separator ; vg
+pvs --noheadings -o pv_name,vg_name --separator ;
+pvdisplay --units b --columns --noheadings --nosuffix -o pv_size D0
+pvdisplay --units b --columns --noheadings --nosuffix -o dev_size D0
+vgs --noheadings --unit=g -o name,size,free,lv_count --separator : --nosuffix vg
+lvs --noheadings --unit=g -o vg_name,name,size --nosuffix vg/one
+lvs --noheadings --unit=g -o vg_name,name,size --nosuffix vg/nothing
+pvs --noheadings --unit=g -o vg_name,name,size,free --separator : --nosuffix
+lvdisplay --noheading -C -o Attr vg/one
+vgs -o name --noheadings vg
+lvs --noheadings -o lv_attr vg/one
+lvremove --config activation{retry_deactivation=1} -f vg/one
+lvremove --force vg/str
+vgreduce --force vg D1
+vgremove --force vg
+""".strip().splitlines()
+"""What libblockdev 2.28, Ansible's lvol and lvg (community.general 6.6) and os-brick 6.1 run, UUIDs left out."""
+
+
+def test_what_programs_that_use_lvm2_run_is_answered_alike(fresh, capsys, monkeypatch):
+    theirs, ours = fresh
+    differ = []
+    for line in CALLERS:
+        one, two = lvm2(theirs, line), vmgr(ours, line, capsys, monkeypatch)
+        if one != two:
+            differ.append(f"{line}\n    LVM2: {one}\n    vmgr: {two}")
+    assert not differ, "\n".join(differ)
+
+
 def test_both_tools_say_and_answer_alike(sides, capsys, monkeypatch):
     """One sequence, for each command depends on those before it."""
     differ = []

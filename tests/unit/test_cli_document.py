@@ -297,3 +297,10 @@ def test_main_without_standard_output(monkeypatch, capsys):
     """Embedded, there may be none at all."""
     monkeypatch.setattr(sys, "stdout", None)
     assert main(["vmgr", "version", "--driverloaded", "n"]) == 0
+
+
+def test_a_note_that_warns_is_a_warning(app, capsys):
+    app.outcome = Outcome(notes=("Rounding up.", "WARNING: Not zeroed."))
+    assert app.run("lvcreate", "--reportformat", "json", "-l1", "vg") == 0
+    own = answer(capsys)["vmgr"]
+    assert (own["notes"], own["warnings"]) == (["Rounding up."], ["Not zeroed."])

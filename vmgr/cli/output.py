@@ -25,6 +25,9 @@ def conclude(app: Application, invocation: Invocation, outcome: Outcome, *, sile
     test = invocation.flag("test")
     if terminal.document is not None:
         terminal.document.own |= _members(app, outcome, test=test)
+        terminal.document.warnings += [
+            n.removeprefix("WARNING: ") for n in outcome.notes if n.startswith("WARNING: ")
+        ]
     else:
         for note in outcome.notes:
             terminal.note(f"Without --test: {note}" if test else note)
@@ -32,7 +35,7 @@ def conclude(app: Application, invocation: Invocation, outcome: Outcome, *, sile
             from vmgr.cli.plan_text import plan_text
 
             for plan in outcome.plans:
-                terminal.data(plan_text(plan, app.targets), "plan")
+                terminal.data(plan_text(plan, app.targets))
         elif not silent:
             for message in outcome.done:
                 terminal.done(message)
@@ -67,7 +70,7 @@ def _members(app: Application, outcome: Outcome, *, test: bool) -> dict[str, Jso
     members: dict[str, Json] = {
         "test": test,
         "done": () if test else outcome.done,
-        "notes": outcome.notes,
+        "notes": [note for note in outcome.notes if not note.startswith("WARNING: ")],
     }
     if test:
         from vmgr.cli.plan_text import plan_json

@@ -164,14 +164,8 @@ def percent(value: float) -> str:
 
 
 def _time(ctx: Context, value: object) -> str:
-    return local_time(value, ctx.time_format) if isinstance(value, int) and value else ""
-
-
-def local_time(seconds: int, form: str) -> str:
-    """A time as ``strftime`` shows it here; the number itself where it is no time that the machine knows."""
+    if not isinstance(value, int) or not value:
+        return ""
     import time
 
-    try:
-        return time.strftime(form, time.localtime(seconds))
-    except (OSError, OverflowError, ValueError):
-        return str(seconds)
+    return time.strftime(ctx.time_format, time.localtime(value))

@@ -373,6 +373,8 @@ def fill_of(facts: Facts | None) -> float | None:
 
 
 def _time(seconds: int) -> str:
-    from vmgr.report.cells import local_time
+    if not seconds:
+        return ""
+    import time
 
-    return local_time(seconds, DEFAULT_TIME_FORMAT) if seconds else ""
+    return time.strftime(DEFAULT_TIME_FORMAT, time.localtime(seconds))

@@ -93,8 +93,6 @@ class MetadataStore:
         self._open = open_disk
         self._pieces = Pieces()
         self._text: tuple[VolumeGroup, bytes] | None = None
-        self.text_before = b""
-        """The group's text as it was found, where its values do not say all of it."""
         self.warnings: list[str] = []
         self._pvs: dict[Uuid, _Target] = {}
         for view in pvs:
@@ -397,7 +395,7 @@ class MetadataStore:
         if self._archives.archive_enabled:
             from time import time
 
-            text = self.text_before or self._backup_text(group, f"Created *before* executing '{self._command}'")
+            text = self._backup_text(group, f"Created *before* executing '{self._command}'")
             self._archives.write_archive(group.name, text, now=time())
 
     def backup(self, group: VolumeGroup, gone: bool) -> None:
@@ -519,9 +517,6 @@ def backup_text(group: VolumeGroup, targets: Encoder, header: TextHeader, pieces
     from time import localtime, strftime
 
     def date(seconds: int) -> str:
-        try:
-            return strftime("%Y-%m-%d %T %z", localtime(seconds))
-        except (OSError, OverflowError, ValueError):
-            return "no time that this machine knows"
+        return strftime("%Y-%m-%d %T %z", localtime(seconds))
 
     return to_bytes(encode_group(group, targets, header, backup=True, date=date, pieces=pieces))
