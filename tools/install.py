@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -159,6 +160,7 @@ def take_away(prefix: str, python: str, destdir: str) -> int:
         return 1
     for record in records:
         remove_recorded(record, destdir + prefix)
+    print(f"Removed vmgr from {destdir}{prefix}")
     return 0
 
 
@@ -178,7 +180,27 @@ def advise(layout: Layout) -> None:
         print(f"Still needed for {python}: apt-get install {' '.join(packages[name] for name in missing)}")
     if layout.prefix not in ("/usr", "/usr/local"):
         print(f"systemd, udev and man do not look below {layout.prefix} by themselves")
-    print(f"Installed: {layout.prefix}/bin/vmgr")
+
+
+def told(layout: Layout, destdir: str) -> str:
+    """What was laid down, by kind, and what takes it away again."""
+    top = Path(f"{destdir}{layout.prefix}")
+    (record,) = records_of_vmgr(layout.modules, destdir)
+    places = [os.path.normpath(record.parents[1] / line.split(",")[0]) for line in record.read_text().splitlines()]
+    inside = [Path(place).relative_to(top).as_posix() for place in places if Path(place).is_relative_to(top)]
+    pages = [place for place in inside if place.startswith("share/man/")]
+    lines = [
+        f"Installed vmgr below {top}, for {layout.python}:",
+        f"  program      {top}/bin/vmgr",
+        f"  modules      {destdir}{layout.modules}/vmgr",
+        f"  man pages    {len(pages)} in {top}/share/man",
+        *(f"  completion   {top}/{place} ({shell})" for shell, place in COMPLETIONS.items() if place in inside),
+        *(f"  system       {top}/{place}" for place in SYSTEM.values() if place in inside),
+    ]
+    undo = ["make", "uninstall"]
+    undo += [f"PREFIX={layout.prefix}"] if layout.prefix != "/usr/local" else []
+    undo += [f"DESTDIR={destdir}"] if destdir else []
+    return "\n".join([*lines, f"Take it away with: {shlex.join(undo)}"])
 
 
 def main() -> int:
@@ -197,6 +219,7 @@ def main() -> int:
         if options.what == "uninstall":
             return take_away(prefix, options.python, destdir)
         layout = lay_down(prefix, options.python, destdir)
+        print(told(layout, destdir))
         if not destdir:
             advise(layout)
     except OSError as error:

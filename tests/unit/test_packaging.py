@@ -85,7 +85,14 @@ def test_destdir_and_prefix_may_be_in_the_environment() -> None:
 def test_it_runs_from_a_prefix_where_python_does_not_look(tmp_path: Path) -> None:
     prefix = tmp_path / "of my own"
     said = make("install", str(prefix))
-    assert f"Installed: {prefix}/bin/vmgr" in said
+    assert f"Installed vmgr below {prefix}, for {PYTHON}:" in said
+    for line in said.splitlines():
+        if line.startswith(("  program", "  modules", "  completion", "  system")):
+            assert Path(line[15:].partition(" (")[0]).exists(), line
+    assert {line.split()[0] for line in said.splitlines() if line.startswith("  ")} >= {
+        "program", "modules", "man", "completion", "system",
+    }  # fmt: skip
+    assert f"Take it away with: make uninstall 'PREFIX={prefix}'" in said
     other = tmp_path / "elsewhere"
     (other / "vmgr").mkdir(parents=True)  # neither the current directory nor PYTHONPATH decides what runs
     (other / "vmgr/__init__.py").write_text("raise SystemExit('the wrong vmgr')")

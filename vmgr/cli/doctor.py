@@ -120,7 +120,7 @@ def text_of(findings: Sequence[Finding], *, width: int = 0, test: bool = False, 
             lines.append(f"{margin}-> {finding.remedy}")
         if finding.repair is not None:
             words = f"--fix would {finding.repair.does}" if test else f"or vmgr doctor --fix {finding.subject}"
-            lines.append(_wrapped(f"{margin}   ", words, margin + "   ", width))
+            lines.append(f"{margin}   {words}")
         if verbose:
             lines += [
                 f"{margin}{key}: {_value(value)}" for key, value in finding.facts.items() if value is not None
@@ -129,9 +129,14 @@ def text_of(findings: Sequence[Finding], *, width: int = 0, test: bool = False, 
 
 
 def _wrapped(head: str, text: str, margin: str, width: int) -> str:
-    """``text`` after ``head``, further lines after ``margin``, none wider than ``width`` if that can be."""
+    """``text`` after ``head``, further lines after ``margin``, none wider than ``width`` if that can be.
+
+    A command between backquotes is not broken: it can be copied whole.
+    """
+    import re
+
     lines = [head]
-    for word in text.split():
+    for word in re.findall(r"[^\s`]*`[^`]*`\S*|\S+", text):
         line = lines[-1]
         blank = "" if line in (head, margin) else " "
         if width and blank and len(line) + 1 + len(word) > width:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vmgr.cli.completion import of_argument, of_option
 from vmgr.cli.registry import COMMANDS, MOUNTED, load
 from vmgr.core.errors import EXIT_BAD_COMMAND_LINE, EXIT_FAILED, EXIT_OK
 
@@ -45,6 +46,7 @@ class DeclaredCommand(click.Command):
                 required=False,
                 metavar=a.usage,
                 type=click.Choice(a.choices) if a.choices else click.STRING,
+                shell_complete=None if a.choices or page else of_argument(declared, a),
             )
             for number, a in enumerate(declared.arguments)
         ]
@@ -95,6 +97,7 @@ def _click_option(option: Option) -> click.Option:
         settings["multiple"] = option.many
         settings["metavar"] = option.value_name
         settings["type"] = click.Choice(choices) if choices else click.STRING
+        settings["shell_complete"] = None if choices else of_option(option)
     return click.Option([*names, option.name.replace("-", "_")], **settings)
 
 

@@ -22,7 +22,8 @@ def run(app: Application, invocation: Invocation) -> int:
     from vmgr.registry import find_plugins
 
     infos = {info.name: info for info in app.targets.infos()}
-    sources = {name: distribution for name, _, distribution in find_plugins()}
+    found = {name: distribution for name, _, distribution in find_plugins()}
+    sources = {name: found.get(entry, "") for name, entry in app.targets.entry_points().items()}
     for name in invocation.arguments:
         if name not in infos:
             raise NotFound(f"no target plugin is called {name!r}", hint=f"there are: {', '.join(sorted(infos))}")

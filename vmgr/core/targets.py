@@ -102,6 +102,10 @@ class Targets:
         """The declarations of all plugins, in the order of registration."""
         return tuple(p.info for p in self._plugins)
 
+    def entry_points(self) -> dict[str, str]:
+        """By each plugin's own name, the name under which it was registered: that of its entry point."""
+        return {p.info.name: p.name for p in self._plugins}
+
     def options(self, command: str) -> tuple[OptionSpec, ...]:
         """The options that plugins add to ``command``, each once.
 
