@@ -2,51 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
-import struct
 import subprocess
 import sys
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.lvm2 import Lvm2, requires_lvm2
+from tests.support.texts import committed, put
 
 pytestmark = requires_lvm2
 
 MIB = 1 << 20
-
-
-def crc(data: bytes) -> int:
-    return zlib.crc32(data, 0xF597A6CF ^ 0xFFFFFFFF) ^ 0xFFFFFFFF
-
-
-def put(device: str, text: str) -> None:
-    """Make ``text`` the committed metadata in the first area of a PV, checksums and all."""
-    raw = text.encode() + b"\0"
-    with open(device, "r+b") as file:
-        file.seek(4096)
-        head = bytearray(file.read(512))
-        file.seek(4096 + 512)
-        file.write(raw)
-        head[40:64] = struct.pack("<QQII", 512, len(raw), crc(raw), 0)
-        head[0:4] = struct.pack("<I", crc(bytes(head[4:512])))
-        file.seek(4096)
-        file.write(head)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def committed(device: str) -> str:
-    """The committed text in the first area of a PV."""
-    with open(device, "rb") as file:
-        file.seek(4096)
-        offset, size = struct.unpack_from("<QQ", file.read(512), 40)
-        file.seek(4096 + offset)
-        return file.read(size)[:-1].decode()
 
 
 def section(text: str, name: str) -> str:
@@ -251,3 +220,24 @@ def test_a_sound_group_beside_a_broken_one_is_reported_and_changed(lvm, disks, t
     vmgr("lvcreate", "-an", "-Zn", "-Wn", "-l1", "-n", "new", "fit")
     both = vmgr("vgs", "--noheadings", "-o", "vg_name", status=5)
     assert both.stdout.split() == ["fit", "vg"]
+
+
+def test_a_backup_of_broken_metadata_does_not_cost_the_good_one(lvm, disks):
+    """The backup is the way back: what was there is archived first, and listed with the rest."""
+    vmgr("vgcfgbackup", "vg")
+    good = (lvm.dir / "backup" / "vg").read_text()
+    bad = BROKEN["two volumes share extents"][0](committed(disks[0]))
+    for disk in disks:
+        put(disk, bad)
+    on = ("--config", "backup/archive=1")
+    done = vmgr("vgcfgbackup", "vg")
+    (kept,) = (lvm.dir / "archive").iterdir()
+    assert str(kept) in done.stderr
+    assert kept.read_text() == good
+    assert (lvm.dir / "backup" / "vg").read_text().strip() == bad.strip()
+    assert vmgr("vgcfgrestore", *on, "--list", "vg").stdout.count("File:") == 2
+    vmgr("vgcfgrestore", *on, "-f", str(kept), "vg")
+    lvm.run("vgck", "vg")
+    before = max((lvm.dir / "archive").iterdir())
+    assert before.read_text().strip() == bad.strip()
+    assert vmgr("vgcfgrestore", *on, "--list", "vg").stdout.count("File:") == 3

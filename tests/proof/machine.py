@@ -31,6 +31,7 @@ DISKS = 5
 SIZE_MIB = 4
 SETTINGS = Path("/etc/lvm")
 KEPT = ("archive", "backup")
+SCRIPT = "/run/lvm2-commands"
 GROUPS = ("vg", "spare")
 """What the names of the groups on this bench begin with."""
 
@@ -97,12 +98,12 @@ def quiet(out: int, err: int) -> None:
         os.dup2(fd, number)
 
 
-def lvm(*words: str, stdin: str = "", seconds: float = 60) -> Done:
-    """Run LVM2, the one in ``LVM2`` or this system's; without words it reads commands from ``stdin``."""
+def lvm(*words: str, seconds: float = 60) -> Done:
+    """Run LVM2, the one in ``LVM2`` or this system's; the only word may be the name of a file with commands."""
     try:
         done = subprocess.run(
             [os.environ.get("LVM2") or "lvm", *words],
-            input=stdin, capture_output=True, text=True, timeout=seconds, close_fds=True,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return Done(None, "", "")
@@ -319,7 +320,8 @@ def state_by_lvm2(*more: str) -> tuple[State, dict[str, str]]:
         "vgck",
         *more,
     )
-    done = lvm(stdin="\n".join(script) + "\n")
+    Path(SCRIPT).write_text("\n".join(("#!lvm", *script)) + "\n")
+    done = lvm(SCRIPT)
     if done.status is None or done.status < 0:
         return State((), (), (), (f"LVM2 ended with {done.status}",)), {}
     kinds = {mark: [line for line in done.out.splitlines() if mark in line] for mark in "|!~="}
@@ -328,6 +330,8 @@ def state_by_lvm2(*more: str) -> tuple[State, dict[str, str]]:
         group, volume, name = line.strip().split("=")
         ids["LVM-" + group.replace("-", "") + volume.replace("-", "")] = name
     texts = [_sorted("\n".join(kinds[mark]).replace(mark, "|")) for mark in "|!~"]
+    # The state of a group has six letters in LVM2 2.03.16, seven in 2.03.40.
+    texts[2] = tuple(f"{name}|{attr[:6]}|{rest}" for name, attr, rest in (x.split("|", 2) for x in texts[2]))
     return State(*texts, warnings=_sorted(done.err)), ids
 
 

@@ -110,6 +110,7 @@ class Cutter:
             with open(path, "r+b") as file:
                 self.maps.append(mmap.mmap(file.fileno(), 4 * MIB))
         self.saved = directory / "saved"
+        self.script = directory / "script"
         self.crashes = 0
 
     def close(self) -> None:
@@ -175,19 +176,28 @@ class Cutter:
             )
         )
         env = {"PATH": os.environ["PATH"], "LC_ALL": "C", **self.env}
+        self.script.write_text(f"#!lvm\n{script}")
         done = subprocess.run(
-            [program], input=script, env=env, capture_output=True, text=True, timeout=60, check=False
-        )
+            [program, str(self.script)],
+            env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
         if done.returncode < 0:
             self.crashes += 1
             return None
         by = {mark: _lines("\n".join(x for x in done.stdout.splitlines() if mark in x)) for mark in "~|!"}
         plain = {mark: tuple(line.replace(mark, "|") for line in lines) for mark, lines in by.items()}
+        plain["~"] = tuple(map(_group, plain["~"]))
         return Shown((*plain["~"], *plain["|"]), plain["!"])
 
 
 def _lines(text: str) -> tuple[str, ...]:
     return tuple(sorted(line.strip() for line in text.splitlines() if line.strip()))
+
+
+def _group(line: str) -> str:
+    """A line about a group with the six letters of its state that LVM2 2.03.16 has; 2.03.40 has a seventh."""
+    name, attr, *rest = line.split("|")
+    return "|".join((name, attr[:6], *rest))
 
 
 def _writes(pid: int, call: str, arguments: list[int], disk: int) -> Iterator[Write]:

@@ -242,10 +242,10 @@ class Keyboard(io.StringIO):
         ("yes\n", True),
         (" Y \n", True),
         ("n\n", False),
-        ("\nno\n", False),
+        ("\ny\n", False),
         ("", False),
         ("yup\n", False),
-        ("yup\ny\n", True),
+        ("yup\ny\n", False),
         ("y", True),
     ],
 )
@@ -356,7 +356,7 @@ def test_help_lists_every_command(capsys):
 
 def test_no_command_shows_the_help_and_is_a_wrong_command_line(capsys):
     assert main(["vmgr"]) == 3
-    assert "Commands:" in capsys.readouterr().out
+    assert "See what is there:" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,9 @@ class ShimRig(FakeRig):
         self.kernel = self.door = door
         self.dm = DmClient(door, nodes=FakeNodes())
 
-    def disk(self, mib: int) -> tuple[int, int]:
+    def disk(self, mib: int, *, block: int = 512) -> tuple[int, int]:
         numbers = 7, len(self.fake.disks)
+        self.fake.blocks[abi.dev_number(*numbers)] = block // 512
         self.fake.disks[abi.dev_number(*numbers)] = mib * 2048
         return numbers
 

@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from tests.support.machine import MIB, World, group, layout, uuid
-from vmgr.core.errors import AmbiguousName, GroupUnusable, NotFound
+from vmgr.core.errors import AmbiguousName, DamagedMetadata, GroupUnusable, NotFound
 from vmgr.core.pv import MdaArea
 from vmgr.core.units import Bytes
 from vmgr.system.config import Config, parse
@@ -71,6 +71,25 @@ def test_an_intact_text_that_is_not_understood_is_never_written_over(monkeypatch
     with pytest.raises(GroupUnusable, match=r"cannot be understood.*sequence number 2"):
         view.check_changeable()
     assert any("cannot be understood" in problem for problem in world.view().problems)
+
+
+@pytest.mark.parametrize("what", ["extent_size = 64", "version = 1", 'format = "lvm2"'])
+def test_a_group_that_is_there_and_not_understood_is_not_called_missing(what, monkeypatch):
+    """Its name is known, so the reason is given; what is written later gets a higher number all the same."""
+    from vmgr.system import metadata
+
+    world = world_of(1)
+    plain = metadata.encode_group
+    odd = what.replace("64", "0").replace("= 1", "= 9").replace("lvm2", "lvm9")
+    monkeypatch.setattr(metadata, "encode_group", lambda *a, **k: plain(*a, **k).replace(what, odd))
+    world.write(group(pvs=(1,), seqno=7))
+    scan = world.scan()
+    view = scan.view()
+    with pytest.raises(DamagedMetadata, match="cannot be read"):
+        view.group("vg")
+    (problem,) = view.problems
+    assert problem.startswith("intact metadata that cannot be understood: volume group vg, sequence number 7")
+    assert scan.seqno_of(group().id) == 7
 
 
 def test_a_damaged_copy_is_passed_over_for_an_intact_one_of_the_same_text():

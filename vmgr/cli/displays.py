@@ -81,7 +81,7 @@ def run(app: Application, invocation: Invocation) -> int:
         app.read_ahead,
     )
     if not invocation.flag("logonly"):
-        invocation.terminal.lines(text)
+        invocation.terminal.lines(text, "states" if request.format == "basic" else "")
     return status if view.sound else EXIT_FAILED
 
 

@@ -51,7 +51,7 @@ def run(invocation: Invocation) -> int:
         terminal.begin_document().members |= _members(findings, done, test=test)
     else:
         shown = [f for f in findings if f.state == PROBLEM] if terminal.quiet else findings
-        terminal.data(text_of(shown, width=_width(), test=test, verbose=terminal.verbose))
+        terminal.data(text_of(shown, width=_width(), test=test, verbose=terminal.verbose), "findings")
         terminal.note(summary(findings, mended=mend and not test, test=test))
     for one in done:
         if one.error is not None:

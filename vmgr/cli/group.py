@@ -39,6 +39,7 @@ class DeclaredCommand(click.Command):
 
             common = COMMON
         self.declared = declared
+        self._page = page
         params: list[click.Parameter] = [
             click.Argument(
                 [f"argument{number}"],
@@ -69,6 +70,15 @@ class DeclaredCommand(click.Command):
                 formatter.write_usage(ctx.command_path, usage, prefix=prefix)
             else:  # click before 8.1.4 writes nothing then
                 formatter.write(f"{prefix}{ctx.command_path}\n")
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write an example, and where more is said."""
+        from vmgr.cli.overview import EXAMPLES
+
+        if self.declared.name in EXAMPLES and not self._page:
+            formatter.write_paragraph()
+            formatter.write(f"Example: {EXAMPLES[self.declared.name]}\n")
+        super().format_epilog(ctx, formatter)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep the arguments as they are, for vmgr's own parser; complete them as click does."""
@@ -107,6 +117,21 @@ class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands, sorted."""
         return sorted([*COMMANDS, *MOUNTED])
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands as an operator thinks of them, each section with an example."""
+        from vmgr.cli.overview import EXAMPLES, sections
+
+        for title, names in sections(tuple(self.list_commands(ctx))):
+            rows = []
+            for name in names:
+                command = self.get_command(ctx, name)
+                assert command is not None
+                rows.append((name, command.get_short_help_str(limit=1000)))
+            with formatter.section(title):
+                formatter.write_dl(rows)
+            if names and names[0] in EXAMPLES:
+                formatter.write(f"  Example: {EXAMPLES[names[0]]}\n")
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command called ``cmd_name``, or None."""

@@ -171,6 +171,9 @@ def _dispatch(words: list[str], terminal: Terminal) -> int:
         return _no_such_command(program)
     if program in COMMANDS:
         return run_command(program, rest, terminal)
+    if not _is_vmgr(program) and not {*rest[:1]} & {*COMMANDS, *MOUNTED, *HELP_WORDS, "--version"}:
+        _begin_document("", rest, terminal)
+        raise _no_such_link(program)
     if program in DMSETUP_LINKS:
         return _dm(rest, terminal, as_dmsetup=True, group=DMSETUP_LINKS[program])
     if rest and "_VMGR_COMPLETE" not in os.environ:
@@ -187,7 +190,7 @@ def _dispatch(words: list[str], terminal: Terminal) -> int:
         if rest[:1] == ["help"] and rest[1:] and rest[1] not in (*COMMANDS, *MOUNTED, *HELP_WORDS):
             _no_such_command(rest[1])
         return _with_click(program, rest)
-    name = rest[0]
+    name = rest[0] if rest else ""
     if name in COMMANDS:
         return run_command(name, rest[1:], terminal)
     if name in MOUNTED:
@@ -332,6 +335,25 @@ def _help(command: Command, added: tuple[Option, ...], *, long: bool) -> int:
 
 
 # -- failures -------------------------------------------------------------------------------------
+
+
+def _is_vmgr(program: str) -> bool:
+    """Whether a program's name is one by which vmgr is called itself; a link of another name means a command."""
+    return program in ("lvm", *DMSETUP_LINKS) or program.startswith(("vmgr", "__main__", "-"))
+
+
+def _no_such_link(program: str) -> NoSuchCommand:
+    from difflib import get_close_matches
+
+    close = get_close_matches(program, COMMANDS, n=3)
+    return NoSuchCommand(
+        f"vmgr is called by a link named {program!r}, which is no command of it",
+        hint=f"did you mean {' or '.join(close)}?" if close else "name the link as one of these",
+        details=(
+            "a link may be named vmgr, lvm, dmsetup or dmstats, or as a command:",
+            *(" ".join(sorted(COMMANDS)[at : at + 8]) for at in range(0, len(COMMANDS), 8)),
+        ),
+    )
 
 
 def _no_such_command(name: str) -> NoReturn:

@@ -35,7 +35,7 @@ def conclude(app: Application, invocation: Invocation, outcome: Outcome, *, sile
             from vmgr.cli.plan_text import plan_text
 
             for plan in outcome.plans:
-                terminal.data(plan_text(plan, app.targets))
+                terminal.data(plan_text(plan, app.targets), "plan")
         elif not silent:
             for message in outcome.done:
                 terminal.done(message)

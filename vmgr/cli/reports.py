@@ -68,7 +68,7 @@ def print_report(
     """Print a report; in JSON it becomes part of the document, which is written at the end."""
     text = report.part(view, live, read_ahead=app.read_ahead)
     if report.request.format == "basic":
-        terminal.lines(text)
+        terminal.lines(text, "states")
     else:
         terminal.begin_document().reports.append(text)
 

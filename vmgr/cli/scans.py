@@ -38,7 +38,7 @@ def run(app: Application, invocation: Invocation) -> int:
         status = prepare(ReportRequest("lvs", columns=("lv_attr",)), app.targets).wants_status(view)
         live = app.live(status=status)  # without status lines a lost snapshot would be shown as active
     if invocation.terminal.quiet < 2:
-        invocation.terminal.lines(scan_lines(request, view, live, app.targets))
+        invocation.terminal.lines(scan_lines(request, view, live, app.targets), "states")
     if invocation.flag("mknodes"):
         from vmgr.cli.output import conclude
 

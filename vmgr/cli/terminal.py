@@ -67,9 +67,19 @@ class Terminal:
 
     # -- standard output --------------------------------------------------------------------------
 
-    def data(self, text: str) -> None:
-        """Write ``text`` to standard output, control characters made visible."""
-        self.drawn(text if self.raw_to_files and not self.is_shown() else escape_controls(text))
+    def data(self, text: str, paint: str = "") -> None:
+        """Write ``text`` to standard output, control characters made visible.
+
+        ``paint`` names what of :mod:`vmgr.cli.colour` gives it colour, where it is shown on a terminal that has it.
+        """
+        shown = self.is_shown()
+        text = text if self.raw_to_files and not shown else escape_controls(text)
+        if paint and shown:
+            from vmgr.cli import colour
+
+            if colour.is_wanted(sys.stdout):
+                text = getattr(colour, paint)(text)
+        self.drawn(text)
 
     def drawn(self, text: str) -> None:
         """Write ``text`` that may steer the terminal: whatever came from elsewhere in it has been made visible."""
@@ -81,11 +91,11 @@ class Terminal:
         """Whether standard output is a terminal."""
         return sys.stdout is not None and sys.stdout.isatty()
 
-    def lines(self, text: str) -> None:
+    def lines(self, text: str, paint: str = "") -> None:
         """Write lines that begin with two blanks, with ``log/prefix`` in place of these."""
         if self.indent != INDENT:
             text = "".join(self.indent + line.removeprefix(INDENT) for line in text.splitlines(keepends=True))
-        self.data(text)
+        self.data(text, paint)
 
     def begin_document(self) -> Document:
         """The JSON document, begun if need be. Whatever else goes to standard output would spoil it."""
@@ -121,7 +131,7 @@ class Terminal:
         """Say at once what the user should know."""
         if self.document is not None:
             self.document.warnings.append(message.removeprefix("WARNING: "))
-        self._error_line(message if message.startswith("WARNING:") else f"WARNING: {message}")
+        self._error_line(message if message.startswith("WARNING:") else f"WARNING: {message}", "YELLOW")
 
     def say(self, message: str) -> None:
         """Say something whatever ``-q`` asks for."""
@@ -141,7 +151,7 @@ class Terminal:
         """Say what went wrong: the message, its details (none twice that ends the message), and what to do."""
         if self.document is not None:
             self.document.errors.append(error)
-        self._error_line(capitalised(error.message) if self.as_lvm2 else error.message)
+        self._error_line(capitalised(error.message) if self.as_lvm2 else error.message, "RED")
         for line in error.details:
             if not error.message.endswith(f": {line}"):
                 self._error_line(INDENT + line)
@@ -164,13 +174,19 @@ class Terminal:
         except (OSError, ValueError):
             pass  # whoever wrote to it hears of it at the end
 
-    def _error_line(self, text: str) -> None:
+    def _error_line(self, text: str, colour: str = "") -> None:
         stream = sys.stderr
         if stream is None:
             return
         self._flush()
         try:
-            stream.write("".join(f"{self.indent}{escape_controls(line)}\n" for line in text.splitlines()))
+            lines = [escape_controls(line) for line in text.splitlines()]
+            if colour and stream.isatty():
+                from vmgr.cli import colour as colours
+
+                if colours.is_wanted(stream):
+                    lines = [colours.paint(line, getattr(colours, colour)) for line in lines]
+            stream.write("".join(f"{self.indent}{line}\n" for line in lines))
             stream.flush()
         except (OSError, ValueError):
             pass  # there is nobody to tell
@@ -207,21 +223,18 @@ class Terminal:
             return None
 
     def _answer(self, prompt: str, stream: TextIO) -> bool:
-        while True:
-            self._prompt(prompt)
-            try:
-                line = stream.readline()
-            except (OSError, ValueError):
-                line = ""
-            if not line:
-                self._prompt("[n]\n")
-                return False
-            answer = line.strip().lower()
-            if answer in ("y", "yes"):
-                return True
-            if answer in ("n", "no"):
-                return False
-            self.warn(f"invalid answer {answer[:12]!r}, say y or n")
+        self._prompt(prompt)
+        try:
+            line = stream.readline()
+        except (OSError, ValueError):
+            line = ""
+        if not line:
+            self._prompt("[n]\n")
+            return False
+        answer = line.strip().lower()
+        if answer not in ("y", "yes", "n", "no", ""):
+            self.warn(f"the answer {answer[:12]!r} is not a clear yes, so it is a no")
+        return answer in ("y", "yes")
 
     def _prompt(self, text: str) -> None:
         if sys.stderr is not None:

@@ -34,11 +34,11 @@ def run(app: Application, invocation: Invocation) -> int:
 
 def archive_text(archive: ArchiveView) -> str:
     """An archive or backup as ``--list`` shows it."""
-    import time
+    from vmgr.report.cells import local_time
 
     return (
         f"   \n  File:\t\t{archive.file}\n  VG name:    \t{archive.vg}\n  Description:\t{archive.description}\n"
-        f"  Backup Time:\t{time.ctime(archive.time)}\n\n"
+        f"  Backup Time:\t{local_time(archive.time, '%c')}\n\n"
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from vmgr.core.errors import AmbiguousName, GroupUnusable, NotFound
+from vmgr.core.errors import AmbiguousName, DamagedMetadata, GroupUnusable, NotFound
 from vmgr.core.ids import Uuid
 from vmgr.core.model import PhysicalVolume, VolumeGroup
 from vmgr.core.pv import MdaArea, PvLayout
@@ -201,7 +201,8 @@ class SystemView(Value):
     def group(self, name: str) -> GroupView:
         """The decoded group called ``name`` (a :class:`~vmgr.core.ids.GroupName` means one certain group).
 
-        A name that no group has may be a group's UUID. Raises :class:`NotFound` or :class:`AmbiguousName`.
+        A name that no group has may be a group's UUID. Raises :class:`NotFound`, :class:`AmbiguousName`, or
+        :class:`DamagedMetadata` for a group that was found and whose metadata cannot be read.
         """
         from vmgr.core.ids import GroupName, printed_uuid
 
@@ -210,6 +211,11 @@ class SystemView(Value):
             found = [view for view in found if view.group.id == name.uuid]
         elif not found and (uuid := printed_uuid(name)) is not None:
             return self.group_by_id(uuid)
+        if not found and any(name == known for known, _ in self.names):
+            raise DamagedMetadata(
+                f'the metadata of volume group "{name}" cannot be read',
+                hint=f"the warnings say why; vgcfgrestore --list {name} names what can be restored",
+            )
         if not found:
             raise NotFound(f'volume group "{name}" not found', hint="vgs lists the groups that can be seen")
         if len(found) > 1:

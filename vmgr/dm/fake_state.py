@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 class FakeTable:
     """A loaded table: its lines as the kernel would print them, and the devices that it opens."""
 
-    __slots__ = ("deps", "lines", "read_only", "resumed")
+    __slots__ = ("block", "deps", "lines", "read_only", "resumed")
 
     def __init__(self, lines: tuple[KernelLine, ...], read_only: bool, deps: tuple[int, ...]) -> None:
         self.lines = lines
         self.read_only = read_only
         self.deps = deps
+        self.block = 1
+        """The sectors in its logical block, once it is live: the largest of those of what it lies on."""
         self.resumed = False
         """Whether it has run: only then has a snapshot its exceptions."""
 
@@ -128,12 +130,10 @@ class FakeState:
         return device.live.size if device.live else 0
 
     def block(self, dev: int) -> int:
-        """The sectors in a logical block of a disk or device: a device has the largest of what it lies on."""
+        """The sectors in a logical block of a disk or device."""
         major, minor = abi.major_minor(dev)
         device = self.devices.get(minor) if major == self.major else None
-        if device is None or device.live is None:
-            return self.blocks.get(dev, 1)
-        return max((self.block(below) for below in device.live.deps), default=1)
+        return self.blocks.get(dev, 1) if device is None or device.live is None else device.live.block
 
     def can_open(self, dev: int) -> bool:
         """A disk, or a device that had a table: before its first, a device has no disk behind its number."""

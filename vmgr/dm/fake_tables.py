@@ -59,6 +59,7 @@ class FakeTables:
             new, device.inactive = device.inactive, None
             device.suspended = True
             self._check_areas(new)
+            new.block = max((state.block(dev) for dev in new.deps), default=1)
             device.live, device.read_only = new, new.read_only
             device.status.clear()
             state.tell()  # though the device's own number stays as it is

@@ -210,13 +210,24 @@ def read_lvs(lvs: Tree, names: ReadNames, targets: Decoder) -> tuple[LogicalVolu
             trees.append((name, value))
         except DamagedMetadata as error:
             names.note(error)
-    volumes = []
-    for name, value in trees:
-        try:
-            volumes.append(read_lv(name, value, names, targets))
-        except DamagedMetadata as error:
-            names.note(error)
-    return tuple(volumes)
+    while True:
+        volumes, left = [], []
+        begin = len(names.faults or ())
+        for name, value in trees:
+            try:
+                volumes.append(read_lv(name, value, names, targets))
+            except DamagedMetadata as error:
+                names.note(error)
+                left.append((name, error.message))
+        if not left:
+            return tuple(volumes)
+        # Plugins rely on it that what a segment refers to is there: those that refer to what is left out are read
+        # once more, as segments of an unknown type.
+        assert names.faults is not None
+        names.faults[begin:] = [message for _, message in left]
+        for name, _ in left:
+            del names.lvs[name]
+        trees = [(name, value) for name, value in trees if name in names.lvs]
 
 
 def read_lv(name: LvName, tree: Tree, names: ReadNames, targets: Decoder) -> LogicalVolume:

@@ -164,8 +164,14 @@ def percent(value: float) -> str:
 
 
 def _time(ctx: Context, value: object) -> str:
-    if not isinstance(value, int) or not value:
-        return ""
+    return local_time(value, ctx.time_format) if isinstance(value, int) and value else ""
+
+
+def local_time(seconds: int, form: str) -> str:
+    """A time as ``strftime`` shows it here; the number itself where it is no time that the machine knows."""
     import time
 
-    return time.strftime(ctx.time_format, time.localtime(value))
+    try:
+        return time.strftime(form, time.localtime(seconds))
+    except (OSError, OverflowError, ValueError):
+        return str(seconds)

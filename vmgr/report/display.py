@@ -373,8 +373,6 @@ def fill_of(facts: Facts | None) -> float | None:
 
 
 def _time(seconds: int) -> str:
-    if not seconds:
-        return ""
-    import time
+    from vmgr.report.cells import local_time
 
-    return time.strftime(DEFAULT_TIME_FORMAT, time.localtime(seconds))
+    return local_time(seconds, DEFAULT_TIME_FORMAT) if seconds else ""

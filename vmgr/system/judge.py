@@ -73,7 +73,8 @@ class Judge:
             text, doubts = self._choose(vgid)
             said += doubts
             if text is None or text.group is None:
-                said.append(f"volume group {name}: no intact copy of its metadata was found")
+                if not any(doubt.startswith(_REFUSED) for doubt in doubts):
+                    said.append(f"volume group {name}: no intact copy of its metadata was found")
                 continue
             self._check(text)
             view = self._group(text, text.group, doubts)

@@ -93,6 +93,8 @@ class MetadataStore:
         self._open = open_disk
         self._pieces = Pieces()
         self._text: tuple[VolumeGroup, bytes] | None = None
+        self.text_before = b""
+        """The group's text as it was found, where its values do not say all of it."""
         self.warnings: list[str] = []
         self._pvs: dict[Uuid, _Target] = {}
         for view in pvs:
@@ -395,7 +397,7 @@ class MetadataStore:
         if self._archives.archive_enabled:
             from time import time
 
-            text = self._backup_text(group, f"Created *before* executing '{self._command}'")
+            text = self.text_before or self._backup_text(group, f"Created *before* executing '{self._command}'")
             self._archives.write_archive(group.name, text, now=time())
 
     def backup(self, group: VolumeGroup, gone: bool) -> None:
@@ -517,6 +519,9 @@ def backup_text(group: VolumeGroup, targets: Encoder, header: TextHeader, pieces
     from time import localtime, strftime
 
     def date(seconds: int) -> str:
-        return strftime("%Y-%m-%d %T %z", localtime(seconds))
+        try:
+            return strftime("%Y-%m-%d %T %z", localtime(seconds))
+        except (OSError, OverflowError, ValueError):
+            return "no time that this machine knows"
 
     return to_bytes(encode_group(group, targets, header, backup=True, date=date, pieces=pieces))

@@ -363,6 +363,13 @@ class Scan:
         """
         return tuple(sorted((self._newest(texts).name, Uuid(vgid)) for vgid, texts in self._by_group().items()))
 
+    def seqno_of(self, group: Uuid) -> int:
+        """The highest sequence number of the group's intact texts, understood or not; -1 if there is none."""
+        texts = self._by_group().get(group, [])
+        for text in texts:
+            self._load(text)
+        return max((text.seqno for text in texts if text.group is not None or text.refused), default=-1)
+
     def _by_group(self) -> dict[str, list[FoundText]]:
         found: dict[str, list[FoundText]] = {}
         for text in self._texts.values():
