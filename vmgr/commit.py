@@ -184,6 +184,8 @@ class Committer:
                 pending += self._commit(phases.commits)
                 self._resume(phases.resumes, plan.change, committed=bool(phases.commits))
         else:
+            if phases.commits and any(isinstance(step, RemoveDevice) for step in phases.head):
+                self._guarded(self._devices.settle)  # after the commit nobody would know whose nodes are left
             pending += self._commit(phases.commits)
         if phases.commits:
             self._settle(pending + self._roll_forward(phases.tail))

@@ -464,6 +464,10 @@ class Session:
         if not self.options.locking or not self.locks.holds(group.name, exclusive=True):
             return  # another command may be at work on them
         live = self.live(prefix=f"{UUID_PREFIX}{group.id}")
+        if not self.options.test and (node_client := self.client()) is not None:
+            from vmgr.activation import sweep_names
+
+            sweep_names(node_client, self.config.dev_dir, group.name, live.values())
         hidden = self._hidden(group, live.values())
         if not may_have_remains(group, live.values(), hidden):
             return
