@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from vmgr.system.devicesfile import DevicesFile
     from vmgr.system.locks import Locks
     from vmgr.system.metadata import MetadataStore
+    from vmgr.system.reader import Reader
     from vmgr.system.scan import Scan
 
 
@@ -86,6 +87,9 @@ class Session:
         self._targets = targets
         self._locks: Locks | None = None
         self._scan: Scan | None = None
+        self._reader: Reader | None = None
+        self.unnamed: set[str] = set()
+        """Groups that the user did not name: no command waits for their devices for ever."""
         self._detail = False
         self._said: set[str] = set()
         self._admitted: tuple[str, ...] = ()
@@ -101,6 +105,9 @@ class Session:
     def close(self) -> None:
         """Let go of locks, disks and the device mapper."""
         self.forget()
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
         if self._locks is not None:
             self._locks.release_all()
         if self._client is not None:
@@ -168,12 +175,15 @@ class Session:
             elif options.ignore_lock_failure:
                 mode = locks.IGNORE_FAILURE
             self._locks = locks.Locks.from_config(
-                self.config, mode=mode, on_wait=self._waiting, keep_hints=options.test
+                self.config, mode=mode, on_wait=self._waiting, on_none=self._without_lock, keep_hints=options.test
             )
         return self._locks
 
     def _waiting(self, path: str, holder: str) -> None:
-        self.dialogue.detail(f"Waiting for {path}" + (f", held by {holder}" if holder else ""))
+        self.dialogue.progress(f"Waiting for the lock {path}" + (f", held by {holder}" if holder else ""))
+
+    def _without_lock(self, why: str) -> None:
+        self.dialogue.warn(f"WARNING: {why}")
 
     def stamp(self) -> Stamp:
         """The time, this host's name and fresh randomness, for operations."""
@@ -209,7 +219,15 @@ class Session:
                 system_id=self.system_id,
                 also=self._admitted,
             )
-            self._scan = Scan(self.config, self.targets, detail=detail, listed=listed)
+            self._scan = Scan(
+                self.config,
+                self.targets,
+                detail=detail,
+                listed=listed,
+                reader=self._reader,
+                on_wait=self.dialogue.progress,
+            )
+            self._reader = None
             if listed is not None and listed.file is not None:
                 self._correct(listed.file, self._scan)
         return self._scan
@@ -234,7 +252,7 @@ class Session:
     def forget(self) -> None:
         """The devices have changed: the next look reads them again."""
         if self._scan is not None:
-            self._scan.close()
+            self._reader = self._scan.close()
             self._scan = None
 
     def view(
@@ -244,6 +262,8 @@ class Session:
         from vmgr.system.identity import local_system_ids
 
         scan = self.look(detail=detail)
+        if only is not None and scan.silent:
+            scan.await_groups([name for name in only if name not in self.unnamed])
         view = scan.view(only, system_ids=local_system_ids(self.config))
         if not foreign and any(group.foreign for group in view.groups):
             view = evolve(view, groups=tuple(group for group in view.groups if not group.foreign or only))

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from attrs import evolve
+
 import vmgr
 from tests.support.groups import snapshot_of
 from tests.support.machine import MIB, World, layout
@@ -73,7 +75,7 @@ class Counted:
         self.numbers = {path: (7, n) for n, path in enumerate(self.world.disks, 1)}
         for path, number in self.numbers.items():
             self.world.disks[path].number = os.makedev(*number)
-        self.world.label(*(layout(n, SIZE) for n in range(1, len(group.pvs) + 1)))
+        self.world.label(*(evolve(layout(n, SIZE), ext_flags=1) for n in range(1, len(group.pvs) + 1)))
         store = self.world.store()
         store._targets = TARGETS
         store.write_text(group)

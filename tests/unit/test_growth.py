@@ -144,7 +144,7 @@ def test_all_but_those_in_use_are_done_in_one_change_and_each_of_those_is_named(
     counted = machine.measure(*command.split(), status=5)
     said = capsys.readouterr().err
     for n in range(10):
-        assert (f"device vg-lv{n} is in use" in said) == (n % 2 == 0)
+        assert (f"vg/lv{n} in use" in said) == (n % 2 == 0)
     assert {name for name in machine.nodes.nodes if name != "control"} == {f"vg-lv{n}" for n in range(0, 10, 2)}
     assert counted["plans"] == 2  # one that tells who is in use, one without these
     machine.run("lvs", "--noheadings", "-olv_name", "vg")

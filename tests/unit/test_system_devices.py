@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -18,7 +19,7 @@ from vmgr.system.devices import Device
 from vmgr.system.devicesfile import DevicesFile, Entry, selection
 from vmgr.system.filters import Filters, Patterns, content_refusal, has_partitions, translate
 from vmgr.system.listed import Listed
-from vmgr.system.reader import DirectReader, GuardedReader
+from vmgr.system.reader import DirectReader, GuardedReader, NoAnswer
 
 
 def config(text: str = "", **more: str) -> Config:
@@ -255,7 +256,7 @@ def test_only_whole_disks_can_have_partitions(made, answer):
 # -- reading --------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=[DirectReader, lambda: GuardedReader(limit=20, patience=10)], ids=["direct", "guarded"])
+@pytest.fixture(params=[DirectReader, lambda: GuardedReader(patience=10)], ids=["direct", "guarded"])
 def any_reader(request):
     one = request.param()
     yield one
@@ -294,61 +295,119 @@ def test_a_reader_reads_more_than_its_memory_holds(any_reader, tmp_path, monkeyp
     assert got == bytes(n % 251 for n in range(100, 90_100))
 
 
-def test_a_device_that_hangs_is_given_up_and_the_others_are_read(tmp_path):
-    """A pipe that nobody writes to stands for it: opening it waits for ever. It is an error from then on."""
-    hung = Device(str(tmp_path / "pipe"), -1, 0)
-    os.mkfifo(hung.path)
-    good = image(tmp_path / "a")
-    guarded = GuardedReader(limit=0.3, patience=0.1)
-    first, second, third = guarded.read_many([(good, 0, 512), (hung, 0, 512), (good, 512, 512)])
+@pytest.fixture
+def hung(tmp_path):
+    """``hung(n)``: a device that does not answer. A pipe that nobody writes to stands for it: opening it waits."""
+    made: list[str] = []
+
+    def make(name: str) -> Device:
+        device = Device(str(tmp_path / name), -1, 0)
+        os.mkfifo(device.path)
+        made.append(device.path)
+        return device
+
+    yield make
+    for path in made:
+        os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))  # lets go whoever waits
+
+
+def wake(device: Device) -> int:
+    """Let the opening of a pipe go on; what reads it then gets an error, which is an answer."""
+    return os.open(device.path, os.O_RDWR | os.O_NONBLOCK)
+
+
+def test_a_device_that_does_not_answer_is_told_of_and_the_others_are_read(hung, tmp_path):
+    one, good = hung("pipe"), image(tmp_path / "a")
+    guarded = GuardedReader(patience=0.2)
+    first, second, third = guarded.read_many([(good, 0, 512), (one, 0, 512), (good, 512, 512)])
     assert isinstance(first, bytes)
     assert isinstance(third, bytes)
-    assert isinstance(second, DeviceError)
-    assert "has not answered a read" in second.message
-    assert guarded.hung == {hung.path}
-    (again,) = guarded.read_many([(hung, 0, 512)])
-    assert isinstance(again, DeviceError)
+    assert isinstance(second, NoAnswer)
+    assert one.path in second.message
     guarded.close()
 
 
-def test_a_device_that_answers_late_is_still_heard(tmp_path):
-    """Slow is not hung: set aside after its patience, answered within the limit."""
-    slow = Device(str(tmp_path / "pipe"), -1, 0)
-    os.mkfifo(slow.path)
-    good = image(tmp_path / "a")
-    guarded = GuardedReader(limit=30, patience=0.05)
+def test_devices_that_do_not_answer_are_asked_at_the_same_time(hung, tmp_path):
+    """Ten of them take no longer than one: all are given up at the same moment, each with a helper of its own."""
+    many, good = [hung(f"pipe{n}") for n in range(10)], image(tmp_path / "a")
+    guarded = GuardedReader(patience=1.0)
+    answers = guarded.read_many([*((one, 0, 512) for one in many), (good, 0, 512)])
+    assert all(isinstance(answer, NoAnswer) for answer in answers[:-1])
+    assert isinstance(answers[-1], bytes)
+    asked = [guarded._stuck[one.path].begun for one in many]
+    assert max(asked) - min(asked) < 1.0  # the last was asked before the first was given up
+    guarded.close()
 
-    opened: list[int] = []
 
-    class Waking:
-        """Lets the pipe go when the reader has gone on to the next device."""
+def test_a_device_that_does_not_answer_is_not_asked_by_a_second_helper(hung):
+    one = hung("pipe")
+    guarded = GuardedReader(patience=0.1)
+    guarded.read_many([(one, 0, 512)])
+    (helper,) = guarded._stuck.values()
+    (again,) = guarded.read_many([(one, 0, 512)])
+    assert isinstance(again, NoAnswer)
+    assert guarded._stuck == {one.path: helper}
+    guarded.close()
 
-        def __getattr__(self, name):
-            if name == "path":
-                opened.append(os.open(slow.path, os.O_RDWR | os.O_NONBLOCK))
-                return good.path
-            return getattr(good, name)
 
-        def __setattr__(self, name, value):
-            setattr(good, name, value)
+def test_a_device_that_answers_late_is_waited_for_and_read_again(hung, tmp_path):
+    one, other = hung("pipe"), hung("other")
+    guarded = GuardedReader(patience=0.1)
+    guarded.read_many([(one, 0, 512), (other, 0, 512)])
+    fd = wake(one)
+    assert guarded.answered([one, other]) == [one]
+    (late,) = guarded.read_many([(one, 0, 512)])
+    assert "Illegal seek" in str(late)
+    os.close(fd)
+    guarded.close()
 
-    first, second = guarded.read_many([(slow, 0, 512), (Waking(), 0, 512)])
-    for fd in opened:
-        os.close(fd)
-    assert "Illegal seek" in str(first)
-    assert "has not answered" not in str(first)
+
+def test_the_next_reader_of_a_command_knows_who_did_not_answer(hung, tmp_path):
+    """A command that looks again after a change does not wait once more."""
+    one, good = hung("pipe"), image(tmp_path / "a")
+    guarded = GuardedReader(patience=0.1)
+    guarded.read_many([(one, 0, 512)])
+    (helper,) = guarded._stuck.values()
+    later = guarded.successor()
+    assert later is not None
+    first, second = later.read_many([(one, 0, 512), (good, 0, 512)])
+    assert isinstance(first, NoAnswer)
     assert isinstance(second, bytes)
-    assert guarded.hung == set()
-    guarded.close()
+    assert later._stuck == {one.path: helper}
+    later.close()
+    assert GuardedReader().successor() is None
+
+
+def test_an_interrupt_ends_the_wait_for_a_device_at_once(hung, tmp_path):
+    one = hung("pipe")
+    code = textwrap.dedent(f"""
+        import signal
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        from vmgr.system.devices import Device
+        from vmgr.system.reader import GuardedReader
+        guarded = GuardedReader(patience=0.1)
+        device = Device({one.path!r}, -1, 0)
+        guarded.read_many([(device, 0, 512)])
+        try:
+            print("waiting", flush=True)
+            guarded.answered([device])
+        except KeyboardInterrupt:
+            guarded.close()
+            print("interrupted")
+    """)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "waiting\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[0] == "interrupted\n"
 
 
 def test_a_helper_that_dies_is_replaced(tmp_path):
     """One answer is an error; the next device is read by another helper."""
     good = image(tmp_path / "a")
-    guarded = GuardedReader(limit=20, patience=10)
+    guarded = GuardedReader(patience=10)
     guarded.read_many([(good, 0, 512)])
-    helper = guarded._helper
-    assert helper is not None
+    (helper,) = guarded._free
     os.kill(helper.pid, 9)
     os.waitpid(helper.pid, 0)
     first, second = guarded.read_many([(good, 0, 512), (good, 512, 512)])
@@ -377,7 +436,7 @@ def test_a_helper_holds_nothing_of_the_command(tmp_path):
     code = textwrap.dedent(f"""
         from vmgr.system.devices import Device
         from vmgr.system.reader import GuardedReader
-        guarded = GuardedReader(limit=0.2, patience=0.1)
+        guarded = GuardedReader(patience=0.1)
         (answer,) = guarded.read_many([(Device({str(pipe)!r}, -1, 0), 0, 512)])
         guarded.close()
         print(answer)

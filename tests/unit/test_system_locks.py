@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -102,7 +103,7 @@ def test_a_waiting_writer_is_not_overtaken_by_readers(make, priority):
     """With write priority a new reader queues behind a writer that waits; without it the reader gets in."""
     reader = make(write_priority=priority).group("vg")
     waits = threading.Event()
-    writer = make(write_priority=priority, wait=True, on_wait=lambda *_: waits.set())
+    writer = make(write_priority=priority, wait=True, on_wait=lambda *_: waits.set(), soon=0)
     thread = threading.Thread(target=lambda: writer.group("vg", exclusive=True).release())
     thread.start()
     assert waits.wait(10)
@@ -122,7 +123,7 @@ def test_a_lock_file_that_is_removed_while_one_waits_is_taken_anew(make):
     first = make().group("vg", exclusive=True)
     waits = threading.Event()
     got = []
-    second = make(wait=True, on_wait=lambda *_: waits.set())
+    second = make(wait=True, on_wait=lambda *_: waits.set(), soon=0)
     thread = threading.Thread(target=lambda: got.append(second.group("vg", exclusive=True)))
     thread.start()
     assert waits.wait(10)
@@ -143,7 +144,7 @@ def test_an_interrupt_ends_the_waiting(make):
                 pass
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
-        locks = make(wait=True, on_wait=lambda *_: threading.Thread(target=interrupt).start())
+        locks = make(wait=True, on_wait=lambda *_: interrupt(), soon=0)
         with pytest.raises(Interrupted, match="giving up"):
             locks.group("vg")
         assert not locks.holds("vg")
@@ -253,3 +254,61 @@ def test_a_deactivated_group_may_be_activated_by_itself_again(tmp_path):
     forget_online("vg", str(tmp_path))
     forget_online("vg", str(tmp_path))
     assert os.listdir(tmp_path / "vgs_online") == []
+
+
+# -- waiting and doing without --------------------------------------------------------------------
+
+
+def test_a_lock_that_is_waited_for_is_told_with_its_holder(make):
+    with make().group("vg", exclusive=True):
+        told: list[tuple[str, str]] = []
+        said = threading.Event()
+
+        def tell(path: str, holder: str) -> None:
+            told.append((path, holder))
+            said.set()
+
+        waiting = make(wait=True, on_wait=tell, soon=0.01)
+        thread = threading.Thread(target=lambda: waiting.group("vg").release())
+        thread.start()
+        assert said.wait(10)
+    thread.join(10)
+    ((path, holder),) = told
+    assert path.endswith("V_vg")
+    assert str(os.getpid()) in holder
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EDQUOT])
+def test_readers_do_without_a_lock_where_no_file_can_be_made_and_say_so_once(make, monkeypatch, number):
+    """A full or read-only file system keeps nobody from looking, and everybody from changing."""
+    said: list[str] = []
+    locks = make(on_none=said.append)
+    real = os.open
+
+    def full(path, *rest, **options):
+        if str(path).startswith(str(make.dir) + "/"):
+            raise OSError(number, os.strerror(number))
+        return real(path, *rest, **options)
+
+    monkeypatch.setattr(os, "open", full)
+    with locks.all_groups(), locks.group("vg"):
+        (why,) = said
+        assert os.strerror(number) in why
+        assert "without a lock" in why
+        with pytest.raises(LockFailed, match="cannot open lock file"):
+            locks.all_groups(exclusive=True)
+        with pytest.raises(LockFailed):
+            locks.group("other", exclusive=True)
+
+
+def test_readers_do_without_a_lock_where_the_directory_cannot_be_made(make, monkeypatch):
+    said: list[str] = []
+
+    def read_only(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "makedirs", read_only)
+    with make(on_none=said.append).group("vg"):
+        assert len(said) == 1
+    with pytest.raises(LockFailed):
+        make(on_none=said.append).group("vg", exclusive=True)

@@ -6,6 +6,7 @@ import pytest
 from attrs import evolve
 
 from tests.support.machine import MIB, World, group, layout, uuid
+from tests.support.ondisk import TARGETS
 from vmgr.core.errors import AmbiguousName, DamagedMetadata, GroupUnusable, NotFound
 from vmgr.core.pv import MdaArea
 from vmgr.core.units import Bytes
@@ -500,3 +501,91 @@ def test_a_device_that_is_not_used_is_told_with_the_reason():
         world.view().pv("/dev/d2")
     with pytest.raises(NotFound, match="failed to find physical volume"):
         world.view().pv("/dev/d9")
+
+
+# -- devices that do not answer -------------------------------------------------------------------
+
+
+def silent_world(*silent: str) -> tuple[World, Scan, list[str]]:
+    """``vg`` on the first two disks, ``far`` on the third; a scan in which ``silent`` do not answer."""
+    world = world_of(3)
+    world.write(group())
+    world.write(group("far", pvs=(3,), first=300))
+    world.reader.silent = list(silent)
+    waits: list[str] = []
+    devices = [Device(path, -1, n) for n, path in enumerate(world.disks)]
+    return world, Scan(world.config, TARGETS, devices=devices, reader=world.reader, on_wait=waits.append), waits
+
+
+def test_a_device_that_does_not_answer_is_named_and_hides_nothing_else():
+    _, scan, waits = silent_world("/dev/d3")
+    view = scan.view()
+    assert [found.group.name for found in view.groups] == ["vg"]
+    assert any("/dev/d3 has not answered" in problem for problem in view.problems)
+    assert view.group("vg").unanswered == ()
+    assert [device.device for device in view.others] == []
+    assert waits == []
+
+
+def test_a_group_that_is_whole_without_the_device_does_not_wait_for_it():
+    world, scan, waits = silent_world("/dev/d3")
+    scan.await_groups(["vg"])
+    assert waits == []
+    assert world.reader.silent == ["/dev/d3"]
+    scan.view().group("vg").check_changeable()
+
+
+@pytest.mark.parametrize("names", [["far"], ["nowhere"], ["vg", "far"]])
+def test_a_device_that_may_hold_a_part_of_a_named_group_is_waited_for(names):
+    world, scan, waits = silent_world("/dev/d3")
+    scan.await_groups(names)
+    assert world.reader.silent == []
+    (said,) = waits
+    assert "/dev/d3" in said
+    assert f"volume group {names[-1]}" in said
+    view = scan.view()
+    assert [found.group.name for found in view.groups] == ["far", "vg"]
+    assert view.problems == ()
+
+
+def test_the_wait_ends_when_the_group_is_whole():
+    world, scan, _ = silent_world("/dev/d2", "/dev/d3")
+    scan.await_groups(["vg"])
+    assert world.reader.silent == ["/dev/d3"]
+    assert not scan.view().group("vg").partial
+
+
+def test_a_pv_that_may_be_on_a_device_that_does_not_answer_is_not_missing():
+    """Nothing is changed, activated or repaired on the strength of silence, whatever is allowed for missing PVs."""
+    _, scan, _ = silent_world("/dev/d2")
+    view = scan.view().group("vg")
+    assert view.unanswered == ("/dev/d2",)
+    assert not any("missing" in problem for problem in view.problems)
+    for check in (view.check_trusted, view.check_changeable, lambda: view.check_changeable(missing=True)):
+        with pytest.raises(GroupUnusable, match="/dev/d2 did not answer"):
+            check()
+
+
+def test_a_pv_that_the_metadata_know_to_be_missing_is_not_waited_for():
+    world = world_of(3)
+    whole = group()
+    gone = evolve(whole.pvs[1], flags=("MISSING",))
+    world.write(evolve(whole, pvs=(whole.pvs[0], gone)))
+    world.disks["/dev/d2"].data[:] = bytes(SIZE)
+    world.reader.silent = ["/dev/d3"]
+    waits: list[str] = []
+    devices = [Device(path, -1, n) for n, path in enumerate(world.disks)]
+    scan = Scan(world.config, TARGETS, devices=devices, reader=world.reader, on_wait=waits.append)
+    scan.await_groups(["vg"])
+    assert waits == []
+    assert scan.view().group("vg").unanswered == ()
+
+
+def test_a_member_that_stops_answering_after_the_scan_is_waited_for_under_the_lock():
+    world, scan, waits = silent_world()
+    world.reader.silent = ["/dev/d1"]
+    assert scan.refresh("vg")
+    assert scan.view().group("vg").unanswered == ("/dev/d1",)
+    scan.await_groups(["vg"])
+    assert len(waits) == 1
+    assert scan.view().group("vg").unanswered == ()

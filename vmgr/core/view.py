@@ -94,6 +94,8 @@ class GroupView(Value):
     of an older version, or does not say that they are in use. ``damaged`` are PVs with an area that cannot be read.
     ``unchangeable`` says why the group must not be changed, beyond what its own metadata says; mostly empty.
     ``faults`` are the rules of the volume model that its metadata breaks (:mod:`vmgr.core.structure`), in words.
+    ``unanswered`` are devices that did not answer, where physical volumes were not found: one may hold them, so
+    that nobody knows whether they are missing.
     """
 
     group: VolumeGroup
@@ -108,6 +110,7 @@ class GroupView(Value):
     damaged: tuple[Uuid, ...] = ()
     unchangeable: str = ""
     faults: tuple[str, ...] = ()
+    unanswered: tuple[str, ...] = ()
 
     @property
     def missing(self) -> tuple[PhysicalVolume, ...]:
@@ -138,6 +141,14 @@ class GroupView(Value):
 
         An active volume is written to: on the wrong copy of a disk, or by a text that is no longer the group's.
         """
+        if self.unanswered:
+            lost = ", ".join(pv.id.dashed for pv in self.missing)
+            raise GroupUnusable(
+                f"volume group {self.group.name}: it is not known whether physical volume {lost} is there:"
+                f" {', '.join(self.unanswered)} did not answer",
+                hint=f"a command that names {self.group.name} waits until it does; the kernel log or vmgr dm info"
+                " may tell why it does not",
+            )
         if self.unchangeable:
             raise GroupUnusable(
                 self.unchangeable,

@@ -84,6 +84,8 @@ def create(
     with session.locks.all_groups(exclusive=True), session.locks.group(name, exclusive=True):
         session.admit(devices)
         view = session.view(detail=True, foreign=True)
+        session.look().await_groups([name])  # a device that does not answer may hold a group of that name
+        view = session.view(detail=True, foreign=True)
         _require_free(session, view, name)
         joining, new, known = _joining(session, view, devices, label)
         change = create_group(
@@ -271,6 +273,7 @@ def rename(session: Session, old: str, new: str) -> Outcome:
 
     name = VgName(new)
     with session.locks.all_groups(exclusive=True):
+        session.look().await_groups([session.meant(old), name])
         view = session.view(foreign=True)
         group = view.group(old)
         for first in sorted((group.group.name, name)):

@@ -86,6 +86,7 @@ def find_device(session: Session, path: str) -> Device:
         raise Refused(
             f"{path} is not a block device that can hold a physical volume", hint="lsblk lists the devices"
         )
+    scan.await_device(device)
     reason = scan.refused.get(device)
     if reason:
         raise Refused(f"cannot use {path}: {reason}", hint=_refusal_hint(reason))

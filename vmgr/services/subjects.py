@@ -81,8 +81,11 @@ def choose(
         else:
             chosen.whole = True
     if tags or (not subjects and all_if_none):
+        named = {vg for vg, _ in found}
         for view in read_all(session, active_elsewhere=leaving):
             group = view.group
+            if group.name not in named:
+                session.unnamed.add(group.name)
             if group.exported and not reading:
                 continue
             if lock_manager(group) and not reading and not leaving:

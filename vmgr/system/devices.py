@@ -83,6 +83,17 @@ class Device:
         return ""
 
     @property
+    def suspended(self) -> bool:
+        """Whether this is a mapped device that is suspended: reads wait until it is resumed."""
+        if not self.dm_name:
+            return False
+        try:
+            with open(f"{self.sysfs}/dm/suspended") as file:
+                return file.read().strip() == "1"
+        except OSError:
+            return False
+
+    @property
     def partition_number(self) -> int:
         """The number of the partition that this is; 0 for a whole disk."""
         try:

@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 
 class Judge:
-    """Makes one view. ``load`` reads and decodes a whole text in place; ``check`` reads its other copies, too."""
+    """Makes one view. ``load`` reads and decodes a whole text in place; ``check`` reads its other copies, too.
+
+    ``silent`` devices have not answered.
+    """
 
     def __init__(
         self,
@@ -44,7 +47,9 @@ class Judge:
         load: Callable[[FoundText], None],
         check: Callable[[FoundText], None],
         system_ids: Collection[str] | None,
+        silent: tuple[str, ...] = (),
     ) -> None:
+        self._silent = silent
         self._config = config
         self._pvs = pvs
         self._by_id = {pv.layout.id: pv for pv in pvs}
@@ -129,6 +134,7 @@ class Judge:
     def _group(self, text: FoundText, group: VolumeGroup, doubts: list[str]) -> GroupView:
         problems: list[str] = []
         outdated: list[Uuid] = []
+        unknown: list[Uuid] = []
         damaged: list[Uuid] = []
         there: dict[Uuid, PvView] = {}
 
@@ -139,6 +145,10 @@ class Judge:
             pv = self._by_id.get(member.id)
             if pv is None:
                 where = f" (last seen on {member.device})" if member.device not in ("", "[unknown]") else ""
+                if self._silent and not member.missing:
+                    unknown.append(member.id)
+                    say(f"not known where PV {member.id.dashed}{where} is: {_some(self._silent)} did not answer")
+                    continue
                 say(f"missing PV {member.id.dashed}{where}")
                 continue
             if member.id in self._owner:
@@ -185,6 +195,7 @@ class Judge:
             removed=tuple(self._pv(pv) for pv in removed),
             relabel=tuple(relabel),
             damaged=tuple(damaged),
+            unanswered=self._silent if unknown else (),
             unchangeable=self._unchangeable(group, there, doubts),
             faults=faults,
         )
@@ -311,6 +322,10 @@ _SPLIT = "different metadata with one sequence number: "
 def _split(text: FoundText, rival: FoundText) -> str:
     one, other = (", ".join(sorted({pv.device.path for pv, _ in t.places})) for t in (text, rival))
     return f"{_SPLIT}volume group {text.name}, number {text.seqno}, on {one} and on {other}"
+
+
+def _some(paths: tuple[str, ...]) -> str:
+    return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more devices"
 
 
 def _id(text: FoundText) -> Uuid:

@@ -13,6 +13,7 @@ making, removing or renaming groups, adding or removing PVs: global exclusive, t
 
 from __future__ import annotations
 
+import errno
 import os
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
 from typing import TYPE_CHECKING
@@ -36,6 +37,17 @@ READ_ONLY = "readonly"
 """Shared locks are granted without a file, exclusive ones refused (``--readonly``)."""
 IGNORE_FAILURE = "ignorelockingfailure"
 """As normal; if the lock directory cannot be used, as ``readonly`` with activation allowed (also ``--sysinit``)."""
+
+
+NO_ROOM = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+"""Why no file can be made, whoever asks: readers do without a lock then."""
+
+SOON = 1.0
+"""Seconds after which it is told that a lock is waited for."""
+
+
+class NoLockFile(LockFailed):
+    """The lock directory, or its file system, takes no file."""
 
 
 class Held:
@@ -73,7 +85,9 @@ class Locks:
     """The locks of one command. With the exclusive global lock LVM2's ``hints`` are emptied.
 
     ``wait`` False makes a lock that is held elsewhere an error at once. ``on_wait(path, holder)`` is called
-    once when a lock has to be waited for; ``holder`` says who has it, as far as the kernel tells.
+    once when a lock has been waited for for ``soon`` seconds, in a thread of its own; ``holder`` says who has it,
+    as far as the kernel tells. ``on_none`` is called once, with a sentence, where a reader gets no lock because the
+    directory takes no file; without it that is an error.
     """
 
     def __init__(
@@ -85,8 +99,13 @@ class Locks:
         metadata_read_only: bool = False,
         mode: str = NORMAL,
         on_wait: Callable[[str, str], None] | None = None,
+        on_none: Callable[[str], None] | None = None,
+        soon: float = SOON,
         hints: StaleHints | None = None,
     ) -> None:
+        self.on_none = on_none
+        self._soon = soon
+        self._told_none = False
         self.directory = directory.rstrip("/") or "/"
         self.wait = wait
         self.write_priority = write_priority
@@ -105,6 +124,7 @@ class Locks:
         *,
         mode: str = NORMAL,
         on_wait: Callable[[str, str], None] | None = None,
+        on_none: Callable[[str], None] | None = None,
         keep_hints: bool = False,
     ) -> Locks:
         """Locks as lvm.conf sets them (``global/locking_dir``, ``wait_for_locks``...).
@@ -118,6 +138,7 @@ class Locks:
             metadata_read_only=config.flag("global/metadata_read_only"),
             mode=mode,
             on_wait=on_wait,
+            on_none=on_none,
             hints=None if keep_hints or config.text("devices/hints") == "none" else StaleHints(),
         )
 
@@ -175,6 +196,8 @@ class Locks:
                     if not _still_there(path, held.fd):
                         stale, held.fd = held.fd, self._lock_one(path, LOCK_EX)
                         os.close(stale)
+                elif self.mode in (NORMAL, IGNORE_FAILURE) and self._prepare(True, False):
+                    held.fd = self._lock_file(path, LOCK_EX)  # the shared one was done without
                 held.exclusive = True
             held.depth += 1
             return held
@@ -182,11 +205,21 @@ class Locks:
         if self.mode != NO_LOCKING:
             if exclusive:
                 self._refuse(activating=activating and file != GLOBAL)
-            if self.mode != READ_ONLY and self._prepare(exclusive, activating and file != GLOBAL):
-                fd = self._lock_file(path, LOCK_EX if exclusive else LOCK_SH)
+            try:
+                if self.mode != READ_ONLY and self._prepare(exclusive, activating and file != GLOBAL):
+                    fd = self._lock_file(path, LOCK_EX if exclusive else LOCK_SH)
+            except NoLockFile as error:
+                if exclusive or self.on_none is None:
+                    raise
+                self._without(error)
         held = Held(self, path, fd, exclusive)
         self._held[path] = held
         return held
+
+    def _without(self, error: NoLockFile) -> None:
+        if not self._told_none and self.on_none is not None:
+            self._told_none = True
+            self.on_none(f"reading without a lock: {error.message}")
 
     def _refuse(self, *, activating: bool) -> None:
         if self.mode == READ_ONLY:
@@ -208,14 +241,16 @@ class Locks:
             os.makedirs(self.directory, 0o700, exist_ok=True)
             self._exposed = bool(changeable_by_others(self.directory, (os.geteuid(),)))
             self._ready = os.access(self.directory, os.R_OK | os.W_OK | os.X_OK)
-            reason = "it is not writable"
+            reason, full = "it is not writable", os.geteuid() == 0
         except OSError as error:
-            reason = error.strerror or str(error)
+            reason, full = error.strerror or str(error), error.errno in NO_ROOM
         if self._ready:
             return True
         if self.mode == IGNORE_FAILURE and (not exclusive or activating):
             return False
         message = f"cannot use the lock directory {self.directory}: {reason}"
+        if full:
+            raise NoLockFile(message, hint="make it writable, or correct global/locking_dir in lvm.conf")
         if os.geteuid() != 0:
             raise NotPermitted(message, hint="run the command as root")
         raise LockFailed(message, hint="correct global/locking_dir, or read without locks: --nolocking")
@@ -246,6 +281,8 @@ class Locks:
                 message = f"cannot open lock file {path}: {error.strerror}"
                 if isinstance(error, PermissionError):
                     raise NotPermitted(message, hint="run the command as root") from None
+                if error.errno in NO_ROOM:
+                    raise NoLockFile(message, hint="make room there, or correct global/locking_dir") from None
                 raise LockFailed(message, hint="read without locks: --nolocking") from None
             try:
                 self._flock(fd, path, operation)
@@ -271,14 +308,19 @@ class Locks:
                 f"cannot lock {path}: it is held by {holder}",
                 hint="try again when that command has ended, or allow waiting: global/wait_for_locks=1",
             )
-        if self.on_wait is not None:
-            self.on_wait(path, holder)
+        from threading import Timer  # loaded only by those who wait
+
+        timer = Timer(self._soon, self.on_wait or (lambda *_: None), (path, holder))
+        timer.daemon = True
+        timer.start()
         try:
             flock(fd, operation)
         except (KeyboardInterrupt, InterruptedError):
             raise Interrupted(f"giving up waiting for the lock {path}") from None
         except OSError as error:
             raise LockFailed(f"cannot lock {path}: {error.strerror}") from None
+        finally:
+            timer.cancel()
 
 
 def _still_there(path: str, fd: int) -> bool:

@@ -107,11 +107,18 @@ class MemoryReader:
     def __init__(self, disks: Mapping[str, MemoryDisk]) -> None:
         self.disks = disks
         self.reads: list[tuple[str, int, int]] = []
+        self.silent: list[str] = []
+        """Disks that do not answer; each wait ends with the answer of the first."""
 
     def read_many(self, wants: Sequence[tuple[Device, int, int]]) -> list[bytes | VmgrError]:
         """As :meth:`vmgr.system.reader.Reader.read_many`."""
         results: list[bytes | VmgrError] = []
         for device, offset, length in wants:
+            if device.path in self.silent:
+                from vmgr.system.reader import NoAnswer
+
+                results.append(NoAnswer(f"{device.path} has not answered a read; what is on it is not known"))
+                continue
             self.reads.append((device.path, offset, length))
             disk = self.disks[device.path]
             device.size = disk.size
@@ -121,6 +128,13 @@ class MemoryReader:
             except DeviceError as error:
                 results.append(error)
         return results
+
+    def answered(self, devices: Sequence[Device]) -> list[Device]:
+        """As :meth:`vmgr.system.reader.Reader.answered`."""
+        if not self.silent:
+            return list(devices)
+        path = self.silent.pop(0)
+        return [device for device in devices if device.path == path]
 
     def close(self) -> None:
         """Nothing to do."""

@@ -26,7 +26,7 @@ from vmgr.system.devices import discover
 from vmgr.system.filters import MD_END_SIZE, Filters, content_refusal, md_at_end
 from vmgr.system.found import FoundPv, FoundText
 from vmgr.system.judge import Judge
-from vmgr.system.reader import make_reader
+from vmgr.system.reader import GuardedReader, NoAnswer, make_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -56,6 +56,8 @@ class Scan:
     allowed by the devices file or ``--devices``. ``detail`` asks udev and looks for md superblocks at the devices'
     ends too, for commands that take new devices. ``refused`` tells for each device that is not used, why not;
     ``unopened`` has a sentence for each that this process may not open, which is no news unless it is asked for.
+    ``silent`` are devices that have not answered so far: what is on them is not known, and nothing is concluded
+    from that. Who needs them waits (:meth:`await_groups`, :meth:`await_device`); ``on_wait`` is given a sentence.
     """
 
     def __init__(
@@ -68,7 +70,10 @@ class Scan:
         listed: Selection | None = None,
         detail: bool = False,
         mapped: Callable[[], Mapping[Number, tuple[str, str]]] | None = None,
+        on_wait: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self._on_wait = on_wait
+        self.silent: dict[Device, str] = {}
         self._config = config
         self._targets = targets
         self._detail = detail
@@ -98,9 +103,12 @@ class Scan:
             self.listed.compare({pv.device: pv.layout.id for pv in self._pvs}, lambda d: d not in self.refused)
             self.problems[:0] = self.listed.problems
 
-    def close(self) -> None:
-        """Let go of the devices."""
+    def close(self) -> Reader | None:
+        """Let go of the devices; a reader for the next scan, if it should know which devices do not answer."""
+        if isinstance(self.reader, GuardedReader):
+            return self.reader.successor()
         self.reader.close()
+        return None
 
     # -- the devices file -------------------------------------------------------------------------
 
@@ -139,6 +147,9 @@ class Scan:
         found: list[FoundPv] = []
         for device, head in zip(devices, heads, strict=True):
             if isinstance(head, VmgrError):
+                if isinstance(head, NoAnswer):
+                    self._silence(device, head)
+                    continue
                 if isinstance(head, NotPermitted):
                     self.unopened.append(head.message)
                 elif not isinstance(head, NotFound):
@@ -187,6 +198,8 @@ class Scan:
         sizes = {device: min(MD_END_SIZE, int(device.size)) for device in suspects}
         tails = self.reader.read_many([(device, int(device.size) - n, n) for device, n in sizes.items()])
         for device, tail in zip(sizes, tails, strict=True):
+            if isinstance(tail, NoAnswer):
+                self._silence(device, tail)
             if isinstance(tail, bytes) and md_at_end(tail, int(device.size)):
                 self.refused[device] = "device is an md component"
 
@@ -197,6 +210,10 @@ class Scan:
         answers = dict(zip(map(id, (area for _, area in away)), self.reader.read_many(wants), strict=True))
         for pv, area in todo:
             raw = answers.get(id(area), b"") or self._in_head(pv, int(area.area.offset), HEADER_SIZE)
+            if isinstance(raw, NoAnswer):
+                self._silence(pv.device, raw)
+            if pv.device in self.silent:
+                continue
             try:
                 if isinstance(raw, VmgrError):
                     raise raw
@@ -255,11 +272,14 @@ class Scan:
         if text.raw is not None or not text.places:
             return
         text.raw = b""
-        for pv, area in text.places:
+        for pv, area in text.places[:]:
             area.checked = True
             assert area.header is not None
             try:
                 raw = read_text(area.header, partial(self._bytes, pv))
+            except NoAnswer as error:
+                self._silence(pv.device, error)
+                continue
             except (DamagedMetadata, DeviceError) as error:
                 area.problem = error.message
                 continue
@@ -275,11 +295,13 @@ class Scan:
 
     def _check_copies(self, text: FoundText) -> None:
         """Read the copies of a text that were not needed to read it: damage is told before all of them have it."""
-        for pv, area in text.places:
+        for pv, area in text.places[:]:
             if area.header is not None and not area.checked:
                 area.checked = True
                 try:
                     read_text(area.header, partial(self._bytes, pv))
+                except NoAnswer as error:
+                    self._silence(pv.device, error)
                 except (DamagedMetadata, DeviceError) as error:
                     area.problem = error.message
 
@@ -302,6 +324,10 @@ class Scan:
         wants = [(pv, area) for pv in members for area in pv.areas]
         answers = self.reader.read_many([(pv.device, int(area.area.offset), HEADER_SIZE) for pv, area in wants])
         stale = False
+        for (pv, _), answer in zip(wants, answers, strict=True):
+            if isinstance(answer, NoAnswer):
+                self._silence(pv.device, answer)
+                stale = True
         for (_, area), answer in zip(wants, answers, strict=True):
             try:
                 header = decode_header(answer, area.area) if isinstance(answer, bytes) else None
@@ -312,6 +338,53 @@ class Scan:
             return False
         self.reread()
         return True
+
+    # -- devices that do not answer ----------------------------------------------------------------
+
+    def _silence(self, device: Device, error: NoAnswer) -> None:
+        """Take back all that is known of a device: it does not answer, and may hold something else by now."""
+        self.silent[device] = self.refused[device] = error.message
+        self._pvs = [pv for pv in self._pvs if pv.device is not device]
+        self._duplicates = [pv for pv in self._duplicates if pv.device is not device]
+        self._heads.pop(device, None)
+        for text in self._texts.values():
+            text.places = [(pv, area) for pv, area in text.places if pv.device is not device]
+        self._texts = {key: text for key, text in self._texts.items() if text.places}
+
+    def await_groups(self, names: Collection[str]) -> None:
+        """Wait for devices that have not answered, as long as one may hold a physical volume of these groups."""
+        while self.silent and (parts := [name for name in names if not self._whole(name)]):
+            self._await(list(self.silent), f"a physical volume of volume group {', '.join(sorted(parts))}")
+
+    def await_device(self, device: Device) -> None:
+        """Wait for this device, if it has not answered."""
+        while device in self.silent:
+            self._await([device], "")
+
+    def _await(self, devices: list[Device], what: str) -> None:
+        names = ", ".join(f"{d.path} (suspended)" if d.suspended else d.path for d in devices)
+        verb = "does" if len(devices) == 1 else "do"
+        why = f", which may hold {what}" if what else ""
+        self._on_wait(f"Waiting for {names}{why} and {verb} not answer.")
+        answered = self.reader.answered(devices)
+        for device in answered:
+            del self.silent[device], self.refused[device]
+        self._read(answered)
+
+    def _whole(self, name: str) -> bool:
+        """Whether a group of this name was found with all its physical volumes but those that it knows to miss."""
+        there = {pv.layout.id for pv in self._pvs}
+        found = False
+        for texts in self._by_group().values():
+            text = self._newest(texts)
+            if text.name != name:
+                continue
+            self._load(text)
+            group = text.group
+            if group is None or any(pv.id not in there and not pv.missing for pv in group.pvs):
+                return False
+            found = True
+        return found
 
     def reread(self) -> None:
         """Read everything once more; for when the set of devices of a group may have changed."""
@@ -413,6 +486,20 @@ class Scan:
 
         ``system_ids`` are this host's (default: as lvm.conf says); groups with another one are foreign.
         """
+        while True:
+            names, silent = self.names, tuple(device.path for device in self.silent)
+            view = self._judged(names, silent, only, system_ids)
+            if len(self.silent) == len(silent):
+                return view
+            # A device stopped answering while its texts were read: what was said of it does not hold any more.
+
+    def _judged(
+        self,
+        names: Sequence[tuple[str, Uuid]],
+        silent: tuple[str, ...],
+        only: Collection[str] | None,
+        system_ids: Collection[str] | None,
+    ) -> SystemView:
         judge = Judge(
             self._config,
             self._pvs,
@@ -421,6 +508,7 @@ class Scan:
             self._load,
             self._check_copies,
             system_ids,
+            silent,
         )
         labelled = {pv.device for pv in (*self._pvs, *self._duplicates)}
         others = tuple(
@@ -429,4 +517,5 @@ class Scan:
             if d not in self.refused and d not in labelled
         )
         refused = tuple((path, why) for d, why in self.refused.items() for path in (d.path, *d.aliases))
-        return evolve(judge.view(self.names, only, others=others, problems=self.problems), refused=refused)
+        problems = [*self.problems, *self.silent.values()]
+        return evolve(judge.view(names, only, others=others, problems=problems), refused=refused)

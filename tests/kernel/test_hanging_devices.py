@@ -1,0 +1,92 @@
+"""Devices that hang, on a real kernel: one under another group's physical volume, and under one's own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.lab import run
+
+VMGR = [sys.executable, "-m", "vmgr"]
+
+
+def vmgr(*words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([*VMGR, *words], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120)
+    assert done.returncode == status, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+    return done
+
+
+def loop(path: Path) -> str:
+    with path.open("wb") as file:
+        file.truncate(64 << 20)
+    return run("losetup", "-f", "--show", str(path)).stdout.strip()
+
+
+@pytest.fixture
+def groups(tmp_path) -> Iterator[str]:
+    """``near`` on a plain disk, ``far`` on a mapped device; its name."""
+    one, two = loop(tmp_path / "one"), loop(tmp_path / "two")
+    run("dmsetup", "create", "stuck", "--table", f"0 100000 linear {two} 0")
+    vmgr("vgcreate", "near", one)
+    vmgr("vgcreate", "far", "/dev/mapper/stuck")
+    for group in ("near", "far"):
+        vmgr("lvcreate", "-an", "-Zn", "-Wn", "-l1", "-n", "lv", group)
+    yield "/dev/mapper/stuck"
+    subprocess.run(["dmsetup", "resume", "stuck"], check=False, capture_output=True)
+    for group in ("near", "far"):
+        subprocess.run([*VMGR, "vgremove", "-ff", "-y", group], check=False, capture_output=True)
+    subprocess.run(["dmsetup", "remove", "--retry", "stuck"], check=False, capture_output=True)
+    for device in (one, two):
+        subprocess.run(["losetup", "-d", device], check=False, capture_output=True)
+
+
+@pytest.fixture
+def suspended(groups) -> Iterator[str]:
+    run("dmsetup", "suspend", "stuck")
+    yield groups
+    subprocess.run(["dmsetup", "resume", "stuck"], check=False, capture_output=True)
+
+
+@pytest.mark.parametrize("words", ["lvs near", "lvs", "lvchange --addtag x near/lv", "vgchange -ay"])
+def test_who_does_not_need_the_device_goes_on_and_names_it(suspended, words):
+    done = vmgr(*words.split())
+    assert f"{suspended} is suspended and has not answered" in done.stderr
+    assert "Waiting" not in done.stderr
+
+
+def test_nothing_is_concluded_from_silence(suspended):
+    """The group is not there for a command that means all: none of its volumes is activated, and none is lost."""
+    assert "far" not in vmgr("vgs", "--noheadings", "-ovg_name").stdout.split()
+    vmgr("vgchange", "-ay")
+    run("dmsetup", "resume", "stuck")
+    assert vmgr("lvs", "--noheadings", "-olv_attr", "far/lv").stdout.split() == ["-wi-------"]
+
+
+def test_a_command_that_names_the_group_waits_until_the_device_answers(suspended):
+    process = subprocess.Popen([*VMGR, "lvchange", "--addtag", "x", "far/lv"], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said = process.stderr.readline()
+    assert said.startswith(
+        f"  Waiting for {suspended} (suspended), which may hold a physical volume of volume group far"
+    )
+    assert process.poll() is None
+    run("dmsetup", "resume", "stuck")
+    process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert vmgr("lvs", "--noheadings", "-olv_tags", "far/lv").stdout.split() == ["x"]
+
+
+def test_an_interrupt_ends_the_wait_at_once(suspended):
+    process = subprocess.Popen([*VMGR, "lvs", "far"], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert "Waiting for" in process.stderr.readline()
+    time.sleep(0.2)  # it may be about to wait
+    process.send_signal(2)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode not in (0, 5)
+    assert "interrupted" in said
