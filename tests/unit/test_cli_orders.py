@@ -262,7 +262,7 @@ REFUSED = [
     ("lvcreate -L1 --minor 5 vg", "needs --persistent y"),
     ("lvcreate -L-1 vg", "may not be negative"),
     ("lvcreate -L1 -l1 vg", "exclude each other"),
-    ("lvcreate -L1 --thin vg", "--thin of LVM2's lvcreate is not supported"),
+    ("lvcreate -L1 --thin vg", "vmgr does not make thin volumes yet (--thin)"),
     ("lvcreate -L1 --mode odd vg", "not one of fast, slow"),
     ("lvcreate -L1 -C y --alloc normal vg", "exclude each other"),
     ("lvextend vg/lv", "needs --size, --extents or physical volumes"),
