@@ -308,6 +308,13 @@ vgchange --addtag t none
 pvchange --addtag q D0
     out Physical volume "D0" changed
     out 1 physical volume changed / 0 physical volumes not changed
+pvchange -xn D0
+    out Physical volume "D0" changed
+pvchange -xn D0
+    out Physical volume D0 not changed
+    out 0 physical volumes changed / 1 physical volume not changed
+pvchange -xy --addtag r D0
+    out 1 physical volume changed / 0 physical volumes not changed
 pvresize D0
     out 1 physical volume(s) resized or updated / 0 physical volume(s) not resized
 pvresize --setphysicalvolumesize 40m D1

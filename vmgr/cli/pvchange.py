@@ -43,7 +43,8 @@ def run(app: Application, invocation: Invocation) -> int:
 
 def summary(outcome: Outcome) -> str:
     """How many were changed and how many were not, as LVM2 says it at the end."""
-    counts = len(outcome.done), len(outcome.errors)
+    same = sum(1 for line in outcome.done if line.endswith(" not changed"))
+    counts = len(outcome.done) - same, len(outcome.errors) + same
     changed, unchanged = (f"{n} physical volume{'' if n == 1 else 's'}" for n in counts)
     return f"{changed} changed / {unchanged} not changed"
 

@@ -177,8 +177,10 @@ def change_pvs(
     done: list[str] = []
     for pv_id in pvs:
         pv = new = find_pv(group, pv_id)
+        stays = False
         if allocatable is not None:
             if allocatable == pv.allocatable:
+                stays = not (add_tags or del_tags)
                 word = "allocatable" if allocatable else "unallocatable"
                 notes.append(f'Physical volume "{pv.device}" is already {word}.')
             status = tuple(word for word in pv.status if word != "ALLOCATABLE")
@@ -186,7 +188,9 @@ def change_pvs(
         new = evolve(new, tags=changed_tags(pv.tags, add_tags, del_tags))
         if new != pv:
             changed.append(new)
-        done.append(f'Physical volume "{pv.device}" changed')
+        done.append(
+            f"Physical volume {pv.device} not changed" if stays else f'Physical volume "{pv.device}" changed'
+        )
     after = group.with_pv(*changed) if changed else group
     require_valid(after, targets)
     return Change(group, after, notes=tuple(notes), done=tuple(done))
