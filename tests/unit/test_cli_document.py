@@ -170,6 +170,26 @@ def test_help_is_text(app, capsys):
     assert capsys.readouterr().out.startswith("Usage:")
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("dm info --json --bad", "usage"),
+        ("dm --json nosuch", "usage"),
+        ("dm table --json -S", "usage"),
+        ("dm splitname --json", "usage"),
+        ("dm stats list --json --bad", "usage"),
+    ],
+)
+def test_a_failure_of_a_device_command_is_a_document_too(capsys, words, code):
+    assert main(["vmgr", *words.split()]) != 0
+    assert [error["code"] for error in answer(capsys)["vmgr"]["errors"]] == [code]
+
+
+def test_what_a_device_command_prints_stays_its_own(capsys):
+    assert main(["vmgr", "dm", "splitname", "--json", "vg-lv"]) == 0
+    assert json.loads(capsys.readouterr().out)["vg_name"] == "vg"
+
+
 # -- text that only prints text -------------------------------------------------------------------
 
 

@@ -202,7 +202,12 @@ def _dispatch(words: list[str], terminal: Terminal) -> int:
 def _dm(words: list[str], terminal: Terminal, *, as_dmsetup: bool = False, group: str = "") -> int:
     from vmgr.cli.dm.command import run
 
-    return run(words, terminal, as_dmsetup=as_dmsetup, group=group)
+    if "--json" in words and not as_dmsetup:
+        terminal.begin_document()  # for a failure before there is anything else to print
+    status = run(words, terminal, as_dmsetup=as_dmsetup, group=group)
+    if terminal.document is not None and not terminal.document.errors:
+        terminal.document = None
+    return status
 
 
 def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:

@@ -366,8 +366,10 @@ class Context:
     # -- output --------------------------------------------------------------------------------------
 
     def emit_json(self, value: object) -> None:
-        """Print one JSON value on standard output."""
+        """Print one JSON value on standard output. A failure after that is said on standard error only."""
         import json
+
+        self.terminal.document = None
 
         text = json.dumps(value, indent=4, ensure_ascii=False)
         try:
