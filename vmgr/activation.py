@@ -7,8 +7,6 @@ nothing may be looked up.
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -30,11 +28,8 @@ if TYPE_CHECKING:
     from vmgr.core.hooks import KernelTarget
     from vmgr.core.ids import Uuid
     from vmgr.core.steps import RenameDevice, Step
-    from vmgr.core.table import DmDevice, LiveDevice
+    from vmgr.core.table import DmDevice
     from vmgr.dm.client import DmClient
-
-_HALF_MADE = re.compile(r"\.\d+~$").search
-"""Matches what a node or link is called until it is whole (:mod:`vmgr.dm.nodes`)."""
 
 ZERO_START = Bytes(4096)
 """How much of a new volume's start is zeroed, as LVM2 does (``lvcreate -Z y``)."""
@@ -47,45 +42,6 @@ def _named_link(name: str) -> tuple[str, str] | None:
     """
     vg, lv, layer = split_dm_name(name)
     return (vg, lv) if lv and not layer else None
-
-
-def sweep_names(client: DmClient, dev_dir: str, group: str, live: Iterable[LiveDevice]) -> None:
-    """Take away nodes and links of ``group`` without a device; its lock is held, and ``live`` are its devices.
-
-    A command that is killed between a device and its node leaves them, under an old name perhaps. Whoever makes a
-    device of that name next would have a link that leads to the wrong one.
-    """
-    there = {device.name: os.makedev(device.major, device.minor) for device in live}
-    numbers = set(there.values())
-    stale, groups = [], {group}
-    for entry in _entries(f"{dev_dir}/mapper"):
-        if entry.name in there:
-            continue
-        of = split_dm_name(entry.name)[0]
-        if of != group:
-            # The node of one of our devices, under the name that it had before the group was renamed?
-            if not numbers or entry.is_symlink() or entry.stat(follow_symlinks=False).st_rdev not in numbers:
-                continue
-            groups.add(of)
-        stale.append(entry.name)
-    if stale:
-        client.sweep(stale, {})
-    links = {
-        (each, entry.name): os.path.basename(os.readlink(entry.path))
-        for each in groups
-        for entry in _entries(f"{dev_dir}/{each}")
-        if entry.is_symlink() and (_HALF_MADE(entry.name) or not os.path.exists(entry.path))
-    }
-    if links:
-        client.sweep((), links)
-
-
-def _entries(directory: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(directory) as found:
-            return list(found)
-    except OSError:
-        return []  # nothing was made there yet
 
 
 class KernelDevices:

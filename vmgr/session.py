@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -22,7 +22,6 @@ from vmgr.core.errors import (
     StoppedHalfway,
     VmgrError,
 )
-from vmgr.core.naming import UUID_PREFIX
 from vmgr.outcome import Outcome, RunOptions
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from vmgr.core.devicerules import DeviceRules
     from vmgr.core.effects import Effect
     from vmgr.core.ids import Uuid
-    from vmgr.core.model import LogicalVolume, VolumeGroup
+    from vmgr.core.model import VolumeGroup
     from vmgr.core.requests import Stamp
     from vmgr.core.steps import Plan, Step
     from vmgr.core.table import LiveDevice
@@ -272,9 +271,7 @@ class Session:
                 self._said.add(problem)
                 self.dialogue.detail(problem)
         for problem in (*_without_rights(scan.unopened), *view.problems):
-            if problem not in self._said:
-                self._said.add(problem)
-                self.dialogue.warn(f"WARNING: {problem}")
+            self.warn_once(problem)
         return view
 
     def shared_view(
@@ -474,50 +471,40 @@ class Session:
         Each device is named in a warning, and so is what is left alone. ``refreshing``: devices that somebody
         suspended are about to be resumed, and not worth a word.
         """
-        from vmgr.core.change import Change
-        from vmgr.core.healing import find_remains, may_have_remains
-        from vmgr.dm.address import by_uuid
-
         group = view.group
         if view.faults or view.unchangeable or view.foreign or group.lock_type not in ("", "none"):
             return  # what the devices shall be is in doubt, or not this host's to say
         if not self.options.locking or not self.locks.holds(group.name, exclusive=True):
             return  # another command may be at work on them
-        live = self.live(prefix=f"{UUID_PREFIX}{group.id}")
-        if not self.options.test and (node_client := self.client()) is not None:
-            from vmgr.activation import sweep_names
-
-            sweep_names(node_client, self.config.dev_dir, group.name, live.values())
-        hidden = self._hidden(group, live.values())
-        if not may_have_remains(group, live.values(), hidden):
+        client = self.client()
+        if client is None:
             return
-        live = self.live(prefix=f"{UUID_PREFIX}{group.id}", table=True)
-        client = self.need_client()
-        found = find_remains(
-            group,
-            live,
-            {d.uuid: client.table(by_uuid(d.uuid), inactive=True) for d in live.values() if d.has_inactive},
+        from vmgr.core.change import Change
+        from vmgr.core.steps import Plan
+        from vmgr.healer import Healer
+
+        healer = Healer(
+            group, client, self.config.dev_dir, lambda text: self.warn_once(f"volume group {group.name}: {text}")
+        )
+        if not self.options.test:
+            healer.mend_nodes()
+        found = healer.find(
             self.targets,
             {uuid: pv.number for uuid, pv in view.pvs.items()},
-            hidden,
-            self._device_rules(Change(group, group), dict(view.pvs), live),
+            lambda live: self._device_rules(Change(group, group), dict(view.pvs), live),
         )
-        told = (
-            [f"without --test, before all else: {text}" for text in found.told] if self.options.test else found.told
-        )
-        for sentence in (*told, *found.left, *(() if refreshing else found.held)):
-            if sentence not in self._said:
-                self._said.add(sentence)
-                self.dialogue.warn(f"WARNING: volume group {group.name}: {sentence}")
+        before = "without --test, before all else: " if self.options.test else ""
+        for text in (*(before + text for text in found.told), *found.left, *(() if refreshing else found.held)):
+            self.warn_once(f"volume group {group.name}: {text}")
         if not found.steps or self.options.test:
             return
         from vmgr.commit import Committer
-        from vmgr.core.steps import Plan
 
-        plan = Plan(Change(group, group), found.steps)
         store = self._store({}, repair=False)
         try:
-            Committer(store, self._devices(dict(view.pvs)), progress=self._progress).run(plan)
+            Committer(store, self._devices(dict(view.pvs)), progress=self._progress).run(
+                Plan(Change(group, group), found.steps)
+            )
         except VmgrError as error:
             error.message = f"cannot put in order what a command left in volume group {group.name}: {error.message}"
             error.args = (error.message,)
@@ -525,23 +512,11 @@ class Session:
         finally:
             store.close()
 
-    def _hidden(self, group: VolumeGroup, live: Iterable[LiveDevice]) -> set[str]:
-        """The UUIDs of volumes' devices that run and were shown to nobody, as a new volume's until its commit."""
-        import os
-
-        from vmgr.core.naming import split_dm_name, split_dm_uuid
-
-        volumes = cast("Mapping[str, LogicalVolume]", group.lv_by_id)
-        found = set()
-        for device in live:
-            _, volume, layer = split_dm_uuid(device.uuid) or ("", "", "")
-            known = volumes.get(volume)
-            if layer or not device.has_live or (known is not None and not known.visible):
-                continue
-            vg, lv, _ = split_dm_name(device.name)
-            if not os.path.lexists(f"{self.config.dev_dir}/{vg}/{lv}"):
-                found.add(device.uuid)
-        return found
+    def warn_once(self, text: str) -> None:
+        """Say something that would be said again at every look."""
+        if text not in self._said:
+            self._said.add(text)
+            self.dialogue.warn(f"WARNING: {text}")
 
     def carry_out(
         self,

@@ -33,7 +33,7 @@ from vmgr.dm.upkeep import Upkeep
 from vmgr.dm.wire import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from vmgr.core.table import KernelLine, LiveDevice
     from vmgr.dm.kernel import Kernel
@@ -239,6 +239,19 @@ class DmClient(Grouping):
         self._upkeep.want_scan(abi.major_minor(reply.dev))
         self._settle()
 
+    def mend(self, names: Iterable[str], *, links: Iterable[tuple[str, str, str]] = ()) -> None:
+        """Make the nodes of devices called ``names``, there or gone, what the kernel says.
+
+        ``links`` are (group, volume, device name) of links that shall go; one that leads elsewhere, to a device
+        that is there, stays. For what a process left that was killed before it came to them. Where udev makes the
+        names, they are its own.
+        """
+        for name in names:
+            self._upkeep.touch(name, announced=False)
+        for group, volume, name in links:
+            self._upkeep.drop_link((group, volume), name, 0)
+        self._settle()
+
     def rename(
         self,
         dev: Dev,
@@ -318,19 +331,6 @@ class DmClient(Grouping):
                 self._upkeep.drop_link(link, old.name, old.dev)
         self._settle()
         return gone
-
-    def sweep(self, names: Iterable[str], links: Mapping[tuple[str, str], str]) -> None:
-        """Take away nodes of these names that have no device, and links (directory, name) to the names given.
-
-        For what a process left that removed or renamed a device and was killed before it came to them. A node whose
-        device is there is made right instead; a link that leads elsewhere, to a device that is there, stays. Where
-        udev makes the names, they are its own.
-        """
-        for name in names:
-            self._upkeep.touch(name)
-        for link, name in links.items():
-            self._upkeep.drop_link(link, name, 0)
-        self._settle()
 
     def remove_all(self, *, deferred: bool = False) -> tuple[str, ...]:
         """Remove every device that is not open, and what becomes unused by that; the names of those that are left.

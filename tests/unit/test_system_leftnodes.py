@@ -1,0 +1,94 @@
+"""Nodes and links that a killed command left: those of this group, and none of another's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from tests.support.machine import group
+from vmgr.core.table import LiveDevice
+from vmgr.dm.client import DmClient
+from vmgr.dm.fake import FakeKernel, FakeNodes
+from vmgr.system import leftnodes
+from vmgr.system.leftnodes import not_shown, stale, without_node
+
+VG = group("vg", lvs=2)
+VG = VG.with_lv(*(evolve(lv, status=("READ", "WRITE", "VISIBLE")) for lv in VG.lvs))
+
+
+def device(name: str, minor: int, lv: int = 0, layer: str = "") -> LiveDevice:
+    return LiveDevice(name, f"LVM-{VG.id}{VG.lvs[lv].id}{layer}", 254, minor)
+
+
+@pytest.fixture
+def dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A device directory whose "nodes" are files that hold their minor number: making real ones takes root."""
+
+    def number(path: str) -> int | None:
+        try:
+            return os.makedev(254, int(Path(path).read_text()))
+        except (OSError, ValueError):
+            return None
+
+    monkeypatch.setattr(leftnodes, "_number", number)
+    (tmp_path / "mapper").mkdir()
+    for name, minor in (("vg-lv0", 0), ("vg-gone", 7), ("vg--x-lv0", 8), ("other-lv0", 9), ("control", 99)):
+        (tmp_path / "mapper" / name).write_text(str(minor))
+    for vg in ("vg", "other"):
+        (tmp_path / vg).mkdir()
+    link(tmp_path, "vg", "lv0", "vg-lv0")
+    link(tmp_path, "vg", "gone", "vg-gone")
+    link(tmp_path, "vg", "broken", "vg-broken")
+    link(tmp_path, "other", "lv0", "other-lv0")
+    return tmp_path
+
+
+def link(dev: Path, vg: str, lv: str, name: str) -> None:
+    (dev / vg / lv).symlink_to(dev / "mapper" / name)
+
+
+def test_only_nodes_of_this_group_without_a_device_are_stale(dev: Path) -> None:
+    nodes, links = stale(str(dev), "vg", [device("vg-lv0", 0)], [])
+    assert nodes == ["vg-gone"]
+    assert set(links) == {("vg", "gone", "vg-gone"), ("vg", "broken", "vg-broken")}
+
+
+def test_a_node_under_a_device_s_old_name_is_stale(dev: Path) -> None:
+    """The group was renamed: nothing in the old names says whose they are but the number."""
+    live = [device("new-lv0", 9)]
+    missing = without_node(str(dev), live)
+    assert missing == ["new-lv0"]
+    nodes, links = stale(str(dev), "new", live, missing)
+    assert nodes == ["other-lv0"]
+    assert links == [("other", "lv0", "other-lv0")]
+
+
+def test_a_device_whose_node_is_right_misses_none(dev: Path) -> None:
+    assert without_node(str(dev), [device("vg-lv0", 0)]) == []
+    assert without_node(str(dev), [device("vg-lv0", 1)]) == ["vg-lv0"]
+
+
+def test_volumes_without_a_link_have_been_shown_to_nobody(dev: Path) -> None:
+    live = [device("vg-lv0", 0), device("vg-lv1", 1, 1), device("vg-lv1-real", 2, 1, "-real")]
+    assert not_shown(str(dev), VG, live) == {live[1].uuid}
+    hidden = VG.with_lv(evolve(VG.lvs[1], status=("READ", "WRITE")))
+    assert not_shown(str(dev), hidden, live) == set(), "a hidden volume never has a link"
+
+
+def test_mending_asks_the_kernel_what_a_name_is_now() -> None:
+    kernel, nodes = FakeKernel(), FakeNodes()
+    dm = DmClient(kernel, nodes=nodes)
+    from vmgr.core.table import KernelLine
+    from vmgr.core.units import Sectors
+
+    dm.create("there")
+    dm.load("there", [KernelLine(Sectors(0), Sectors(8), "zero", "")])
+    dm.resume("there")
+    nodes.nodes = {"gone": (254, 5)}
+    nodes.links = {("vg", "gone"): "gone", ("vg", "there"): "there"}
+    dm.mend(["there", "gone"], links=[("vg", "gone", "gone")])
+    assert nodes.nodes == {"there": (254, 0)}
+    assert nodes.links == {("vg", "there"): "there"}

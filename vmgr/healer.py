@@ -1,0 +1,69 @@
+"""Looking, on this machine, for what a command that did not end has left of a group: devices, nodes and links.
+
+What it means and what puts it in order is decided in :mod:`vmgr.core.healing`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from vmgr.core.healing import Remains, find_remains, may_have_remains
+from vmgr.core.naming import UUID_PREFIX
+from vmgr.dm.address import by_uuid
+from vmgr.system.leftnodes import not_shown, stale, without_node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from vmgr.core.devicerules import DeviceRules
+    from vmgr.core.ids import Uuid
+    from vmgr.core.model import VolumeGroup
+    from vmgr.core.table import LiveDevice
+    from vmgr.core.targets import Targets
+    from vmgr.dm.client import DmClient
+
+
+class Healer:
+    """A look at one group's devices, whose lock is held. ``tell`` is given a sentence for all that is done."""
+
+    def __init__(self, group: VolumeGroup, client: DmClient, dev_dir: str, tell: Callable[[str], None]) -> None:
+        self._group = group
+        self._client = client
+        self._dev_dir = dev_dir
+        self._tell = tell
+        self._prefix = f"{UUID_PREFIX}{group.id}"
+        self._live = client.devices(prefix=self._prefix)
+
+    def mend_nodes(self) -> None:
+        """Make the nodes and links of the group's devices agree with the kernel."""
+        missing = without_node(self._dev_dir, self._live)
+        nodes, links = stale(self._dev_dir, self._group.name, self._live, missing)
+        nodes = [name for name in nodes if self._client.info(name=name) is None]
+        links = [link for link in links if link[2] in nodes or self._client.info(name=link[2]) is None]
+        if not (missing or nodes or links):
+            return
+        self._client.mend((*missing, *nodes), links=links)
+        paths = [f"{self._dev_dir}/mapper/{name}" for name in nodes]
+        paths += [f"{self._dev_dir}/{vg}/{lv}" for vg, lv, _ in links]
+        for path in paths:
+            if not os.path.lexists(path):
+                self._tell(f"{path} led to no device any more, and is removed")
+        for name in missing:
+            self._tell(f"the node of {name} was missing, and is made")
+
+    def find(
+        self,
+        targets: Targets,
+        numbers: Mapping[Uuid, str],
+        rules: Callable[[Mapping[str, LiveDevice]], DeviceRules],
+    ) -> Remains:
+        """What of the devices is to be put in order; ``numbers`` are the physical volumes' ``major:minor``."""
+        hidden = not_shown(self._dev_dir, self._group, self._live)
+        if not may_have_remains(self._group, self._live, hidden):
+            return Remains()
+        live = {d.uuid: d for d in self._client.devices(prefix=self._prefix, tables=True)}
+        waiting = {
+            uuid: self._client.table(by_uuid(uuid), inactive=True) for uuid, d in live.items() if d.has_inactive
+        }
+        return find_remains(self._group, live, waiting, targets, numbers, hidden, rules(live))

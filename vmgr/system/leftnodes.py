@@ -1,0 +1,95 @@
+"""Nodes and links of a group's devices that a command which did not end has left in the device directory."""
+
+from __future__ import annotations
+
+import os
+import re
+from stat import S_ISBLK
+from typing import TYPE_CHECKING, cast
+
+from vmgr.core.naming import double_hyphens, split_dm_name, split_dm_uuid
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from vmgr.core.model import LogicalVolume, VolumeGroup
+    from vmgr.core.table import LiveDevice
+
+_HALF_MADE = re.compile(r"\.(\d+|vmgr)~$").search
+"""Matches what a node or link is called until it takes its place (:mod:`vmgr.dm.nodes`)."""
+
+Link = tuple[str, str, str]
+"""Group, volume, and the name of the device that the link leads to."""
+
+
+def not_shown(dev_dir: str, group: VolumeGroup, live: Iterable[LiveDevice]) -> set[str]:
+    """The UUIDs of volumes' devices that run and have no link, as a new volume's has none until its commit."""
+    volumes = cast("Mapping[str, LogicalVolume]", group.lv_by_id)
+    found = set()
+    for device in live:
+        _, volume, layer = split_dm_uuid(device.uuid) or ("", "", "")
+        known = volumes.get(volume)
+        if layer or not device.has_live or (known is not None and not known.visible):
+            continue
+        vg, lv, _ = split_dm_name(device.name)
+        if not os.path.lexists(f"{dev_dir}/{vg}/{lv}"):
+            found.add(device.uuid)
+    return found
+
+
+def without_node(dev_dir: str, live: Iterable[LiveDevice]) -> list[str]:
+    """The names of devices that run and whose node is missing or leads elsewhere."""
+    return [
+        device.name
+        for device in live
+        if device.has_live and _number(f"{dev_dir}/mapper/{device.name}") != os.makedev(device.major, device.minor)
+    ]
+
+
+def stale(
+    dev_dir: str, vg: str, live: Collection[LiveDevice], missing: Collection[str]
+) -> tuple[list[str], list[Link]]:
+    """Names of nodes that lead to none of the group's devices any more, or to one under another name; such links.
+
+    ``live`` are all the group's devices, ``missing`` the names of those that have no node.
+    """
+    mapper = f"{dev_dir}/mapper"
+    names = {device.name for device in live}
+    numbers = {os.makedev(device.major, device.minor) for device in live if device.name in missing}
+    prefix = f"{double_hyphens(vg)}-"
+    nodes: list[str] = []
+    links: dict[Link, None] = {}
+    for name in _entries(mapper):
+        if name in names:
+            continue
+        group, volume, layer = split_dm_name(name)
+        theirs = name.startswith(prefix) and group == vg and bool(volume)
+        if theirs or (numbers and _number(f"{mapper}/{name}") in numbers):
+            nodes.append(name)
+            if volume and not layer:
+                links[group, volume, name] = None
+    for volume in _entries(f"{dev_dir}/{vg}"):
+        try:
+            target = os.readlink(f"{dev_dir}/{vg}/{volume}")
+        except OSError:
+            continue
+        name = os.path.basename(target)
+        ours = os.path.dirname(target) == mapper
+        if ours and (name in nodes or _HALF_MADE(volume) or not os.path.lexists(target)):
+            links[vg, volume, name] = None
+    return nodes, list(links)
+
+
+def _entries(folder: str) -> Iterator[str]:
+    try:
+        yield from sorted(os.listdir(folder))
+    except OSError:
+        return
+
+
+def _number(path: str) -> int | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_rdev if S_ISBLK(found.st_mode) else None
