@@ -133,6 +133,10 @@ class _Search:
             u: {self._by_number[n] for n in _numbers(d, waiting.get(u, ())) if n in self._by_number} - {u}
             for u, d in self._own.items()
         }
+        self._users: dict[str, set[str]] = {}
+        for user, others in self._refs.items():
+            for other in others:
+                self._users.setdefault(other, set()).add(user)
         self._clear: list[Step] = []
         self._make: list[Step] = []
         self._suspend: list[Step] = []
@@ -178,6 +182,7 @@ class _Search:
             for other in others:
                 edges[uuid].add(other)
                 edges[other].add(uuid)
+        place = {uuid: n for n, uuid in enumerate(edges)}
         parts: list[list[str]] = []
         seen: set[str] = set()
         for start in edges:
@@ -190,14 +195,14 @@ class _Search:
                     part.add(uuid)
                     todo.extend(edges[uuid])
             seen |= part
-            parts.append([uuid for uuid in edges if uuid in part])
+            parts.append(sorted(part, key=place.__getitem__))
         return parts
 
     def _look_at(self, part: list[str]) -> None:
         own, wanted = self._own, self._wanted
         if self._strange.intersection(part):
             return  # nobody here knows what it shall be
-        mine = [uuid for uuid in wanted if uuid in part]
+        mine = [uuid for uuid in part if uuid in wanted]
         extra = [uuid for uuid in part if uuid not in wanted]
         odd = [u for u in mine if u not in own or own[u].suspended or own[u].has_inactive or not own[u].has_live]
         if not odd and not extra:
@@ -301,8 +306,7 @@ class _Search:
                     f" {device.name}"
                 )
                 continue
-            users = sum(1 for others in self._refs.values() if uuid in others)
-            if device.open_count > users:
+            if device.open_count > len(self._users.get(uuid, ())):
                 self._left.append(
                     f"{device.name} was left behind and is in use; unmount or close it, then: vmgr dm remove"
                     f" {device.name}"
@@ -321,7 +325,7 @@ class _Search:
                     stays.append(uuid)
         steps: list[Step] = []
         while gone:
-            for uuid in [u for u in gone if not any(u in self._refs[other] for other in gone)] or list(gone):
+            for uuid in [u for u in gone if gone.keys().isdisjoint(self._users.get(u, ()))] or list(gone):
                 device = self._own[uuid]
                 vg, lv, layer = split_dm_name(device.name)
                 steps.append(RemoveDevice(uuid, device.name, (vg, lv) if lv and not layer else None))
