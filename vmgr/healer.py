@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from vmgr.core.healing import Remains, find_remains, may_have_remains
 from vmgr.core.naming import UUID_PREFIX
 from vmgr.dm.address import by_uuid
-from vmgr.system.leftnodes import not_shown, stale, without_node
+from vmgr.system.leftnodes import half_made, not_shown, stale, without_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,9 +38,13 @@ class Healer:
     def mend_nodes(self) -> None:
         """Make the nodes and links of the group's devices agree with the kernel."""
         missing = without_node(self._dev_dir, self._live)
-        nodes, links = stale(self._dev_dir, self._group.name, self._live, missing)
+        nodes, links = stale(self._dev_dir, self._group.name, self._live)
         nodes = [name for name in nodes if self._client.info(name=name) is None]
-        links = [link for link in links if link[2] in nodes or self._client.info(name=link[2]) is None]
+        links = [
+            link
+            for link in links
+            if link[2] in nodes or half_made(link[1]) or self._client.info(name=link[2]) is None
+        ]
         if not (missing or nodes or links):
             return
         self._client.mend((*missing, *nodes), links=links)

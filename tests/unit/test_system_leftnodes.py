@@ -51,7 +51,7 @@ def link(dev: Path, vg: str, lv: str, name: str) -> None:
 
 
 def test_only_nodes_of_this_group_without_a_device_are_stale(dev: Path) -> None:
-    nodes, links = stale(str(dev), "vg", [device("vg-lv0", 0)], [])
+    nodes, links = stale(str(dev), "vg", [device("vg-lv0", 0)])
     assert nodes == ["vg-gone"]
     assert set(links) == {("vg", "gone", "vg-gone"), ("vg", "broken", "vg-broken")}
 
@@ -61,7 +61,7 @@ def test_a_node_under_a_device_s_old_name_is_stale(dev: Path) -> None:
     live = [device("new-lv0", 9)]
     missing = without_node(str(dev), live)
     assert missing == ["new-lv0"]
-    nodes, links = stale(str(dev), "new", live, missing)
+    nodes, links = stale(str(dev), "new", live)
     assert nodes == ["other-lv0"]
     assert links == [("other", "lv0", "other-lv0")]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.table import LiveDevice
 
-_HALF_MADE = re.compile(r"\.(\d+|vmgr)~$").search
+half_made = re.compile(r"\.(\d+|vmgr)~$").search
 """Matches what a node or link is called until it takes its place (:mod:`vmgr.dm.nodes`)."""
 
 Link = tuple[str, str, str]
@@ -46,16 +46,14 @@ def without_node(dev_dir: str, live: Iterable[LiveDevice]) -> list[str]:
     ]
 
 
-def stale(
-    dev_dir: str, vg: str, live: Collection[LiveDevice], missing: Collection[str]
-) -> tuple[list[str], list[Link]]:
+def stale(dev_dir: str, vg: str, live: Collection[LiveDevice]) -> tuple[list[str], list[Link]]:
     """Names of nodes that lead to none of the group's devices any more, or to one under another name; such links.
 
-    ``live`` are all the group's devices, ``missing`` the names of those that have no node.
+    ``live`` are all the group's devices.
     """
     mapper = f"{dev_dir}/mapper"
     names = {device.name for device in live}
-    numbers = {os.makedev(device.major, device.minor) for device in live if device.name in missing}
+    numbers = {os.makedev(device.major, device.minor) for device in live}
     prefix = f"{double_hyphens(vg)}-"
     nodes: list[str] = []
     links: dict[Link, None] = {}
@@ -64,7 +62,10 @@ def stale(
             continue
         group, volume, layer = split_dm_name(name)
         theirs = name.startswith(prefix) and group == vg and bool(volume)
-        if theirs or (numbers and _number(f"{mapper}/{name}") in numbers):
+        # The node of one of these devices, from before the group was renamed?
+        if theirs or (
+            numbers and not os.path.islink(f"{mapper}/{name}") and _number(f"{mapper}/{name}") in numbers
+        ):
             nodes.append(name)
             if volume and not layer:
                 links[group, volume, name] = None
@@ -75,7 +76,7 @@ def stale(
             continue
         name = os.path.basename(target)
         ours = os.path.dirname(target) == mapper
-        if ours and (name in nodes or _HALF_MADE(volume) or not os.path.lexists(target)):
+        if ours and (name in nodes or half_made(volume) or not os.path.lexists(target)):
             links[vg, volume, name] = None
     return nodes, list(links)
 
