@@ -259,6 +259,7 @@ class Session:
     ) -> SystemView:
         """What is on the devices, with the groups ``only`` (default: all) decoded. Problems become warnings."""
         from vmgr.system.identity import local_system_ids
+        from vmgr.system.mismatch import mismatches
 
         scan = self.look(detail=detail)
         if only is not None and scan.silent:
@@ -270,7 +271,8 @@ class Session:
             if problem not in self._said:
                 self._said.add(problem)
                 self.dialogue.detail(problem)
-        for problem in (*_without_rights(scan.unopened), *view.problems):
+        moved = mismatches(view.groups, scan.strays) if not self.options.read_only else ()
+        for problem in (*_without_rights(scan.unopened), *view.problems, *moved):
             self.warn_once(problem)
         return view
 
@@ -471,8 +473,10 @@ class Session:
         Each device is named in a warning, and so is what is left alone. ``refreshing``: devices that somebody
         suspended are about to be resumed, and not worth a word.
         """
+        from vmgr.core.usable import lock_manager
+
         group = view.group
-        if view.faults or view.unchangeable or view.foreign or group.lock_type not in ("", "none"):
+        if view.faults or view.unchangeable or view.foreign or lock_manager(group):
             return  # what the devices shall be is in doubt, or not this host's to say
         if not self.options.locking or not self.locks.holds(group.name, exclusive=True):
             return  # another command may be at work on them
@@ -537,10 +541,16 @@ class Session:
         """
         from vmgr.commit import Committer
         from vmgr.core.effects import effects
+        from vmgr.core.lost import with_marks
         from vmgr.core.mapped import require_room, require_unmapped
+        from vmgr.core.mismatch import require_in_place
         from vmgr.core.plan import plan_change
 
         if change.after is not None and change.changes_metadata:
+            if view is not None and len(view.pvs) < len(view.group.pvs):
+                absent = {pv.id for pv in view.group.pvs} - set(view.pvs) - set(new_pvs or ())
+                change = evolve(change, after=with_marks(change.after, absent))
+            assert change.after is not None
             seqno = max(change.after.seqno, change.before.seqno + 1 if change.before is not None else 1)
             change = evolve(change, after=evolve(change.after, seqno=seqno))
         pvs: dict[Uuid, PvView] = dict(view.pvs) if view is not None else {}
@@ -550,6 +560,8 @@ class Session:
             left = {pv.id: pv for pv in view.removed if pv.id not in known}
             pvs.update(left)
             change = evolve(change, outdated=tuple(left), relabel=view.relabel)
+        if self.config.flag("devices/scan_lvs"):
+            self.forget()  # a scan that has a volume open keeps it from being removed
         live = self.live(table=True) if touch_devices else {}
         if touch_devices and change.before is not None:
             self._require_reachable(change.before)
@@ -563,6 +575,8 @@ class Session:
             from vmgr.system.usage import with_holders
 
             raise with_holders(error, live) from None
+        if live:
+            require_in_place(plan, live, numbers)
         self._require_free_names(plan)
         outcome = Outcome(done=change.done, notes=change.notes, plans=(plan,))
         if not plan.steps:

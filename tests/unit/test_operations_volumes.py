@@ -316,7 +316,7 @@ def test_groups_that_may_not_be_changed(fields: dict[str, Any], says: str) -> No
 def test_groups_with_missing_pvs_or_unknown_types_may_not_be_changed() -> None:
     group = a_group(20)
     partial = evolve(group, pvs=(evolve(group.pvs[0], flags=("MISSING",)),))
-    with pytest.raises(GroupUnusable, match="physical volumes are missing: pv0000") as caught:
+    with pytest.raises(GroupUnusable, match="while PVs are missing: pv0000") as caught:
         create(partial, "1", "b")
     assert "vgreduce --removemissing" in caught.value.hint
     with pytest.raises(GroupUnusable, match="no installed plugin knows: vdo"):

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from vmgr.core.errors import GroupUnusable
 
 if TYPE_CHECKING:
-    from vmgr.core.model import VolumeGroup
+    from collections.abc import Iterable
+
+    from vmgr.core.model import PhysicalVolume, VolumeGroup
 
 
 def lock_manager(group: VolumeGroup) -> str:
@@ -49,6 +51,22 @@ def require_imported(group: VolumeGroup) -> None:
             f"volume group {group.name} is exported",
             hint=f"bring it back with LVM2's own: lvm vgimport {group.name}",
         )
+
+
+def require_complete(group: VolumeGroup, missing: Iterable[PhysicalVolume]) -> None:
+    """Raise :class:`GroupUnusable` for what is not changed while physical volumes of a group are ``missing``.
+
+    What only takes away or describes (removing volumes, their attributes, tags, adding PVs) is; the list is LVM2's.
+    """
+    lost = tuple(missing)
+    if not lost:
+        return
+    names = ", ".join(f"{pv.id.dashed}{f' ({pv.device})' if pv.device else ''}" for pv in lost)
+    raise GroupUnusable(
+        f"cannot change volume group {group.name} while PVs are missing: {names}",
+        hint=f"connect their devices (vgextend --restoremissing {group.name} DEVICE takes back one that is marked"
+        f" so), or drop them: vgreduce --removemissing {group.name}",
+    )
 
 
 def require_writable(group: VolumeGroup) -> None:

@@ -168,7 +168,7 @@ class GroupView(Value):
 
         ``missing`` and ``exported`` say that the change is one that is made to such groups.
         """
-        from vmgr.core.usable import require_imported, require_local, require_writable
+        from vmgr.core.usable import require_complete, require_imported, require_local, require_writable
 
         self.check_readable()
         group = self.group
@@ -177,12 +177,8 @@ class GroupView(Value):
         if not exported:
             require_imported(group)
         require_writable(group)
-        if self.missing and not missing:
-            names = ", ".join(pv.id.dashed for pv in self.missing)
-            raise GroupUnusable(
-                f"cannot change volume group {group.name} while physical volumes are missing: {names}",
-                hint="connect the missing devices, or drop them: vgreduce --removemissing",
-            )
+        if not missing:
+            require_complete(group, self.missing)
 
 
 @frozen(eq=False, repr=False)

@@ -147,7 +147,7 @@ def extend(
     if restore_missing:
         return _restore_missing(session, vg, devices)
     session.admit(devices)
-    with session.changing(vg, whole_namespace=True) as view:
+    with session.changing(vg, whole_namespace=True, missing=True) as view:
         system = session.view(detail=True, foreign=True)
         joining, new, known = _joining(session, system, devices, label, tuple(view.pvs.values()))
         change = extend_group(view.group, joining, session.targets)
@@ -158,6 +158,8 @@ def extend(
 
 
 def _restore_missing(session: Session, vg: str, devices: Sequence[str]) -> Outcome:
+    from vmgr.core.lost import without_mark
+
     with session.changing(vg, whole_namespace=True, missing=True) as view:
         members = Members((view,))
         back: list[PhysicalVolume] = []
@@ -165,17 +167,9 @@ def _restore_missing(session: Session, vg: str, devices: Sequence[str]) -> Outco
             pv = view.group.pv_by_id[members.of(view, path).id]
             if not pv.missing:
                 raise Refused(f"{path} is not marked as missing in volume group {vg}")
-            back.append(_there_again(pv))
+            back.append(without_mark(pv))
         done = (f'Volume group "{vg}" successfully extended',)
         return session.carry_out(Change(view.group, view.group.with_pv(*back), done=done), view)
-
-
-def _there_again(pv: PhysicalVolume) -> PhysicalVolume:
-    return evolve(
-        pv,
-        flags=tuple(f for f in pv.flags if f != "MISSING"),
-        status=tuple(s for s in pv.status if s != "MISSING"),
-    )
 
 
 def reduce(
@@ -208,6 +202,7 @@ def reduce(
 
 def _remove_missing(session: Session, vg: str, force: bool) -> Outcome:
     """Drop missing physical volumes; with ``force`` also the volumes that lay on them."""
+    from vmgr.core.lost import without_mark
     from vmgr.core.operations.group import reduce_group
     from vmgr.core.operations.remove import remove_volumes
     from vmgr.core.requests import RemoveVolume
@@ -218,7 +213,7 @@ def _remove_missing(session: Session, vg: str, force: bool) -> Outcome:
         if not lost:
             return Outcome(notes=(f'Volume group "{vg}" is already consistent.',))
         # The operations refuse a group with devices marked as missing; what they make here has none left.
-        group = view.group.with_pv(*map(_there_again, view.missing))
+        group = view.group.with_pv(*map(without_mark, view.missing))
         hit = [lv for lv in group.lvs if lv.visible and lost & set(pvs_below(group, lv))]
         if hit and not force:
             raise Refused(
@@ -242,7 +237,7 @@ def remove(session: Session, subjects: Sequence[Subject], *, force: int = 0) -> 
     from vmgr.core.requests import RemoveVolume
 
     def one(chosen: Chosen) -> Outcome:
-        with session.changing(chosen.vg, whole_namespace=True) as view:
+        with session.changing(chosen.vg, whole_namespace=True, missing=True) as view:
             group = view.group
             volumes = [lv for lv in group.lvs if lv.visible]
             if volumes and not force and not session.options.test:
@@ -292,8 +287,10 @@ def change(session: Session, subjects: Sequence[Subject], order: GroupChange) ->
     """Change groups' properties; no subject means all of them."""
     from vmgr.core.operations.group_change import change_group
 
+    only_tags = order == GroupChange(add_tags=order.add_tags, del_tags=order.del_tags)
+
     def one(chosen: Chosen) -> Outcome:
-        with session.changing(chosen.vg) as view:
+        with session.changing(chosen.vg, missing=only_tags) as view:
             group = view.group
             made = change_group(
                 group,
@@ -312,6 +309,7 @@ def change(session: Session, subjects: Sequence[Subject], order: GroupChange) ->
                 autoactivate=order.autoactivate,
                 new_uuid=order.new_uuid,
                 profile=order.profile,
+                missing=only_tags,
             )
             return session.carry_out(made, view)
 

@@ -129,7 +129,7 @@ def remove(session: Session, subjects: Sequence[Subject], *, force: int = 0) -> 
 
 
 def _remove_in(session: Session, chosen: Chosen, force: int) -> Outcome:
-    with session.changing(chosen.vg) as view:
+    with session.changing(chosen.vg, missing=True) as view:
         agreed = _confirmed(session, view, chosen.volumes(view.group), force)
         volumes = [view.group.lv_by_id[lv] for lv in agreed]
         return together(volumes, lambda some: _remove_some(session, chosen.vg, some), lambda lv: agreed[lv.id])
@@ -217,7 +217,7 @@ def change(session: Session, subjects: Sequence[Subject], order: VolumeChange) -
     chosen = choose(session, subjects, all_if_none=False)
 
     def one(item: Chosen) -> Outcome:
-        with session.changing(item.vg) as view:
+        with session.changing(item.vg, missing=True) as view:
             volumes = item.volumes(view.group)
             return together(volumes, lambda some: _change_some(session, item.vg, some, order), lambda lv: (lv.id,))
 

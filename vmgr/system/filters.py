@@ -242,7 +242,7 @@ class Filters:
         if self._config.text("devices/external_device_info_source") != "udev":
             return ""
         if self._config.flag("devices/md_component_detection") and udevdb.is_raid_member(device):
-            return "device is an md component"
+            return MD_COMPONENT
         if self._config.flag("devices/fw_raid_component_detection") and udevdb.is_firmware_raid_member(device):
             return "device is a component of a firmware RAID"
         if udevdb.is_partitioned(device) and self.partitionable(device):
@@ -303,6 +303,8 @@ def _wwids(path: str) -> set[str]:
 
 # -- what the content tells -----------------------------------------------------------------------
 
+MD_COMPONENT = "device is an md component"
+
 _MD_MAGIC = (b"\xfc\x4e\x2b\xa9", b"\xa9\x2b\x4e\xfc")
 MD_END_SIZE = 128 << 10
 """So many bytes at a device's end hold every md superblock that lies there."""
@@ -317,7 +319,7 @@ def content_refusal(head: bytes, *, partitionable: bool, md_detection: bool) -> 
     if head[:8] == b"\0\0\0\0\0\x01\x16\x70" and head[272:275] == b"\0\x04\x01":
         return "device has a signature of a GFS pool"
     if md_detection and (head[:4] in _MD_MAGIC or head[4096:4100] in _MD_MAGIC):
-        return "device is an md component"
+        return MD_COMPONENT
     return ""
 
 

@@ -23,7 +23,7 @@ from vmgr.core.view import GroupView, MdaView, PvView, SystemView
 from vmgr.ondisk.label import EXTENSION_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from vmgr.core.ids import Uuid
     from vmgr.core.model import PhysicalVolume, VolumeGroup
@@ -164,6 +164,7 @@ class Judge:
             if any(area.problem for area in pv.areas):
                 damaged.append(member.id)
             self._check_member(pv, member, say)
+        group = self._returned(group, there, problems)
         removed = self._removed(text, group)
         for pv, seqno in removed.items():
             problems.append(
@@ -199,6 +200,26 @@ class Judge:
             unchangeable=self._unchangeable(group, there, doubts),
             faults=faults,
         )
+
+    @staticmethod
+    def _returned(group: VolumeGroup, there: Mapping[Uuid, PvView], problems: list[str]) -> VolumeGroup:
+        """The group without the marks of PVs that were missing, are back, and carry nothing; tells of all."""
+        if not group.partial:
+            return group
+        from vmgr.core.lost import welcome
+
+        name = group.name
+        marked = [pv.id for pv in group.pvs if pv.missing and pv.id in there]
+        group, back = welcome(group, there)
+        for pv in marked:
+            view = there[pv]
+            what = "has unused reappeared" if pv in back else "was missing"
+            problems.append(f"VG {name} was previously updated while PV {view.device} was missing")
+            problems.append(
+                f"VG {name} {what} PV {view.device} {pv.dashed}"
+                + ("" if pv in back else f"; vgextend --restoremissing {name} {view.device} takes it back")
+            )
+        return group
 
     def _removed(self, text: FoundText, group: VolumeGroup) -> dict[FoundPv, int]:
         """PVs with an older text of the group that it no longer has, and the number of that text."""
@@ -254,8 +275,6 @@ class Judge:
         return old
 
     def _check_member(self, pv: FoundPv, member: PhysicalVolume, say: Callable[[str], None]) -> None:
-        if member.missing:
-            say(f"{pv.device.path} was missing when the metadata was written, and is back")
         wanted = member.dev_size.bytes()
         if pv.device.size < wanted and self._config.flag("metadata/check_pv_device_sizes"):
             say(f"{pv.device.path} has {pv.device.size} bytes, fewer than the {wanted} in the metadata")

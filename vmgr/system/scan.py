@@ -9,6 +9,7 @@ the group's lock, then :meth:`Scan.refresh` it, or lock before scanning.
 
 from __future__ import annotations
 
+import os
 import re
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,13 +24,13 @@ from vmgr.ondisk.codec import decode_group
 from vmgr.ondisk.label import LABEL_SCAN_SIZE, decode_label
 from vmgr.ondisk.mda import HEADER_SIZE, decode_header, pieces, read_text
 from vmgr.system.devices import discover
-from vmgr.system.filters import MD_END_SIZE, Filters, content_refusal, md_at_end
+from vmgr.system.filters import MD_COMPONENT, MD_END_SIZE, Filters, content_refusal, md_at_end
 from vmgr.system.found import FoundPv, FoundText
 from vmgr.system.judge import Judge
 from vmgr.system.reader import GuardedReader, NoAnswer, make_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from vmgr.core.view import SystemView
     from vmgr.ondisk.codec import Decoder
@@ -103,6 +104,12 @@ class Scan:
             self.listed.compare({pv.device: pv.layout.id for pv in self._pvs}, lambda d: d not in self.refused)
             self.problems[:0] = self.listed.problems
 
+    @property
+    def strays(self) -> list[Device]:
+        """Devices that carry no physical volume, or one that was set aside."""
+        carrying = {pv.device for pv in self._pvs}
+        return [device for device in self.devices if device not in carrying]
+
     def close(self) -> Reader | None:
         """Let go of the devices; a reader for the next scan, if it should know which devices do not answer."""
         if isinstance(self.reader, GuardedReader):
@@ -161,6 +168,7 @@ class Scan:
                 self._heads[device] = head
                 found.append(pv)
         self._check_md_ends([pv.device for pv in found if pv.device.size != pv.layout.size])
+        self._check_arrays(pv.device for pv in found)
         found = [pv for pv in found if pv.device not in self.refused]
         self._pvs += found
         self._read_headers(found)
@@ -185,6 +193,18 @@ class Scan:
             return None
         return None if layout is None else FoundPv(device, layout)
 
+    def _check_arrays(self, suspects: Iterable[Device]) -> None:
+        """Refuse legs of running arrays, as sysfs tells, also of those without superblocks (``mdadm --build``)."""
+        if not self._config.flag("devices/md_component_detection"):
+            return
+        for device in suspects:
+            try:
+                holders = os.listdir(f"{device.sysfs}/holders")
+            except OSError:
+                continue
+            if any(name.startswith("md") for name in holders):
+                self.refused.setdefault(device, MD_COMPONENT)
+
     def _check_md_ends(self, suspects: list[Device]) -> None:
         """Refuse devices that are parts of md arrays with the superblock at the end (0.90, 1.0)."""
         config = self._config
@@ -201,7 +221,7 @@ class Scan:
             if isinstance(tail, NoAnswer):
                 self._silence(device, tail)
             if isinstance(tail, bytes) and md_at_end(tail, int(device.size)):
-                self.refused[device] = "device is an md component"
+                self.refused[device] = MD_COMPONENT
 
     def _read_headers(self, pvs: Sequence[FoundPv]) -> None:
         todo = [(pv, area) for pv in pvs for area in pv.areas]

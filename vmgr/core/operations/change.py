@@ -56,7 +56,7 @@ def change_volumes(
 
     Those that cannot be changed stay as they are; the second value says why, by UUID.
     """
-    require_changeable(group)
+    require_changeable(group, missing=True)
     refused: dict[Uuid, VmgrError] = {}
     changed: list[LogicalVolume] = []
     refresh: list[Uuid] = []

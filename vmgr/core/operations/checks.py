@@ -10,7 +10,7 @@ from vmgr.core.errors import AlreadyExists, GroupUnusable, InvalidGroup, Invalid
 from vmgr.core.ids import LvName
 from vmgr.core.model import POLICIES, UnknownBody
 from vmgr.core.naming import dm_name
-from vmgr.core.usable import require_imported, require_local, require_writable
+from vmgr.core.usable import require_complete, require_imported, require_local, require_writable
 
 if TYPE_CHECKING:
     from vmgr.core.exchange import Built
@@ -50,12 +50,8 @@ def require_changeable(
     require_writable(group)
     if resize and "RESIZEABLE" not in group.status:
         raise GroupUnusable(f"volume group {name} is not resizeable", hint=f"allow it: vgchange -xy {name}")
-    if group.partial and not missing:
-        names = ", ".join(pv.id.dashed for pv in group.pvs if pv.missing)
-        raise GroupUnusable(
-            f"cannot change volume group {name} while physical volumes are missing: {names}",
-            hint=f"connect the missing devices, or drop them: vgreduce --removemissing {name}",
-        )
+    if not missing:
+        require_complete(group, (pv for pv in group.pvs if pv.missing))
     if not unknown and group.has_unknown:
         words = sorted(
             {s.body.type_word for lv in group.lvs for s in lv.segments if isinstance(s.body, UnknownBody)}

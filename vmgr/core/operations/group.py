@@ -169,7 +169,7 @@ def create_group(
 
 def extend_group(group: VolumeGroup, pvs: Sequence[Joining], targets: Targets) -> Change:
     """Add physical volumes to a group."""
-    require_changeable(group, resize=True)
+    require_changeable(group, resize=True, missing=True)
     if not pvs:
         raise UsageError("no physical volumes to add", hint="name devices after the group")
     after = _with_pvs(group, pvs)

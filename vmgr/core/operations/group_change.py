@@ -41,13 +41,15 @@ def change_group(
     autoactivate: bool | None = None,
     new_uuid: bool = False,
     profile: str | None = None,
+    missing: bool = False,
 ) -> Change:
     """Change a group's attributes; None leaves each as it is (``vgchange(8)``).
 
     ``active`` tells that volumes of the group are active, which forbids a new UUID and another extent size.
     ``stamp`` is needed for a new UUID. As in LVM2, asking for what is already so raises :class:`Refused`.
+    ``missing`` says that nothing but tags is changed, which may be done while physical volumes are missing.
     """
-    require_changeable(group)
+    require_changeable(group, missing=missing)
     name = group.name
     after = group
     notes: tuple[str, ...] = ()

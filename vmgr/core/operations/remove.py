@@ -67,7 +67,7 @@ def remove_volumes(
     Those that cannot be removed stay; the second value says why, by UUID. A volume that others lie on or refer to
     can be removed together with these, in whatever order they are named.
     """
-    require_changeable(group)
+    require_changeable(group, missing=True)
     refused: dict[Uuid, VmgrError] = {}
     sets: dict[Uuid, tuple[LogicalVolume, ...]] = {}
     for request in requests:
