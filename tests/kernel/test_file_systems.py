@@ -186,6 +186,16 @@ def test_without_anything_on_it_or_with_what_vmgr_does_not_know_nothing_changes(
     assert size() == 40
 
 
+def test_a_test_says_what_would_run_and_runs_nothing(volume: Callable[[int], None]) -> None:
+    volume(80)
+    make("ext4")
+    done = vmgr("lvextend", "--test", "-r", "-L100m", "tank/data")
+    assert f"e2fsck -f -p {DEVICE}, resize2fs {DEVICE}: run around the commit" in done.stderr
+    assert "resize2fs" in vmgr("lvreduce", "--test", "-r", "-L40m", "tank/data").stderr
+    assert "do not fit" in vmgr("lvreduce", "--test", "-r", "-L4m", "tank/data", status=FAILED).stderr
+    assert (size(), fs_size("ext4")) == (80, 80)
+
+
 # -- shrinking ------------------------------------------------------------------------------------
 
 
@@ -240,6 +250,13 @@ def test_a_size_below_what_is_used_is_refused_and_the_mount_stays(
         busy = vmgr("lvreduce", "-y", "-r", "-L72m", "tank/data", status=FAILED)
     assert "umount failed" in busy.stderr
     assert (size(), fs_size("ext4"), mounts()) == (80, 80, [place])
+    Path(place, "folder").mkdir()
+    elsewhere = Path(place).parent / "elsewhere"
+    elsewhere.mkdir()
+    lab.run("mount", "--bind", f"{place}/folder", str(elsewhere))
+    twice = vmgr("lvreduce", "-y", "-r", "-L72m", "tank/data", status=FAILED)
+    assert f"is mounted on {place}, {elsewhere}" in twice.stderr
+    lab.run("umount", str(elsewhere))
     forbidden = vmgr("lvreduce", "-r", "--fsmode", "nochange", "-L72m", "tank/data", status=FAILED)
     assert "must be unmounted" in forbidden.stderr
 

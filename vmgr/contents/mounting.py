@@ -20,12 +20,13 @@ Number = tuple[int, int]
 
 @frozen
 class Mount:
-    """A place where a content is mounted. ``options`` are as mount(8) takes them."""
+    """A place where a content is mounted, or a folder of it (``root``). ``options`` are as mount(8) takes them."""
 
     place: str
     kind: str
     source: str
     options: str
+    root: str = "/"
 
     @property
     def read_only(self) -> bool:
@@ -34,10 +35,9 @@ class Mount:
 
 
 def mounts_of(number: Number) -> tuple[Mount, ...]:
-    """Where the file system on the device is mounted, in this process's mount namespace."""
-    return tuple(
-        Mount(m.place, m.kind, m.source, m.options) for m in mount_table() if m.number == number and m.root == "/"
-    )
+    """Where the file system on the device is mounted, in this process's mount namespace; as a whole first."""
+    found = [Mount(m.place, m.kind, m.source, m.options, m.root) for m in mount_table() if m.number == number]
+    return tuple(sorted(found, key=lambda mount: mount.root != "/"))
 
 
 def mounts_of_btrfs(numbers: set[Number]) -> tuple[Mount, ...]:
@@ -70,7 +70,7 @@ def btrfs_devices(uuid: str) -> set[Number]:
 def require_idle(path: str, kind: str) -> None:
     """Raise :class:`InUse` if the device is in use, though it is mounted nowhere that this process can see."""
     try:
-        Disk.open(path, write=True, exclusive=True).close()
+        Disk.open(path, exclusive=True).close()
     except InUse:
         raise InUse(
             f"the {kind} on {path} is in use, though it is not mounted where vmgr can see it",
@@ -89,10 +89,10 @@ def mount_again(mount: Mount) -> None:
 
 
 def only_one(mounts: tuple[Mount, ...], path: str) -> Mount:
-    """The mount, where there may be only one. Raises :class:`Refused` if there are several."""
-    if len(mounts) > 1:
+    """The mount, where there may be only one, and of the whole. Raises :class:`Refused` if there is another."""
+    if len(mounts) > 1 or mounts[0].root != "/":
         raise Refused(
-            f"{path} is mounted in several places: {', '.join(m.place for m in mounts)}",
+            f"{path}, or a folder of it, is mounted on {', '.join(m.place for m in mounts)}",
             hint="nothing was changed; unmount it yourself first",
         )
     return mounts[0]
