@@ -11,6 +11,7 @@ from vmgr.core.errors import DamagedMetadata
 from vmgr.core.hooks import Names, TargetInfo, hookimpl
 from vmgr.core.ids import LvName, Tag, Uuid, VgName
 from vmgr.core.model import (
+    ALL_COPIES,
     Area,
     Fields,
     FieldValue,
@@ -246,7 +247,7 @@ def groups(draw: st.DrawFn) -> VolumeGroup:
         alloc=draw(st.sampled_from(("normal", "normal", "cling", "contiguous", "anywhere"))),
         max_lv=draw(U32),
         max_pv=draw(U32),
-        metadata_copies=draw(U32),
+        metadata_copies=draw(U32.filter(lambda n: n != ALL_COPIES)),
         system_id=draw(st.sampled_from(("", "", "host.example"))),
         lock_type=draw(st.sampled_from(("", "none", "sanlock"))),
         profile=draw(st.sampled_from(("", "thin"))),
