@@ -190,11 +190,13 @@ class Matrix:
         wanted = [baseline.after] if healer == AGAIN else [baseline.before, baseline.after]
         if healer == AGAIN and done.status == 0 and not state.same(baseline.after):
             yield f"not done: {baseline.after.differences(state)}"
-        elif not any(state.idle().same(one.idle()) for one in wanted):
+        elif not any(state.idle().same(one.idle()) for one in wanted) and not self._merges(command, baseline):
             yield f"neither old nor new: {wanted[-1].idle().differences(state.idle())}"
+        if "--merge" in command.words:
+            devices = machine.mapped()  # which _merges may have changed
         yield from self._lost(baseline, devices, ids)
         yield from self._isolated(devices, ids)
-        yield from self._as_lvm2_makes_it(baseline, devices)
+        yield from self._as_lvm2_makes_it(devices, merging="--merge" in command.words)
 
     def _lost(self, baseline: Baseline, devices: dict[str, Mapped], ids: dict[str, str]) -> Iterator[str]:
         for name, data in self._data(devices, ids).items():
@@ -234,8 +236,20 @@ class Matrix:
                 if before[name] != after.get(name):
                     yield f"lost: {name} changed when its origin was written to"
 
-    def _as_lvm2_makes_it(self, baseline: Baseline, devices: dict[str, Mapped]) -> Iterator[str]:
-        """LVM2 deactivates and activates: nothing is left in between, and the same devices are there again."""
+    def _merges(self, command: Killed, baseline: Baseline) -> bool:
+        """Whether a merge is written down and begins at the next activation, as one of a volume in use does."""
+        if "--merge" not in command.words:
+            return False
+        machine.lvm("vgchange", "-an")
+        machine.lvm("vgchange", "-ay")
+        self._settled(command)
+        return machine.state_by_vmgr().idle().same(baseline.after.idle())
+
+    def _as_lvm2_makes_it(self, devices: dict[str, Mapped], *, merging: bool) -> Iterator[str]:
+        """LVM2 deactivates and activates: nothing is left in between, and the same devices are there again.
+
+        ``merging``: a merge may begin by that, and then other devices are there.
+        """
         nodes = set(machine.nodes())
         before = {d.name: d for d in devices.values()}
         machine.lvm("vgchange", "-an")
@@ -243,6 +257,8 @@ class Matrix:
         leftover = sorted(set(machine.nodes()))
         yield from (f"node: {path} stays" for path in leftover)
         machine.lvm("vgchange", "-ay")
+        if merging:
+            return
         now = machine.mapped()
         for name, device in before.items():
             other = now.get(name)

@@ -341,39 +341,3 @@ def test_the_module_is_loaded_when_opening_did_not_do_it(tmp_path: Path, monkeyp
     monkeypatch.setattr(control, "_load_module", lambda: True)
     monkeypatch.setattr(control.os, "open", open_)
     assert control.open_control(str(tmp_path)) == 99
-
-
-# -- what a killed process left -------------------------------------------------------------------
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing is cleaned up."""
-
-
-@pytest.mark.parametrize("again", ["made", "removed"])
-@pytest.mark.parametrize("kind", ["node", "link"])
-def test_a_half_made_node_or_link_goes_with_the_next_turn(
-    nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, again: str
-) -> None:
-    def make() -> None:
-        if kind == "node":
-            nodes.add("vg-new", 254, 255)
-        else:
-            nodes.link("vg", "new", "vg-new")
-
-    def killed(*_: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "rename", killed)
-        with pytest.raises(Killed):
-            make()
-    assert list(tmp_path.rglob("*~"))
-    if again == "made":
-        make()
-        assert os.path.lexists(nodes.path("vg-new") if kind == "node" else nodes.link_path("vg", "new"))
-    elif kind == "node":
-        nodes.remove("vg-new")
-    else:
-        nodes.unlink("vg", "new", "vg-new", 254, 255)
-    assert not list(tmp_path.rglob("*~"))

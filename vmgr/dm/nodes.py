@@ -14,10 +14,6 @@ from vmgr.dm.failure import NodeError
 
 MODE = 0o660
 
-_TEMPORARY = ".vmgr~"
-"""Ends the name that a node or link has until it is whole. It is the same each time: what a killed process left is
-taken away by whoever makes or removes that node next."""
-
 
 class Nodes:
     """The nodes below one device directory (``DM_DEV_DIR``).
@@ -62,11 +58,10 @@ class Nodes:
         path = self.path(name)
         self._refuse_foreign(path)
         try:
-            temporary = path + _TEMPORARY
-            _drop(temporary)
+            temporary = f"{path}.{os.getpid()}~"
             if self.beside_udev and _leads_to(os.path.join(self.dev_dir, f"dm-{minor}"), major, minor):
                 os.makedirs(self.mapper_dir, 0o755, exist_ok=True)
-                _replace_by_link(path, f"../dm-{minor}")
+                _replace_by_link(path, temporary, f"../dm-{minor}")
                 return True
             mode, dev = stat.S_IFBLK | 0o600, os.makedev(major, minor)
             try:
@@ -110,7 +105,6 @@ class Nodes:
         """Remove the node; True when there was one."""
         path = self.path(name)
         self._refuse_foreign(path)
-        _drop(path + _TEMPORARY)
         try:
             os.unlink(path)
         except FileNotFoundError:
@@ -146,7 +140,7 @@ class Nodes:
                 )
         try:
             os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-            _replace_by_link(path, target)
+            _replace_by_link(path, f"{path}.{os.getpid()}~", target)
         except OSError as e:
             raise _cannot(f"cannot make the link {path}", e) from None
         return True
@@ -158,7 +152,6 @@ class Nodes:
         stays. The group's directory goes with its last link.
         """
         path = self.link_path(group, volume)
-        _drop(path + _TEMPORARY)
         try:
             target = os.readlink(path)
         except OSError:
@@ -201,17 +194,7 @@ def _leads_to(path: str, major: int, minor: int) -> bool:
     return stat.S_ISBLK(found.st_mode) and found.st_rdev == os.makedev(major, minor)
 
 
-def _drop(path: str) -> None:
-    """Take away what a process that was killed left there."""
-    try:
-        os.unlink(path)
-    except OSError:
-        pass  # it is not there, or what comes next says why it cannot be taken away
-
-
-def _replace_by_link(path: str, target: str) -> None:
-    temporary = path + _TEMPORARY
-    _drop(temporary)
+def _replace_by_link(path: str, temporary: str, target: str) -> None:
     os.symlink(target, temporary)
     try:
         os.rename(temporary, path)
