@@ -91,6 +91,8 @@ class Session:
         """Groups that the user did not name: no command waits for their devices for ever."""
         self._detail = False
         self._said: set[str] = set()
+        self._foretold: dict[str, Mapping[str, LiveDevice]] = {}
+        """In a test, the devices of groups, by the beginning of their UUIDs, as if they had been put in order."""
         self._admitted: tuple[str, ...] = ()
         self._client: DmClient | None = None
         self._no_client: VmgrError | None = None
@@ -373,7 +375,11 @@ class Session:
         client = self.client()
         if client is None:
             return {}
-        return {d.uuid: d for d in client.devices(prefix=prefix, status=status, tables=table)}
+        found = {d.uuid: d for d in client.devices(prefix=prefix, status=status, tables=table)}
+        for group, devices in self._foretold.items():
+            found = {uuid: device for uuid, device in found.items() if not uuid.startswith(group)}
+            found |= {uuid: device for uuid, device in devices.items() if uuid.startswith(prefix)}
+        return found
 
     def wants_status(self, group: VolumeGroup) -> bool:
         """Whether a target of the group's volumes reads status lines: asking for them costs a call a device."""
@@ -500,7 +506,10 @@ class Session:
         before = "without --test, before all else: " if self.options.test else ""
         for text in (*(before + text for text in found.told), *found.left, *(() if refreshing else found.held)):
             self.warn_once(f"volume group {group.name}: {text}")
-        if not found.steps or self.options.test:
+        if not found.steps:
+            return
+        if self.options.test:
+            self._foretold[f"LVM-{group.id}"] = found.after
             return
         from vmgr.commit import Committer
 

@@ -99,6 +99,20 @@ def test_a_snapshot_killed_around_its_commit_leaves_what_any_command_puts_in_ord
             check_group("tank", pvs)
 
 
+def test_a_test_run_plans_for_what_will_have_been_put_in_order(pvs: list[str]) -> None:
+    at = points(*SNAPSHOT)
+    vmgr("lvremove", "-ff", "tank/snap")
+    run(*SNAPSHOT, kill_at=at["commit"])
+    assert suspended() == {"tank-data"}
+    done = vmgr("lvextend", "--test", "-l+1", "tank/data")
+    assert "without --test, before all else: tank-data was left suspended" in done.stderr
+    assert "tank-snap was left behind" in done.stderr
+    assert suspended() == {"tank-data"}
+    vmgr("lvextend", "-l+1", "tank/data")
+    assert suspended() == set()
+    assert set(kernel_tables()) == {"tank-data"}
+
+
 def test_a_device_that_somebody_suspended_is_resumed_by_a_refresh_only(pvs: list[str]) -> None:
     lab.run("dmsetup", "suspend", "tank-data")
     for words in (["lvcreate", "-y", "-l1", "-n", "more", "tank"], ["vgchange", "-ay", "tank"]):

@@ -147,6 +147,11 @@ def test_what_a_command_killed_at_any_point_left_is_put_in_order(rig: Rig, comma
         before = tables(rig.live)
         remains = rig.heal()
         is_in_order(rig)
+        foretold = {u: (d.name, d.suspended, d.has_inactive, d.has_live) for u, d in remains.after.items()}
+        if remains.steps:
+            assert foretold == {u: (d.name, False, False, True) for u, d in rig.live.items()}, (
+                "what a test run counts on"
+            )
         assert rig.group == group, "healing writes no metadata"
         if tables(rig.live) != before:
             assert remains.told, point

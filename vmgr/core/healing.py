@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
 from vmgr.core.devicerules import NO_RULES, DeviceRules
 from vmgr.core.devices import own_uuid, stack
@@ -31,7 +31,7 @@ from vmgr.core.steps import (
     ShowVolume,
     Suspend,
 )
-from vmgr.core.table import KernelLine, PvRef
+from vmgr.core.table import KernelLine, LiveDevice, PvRef
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup
     from vmgr.core.steps import Step
-    from vmgr.core.table import DevRef, DmDevice, LiveDevice
+    from vmgr.core.table import DevRef, DmDevice
     from vmgr.core.targets import Targets
 
 
@@ -48,13 +48,14 @@ class Remains:
     """What was found: ``steps`` put it in order, ``told`` says what they do, a sentence for each device.
 
     ``held`` tells of devices that somebody suspended, ``left`` of others that are not touched, each with the
-    command that does.
+    command that does. ``after`` are the group's devices as the steps leave them.
     """
 
     steps: tuple[Step, ...] = ()
     told: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    after: Mapping[str, LiveDevice] = field(factory=dict)
 
 
 def may_have_remains(group: VolumeGroup, live: Iterable[LiveDevice], hidden: Collection[str] = ()) -> bool:
@@ -166,7 +167,27 @@ class _Search:
         steps = (
             *self._clear, *self._make, *self._suspend, *self._resume, *self._rename, *self._show, *self._removals(),
         )  # fmt: skip
-        return Remains(steps, tuple(self._told), tuple(self._held), tuple(self._left))
+        return Remains(steps, tuple(self._told), tuple(self._held), tuple(self._left), self._after(steps))
+
+    def _after(self, steps: tuple[Step, ...]) -> dict[str, LiveDevice]:
+        """The devices as they are when the steps have been taken; new ones have no numbers yet."""
+        after = dict(self._own)
+        for step in steps:
+            if isinstance(step, RemoveDevice):
+                del after[step.uuid]
+            elif isinstance(step, CreateDevice):
+                after[step.device.uuid] = LiveDevice(step.device.name, step.device.uuid, 0, 0, table=())
+            elif isinstance(step, LoadTable):
+                found = after[step.device.uuid]
+                table = self._table(step.device) or found.table
+                after[found.uuid] = evolve(found, table=table, read_only=step.device.read_only, has_live=True)
+            elif isinstance(step, RenameDevice):
+                after[step.uuid] = evolve(after[step.uuid], name=step.device.name)
+            elif isinstance(step, ClearTable):
+                after[step.device.uuid] = evolve(after[step.device.uuid], has_inactive=False)
+            elif isinstance(step, Resume):
+                after[step.device.uuid] = evolve(after[step.device.uuid], suspended=False)
+        return after
 
     # -- what belongs together --------------------------------------------------------------------
 
