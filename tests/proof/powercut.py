@@ -18,7 +18,9 @@ import json
 import mmap
 import os
 import random
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -141,8 +143,6 @@ class Cutter:
         out = os.memfd_create("out")
 
         def program() -> None:
-            import sys
-
             for number in (1, 2):
                 os.dup2(out, number)
             sys.argv = ["vmgr", words[0], "--driverloaded", "n", *words[1:]]
@@ -330,6 +330,7 @@ def main() -> None:
     parser.add_argument("--part", default="1/1", help="I/N: every N-th layout, from the I-th")
     options = parser.parse_args()
     part, parts = map(int, options.part.split("/"))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the loop devices go
     judges = list(filter(None, ("lvm", os.environ.get("LVM2"))))
     end = time.monotonic() + options.seconds
     for number, (layout, more) in enumerate(LAYOUTS.items()):

@@ -63,7 +63,7 @@ def kill(lines: list[Line]) -> tuple[list[str], int]:
                 )
         lost = sum(any(str(f).startswith("lost") for f in line["faults"]) for line in mine)  # type: ignore[attr-defined]
         end = ends.get(command, {})
-        ran = end.get("ran", len({line["point"] for line in mine}))
+        ran = len({line["point"] for line in mine})
         rows.append((command, end.get("calls", "?"), end.get("points", "?"), ran, *cells, lost))
     points = {(line["command"], line["point"]) for line in verdicts}
     text.append(
