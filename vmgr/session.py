@@ -438,15 +438,9 @@ class Session:
                 require_imported(view.group)
             else:
                 view.check_changeable(**allow)
-                if view.group.has_unknown:
-                    from vmgr.core.kinds import way_out
+                from vmgr.core.usable import require_known
 
-                    words = sorted(set(_unknown_words(view.group)))
-                    raise GroupUnusable(
-                        f"cannot change volume group {name}: no installed plugin knows"
-                        f" segment type {', '.join(map(repr, words))}",
-                        hint=way_out(words),
-                    )
+                require_known(view.group)
             self.heal(view, refreshing=refreshing)
             try:
                 yield view
@@ -740,12 +734,3 @@ def _whose_fault(group: VolumeGroup, targets: Targets, error: InvalidGroup) -> V
         details=tuple(f"{v.subject}: {v.rule}" for v in broken[1:]),
         hint=f"nothing was changed; bring back good metadata: vgcfgrestore --list {group.name}",
     )
-
-
-def _unknown_words(group: VolumeGroup) -> Iterator[str]:
-    from vmgr.core.model import UnknownBody
-
-    for lv in group.lvs:
-        for segment in lv.segments:
-            if isinstance(segment.body, UnknownBody):
-                yield segment.body.type_word

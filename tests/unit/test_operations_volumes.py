@@ -319,7 +319,7 @@ def test_groups_with_missing_pvs_or_unknown_types_may_not_be_changed() -> None:
     with pytest.raises(GroupUnusable, match="while PVs are missing: pv0000") as caught:
         create(partial, "1", "b")
     assert "vgreduce --removemissing" in caught.value.hint
-    with pytest.raises(GroupUnusable, match="no installed plugin knows: vdo"):
+    with pytest.raises(GroupUnusable, match=r"no installed plugin knows: .*\(vdo\)"):
         create(unknown(group), "1", "b")
     require_changeable(partial, missing=True)
     require_changeable(unknown(group), unknown=True)

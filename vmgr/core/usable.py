@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from vmgr.core.model import PhysicalVolume, VolumeGroup
 
 
+_TOLD = 5
+"""So many volumes a message names."""
+
+
 def lock_manager(group: VolumeGroup) -> str:
     """What keeps hosts apart that share the group (``sanlock``, ``dlm``, ``idm``, ``clvm``); empty for a local one.
 
@@ -41,6 +45,36 @@ def require_local(group: VolumeGroup) -> None:
         f"cannot access volume group {name}: its lock type {manager}"
         " requires lvmlockd, whose locks vmgr does not take",
         hint=f"use LVM2's tools where lvmlockd runs (vgchange --lockstart {name}); {alone}",
+    )
+
+
+def require_ours(group: VolumeGroup) -> None:
+    """Raise :class:`GroupUnusable` for a group that another host owns; that it does the caller knows."""
+    owner = group.system_id
+    raise GroupUnusable(
+        f"cannot access volume group {group.name}: it belongs to system ID {owner!r}, another host's",
+        hint="use it on that host; or take it over, if that host has lost it: LVM2's vgchange --systemid NEW_ID"
+        f" --config 'local/extra_system_ids=[\"{owner}\"]' {group.name}, see lvmsystemid(7)",
+    )
+
+
+def require_known(group: VolumeGroup, what: str = "change") -> None:
+    """Raise :class:`GroupUnusable` for a group with volumes of types that no plugin knows, naming them."""
+    if not group.has_unknown:
+        return
+    from vmgr.core.kinds import way_out
+    from vmgr.core.model import UnknownBody
+
+    found: dict[str, str] = {}
+    for lv in group.lvs:
+        for segment in lv.segments:
+            if isinstance(segment.body, UnknownBody):
+                found.setdefault(lv.name, segment.body.type_word)
+    names = [f"{name} ({word})" for name, word in found.items()]
+    told = ", ".join(names[:_TOLD]) + (f" and {len(names) - _TOLD} more" if len(names) > _TOLD else "")
+    raise GroupUnusable(
+        f"cannot {what} volume group {group.name}: it has volumes of types that no installed plugin knows: {told}",
+        hint=way_out(found.values()),
     )
 
 

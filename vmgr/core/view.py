@@ -130,11 +130,9 @@ class GroupView(Value):
     def check_readable(self) -> None:
         """Raise :class:`GroupUnusable` for a group of another host: its volumes are not to be touched."""
         if self.foreign and not self.active:
-            raise GroupUnusable(
-                f"cannot access volume group {self.group.name}: it belongs to system ID {self.group.system_id!r},"
-                " another host's",
-                hint="use it on that host, or take it over: vgchange --systemid, see lvmsystemid(7)",
-            )
+            from vmgr.core.usable import require_ours
+
+            require_ours(self.group)
 
     def check_trusted(self) -> None:
         """Raise :class:`GroupUnusable` where it is in doubt what the group's volumes consist of.

@@ -142,11 +142,15 @@ def restore(session: Session, vg: str, file: str = "", *, force: bool = False) -
 
 
 def _check_kinds(group: VolumeGroup, force: bool) -> None:
-    if group.has_unknown and not force:
-        raise GroupUnusable(
-            f"volume group {group.name} has volumes of types that no installed plugin knows",
-            hint="--force restores it all the same; what is unknown is written as it is in the file",
-        )
+    from vmgr.core.usable import require_known
+
+    if force:
+        return
+    try:
+        require_known(group, "restore")
+    except GroupUnusable as error:
+        hint = "--force restores it all the same; what is unknown is written as it is in the file"
+        raise GroupUnusable(error.message, hint=hint) from None
 
 
 def _current(view: SystemView, group: VolumeGroup) -> GroupView | None:

@@ -8,9 +8,16 @@ from attrs import evolve
 
 from vmgr.core.errors import AlreadyExists, GroupUnusable, InvalidGroup, InvalidName, NotFound, Refused, UsageError
 from vmgr.core.ids import LvName
-from vmgr.core.model import POLICIES, UnknownBody
+from vmgr.core.model import POLICIES
 from vmgr.core.naming import dm_name
-from vmgr.core.usable import require_complete, require_imported, require_local, require_writable
+from vmgr.core.usable import (
+    require_complete,
+    require_imported,
+    require_known,
+    require_local,
+    require_ours,
+    require_writable,
+)
 
 if TYPE_CHECKING:
     from vmgr.core.exchange import Built
@@ -40,10 +47,7 @@ def require_changeable(
     """
     name = group.name
     if host is not None and group.system_id and group.system_id != host:
-        raise GroupUnusable(
-            f"volume group {name} belongs to system ID {group.system_id!r}, another host's",
-            hint="change it on that host, or take it over: vgchange --systemid, see lvmsystemid(7)",
-        )
+        require_ours(group)
     require_local(group)
     if not exported:
         require_imported(group)
@@ -52,14 +56,8 @@ def require_changeable(
         raise GroupUnusable(f"volume group {name} is not resizeable", hint=f"allow it: vgchange -xy {name}")
     if not missing:
         require_complete(group, (pv for pv in group.pvs if pv.missing))
-    if not unknown and group.has_unknown:
-        words = sorted(
-            {s.body.type_word for lv in group.lvs for s in lv.segments if isinstance(s.body, UnknownBody)}
-        )
-        raise GroupUnusable(
-            f"volume group {name} has segments of types that no installed plugin knows: {', '.join(words)}",
-            hint="install the plugins for them (see `vmgr plugins`), or use the tool that made them",
-        )
+    if not unknown:
+        require_known(group)
 
 
 def find_volume(group: VolumeGroup, lv: Uuid) -> LogicalVolume:
