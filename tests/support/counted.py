@@ -67,6 +67,30 @@ def with_snapshots(count: int) -> VolumeGroup:
     return group
 
 
+class Links(FakeNodes):
+    """Nodes in memory; links in a folder as well, where commands look for them."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self._directory = directory
+        directory.mkdir()
+
+    def link(self, group: str, volume: str, name: str) -> bool:
+        """Make the link."""
+        path = self._directory / group / volume
+        path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.symlink_to("/dev/null")
+        return super().link(group, volume, name)
+
+    def unlink(self, group: str, volume: str, name: str, major: int, minor: int) -> bool:
+        """Remove the link."""
+        gone = super().unlink(group, volume, name, major, minor)
+        if gone:
+            (self._directory / group / volume).unlink()
+        return gone
+
+
 class Counted:
     """The machine. ``group`` lies on its disks."""
 
@@ -82,15 +106,17 @@ class Counted:
         store.precommit(group)
         store.commit(group)
         self.kernel = FakeKernel(dict.fromkeys(self.numbers.values(), SIZE // 512))
-        self.nodes = FakeNodes()
+        self.nodes = Links(directory / "dev")
         self.counts: Counter[str] = Counter()
-        self._client = DmClient(self.kernel, nodes=self.nodes)
+        self._client = DmClient(self.kernel, nodes=self.nodes, dev_dir=str(directory / "dev"))
         self._environment(monkeypatch, directory)
         monkeypatch.setattr("vmgr.system.scan.discover", self._discover)
         monkeypatch.setattr("vmgr.system.scan.make_reader", lambda *_, **__: self.world.reader)
         monkeypatch.setattr("vmgr.system.devices.device_number", self.numbers.get)
         monkeypatch.setattr("vmgr.system.metadata.MetadataStore", partial(MetadataStore, open_disk=self.world.open))
         monkeypatch.setattr(Session, "client", lambda _: self._client)
+        # The numbers of these devices may be other devices' of this machine.
+        monkeypatch.setattr("vmgr.dm.holders.holders_of", lambda numbers: dict.fromkeys(numbers, ()))
         self._count(monkeypatch, "validations", "vmgr.core.validate.validate")
         self._count(monkeypatch, "plans", "vmgr.core.plan.plan_change")
 
@@ -103,6 +129,7 @@ class Counted:
             "devices { use_devicesfile=0 }\n"
         )
         monkeypatch.setenv("LVM_SYSTEM_DIR", str(directory))
+        monkeypatch.setenv("DM_DEV_DIR", str(directory / "dev"))
 
     def _count(self, monkeypatch: Any, what: str, place: str) -> None:
         from importlib import import_module

@@ -118,3 +118,15 @@ def test_a_file_system_with_a_number_of_its_own(machine: tuple[Path, Path], node
 )
 def test_proc_s_escapes(escaped: str, text: str) -> None:
     assert unescape(escaped) == text
+
+
+def test_many_devices_are_asked_about_in_one_look(monkeypatch):
+    """However many are in use: the processes of the machine and their files are gone through once."""
+    from vmgr.dm import holders as module
+
+    looks: list[str] = []
+    real = module._pids
+    monkeypatch.setattr(module, "_pids", lambda proc: looks.append(proc) or real(proc))
+    found = module.holders_of([(250, n) for n in range(20)])
+    assert len(found) == 20
+    assert len(looks) <= 2  # mount namespaces, open files

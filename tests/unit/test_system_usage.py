@@ -24,7 +24,9 @@ def live(*opened: str) -> dict[str, LiveDevice]:
 
 
 def refused(monkeypatch, devices: dict[str, LiveDevice], held: dict[int, list[Holder]]) -> InUse:
-    monkeypatch.setattr("vmgr.dm.holders.holders", lambda major, minor: tuple(held.get(minor, ())))
+    monkeypatch.setattr(
+        "vmgr.dm.holders.holders_of", lambda numbers: {n: tuple(held.get(n[1], ())) for n in numbers}
+    )
     with pytest.raises(InUse) as caught:
         refuse_open(devices, devices, GROUP)
     return with_holders(caught.value, devices)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 _OCTAL = re.compile(r"\\([0-7]{3})").sub
@@ -31,14 +32,25 @@ class Holder(NamedTuple):
         return f"{words[self.kind]} {self.what}"
 
 
+Number = tuple[int, int]
+"""A device number: (major, minor)."""
+
+
 def holders(major: int, minor: int, *, proc: str = "/proc", sys: str = "/sys") -> tuple[Holder, ...]:
     """Everything that is seen to hold the block device, devices above it first."""
-    return (
-        *_devices_above(major, minor, sys),
-        *_mounts(major, minor, proc),
-        *_swaps(major, minor, proc),
-        *_processes(major, minor, proc),
-    )
+    return holders_of([(major, minor)], proc=proc, sys=sys)[major, minor]
+
+
+def holders_of(
+    numbers: Iterable[Number], *, proc: str = "/proc", sys: str = "/sys"
+) -> dict[Number, tuple[Holder, ...]]:
+    """:func:`holders` of each of many devices, with one look at the processes of the machine for all of them."""
+    found: dict[Number, list[Holder]] = {number: _devices_above(*number, sys) for number in numbers}
+    wanted = {os.makedev(*number): number for number in found}
+    for part in (_mounts, _swaps, _processes):
+        for number, holder in part(wanted, proc):
+            found[number].append(holder)
+    return {number: tuple(held) for number, held in found.items()}
 
 
 def in_words(major: int, minor: int) -> tuple[str, ...]:
@@ -69,75 +81,70 @@ def _of_number(number: str, sys: str) -> list[str]:
     return [holder.what for holder in _devices_above(int(major), int(minor), sys)]
 
 
-def _mounts(major: int, minor: int, proc: str) -> list[Holder]:
+def _mounts(wanted: Mapping[int, Number], proc: str) -> Iterator[tuple[Number, Holder]]:
     """Mounts in this process's namespace and, where they may be read, in every other."""
-    found: dict[str, Holder] = {}
     here = _link(f"{proc}/self/ns/mnt")
     seen = {here}
-    for text in _mount_points(f"{proc}/self/mountinfo", major, minor):
-        found.setdefault(text, Holder("mount", text))
+    told: set[tuple[Number, str]] = set()
+
+    def of(path: str, where: str) -> Iterator[tuple[Number, Holder]]:
+        for number, point in _mount_points(path, wanted):
+            words = f"{point}{where}"
+            if (number, words) not in told:
+                told.add((number, words))
+                yield number, Holder("mount", words)
+
+    yield from of(f"{proc}/self/mountinfo", "")
     for pid in _pids(proc):
         namespace = _link(f"{proc}/{pid}/ns/mnt")
-        if not namespace or namespace in seen:
-            continue
-        seen.add(namespace)
-        for text in _mount_points(f"{proc}/{pid}/mountinfo", major, minor):
-            words = f"{text} in the mount namespace of process {pid} ({_command(proc, pid)})"
-            found.setdefault(words, Holder("mount", words))
-    return list(found.values())
+        if namespace and namespace not in seen:
+            seen.add(namespace)
+            where = f" in the mount namespace of process {pid} ({_command(proc, pid)})"
+            yield from of(f"{proc}/{pid}/mountinfo", where)
 
 
-def _mount_points(path: str, major: int, minor: int) -> list[str]:
-    number = f"{major}:{minor}"
-    points = []
+def _mount_points(path: str, wanted: Mapping[int, Number]) -> Iterator[tuple[Number, str]]:
+    named = {f"{major}:{minor}": (major, minor) for major, minor in wanted.values()}
     for line in _read(path).splitlines():
         fields = line.split(" ")
         if len(fields) < 5:
             continue
-        # btrfs invents a number of its own; its source still names the device.
-        source = line.partition(" - ")[2].split(" ")
-        if fields[2] == number or (
-            fields[2].startswith("0:") and len(source) > 1 and _is_device(unescape(source[1]), major, minor)
-        ):
-            points.append(unescape(fields[4]))
-    return points
+        number = named.get(fields[2])
+        if number is None and fields[2].startswith("0:"):
+            # btrfs invents a number of its own; its source still names the device.
+            source = line.partition(" - ")[2].split(" ")
+            number = wanted.get(_device_at(unescape(source[1]))) if len(source) > 1 else None
+        if number is not None:
+            yield number, unescape(fields[4])
 
 
-def _swaps(major: int, minor: int, proc: str) -> list[Holder]:
-    found = []
+def _swaps(wanted: Mapping[int, Number], proc: str) -> Iterator[tuple[Number, Holder]]:
     for line in _read(f"{proc}/swaps").splitlines()[1:]:
         path = unescape(line.split(" ", 1)[0].split("\t", 1)[0])
-        if _is_device(path, major, minor):
-            found.append(Holder("swap", path))
-    return found
+        number = wanted.get(_device_at(path))
+        if number is not None:
+            yield number, Holder("swap", path)
 
 
-def _processes(major: int, minor: int, proc: str) -> list[Holder]:
+def _processes(wanted: Mapping[int, Number], proc: str) -> Iterator[tuple[Number, Holder]]:
     """Processes with the device open. Another user's are not seen without privilege."""
-    found: list[Holder] = []
-    wanted = os.makedev(major, minor)
     own = str(os.getpid())
-    more = 0
+    counts: dict[Number, int] = {}
     for pid in _pids(proc):
+        opened: set[Number] = set()
         for fd in _listdir(f"{proc}/{pid}/fd"):
             path = f"{proc}/{pid}/fd/{fd}"
             # stat follows to the open file itself; the link's text spares it for sockets and pipes.
-            if not _link(path).startswith("/"):
-                continue
-            try:
-                opened = os.stat(path)
-            except OSError:
-                continue
-            if stat.S_ISBLK(opened.st_mode) and opened.st_rdev == wanted:
-                if len(found) >= _MOST_PROCESSES:
-                    more += 1
-                else:
-                    me = ", this one" if pid == own else ""
-                    found.append(Holder("process", f"process {pid} ({_command(proc, pid)}{me})"))
-                break
-    if more:
-        found.append(Holder("process", f"{more} more processes"))
-    return found
+            if _link(path).startswith("/") and (number := wanted.get(_device_at(path))) is not None:
+                opened.add(number)
+        for number in opened:
+            counts[number] = counts.get(number, 0) + 1
+            if counts[number] <= _MOST_PROCESSES:
+                me = ", this one" if pid == own else ""
+                yield number, Holder("process", f"process {pid} ({_command(proc, pid)}{me})")
+    for number, count in counts.items():
+        if count > _MOST_PROCESSES:
+            yield number, Holder("process", f"{count - _MOST_PROCESSES} more processes")
 
 
 def users_of(path: str, proc: str = "/proc") -> tuple[str, ...]:
@@ -175,14 +182,15 @@ def unescape(text: str) -> str:
     return _OCTAL(lambda m: chr(int(m[1], 8)), text)
 
 
-def _is_device(path: str, major: int, minor: int) -> bool:
+def _device_at(path: str) -> int:
+    """The number of the block device that a path leads to, -1 if it leads to none."""
     if not path.startswith("/"):
-        return False
+        return -1
     try:
         found = os.stat(path)
     except OSError:
-        return False
-    return stat.S_ISBLK(found.st_mode) and found.st_rdev == os.makedev(major, minor)
+        return -1
+    return found.st_rdev if stat.S_ISBLK(found.st_mode) else -1
 
 
 def _pids(proc: str) -> list[str]:

@@ -14,9 +14,10 @@ from vmgr.core.errors import InUse, VmgrError
 from vmgr.system.devices import SYSFS, device_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from vmgr.core.table import LiveDevice
+    from vmgr.dm.holders import Holder
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
@@ -41,24 +42,26 @@ def with_holders(error: InUse, live: Mapping[str, LiveDevice]) -> InUse:
     ``live`` are the kernel's devices. The words are those of LVM2 (``lv_check_not_in_use``).
     """
     from vmgr.core.naming import split_dm_uuid
+    from vmgr.dm.holders import holders_of
 
     devices: dict[str, list[LiveDevice]] = {}
     for uuid, device in live.items():
         parts = split_dm_uuid(uuid)
         if parts is not None and parts[1] in error.blames and device.open_count:
             devices.setdefault(parts[1], []).append(device)
-    blames: dict[str, VmgrError] = {lv: _held(blamed, devices.get(lv, [])) for lv, blamed in error.blames.items()}
+    held = holders_of((device.major, device.minor) for some in devices.values() for device in some)
+    blames: dict[str, VmgrError] = {}
+    for lv, blamed in error.blames.items():
+        found = [holder for device in devices.get(lv, ()) for holder in held[device.major, device.minor]]
+        blames[lv] = _held(blamed, found)
     first = next((one for one in blames.values() if one.details), None)
     if first is None:
         return error
     return InUse(first.message, hint=first.hint, details=first.details, blames=blames)
 
 
-def _held(error: VmgrError, devices: Iterable[LiveDevice]) -> VmgrError:
+def _held(error: VmgrError, found: Sequence[Holder]) -> VmgrError:
     """The error of one volume: first by what is mounted, then by devices that lie on it, then by programs."""
-    from vmgr.dm.holders import holders
-
-    found = [holder for device in devices for holder in holders(device.major, device.minor)]
     if not found:
         return error
     kinds = {holder.kind for holder in found}
