@@ -5,8 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -21,28 +20,19 @@ def vmgr(*words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def loop(path: Path) -> str:
-    with path.open("wb") as file:
-        file.truncate(64 << 20)
-    return run("losetup", "-f", "--show", str(path)).stdout.strip()
-
-
 @pytest.fixture
-def groups(tmp_path) -> Iterator[str]:
-    """``near`` on a plain disk, ``far`` on a mapped device; its name."""
-    one, two = loop(tmp_path / "one"), loop(tmp_path / "two")
-    run("dmsetup", "create", "stuck", "--table", f"0 100000 linear {two} 0")
+def groups(make_disk: Callable[[float], str]) -> Iterator[str]:
+    """``near`` on a plain disk, ``far`` on a mapped device; its path."""
+    one, two = make_disk(64), make_disk(64)
+    # Not from the disk's start: else the disk itself would look like the physical volume, too.
+    run("dmsetup", "create", "stuck", "--table", f"0 65536 linear {two} 32768")
+    run("dmsetup", "mknodes")
     vmgr("vgcreate", "near", one)
     vmgr("vgcreate", "far", "/dev/mapper/stuck")
     for group in ("near", "far"):
         vmgr("lvcreate", "-an", "-Zn", "-Wn", "-l1", "-n", "lv", group)
     yield "/dev/mapper/stuck"
-    subprocess.run(["dmsetup", "resume", "stuck"], check=False, capture_output=True)
-    for group in ("near", "far"):
-        subprocess.run([*VMGR, "vgremove", "-ff", "-y", group], check=False, capture_output=True)
-    subprocess.run(["dmsetup", "remove", "--retry", "stuck"], check=False, capture_output=True)
-    for device in (one, two):
-        subprocess.run(["losetup", "-d", device], check=False, capture_output=True)
+    vmgr("vgchange", "-an", "near")
 
 
 @pytest.fixture
