@@ -53,5 +53,5 @@ def test_devices_of_volumes_that_the_metadata_do_not_have_are_known_by_their_uui
 
 def test_what_is_open_is_refused_before_anything_goes():
     live = [device("low", 0, "7:1", open_count=1), device("top", 1, "253:0", open_count=1)]
-    with pytest.raises(InUse, match="vg-top"):
+    with pytest.raises(InUse, match="vg/top in use"):
         taken(live, "top")
