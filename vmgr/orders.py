@@ -134,7 +134,7 @@ class VolumeOrder:
     ``activate`` is ``y``, ``n`` or ``ay`` (only if the configuration lets it be activated by itself).
     ``zero``, ``wipe`` and ``read_ahead`` None follow lvm.conf. ``read_ahead`` is in sectors,
     :data:`READ_AHEAD_AUTO`, or 0.
-    ``minor`` asks for persistent numbers.
+    ``minor`` asks for persistent numbers. ``profile`` is the metadata profile that is kept with the volume.
     """
 
     size: SizeSpec | None = None
@@ -155,6 +155,7 @@ class VolumeOrder:
     read_ahead: int | None = None
     major: int = -1
     minor: int | None = None
+    profile: str = ""
 
 
 @frozen

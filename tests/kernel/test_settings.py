@@ -132,3 +132,23 @@ def test_a_mirror_of_a_group_is_no_device_for_another_group(tool: str, pvs: list
     do("pvcreate", "-y", "/dev/tank/m", "--config", seen, status=5)
     do("pvcreate", "-y", "/dev/tank/m", "--config", f"{seen} devices/ignore_lvm_mirrors=0")
     assert "/dev/tank/m" not in do("pvs", "--noheadings", "-o", "name", "--config", seen)
+
+
+@BOTH
+def test_a_volume_to_be_skipped_is_active_at_once_if_the_mark_is_to_be_ignored(tool: str, pvs: list[str]) -> None:
+    do = Tool(tool)
+    do("vgcreate", "tank", *pvs)
+    do("lvcreate", "-q", "-Zn", "-Wn", "-l", "1", "-k", "y", "-n", "skipped", "tank")
+    do("lvcreate", "-q", "-Zn", "-Wn", "-l", "1", "-k", "y", "-K", "-n", "active", "tank")
+    shown = dict(row.split() for row in do("lvs", "--noheadings", "-o", "name,attr").splitlines())
+    assert shown == {"skipped": "-wi------k", "active": "-wi-a----k"}
+
+
+@BOTH
+def test_a_resize_to_the_size_that_is_there(tool: str, pvs: list[str]) -> None:
+    """Without a file system to resize it is an error, as in LVM2."""
+    do = Tool(tool)
+    do("vgcreate", "tank", *pvs)
+    do("lvcreate", "-q", "-Zn", "-Wn", "-l", "2", "-n", "data", "tank")
+    do("lvresize", "-l", "2", "tank/data", status=5)
+    do("lvextend", "-l", "2", "tank/data", status=5)

@@ -377,3 +377,71 @@ def test_damage_of_a_copy_that_is_not_needed_is_told(lvm, disk):
     vmgr("vgck", "--updatemetadata", "vg")
     assert vmgr("vgs").stderr == ""
     lvm.run("vgck", "vg")
+
+
+# -- what settings and options ask for ------------------------------------------------------------
+
+
+def test_the_first_physical_volumes_of_a_system_make_the_devices_file_that_is_wanted(lvm, disk):
+    """As LVM2: only where there is no group yet, which the new file would hide."""
+    one, two, three = disk("one"), disk("two"), disk("three")
+    wanted = "--config", 'devices { use_devicesfile=1 devicesfile="ours.devices" }'
+    vmgr("pvcreate", "--test", *wanted, one)
+    assert not (lvm.dir / "devices").exists()
+    done = vmgr("vgcreate", *wanted, "vg", one, two)
+    assert f"Creating devices file {lvm.dir}/devices/ours.devices" in done.stderr
+    assert set(entries(lvm)) == {one, two}
+    assert lvm.run("pvs", *wanted, "--noheadings", "-o", "pv_name").split() == sorted([one, two])
+    (lvm.dir / "devices" / "ours.devices").unlink()
+    done = vmgr("pvcreate", *wanted, three)
+    assert "Not creating system devices file due to existing VGs." in done.stderr
+    assert not (lvm.dir / "devices" / "ours.devices").exists()
+    vmgr("pvcreate", "--devicesfile", "ours.devices", three)
+    assert set(entries(lvm)) == {three}
+
+
+def test_a_device_may_get_the_uuid_that_it_has(lvm, disk):
+    one, two = disk("one"), disk("two")
+    lvm.run("pvcreate", one)
+    uuid = lvm.run("pvs", "--noheadings", "-o", "pv_uuid", one).strip()
+    vmgr("pvcreate", "-y", "--uuid", uuid, "--norestorefile", one)
+    lvm.run("pvcreate", "-y", "--uuid", uuid, "--norestorefile", one)
+    done = vmgr("pvcreate", "-y", "--uuid", uuid, "--norestorefile", two, status=5)
+    assert f"is in use by the physical volume on {one}" in done.stderr
+    lvm.run("pvcreate", "-y", "--uuid", uuid, "--norestorefile", two, status=5)
+
+
+@pytest.mark.parametrize(("option", "told"), [("--dataalignment 3m", True), ("--dataalignment 512k", False)])
+def test_an_alignment_that_restored_data_cannot_have_is_told_and_left_out(lvm, disk, tmp_path, option, told):
+    one = disk("one")
+    lvm.run("vgcreate", "vg", one)
+    uuid = lvm.run("pvs", "--noheadings", "-o", "pv_uuid", one).strip()
+    lvm.run("vgcfgbackup", "-f", str(tmp_path / "backup"), "vg")
+    lvm.run("vgremove", "-y", "vg")
+    lvm.run("pvremove", "-y", one)
+    words = *option.split(), "--uuid", uuid, "--restorefile", str(tmp_path / "backup")
+    done = vmgr("pvcreate", *words, one)
+    assert ("WARNING: Ignoring data alignment" in done.stderr) is told
+    ours = lvm.run("pvs", "--noheadings", "-o", "pe_start,pv_mda_size", one)
+    lvm.run("pvremove", "-y", one)
+    lvm.run("pvcreate", *words, one)
+    assert lvm.run("pvs", "--noheadings", "-o", "pe_start,pv_mda_size", one) == ours
+
+
+def test_a_broken_configuration_has_lvm2s_status(lvm, disk):
+    disk("one")
+    whole = (lvm.dir / "lvm.conf").read_text()
+    for text in ("global {", 'global { units="foo" }', 'activation { readahead="foo" }'):
+        (lvm.dir / "lvm.conf").write_text(f"{whole}{text}\n")
+        vmgr("vgs", status=4)
+        env = {**os.environ, "LVM_SYSTEM_DIR": str(lvm.dir)}
+        assert subprocess.run(["lvm", "vgs"], env=env, capture_output=True, check=False).returncode == 4
+
+
+def test_a_group_leaves_this_host_only_if_that_is_agreed_to(lvm, disk):
+    lvm.run("vgcreate", "vg", disk("one"))
+    done = vmgr("vgchange", "--systemid", "elsewhere", "vg", status=5)
+    assert "might become inaccessible from this machine" in done.stderr
+    assert lvm.run("vgs", "--noheadings", "-o", "systemid", "vg").strip() == ""
+    vmgr("vgchange", "-y", "--systemid", "elsewhere", "vg")
+    assert "elsewhere" in lvm.run("vgs", "--foreign", "--noheadings", "-o", "systemid", "vg")

@@ -258,8 +258,6 @@ REFUSED = [
     ("lvcreate -L1 -n one/lv two", "two groups are named"),
     ("lvcreate -L1 -n snapshot1 vg", "reserved"),
     ("lvcreate -L1 -n bad!name vg", "invalid logical volume name"),
-    ("lvcreate -L1 -My vg", "needs --minor"),
-    ("lvcreate -L1 --minor 5 vg", "needs --persistent y"),
     ("lvcreate -L-1 vg", "may not be negative"),
     ("lvcreate -L1 -l1 vg", "exclude each other"),
     ("lvcreate -L1 --thin vg", "vmgr does not make thin volumes yet (--thin)"),
@@ -321,8 +319,8 @@ def test_a_command_line_that_means_nothing_is_refused_and_nothing_is_ordered(app
         (["--devicesfile", ""], RunOptions(devices_file="")),
         (["--driverloaded", "n", "--noudevsync"], RunOptions(use_kernel=False, udev_sync=False)),
         (
-            ["-An", "--profile", "p", "--commandprofile", "c"],
-            RunOptions(command_profile="c", metadata_profile="p", autobackup=False),
+            ["-An", "--commandprofile", "c"],
+            RunOptions(command_profile="c", autobackup=False),
         ),
     ],
 )
@@ -335,8 +333,15 @@ def test_common_options_say_how_a_command_is_run(app, monkeypatch, words, option
     assert app.options == evolve(options, command=command)
 
 
-def test_the_profile_of_a_report_is_a_command_profile(app):
-    assert app.run("vgs", "--profile", "p") == 0
+def test_a_profile_is_a_metadata_profile_where_the_command_keeps_one(app):
+    assert app.run("vgcreate", "vg", "/dev/a", "--profile", "p") == 0
+    assert (app.options.command_profile, app.options.metadata_profile) == ("", "p")
+    assert app.call[1][2].profile == "p"
+
+
+@pytest.mark.parametrize("words", [["vgs"], ["vgextend", "vg", "/dev/a"], ["lvremove", "vg/lv"]])
+def test_elsewhere_a_profile_is_a_command_profile(app, words):
+    assert app.run(*words, "--profile", "p") == 0
     assert (app.options.command_profile, app.options.metadata_profile) == ("p", "")
 
 

@@ -86,12 +86,16 @@ def test_read_ahead() -> None:
 def test_persistent_numbers() -> None:
     group = after(change(PLAIN, numbers=(253, 9)))
     lv = volume(group, "a")
-    assert (lv.status, lv.major, lv.minor) == (("READ", "WRITE", "FIXED_MINOR", "VISIBLE"), 253, 9)
+    assert (lv.status, lv.major, lv.minor) == (
+        ("READ", "WRITE", "FIXED_MINOR", "VISIBLE"),
+        0,
+        9,
+    )  # the kernel gives the major
     lv = changed(group, numbers=NO_NUMBERS)
     assert (lv.status, lv.major, lv.minor) == (("READ", "WRITE", "VISIBLE"), None, None)
     with pytest.raises(Refused, match="not persistent"):
         change(PLAIN, numbers=NO_NUMBERS)
-    with pytest.raises(UsageError):
+    with pytest.raises(Refused):
         change(PLAIN, numbers=(253, 1 << 20))
 
 
@@ -108,10 +112,8 @@ def test_flags_stand_in_lvm2s_order() -> None:
     group = after(change(group, activation_skip=True))
     assert volume(group, "a").flags == ("ACTIVATION_SKIP", "NOAUTOACTIVATE")
     assert changed(group, activation_skip=False).flags == ("NOAUTOACTIVATE",)
-    with pytest.raises(Refused, match="already no"):
-        change(group, autoactivate=False)
-    with pytest.raises(Refused, match="already yes"):
-        change(PLAIN, autoactivate=True)
+    assert change(group, autoactivate=False).after == group
+    assert change(PLAIN, autoactivate=True).after == PLAIN
 
 
 def test_unknown_words_keep_their_place() -> None:

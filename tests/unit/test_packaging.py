@@ -48,6 +48,7 @@ def test_everything_has_its_place_below_destdir_and_prefix(tmp_path: Path, stric
         "bin/vmgr",
         "share/man/man8/vmgr.8",
         "share/man/man7/vmgr-json.7",
+        "share/man/man7/vmgr-lvm2.7",
         "share/man/man7/vmgr-plugins.7",
         "share/bash-completion/completions/vmgr",
         "share/zsh/site-functions/_vmgr",

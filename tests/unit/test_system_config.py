@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from vmgr.core.errors import ConfigError
+from vmgr.core.errors import ConfigError, UsageError
 from vmgr.system.config import Config, load, parse
 from vmgr.system.settings import DEFAULTS
 
@@ -40,19 +40,55 @@ def test_without_any_file_every_setting_has_its_default(system):
 def test_files_profiles_and_options_in_order_of_strength(system):
     """--config beats the command profile, that the metadata profile, that lvmlocal.conf, that lvm.conf."""
     (system.dir / "profile").mkdir()
+    thin = "activation/thin_pool_autoextend_percent"
     sources = {
-        system.dir / "lvm.conf": 'report { lvs_cols="f" vgs_cols="f" pvs_cols="f" lvs_sort="f" segs_cols="f" }',
-        system.dir / "lvmlocal.conf": 'report { lvs_cols="l" vgs_cols="l" pvs_cols="l" lvs_sort="l" }',
-        system.dir / "profile" / "meta.profile": 'report { lvs_cols="m" vgs_cols="m" pvs_cols="m" }',
+        system.dir / "lvm.conf": f'{thin}=1 report {{ lvs_cols="f" vgs_cols="f" pvs_cols="f" lvs_sort="f" }}',
+        system.dir / "lvmlocal.conf": f'{thin}=2 report {{ lvs_cols="l" vgs_cols="l" pvs_cols="l" }}',
+        system.dir / "profile" / "meta.profile": f"{thin}=3",
         system.dir / "profile" / "cmd.profile": 'report { lvs_cols="c" vgs_cols="c" }',
     }
     for path, text in sources.items():
         path.write_text(text)
     config = system("report/lvs_cols=x", 'report/lvs_cols="o"', command_profile="cmd", metadata_profile="meta")
-    names = ("lvs_cols", "vgs_cols", "pvs_cols", "lvs_sort", "segs_cols")
-    assert "".join(config.text(f"report/{name}") for name in names) == "ocmlf"
-    other = system("report/lvs_cols=o", command_profile="cmd").with_metadata_profile("meta")
-    assert "".join(other.text(f"report/{name}") for name in names) == "ocmlf"
+    names = ("lvs_cols", "vgs_cols", "pvs_cols", "lvs_sort")
+    assert "".join(config.text(f"report/{name}") for name in names) == "oclf"
+    assert config.raw(thin) == 3
+    assert system(command_profile="cmd").raw(thin) == 2
+    assert system(command_profile="cmd").with_metadata_profile("meta").raw(thin) == 3
+    assert system(f"{thin}=4").with_metadata_profile("meta").raw(thin) == 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "wrong"),
+    [
+        ("metadata", "report/headings=0 activation/thin_pool_autoextend_percent=5", "report/headings"),
+        ("metadata", 'devices { dir="/x" }', "devices/dir"),
+        ("command", "report/headings=0 activation/thin_pool_autoextend_percent=5", "activation/thin_pool_auto"),
+        ("command", "nonsense=1", "nonsense"),
+    ],
+)
+def test_a_profile_with_a_setting_that_is_not_for_its_kind_is_refused(system, kind, text, wrong):
+    """As in LVM2, which ignores such a profile whole and then has none to apply."""
+    (system.dir / "profile").mkdir()
+    (system.dir / "profile" / "odd.profile").write_text(text)
+    with pytest.raises(ConfigError, match=f"is no {kind} profile: {wrong}"):
+        system(**{f"{kind}_profile": "odd"})
+
+
+def test_a_configuration_that_cannot_be_used_has_a_status_of_its_own(system):
+    """LVM2 ends with 4 before it does anything; what the command line says wrongly is a matter of that."""
+    for text in ("global {", 'global/units="foo"', 'activation/readahead="foo"'):
+        (system.dir / "lvm.conf").write_text(text)
+        with pytest.raises(ConfigError) as caught:
+            system()
+        assert caught.value.exit_code == 4
+    (system.dir / "lvm.conf").write_text("")
+    with pytest.raises(UsageError):
+        system("global {")
+    for text in ('global/units="foo"', 'activation/readahead="foo"'):
+        with pytest.raises(ConfigError) as caught:
+            system(text)
+        assert caught.value.exit_code == 5
 
 
 def test_lists_of_later_files_go_in_front(system):

@@ -37,13 +37,14 @@ class Option:
     ``kind`` says what its value is: ``flag`` (none), ``count`` (none, may be repeated to mean more), ``yesno``,
     ``word`` (one of ``choices``), ``text``, ``tag``, ``number``, ``size``, ``extents``, ``activation``,
     ``permission``, ``readahead``, ``copies``. A size without a unit is in ``unit``; ``sign`` has the
-    signs that a size or a number of extents may have (``+``, ``-`` or both). ``many`` allows it several times.
+    signs that a size or a number of extents may have (``+``, ``-`` or both). ``many`` allows it several times;
+    ``zero`` a size of 0, which says no more than leaving the option out.
     ``short`` is its letter, or several of the same meaning. ``aliases`` are other long names. ``plugin`` is the
     target plugin that declared it, empty for vmgr's own.
     """
 
     __slots__ = (
-        "aliases", "choices", "help", "kind", "many", "metavar", "name", "plugin", "short", "sign", "unit",
+        "aliases", "choices", "help", "kind", "many", "metavar", "name", "plugin", "short", "sign", "unit", "zero",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +60,7 @@ class Option:
         sign: str = "",
         many: bool = False,
         plugin: str = "",
+        zero: bool = False,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -71,6 +73,12 @@ class Option:
         self.sign = sign
         self.many = many
         self.plugin = plugin
+        self.zero = zero
+
+    def with_aliases(self, *aliases: str) -> Option:
+        """The same option with other long names besides its own."""
+        rest = (getattr(self, name) for name in OPTION_FIELDS[5:])
+        return Option(self.name, self.kind, self.help, self.short, aliases, *rest)
 
     def with_help(self, help: str) -> Option:
         """The same option with another help text."""
@@ -107,7 +115,7 @@ class Option:
 
 
 OPTION_FIELDS = (
-    "name", "kind", "help", "short", "aliases", "metavar", "choices", "unit", "sign", "many", "plugin",
+    "name", "kind", "help", "short", "aliases", "metavar", "choices", "unit", "sign", "many", "plugin", "zero",
 )  # fmt: skip
 
 
@@ -178,6 +186,10 @@ class Command:
         self.unsupported = unsupported
         self.from_plugins = from_plugins
         self.changes = changes
+
+    def has(self, name: str) -> bool:
+        """Whether vmgr's own options of the command have this long name."""
+        return any(option.name == name for option in self.options)
 
 
 def plugin_options(command: Command, declared: tuple[tuple[str, Option], ...]) -> tuple[Option, ...]:

@@ -33,6 +33,13 @@ def label_order(invocation: Invocation, config: Config) -> LabelOrder:
         )
     if uuid is not None and len(invocation.arguments) != 1:
         raise UsageError("--uuid can be given for one PV only", hint="give one device")
+    if restore_file:
+        import os
+
+        if not os.access(restore_file, os.R_OK):
+            raise UsageError(
+                f"cannot read {restore_file}", hint="give a file that vgcfgbackup wrote; vgcfgrestore --list"
+            )
     sector = invocation.number("labelsector")
     if sector is not None and sector > 3:
         raise UsageError("the label lies in one of sectors 0 to 3", hint="give --labelsector 0, 1, 2 or 3")

@@ -28,7 +28,7 @@ from vmgr.cli.options_change import (
     TYPE,
 )
 from vmgr.cli.output import conclude
-from vmgr.core.errors import UsageError
+from vmgr.core.errors import Refused, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,10 +47,12 @@ def run(app: Application, invocation: Invocation) -> int:
     vg, name, origin, rest = place(invocation, os.environ, app.config.dev_dir)
     persistent, minor = invocation.yesno("persistent"), invocation.number("minor")
     if persistent and minor is None:
-        raise UsageError("--persistent y needs --minor", hint="give the number that the device shall have")
-    if minor is not None and not persistent:
-        raise UsageError("--minor needs --persistent y", hint="give -My, or leave the number to the kernel")
+        raise Refused("--persistent y needs --minor", hint="give the number that the device shall have")
+    if persistent is False:
+        minor = None
     options = invocation.plugin_options()
+    if invocation.given("stripesize") and not invocation.given("stripes"):
+        raise UsageError("--stripesize goes with --stripes", hint="say how many stripes there shall be: -i NUMBER")
     size = absolute(invocation.spec("size", "extents"))
     if size is None and not options and not invocation.given("type"):
         raise UsageError("lvcreate needs --size or --extents", hint="say how large the volume shall be, as -L 10g")
@@ -75,6 +77,7 @@ def run(app: Application, invocation: Invocation) -> int:
         read_ahead=invocation.number("readahead"),
         major=-1 if major is None else major,
         minor=minor,
+        profile=invocation.text("metadataprofile") or "",
     )
     return conclude(app, invocation, app.lvcreate(vg, order))
 

@@ -231,6 +231,8 @@ def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
                 raise  # help does without a plugin that cannot be loaded
     parsed = parse(command, (*command.options, *added, *COMMON), words)
     values = parsed.values
+    if "profile" in values and command.has("metadataprofile"):
+        values["metadataprofile"] = values.pop("profile")  # elsewhere it means the command profile
     if "help" in values or "longhelp" in values:
         return _help(command, added, long="longhelp" in values)
     if "version" in values:
@@ -246,7 +248,7 @@ def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
     if command.run_alone is not None:
         return command.run_alone(invocation)
     assert command.run is not None
-    options = run_options(values, command=" ".join((name, *words)), changes=command.changes, environ=os.environ)
+    options = run_options(values, command=" ".join((name, *words)), environ=os.environ)
     from vmgr.app import open_application
 
     if command.changes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vmgr.core.errors import InvalidName, UsageError
+from vmgr.core.errors import InvalidName, Refused, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,6 +91,14 @@ def group_subjects(words: Sequence[str], dev_dir: str = "/dev") -> tuple[Subject
         Subject(tag=Tag(word[1:])) if word.startswith("@") else Subject(group(word, dev_dir)) for word in words
     ]
     return tuple(dict.fromkeys(found))
+
+
+def group_of_change(text: str, dev_dir: str = "/dev") -> str:
+    """Like :func:`group`, for commands in which LVM2 looks at the name when it has begun: a failure (status 5)."""
+    try:
+        return group(text, dev_dir)
+    except InvalidName as error:
+        raise Refused(error.message, hint=error.hint) from None
 
 
 def group(text: str, dev_dir: str = "/dev") -> str:

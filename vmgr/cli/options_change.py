@@ -90,11 +90,13 @@ RESIZEFS = Option(
 
 LABEL = (
     Option(
-        "dataalignment", "size", "Align the start of the data area to a multiple of this.", unit="k"
+        "dataalignment", "size", "Align the start of the data area to a multiple of this.", unit="k", zero=True
     ),
-    Option("dataalignmentoffset", "size", "Shift the start of the data area by this much more.", unit="k"),
+    Option(
+        "dataalignmentoffset", "size", "Shift the start of the data area by this much more.", unit="k", zero=True
+    ),
     Option("labelsector", "number", "The sector of the label, 0 to 3 (usually 1)."),
-    Option("metadatasize", "size", "About how much space a metadata area takes."),
+    Option("metadatasize", "size", "About how much space a metadata area takes.", zero=True),
     Option(
         "metadatatype", "word", "The format of the metadata; there is one.", "M", choices=("lvm2", "2")
     ),
@@ -102,12 +104,16 @@ LABEL = (
         "pvmetadatacopies",
         "word",
         "How many metadata areas each new PV has: 0, 1 (at its start) or 2 (also at its end).",
-        aliases=("metadatacopies",),
         choices=("0", "1", "2"),
     ),
     Option("zero", "yesno", "Whether to clear the first four sectors of the device (usually y).", "Z"),
 )  # fmt: skip
 """Options of a new PV that pvcreate, vgcreate and vgextend share."""
+
+PV_LABEL = tuple(
+    option.with_aliases("metadatacopies") if option.name == "pvmetadatacopies" else option for option in LABEL
+)
+"""Those of pvcreate, where ``--metadatacopies`` means the areas of each PV, as it means the group's elsewhere."""
 
 METADATAIGNORE = Option("metadataignore", "yesno", "With y, keep no metadata in the PV's metadata areas.")
 VGMETADATACOPIES = Option(
@@ -115,6 +121,7 @@ VGMETADATACOPIES = Option(
     "copies",
     "In how many PVs' areas to keep the metadata: a number, all, or unmanaged (every area, as they are).",
     metavar="all|unmanaged|Number",
+    aliases=("metadatacopies",),
 )
 EXTENTSIZE = Option(
     "physicalextentsize", "size", "The size of an extent; a power of 2, or a multiple of 128 KiB.", "s"

@@ -56,7 +56,7 @@ COMMON = (
     Option(
         "profile",
         "text",
-        "An alias of --commandprofile, or the metadata profile where a command makes or changes something.",
+        "An alias of --metadataprofile where the command has that, else of --commandprofile.",
     ),
     Option("quiet", "count", "Print less; given twice, also answer every question with no.", short="q"),
     Option(
@@ -72,12 +72,10 @@ COMMON = (
 """In LVM2's command definitions: ``OO_ALL``."""
 
 
-def run_options(
-    values: Mapping[str, object], *, command: str, changes: bool, environ: Mapping[str, str]
-) -> RunOptions:
+def run_options(values: Mapping[str, object], *, command: str, environ: Mapping[str, str]) -> RunOptions:
     """What the common options, and those of the same meaning in several commands, say about how to run.
 
-    ``command`` is the whole command line as text. ``changes`` tells whether ``--profile`` is a metadata profile.
+    ``command`` is the whole command line as text.
     """
     from vmgr.outcome import RunOptions
 
@@ -93,15 +91,12 @@ def run_options(
     assert devices is None or isinstance(devices, tuple)
     autobackup = values.get("autobackup")
     config = text("config")
-    profile = text("profile")
     sysinit = flag("sysinit")
     return RunOptions(
         command=command,
         config=(config,) if config else (),
-        command_profile=text("commandprofile")
-        or (profile if not changes else "")
-        or environ.get("LVM_COMMAND_PROFILE", ""),
-        metadata_profile=text("metadataprofile") or (profile if changes else ""),
+        command_profile=text("commandprofile") or text("profile") or environ.get("LVM_COMMAND_PROFILE", ""),
+        metadata_profile=text("metadataprofile"),
         devices=None if devices is None else tuple(d for value in devices for d in value.split(",") if d),
         devices_file=text("devicesfile") if "devicesfile" in values else None,
         test=flag("test"),

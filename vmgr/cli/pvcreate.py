@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vmgr.cli.declare import Argument, Command, Option
 from vmgr.cli.label import label_order
-from vmgr.cli.options_change import FORCE, LABEL, METADATAIGNORE, REPORTFORMAT
+from vmgr.cli.options_change import FORCE, METADATAIGNORE, PV_LABEL, REPORTFORMAT
 from vmgr.cli.output import conclude
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ DECLARED = {
         run=run,
         arguments=(Argument("PV", "a block device", many=True),),
         options=(
-            *LABEL,
+            *PV_LABEL,
             Option(
                 "bootloaderareasize", "size", "Keep this much space for a boot loader in front of the data area."
             ),
@@ -41,7 +41,12 @@ DECLARED = {
                 "With --uuid: lay the PV out as this file, made by vgcfgbackup, says of it.",
                 metavar="File",
             ),
-            Option("setphysicalvolumesize", "size", "Take this for the size of the device. Use with care."),
+            Option(
+                "setphysicalvolumesize",
+                "size",
+                "Take this for the size of the device. Use with care.",
+                zero=True,
+            ),
             Option("uuid", "text", "The UUID of the new PV; needs --restorefile or --norestorefile.", "u"),
         ),
         exclusive=(("restorefile", "norestorefile"), ("bootloaderareasize", "restorefile")),

@@ -39,6 +39,8 @@ def convert(option: Option, text: str) -> object:
     if kind == "size":
         from vmgr.core.sizes import parse_size
 
+        if option.zero and text.strip("0") in ("", *"bBsSkKmMgGtTpPeE"):
+            return None
         return parse_size(text, option.unit, signs=option.sign)
     if kind == "extents":
         from vmgr.core.sizes import parse_extents
@@ -56,6 +58,8 @@ def convert(option: Option, text: str) -> object:
         return read_ahead(text)
     if kind == "copies":
         return COPIES[text] if text in COPIES else number(text)
+    if option.name == "alloc" and text == "cling_by_tags":
+        return "cling"  # as LVM2 keeps it: tags count wherever lvm.conf names some
     if option.choices and text not in option.choices:
         raise UsageError(f"{text!r} is not one of {', '.join(option.choices)}")
     return text

@@ -8,6 +8,7 @@ from vmgr.cli.declare import Argument, Command, Option
 from vmgr.cli.names import group_subjects
 from vmgr.cli.options_change import REPORTFORMAT
 from vmgr.cli.output import conclude
+from vmgr.core.errors import UsageError
 
 if TYPE_CHECKING:
     from vmgr.cli.application import Application
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 def run(app: Application, invocation: Invocation) -> int:
     """Order the check."""
     subjects = group_subjects(invocation.arguments, app.config.dev_dir)
+    if invocation.flag("updatemetadata") and not subjects:
+        raise UsageError("vgck --updatemetadata needs VG: the group to write anew", hint="vgs lists the groups")
     return conclude(app, invocation, app.vgcheck(subjects, update=invocation.flag("updatemetadata")))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vmgr.cli.declare import Argument, Command, Option
 from vmgr.cli.label import label_order
-from vmgr.cli.names import group
+from vmgr.cli.names import group_of_change
 from vmgr.cli.options_change import AUTOBACKUP, FORCE, LABEL, METADATAIGNORE, REPORTFORMAT
 from vmgr.cli.output import conclude
 
@@ -19,7 +19,7 @@ def run(app: Application, invocation: Invocation) -> int:
     """Order the extension."""
     name, *devices = invocation.arguments
     outcome = app.vgextend(
-        group(name, app.config.dev_dir),
+        group_of_change(name, app.config.dev_dir),
         devices,
         label_order(invocation, app.config),
         restore_missing=invocation.flag("restoremissing"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmgr.cli.declare import Argument, Command
-from vmgr.cli.names import group
+from vmgr.cli.names import group_of_change
 from vmgr.cli.options_change import AUTOBACKUP, FORCE, REPORTFORMAT
 from vmgr.cli.output import conclude
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def run(app: Application, invocation: Invocation) -> int:
     """Order the new name."""
-    old, new = (group(name, app.config.dev_dir) for name in invocation.arguments)
+    old, new = (group_of_change(name, app.config.dev_dir) for name in invocation.arguments)
     return conclude(app, invocation, app.vgrename(old, new))
 
 

@@ -4,7 +4,7 @@ Each class owns its exit status and a stable code word for programs (``vmgr-json
 holds it to this file); each instance owns one
 message and, wherever there is something to do, a hint that says what. Anything else that
 escapes is a bug. Exit statuses are LVM2's (``lib/commands/errors.h``): 3 for a bad command
-line, 5 for a failure.
+line, 4 for a configuration that cannot be used at all, 5 for a failure.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXIT_OK = 0
 EXIT_NO_SUCH_COMMAND = 2
 EXIT_BAD_COMMAND_LINE = 3
+EXIT_NOT_SET_UP = 4
 EXIT_FAILED = 5
 
 

@@ -57,7 +57,8 @@ def option(options: Options, name: str) -> OptionValue | None:
 class CreateVolume:
     """Make a volume. ``name`` None means the next free ``lvolN``; ``origin`` is the volume named as source.
 
-    ``defaults`` are values of target plugins' options for which the user said nothing.
+    ``defaults`` are values of target plugins' options for which the user said nothing. ``ignore_skip`` activates
+    also what ``activation_skip`` leaves out from now on.
     """
 
     size: SizeSpec | None = None
@@ -78,6 +79,8 @@ class CreateVolume:
     read_ahead: int | None = None
     numbers: tuple[int, int] | None = None
     defaults: Options = ()
+    ignore_skip: bool = False
+    profile: str = ""
 
 
 @frozen

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from vmgr.core.errors import InvalidSize
+from vmgr.core.errors import InvalidSize, Refused
 from vmgr.core.units import SECTOR_SIZE, Extents, Sectors
 
 if TYPE_CHECKING:
@@ -158,8 +158,8 @@ def parse_pv_ranges(
 ) -> tuple[tuple[Extents, Extents], ...]:
     """Read ``:0-99:200-:300+10``, the extents (first, last) of a physical volume that has ``pe_count``.
 
-    ``""`` is the whole of it. Raises :class:`InvalidSize` for a malformed range, one beyond the end,
-    or two that overlap. ``pv`` names the physical volume in messages.
+    ``""`` is the whole of it. Raises :class:`InvalidSize` for a malformed range, :class:`Refused` for one beyond
+    the end, and for two that overlap. ``pv`` names the physical volume in messages.
     """
     if not text:
         return ()
@@ -183,13 +183,13 @@ def parse_pv_ranges(
         else:
             end = start + max(int(second), 1) - 1
         if start > end or end >= total:
-            raise InvalidSize(
+            raise Refused(
                 f"extents {start} to {end} are not on {pv}",
                 hint=f"it has extents 0 to {total - 1}" if total else "it has no extents",
             )
         for other_start, other_end in ranges:
             if start <= other_end and other_start <= end:
-                raise InvalidSize(
+                raise Refused(
                     f"extent ranges {other_start}-{other_end} and {start}-{end} of {pv} overlap",
                     hint="name each extent once",
                 )

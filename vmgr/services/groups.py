@@ -109,7 +109,7 @@ def create(
         )
         created = tuple(f'Physical volume "{n.label.device}" successfully created.' for n in new)
         outcome = _run(session, evolve(change, done=created + change.done), None, new, known)
-        enter_devices(session, add=[(j.device, j.layout.id) for j in joining])
+        enter_devices(session, add=[(j.device, j.layout.id) for j in joining], before=view)
         return outcome
 
 
@@ -190,14 +190,27 @@ def reduce(
         group = view.group
         if all_unused:
             ids = [pv.id for pv in group.pvs if not group.used.get(pv.id)]
-            if len(ids) == len(group.pvs):
-                ids = ids[1:]
-            if not ids:
+            last = [pv for pv in group.pvs if pv.id in ids][-1:] if len(ids) == len(group.pvs) else []
+            ids = [pv for pv in ids if pv not in [one.id for one in last]]
+            if not ids and not last:
                 raise Refused(f"volume group {vg} has no unused physical volume to remove")
         else:
+            last = []
             members = Members((view,))
-            ids = [members.of(view, path).id for path in devices]
-        return session.carry_out(reduce_group(group, ids, session.targets), view)
+            ids = [members.of(view, path).id for path in devices if not path.startswith("@")]
+            tags = {path[1:] for path in devices if path.startswith("@")}
+            ids += [pv.id for pv in group.pvs if tags.intersection(pv.tags) and pv.id not in ids]
+            if not ids and tags:
+                return Outcome()
+        outcome = session.carry_out(reduce_group(group, ids, session.targets), view) if ids else Outcome()
+        return outcome + Outcome(errors=tuple(_final(group, pv) for pv in last))
+
+
+def _final(group: VolumeGroup, pv: PhysicalVolume) -> Refused:
+    return Refused(
+        f'cannot remove final physical volume "{pv.device}" from volume group "{group.name}"',
+        hint=f"vgremove {group.name} removes the group",
+    )
 
 
 def _remove_missing(session: Session, vg: str, force: bool) -> Outcome:
@@ -292,6 +305,8 @@ def change(session: Session, subjects: Sequence[Subject], order: GroupChange) ->
     def one(chosen: Chosen) -> Outcome:
         with session.changing(chosen.vg, missing=only_tags) as view:
             group = view.group
+            if order.system_id is not None:
+                _confirm_system_id(session, group, order.system_id)
             made = change_group(
                 group,
                 session.targets,
@@ -314,6 +329,34 @@ def change(session: Session, subjects: Sequence[Subject], order: GroupChange) ->
             return session.carry_out(made, view)
 
     return for_each(choose(session, subjects), one)
+
+
+def _confirm_system_id(session: Session, group: VolumeGroup, new: str) -> None:
+    """Ask before a group leaves this host, or is open to any (LVM2 ``vgchange``).
+
+    Raises :class:`Interrupted` for a no.
+    """
+    from vmgr.system.identity import local_system_ids
+
+    if new == group.system_id:
+        return
+    if not new:
+        session.dialogue.warn("WARNING: Removing the system ID allows unsafe access from other hosts.")
+        question = f"Remove system ID {group.system_id} from volume group {group.name}?"
+    elif new in local_system_ids(session.config):
+        return
+    else:
+        own = session.system_id
+        why = (
+            f"Requested system ID {new} does not match local system ID {own}."
+            if own
+            else "No local system ID is set."
+        )
+        session.dialogue.warn(f"WARNING: {why}")
+        session.dialogue.warn(f"WARNING: Volume group {group.name} might become inaccessible from this machine.")
+        question = f"Set foreign system ID {new} on volume group {group.name}?"
+    if not session.options.test and not session.dialogue.ask(question):
+        raise Interrupted(f"volume group {group.name} system ID not changed", hint="answer y, or use --yes")
 
 
 def check(session: Session, subjects: Sequence[Subject], *, update: bool = False) -> Outcome:

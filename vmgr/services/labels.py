@@ -237,7 +237,7 @@ def lay_out(session: Session, device: Device, order: LabelOrder, view: SystemVie
         if not order.restore_file and order.force < 0:
             raise UsageError("--uuid needs --restorefile or --norestorefile")
         for pv in view.pvs():
-            if pv.id == order.uuid:
+            if pv.id == order.uuid and (pv.major, pv.minor) != device.number:
                 raise Refused(f"UUID {order.uuid.dashed} is in use by the physical volume on {pv.device}")
     copies = order.metadata_copies
     metadata_size = order.metadata_size
@@ -245,6 +245,7 @@ def lay_out(session: Session, device: Device, order: LabelOrder, view: SystemVie
         metadata_size = Sectors(config.number("metadata/pvmetadatasize"))
     alignment = order.data_alignment or data_alignment(device, config)
     offset = order.data_alignment_offset or data_alignment_offset(device, config)
+    wished = order.data_alignment or order.data_alignment_offset
     start: Bytes | None = None
     extents = Bytes(0)
     boot, boot_start = order.bootloader_size or Sectors(0), Sectors(0)
@@ -254,6 +255,15 @@ def lay_out(session: Session, device: Device, order: LabelOrder, view: SystemVie
         if pv_of_old is None:
             raise NotFound(f"no physical volume with UUID {uuid.dashed} in {order.restore_file}")
         start = pv_of_old.pe_start.bytes()
+        if wished and int(pv_of_old.pe_start) % int(alignment) != int(offset):
+            # LVM2 says so, too, and goes on with the old place: the volumes' data are there.
+            from vmgr.core.sizes import display_size
+
+            session.dialogue.warn(
+                f"WARNING: Ignoring data alignment {display_size(alignment + offset)} incompatible with restored"
+                f" pe_start value {display_size(pv_of_old.pe_start)}."
+            )
+            alignment, offset = data_alignment(device, config), data_alignment_offset(device, config)
         extents = pv_of_old.pe_count.sectors(old.extent_size).bytes()
         boot, boot_start = pv_of_old.ba_size, pv_of_old.ba_start
     return new_layout(
@@ -295,8 +305,17 @@ def restored_group(session: Session, path: str) -> VolumeGroup:
         ) from None
 
 
-def enter_devices(session: Session, *, add: Sequence[tuple[str, Uuid]] = (), remove: Sequence[str] = ()) -> None:
+def enter_devices(
+    session: Session,
+    *,
+    add: Sequence[tuple[str, Uuid]] = (),
+    remove: Sequence[str] = (),
+    before: SystemView | None = None,
+) -> None:
     """Enter devices that are physical volumes now into the devices file, where one is in force; unmark others.
+
+    ``before`` is what there was before a command that makes the file where it is wanted and not there. As in LVM2
+    (``device_ids_write``), that of the system is made only if there was no group yet, which it would hide.
 
     Raises :class:`StoppedHalfway` when that fails: the disks have been written by then.
     """
@@ -306,8 +325,15 @@ def enter_devices(session: Session, *, add: Sequence[tuple[str, Uuid]] = (), rem
     if options.test or options.devices:
         return
     file = DevicesFile.from_config(session.config, options.devices_file, system_id=session.system_id)
-    if file is None or not file.exists:
+    if file is None:
         return
+    if not file.exists:
+        if before is None:
+            return
+        if not options.devices_file and before.names:
+            session.dialogue.progress("Not creating system devices file due to existing VGs.")
+            return
+        session.dialogue.progress(f"Creating devices file {file.path}")
     by_path = {device.path: device for device in session.look(detail=True).devices}
     try:
         file.change(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from vmgr.core.change import Change
+from vmgr.core.change import Change, LabelPv
 from vmgr.core.errors import Interrupted, NotFound, Refused, VmgrError
 from vmgr.core.ids import GroupName
 from vmgr.orders import STANDARD_LABEL, LabelOrder, Outcome, PvChange
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from vmgr.core.ids import Uuid
     from vmgr.core.units import Bytes, Sectors
+    from vmgr.core.view import PvView
     from vmgr.session import Session
 
 
@@ -54,12 +55,13 @@ def create(session: Session, devices: Sequence[str], order: LabelOrder = STANDAR
         done = (f'Physical volume "{path}" successfully created.',)
         change = Change(None, None, labels=(new.label,), done=done)
         outcome = session.carry_out(change, None, first=lambda: new.wipe(session))
-        enter_devices(session, add=[(new.label.device, new.label.layout.id)])
+        enter_devices(session, add=[(new.label.device, new.label.layout.id)], before=before)
         return outcome
 
     require_distinct(devices)
     session.admit(devices)
     with session.locks.all_groups(exclusive=True):
+        before = session.view(detail=True, foreign=True)
         return _each(devices, one)
 
 
@@ -70,9 +72,9 @@ def remove(session: Session, devices: Sequence[str], *, force: int = 0) -> Outco
         device = find_device(session, path)
         view = session.view(detail=True, foreign=True)
         pv = existing_pv(view, device)
-        if pv is None:
+        if pv is None and not force:
             raise NotFound(f"no PV found on device {path}", hint="pvs lists the physical volumes")
-        if pv.vg is not None or pv.layout.used:
+        if pv is not None and (pv.vg is not None or pv.layout.used):
             if force < 2:
                 vg = (
                     f"VG {pv.vg_name}{whose(view, pv)}" if pv.vg is not None else "a VG but its metadata is missing"
@@ -118,9 +120,9 @@ def change(session: Session, pvs: Sequence[str] | None, order: PvChange) -> Outc
             found = [] if one is None else [(one[0], one[1].id)]
         for view, pv in found:
             places.setdefault((view.group.name, view.group.id), {}).setdefault(pv)
-        if not found:
+        if not found and not word.startswith("@"):
             raise NotFound(
-                f"no physical volume of a group {'carries the tag' if word.startswith('@') else 'is on'} {word}",
+                f"no physical volume of a group is on {word}",
                 hint="pvs lists the physical volumes and their groups",
             )
     outcome = Outcome()
@@ -153,8 +155,43 @@ def _confirm_size(session: Session, path: str, size: Bytes, real: Bytes) -> None
         raise Interrupted(f"{path}: physical volume not resized", hint="answer y, or use --yes")
 
 
+def _resize_orphan(session: Session, pv: PvView, path: str, real: Bytes, size: Sectors | None) -> Outcome:
+    """Give a physical volume of no group another size: its label, and empty areas, are written anew."""
+    if not pv.unused:
+        raise Refused(
+            f"{path} may belong to a volume group that was not found, so its size is left as it is",
+            hint="connect the group's other devices; pvs -o+pv_in_use shows what the label says",
+        )
+    layout = evolve(pv.layout, size=real if size is None else size.bytes())
+    if size is not None:
+        _confirm_size(session, path, layout.size, real)
+    least = max([int(area.offset) + int(area.size) for area in layout.mdas] + [int(d.offset) for d in layout.data])
+    if int(layout.size) <= least:
+        raise Refused(f"{path} would have no room for data: {least} bytes are taken", hint="give a larger size")
+    label = LabelPv(pv.device, layout, zero=False)
+    done = (f'Physical volume "{path}" changed',)
+    return session.carry_out(Change(None, None, labels=(label,), done=done), None)
+
+
+def tagged(session: Session, words: Sequence[str]) -> list[str]:
+    """``words`` with each ``@tag`` replaced by the devices of the physical volumes that carry it."""
+    found: list[str] = []
+    views = read_all(session) if any(word.startswith("@") for word in words) else ()
+    for word in words:
+        if not word.startswith("@"):
+            found.append(word)
+            continue
+        found += [
+            view.pvs[pv.id].device
+            for view in views
+            for pv in view.group.pvs
+            if word[1:] in pv.tags and pv.id in view.pvs
+        ]
+    return found
+
+
 def resize(session: Session, devices: Sequence[str], size: Sectors | None = None) -> Outcome:
-    """Adapt physical volumes of groups to the size that their devices have now, or to ``size``."""
+    """Adapt physical volumes, named by device or ``@tag``, to their devices' size, or to ``size``."""
 
     def one(path: str) -> Outcome:
         session.locks.all_groups(exclusive=True)
@@ -162,12 +199,12 @@ def resize(session: Session, devices: Sequence[str], size: Sectors | None = None
         pv = existing_pv(session.view(detail=True, foreign=True), device)
         if pv is None:
             raise NotFound(f"no physical volume found on {path}", hint="pvs lists the physical volumes")
-        if pv.vg is None:
-            raise Refused(f"{path} is in no volume group, so it has no extents to adapt", hint="run pvcreate again")
         if len(pv.layout.mdas) > 1:
             raise Refused(
                 f"{path} has a metadata area at its end, which vmgr does not move", hint="use LVM2's pvresize"
             )
+        if pv.vg is None:
+            return _resize_orphan(session, pv, path, device.size, size)
         with session.changing(GroupName(pv.vg_name, pv.vg)) as view:
             from vmgr.core.operations.group import joined_pv
             from vmgr.core.validate import require_valid
@@ -189,4 +226,4 @@ def resize(session: Session, devices: Sequence[str], size: Sectors | None = None
             done = (f'Physical volume "{path}" changed',)
             return session.carry_out(Change(group, after, done=done), view)
 
-    return _each(devices, one)
+    return _each(tagged(session, devices), one)

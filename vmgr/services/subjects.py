@@ -100,9 +100,6 @@ def choose(
             for tag in tags:
                 if tag in held:
                     of(GroupName(group.name, group.id)).tags.setdefault(tag)
-        for tag in tags:
-            if not any(tag in chosen.tags for chosen in found.values()):
-                raise NotFound(f"nothing carries the tag @{tag}")
     return [found[name] for name in sorted(found)]
 
 

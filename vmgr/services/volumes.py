@@ -41,12 +41,15 @@ def create(session: Session, vg: str, order: VolumeOrder) -> Outcome:
         if order.activate == "ay":
             activate = auto_activates(config, group.name, order.name or "", order.tags)
         skip = False if order.ignore_skip and order.skip_activation is None else order.skip_activation
-        _require_wipeable(order, skipped=skip is True)
+        _require_wipeable(order, skipped=skip is True and not order.ignore_skip)
         if activate:
             session.need_client()
         read_ahead = order.read_ahead
         if read_ahead is None:
             read_ahead = READ_AHEAD_AUTO if reads_ahead(config) else 0
+        read_ahead = _whole_pages(session, read_ahead)
+        if order.minor is not None:
+            _kernel_gives_majors(session, order.major)
         request = CreateVolume(
             size=order.size,
             name=None if order.name is None else LvName.chosen(order.name),
@@ -65,6 +68,8 @@ def create(session: Session, vg: str, order: VolumeOrder) -> Outcome:
             read_ahead=read_ahead,
             numbers=None if order.minor is None else (order.major, order.minor),
             defaults=option_defaults(config),
+            ignore_skip=order.ignore_skip,
+            profile=order.profile,
         )
         change = create_volume(
             group,
@@ -117,6 +122,29 @@ def _as_listed(session: Session, change: Change) -> Change:
     if not out:
         return change
     return evolve(change, activate=tuple(lv for lv in change.activate if lv not in out))
+
+
+def _kernel_gives_majors(session: Session, major: int) -> None:
+    """Say that a major number that was asked for counts for nothing (as in LVM2)."""
+    if major > 0:
+        session.dialogue.warn(
+            f"WARNING: Ignoring supplied major number {major} - kernel assigns major numbers dynamically."
+            " Using major number 0 instead."
+        )
+
+
+def _whole_pages(session: Session, sectors: int) -> int:
+    """A read-ahead as the kernel takes it, a multiple of its page, with a word to the user (as in LVM2)."""
+    import resource
+
+    page = resource.getpagesize() // 512
+    if sectors <= 0 or not sectors % page:
+        return sectors
+    whole = max(sectors - sectors % page, page)
+    session.dialogue.warn(
+        f"WARNING: Overriding readahead to {whole} sectors, a multiple of {page // 2}K page size."
+    )
+    return whole
 
 
 # -- remove ---------------------------------------------------------------------------------------
@@ -214,6 +242,10 @@ def rename(session: Session, vg: str, old: str, new: str) -> Outcome:
 
 def change(session: Session, subjects: Sequence[Subject], order: VolumeChange) -> Outcome:
     """Change volumes' properties; those of one group in one commit."""
+    if order.read_ahead is not None:
+        order = evolve(order, read_ahead=_whole_pages(session, order.read_ahead))
+    if order.persistent:
+        _kernel_gives_majors(session, order.major)
     chosen = choose(session, subjects, all_if_none=False)
 
     def one(item: Chosen) -> Outcome:

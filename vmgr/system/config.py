@@ -12,12 +12,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from vmgr.core.errors import ConfigError, DamagedMetadata
+from vmgr.core.errors import EXIT_NOT_SET_UP, ConfigError, DamagedMetadata, UsageError, VmgrError
 from vmgr.ondisk.text import parse as parse_text
 from vmgr.system.settings import DEFAULTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 Value = int | float | str | tuple[int | float | str, ...]
 Layer = dict[str, Value]
@@ -35,6 +35,17 @@ _BOOLEANS = {
     "off": False,
     "false": False,
 }
+
+
+OPTION = "--config"
+"""What messages call settings of the command line."""
+
+
+def _unusable(message: str, hint: str) -> ConfigError:
+    """The error for a configuration with which no command can begin: LVM2 has a status of its own for it."""
+    error = ConfigError(message, hint=hint)
+    error.exit_code = EXIT_NOT_SET_UP
+    return error
 
 
 def as_flag(value: Value) -> bool | None:
@@ -67,9 +78,10 @@ def parse(text: str, source: str) -> Layer:
     try:
         tree = parse_text(text)
     except DamagedMetadata as error:
-        raise ConfigError(
-            f"{source}, {error.message}", hint="correct that line; lvm.conf(5) describes the syntax"
-        ) from None
+        hint = "correct that line; lvm.conf(5) describes the syntax"
+        if source == OPTION:
+            raise UsageError(f"{source}, {error.message}", hint=hint) from None
+        raise _unusable(f"{source}, {error.message}", hint) from None
     _flatten(tree, "", layer)
     return layer
 
@@ -183,7 +195,7 @@ class Config:
 
         Raises :class:`ConfigError` when the profile does not exist or does not parse.
         """
-        profile = _read_profile(self.text("config/profile_dir"), name)
+        profile = _read_profile(self.text("config/profile_dir"), name, metadata=True)
         at = min(len(self._layers), getattr(self, "_profile_at", len(self._layers)))
         made = Config(
             (*self._layers[:at], profile, *self._layers[at:]),
@@ -233,16 +245,34 @@ def load(
             files.append(local)
     merged = _merge(files, tags)
     # A text of --config that is a path list only ("devices/dir=/x") and one with sections parse alike.
-    given: list[Layer] = [parse(text, "--config") for text in overrides][::-1]
+    given: list[Layer] = [parse(text, OPTION) for text in overrides][::-1]
     profile_dir = Config((*given, merged), system_dir=system_dir).text("config/profile_dir")
     if command_profile:
-        given.append(_read_profile(profile_dir, command_profile))
+        given.append(_read_profile(profile_dir, command_profile, metadata=False))
     above = len(given)
     if metadata_profile:
-        given.append(_read_profile(profile_dir, metadata_profile))
+        given.append(_read_profile(profile_dir, metadata_profile, metadata=True))
     config = Config((*given, merged), system_dir=system_dir, dev_dir=_dev_dir(env), host_tags=tags)
     config._profile_at = above
+    _check(config, told=given)
     return config
+
+
+def _check(config: Config, *, told: Sequence[Layer]) -> None:
+    """Refuse values that LVM2 refuses before it does anything. ``told`` are the layers of the command line."""
+    problems: list[tuple[str, str]] = []
+    if config.is_set("global/units"):
+        from vmgr.core.sizes import parse_units
+
+        try:
+            parse_units(config.text("global/units"))
+        except VmgrError as error:
+            problems.append(("global/units", error.hint))
+    if config.text("activation/readahead").lower() not in ("auto", "none"):
+        problems.append(("activation/readahead", 'set it to "auto" or "none"'))
+    for path, hint in problems:
+        message = f'invalid value "{config.raw(path)}" of {path} in the configuration'
+        raise ConfigError(message, hint=hint) if any(path in layer for layer in told) else _unusable(message, hint)
 
 
 def _dev_dir(env: Mapping[str, str]) -> str | None:
@@ -262,20 +292,30 @@ def _read(path: str) -> Layer | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ConfigError(
+        raise _unusable(
             f"cannot read {path}: {error.strerror}",
-            hint="correct its permissions, or point LVM_SYSTEM_DIR at another directory",
+            "correct its permissions, or point LVM_SYSTEM_DIR at another directory",
         ) from None
     return parse(text, path)
 
 
-def _read_profile(directory: str, name: str) -> Layer:
+def _read_profile(directory: str, name: str, *, metadata: bool) -> Layer:
+    """A profile's settings. As in LVM2, one with a setting that is not for its kind of profile is refused whole."""
     if not name or "/" in name:
         raise ConfigError(f"invalid profile name {name!r}", hint="name a profile, without directory and .profile")
     layer = _read(f"{directory}/{name}.profile")
     if layer is None:
         raise ConfigError(
             f"profile {name} not found: there is no {directory}/{name}.profile", hint="ls that directory for a list"
+        )
+    from vmgr.system.profiles import strangers
+
+    wrong = strangers(layer, metadata=metadata)
+    if wrong:
+        kind = "metadata" if metadata else "command"
+        raise ConfigError(
+            f"{directory}/{name}.profile is no {kind} profile: {', '.join(wrong)} cannot be set in one",
+            hint=f"take these settings out of it; lvmconfig --type profilable-{kind} lists those that can",
         )
     return layer
 

@@ -141,18 +141,26 @@ class MetadataStore:
         """Raise unless the group's text fits into all areas that would take it, ``labels`` being written before."""
         text = self._encoded(group)
         places = 0
+        spare: list[mda.MdaHeader] = []
+        self._choose_areas(group)
         for pv in group.pvs:
             if pv.id in labels:
                 headers = [mda.new_header(area) for area in labels[pv.id].mdas]
             elif pv.id in self._pvs:
                 target = self._pvs[pv.id]
-                headers = [h for area in target.areas if (h := self._usable_header(target, area)) is not None]
+                kept = (area for area in target.areas if not area.leaves)
+                headers = [h for area in kept if (h := self._usable_header(target, area)) is not None]
             else:
                 continue
             for header in headers:
-                if not header.ignored:
+                if header.ignored and pv.id in labels:
+                    spare.append(header)
+                else:
                     mda.plan_text(header, text)
                     places += 1
+        for header in spare if not places else ():
+            mda.plan_text(header, text)  # one of them will be put into use
+            places += 1
         self._require_places(group, places)
 
     @staticmethod

@@ -92,7 +92,7 @@ def _changed(
     new = _policy(new, request, name)
     new = _read_ahead(new, request, name)
     new = _numbers(new, request, name)
-    new = _flags(new, request, name)
+    new = _flags(new, request)
     return evolve(new, tags=changed_tags(new.tags, request.add_tags, request.del_tags)), notes
 
 
@@ -139,17 +139,15 @@ def _numbers(volume: LogicalVolume, request: ChangeVolume, name: str) -> Logical
         return evolve(volume, status=with_flag(volume.status, "FIXED_MINOR", False), major=None, minor=None)
     major, minor = request.numbers
     require_numbers(major, minor)
+    major = 0  # as LVM2 keeps it: the kernel gives the major number, whatever is asked for
     return evolve(volume, status=with_flag(volume.status, "FIXED_MINOR", True), major=major, minor=minor)
 
 
-def _flags(volume: LogicalVolume, request: ChangeVolume, name: str) -> LogicalVolume:
+def _flags(volume: LogicalVolume, request: ChangeVolume) -> LogicalVolume:
     flags = volume.flags
     if request.activation_skip is not None:
         flags = _ordered(with_flag(flags, "ACTIVATION_SKIP", request.activation_skip))
     if request.autoactivate is not None:
-        if request.autoactivate != ("NOAUTOACTIVATE" in flags):
-            word = "yes" if request.autoactivate else "no"
-            raise Refused(f"autoactivation of logical volume {name} is already {word}")
         flags = _ordered(with_flag(flags, "NOAUTOACTIVATE", not request.autoactivate))
     return evolve(volume, flags=flags)
 

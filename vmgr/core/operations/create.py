@@ -77,7 +77,7 @@ def create_volume(
     if not after.lv_by_id[built.main].size:
         raise Refused(f"the new volume {name} would have no extents", hint="give a larger size")
     require_valid(after, targets)
-    active = request.activate and request.activation_skip is not True
+    active = request.activate and (request.activation_skip is not True or request.ignore_skip)
     wipe = _wipe(request, built, after) if active else ()
     notes = placed.notes + built.notes
     if built.wipe and not (wipe and wipe[0].zero):
@@ -107,6 +107,7 @@ def _blank(request: CreateVolume, name: LvName, alloc: str, stamp: Stamp) -> Log
     if request.numbers is not None:
         major, minor = request.numbers
         require_numbers(major, minor)
+        major = 0  # as LVM2 keeps it: the kernel gives the major number, whatever is asked for
         status = with_flag(status, "FIXED_MINOR", True)
     flags: tuple[str, ...] = ()
     if request.activation_skip:
@@ -124,6 +125,7 @@ def _blank(request: CreateVolume, name: LvName, alloc: str, stamp: Stamp) -> Log
         host=stamp.host,
         alloc=alloc,
         read_ahead=read_ahead,
+        profile=request.profile,
         major=major,
         minor=minor,
     )
@@ -134,11 +136,11 @@ MAJOR_MAX, MINOR_MAX = 4095, 1048575
 
 
 def require_numbers(major: int, minor: int) -> None:
-    """Raise :class:`UsageError` for persistent numbers that no device can have; major -1 is any."""
+    """Raise :class:`Refused` for persistent numbers that no device can have; major -1 is any."""
     if not -1 <= major <= MAJOR_MAX:
-        raise UsageError(f"invalid major number {major}", hint=f"use 0 to {MAJOR_MAX}")
+        raise Refused(f"invalid major number {major}", hint=f"use 0 to {MAJOR_MAX}")
     if not 0 <= minor <= MINOR_MAX:
-        raise UsageError(f"invalid minor number {minor}", hint=f"use 0 to {MINOR_MAX}")
+        raise Refused(f"invalid minor number {minor}", hint=f"use 0 to {MINOR_MAX}")
 
 
 def _wipe(request: CreateVolume, built: Built, after: VolumeGroup) -> tuple[Wipe, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from vmgr.core.change import Change, LabelPv
-from vmgr.core.errors import AlreadyExists, InvalidSize, NotFound, Refused, UsageError
+from vmgr.core.errors import AlreadyExists, NotFound, Refused, UsageError
 from vmgr.core.model import PhysicalVolume, VolumeGroup
 from vmgr.core.operations.checks import (
     require_changeable,
@@ -48,15 +48,15 @@ class Joining:
 
 
 def require_extent_size(size: Sectors) -> None:
-    """Raise :class:`InvalidSize` for a size that extents cannot have (``vgcreate(8)``, ``-s``)."""
+    """Raise :class:`Refused` for a size that extents cannot have (``vgcreate(8)``, ``-s``)."""
     sectors = int(size)
     if sectors <= 0:
-        raise InvalidSize("physical extent size may not be zero")
+        raise Refused("physical extent size may not be zero")
     if sectors > EXTENT_SIZE_MAX:
         limit = display_size(Sectors(EXTENT_SIZE_MAX))
-        raise InvalidSize(f"physical extent size cannot be larger than {limit}")
+        raise Refused(f"physical extent size cannot be larger than {limit}")
     if sectors & (sectors - 1) and sectors % EXTENT_UNIT:
-        raise InvalidSize(
+        raise Refused(
             f"physical extent size {display_size(size)} is neither a power of 2 nor a multiple of 128.00 KiB"
         )
 

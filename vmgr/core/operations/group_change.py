@@ -67,6 +67,8 @@ def change_group(
         _require_limit(after, max_pv, len(group.pvs), "physical")
         after = evolve(after, max_pv=max_pv)
     if alloc is not None:
+        if alloc == "inherit":
+            raise Refused("a volume group's allocation policy cannot inherit from anything")
         require_policy(alloc, inherit=False)
         if alloc == group.alloc:
             raise Refused(f"volume group allocation policy is already {alloc}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from vmgr.core.change import Change
-from vmgr.core.errors import AlreadyExists, Refused
+from vmgr.core.errors import AlreadyExists, UsageError
 from vmgr.core.ids import LvName
 from vmgr.core.model import LvArea
 from vmgr.core.operations.checks import (
@@ -41,7 +41,7 @@ def rename_volume(
     require_visible(group, volume, "rename")
     require_unlocked(group, volume, "rename")
     if request.name == volume.name:
-        raise Refused("old and new logical volume names must differ", hint="choose another name")
+        raise UsageError("old and new logical volume names must differ", hint="choose another name")
     name = require_free_name(group, request.name)
     targets.check_request(group, volume, request, live)
     renamed = [evolve(volume, name=name)]

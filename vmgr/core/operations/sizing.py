@@ -100,10 +100,10 @@ def size_for_new(group: VolumeGroup, request: CreateVolume) -> Sized:
         case "ORIGIN" if request.origin is not None:
             extents = percent_of(value.value, group.lv_by_id[request.origin].size, up=True)
         case "ORIGIN":
-            raise UsageError("%ORIGIN needs an origin: the volume is no snapshot", hint="use %FREE, %PVS or %VG")
+            raise Refused("%ORIGIN needs an origin: the volume is no snapshot", hint="use %FREE, %PVS or %VG")
         case _:
             more = ", %ORIGIN" if request.origin is not None else ""
-            raise UsageError(f"a new volume's size cannot be %{value.of}", hint=f"use %FREE{more}, %PVS or %VG")
+            raise Refused(f"a new volume's size cannot be %{value.of}", hint=f"use %FREE{more}, %PVS or %VG")
     sized = Sized(require_countable(group, extents), approximate=True, percent=True, notes=notes)
     if not extents:
         raise Refused(

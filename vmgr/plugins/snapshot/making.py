@@ -63,7 +63,7 @@ def needs(group: VolumeGroup, request: CreateVolume, extents: Extents, makers: M
     origin = origin_of(group, request)
     chunk = chunk_of(request)
     if request.size is None:
-        raise UsageError("say how large the snapshot may become", hint="give -L SIZE or -l EXTENTS")
+        raise Refused("say how large the snapshot may become", hint="give -L SIZE or -l EXTENTS")
     most = max_extents(group, origin.size, chunk)
     if isinstance(request.size.value, Percent) and request.size.value.of == "ORIGIN":
         extents = extents + most - origin.size
