@@ -9,9 +9,9 @@ import os
 from typing import TYPE_CHECKING
 
 from vmgr.core.healing import Remains, find_remains, may_have_remains
-from vmgr.core.naming import UUID_PREFIX
+from vmgr.core.naming import UUID_PREFIX, split_dm_name
 from vmgr.dm.address import by_uuid
-from vmgr.system.leftnodes import half_made, not_shown, stale, without_node
+from vmgr.system.leftnodes import half_made, not_shown, old_links, stale, without_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,6 +39,9 @@ class Healer:
         """Make the nodes and links of the group's devices agree with the kernel."""
         missing = without_node(self._dev_dir, self._live)
         nodes, links = stale(self._dev_dir, self._group.name, self._live)
+        shown_to_nobody = not_shown(self._dev_dir, self._group, self._live)
+        volumes = [split_dm_name(d.name)[1] for d in self._live if d.uuid in shown_to_nobody]
+        links += old_links(self._dev_dir, self._group.name, volumes)
         nodes = [name for name in nodes if self._client.info(name=name) is None]
         links = [
             link

@@ -13,7 +13,7 @@ from vmgr.core.table import LiveDevice
 from vmgr.dm.client import DmClient
 from vmgr.dm.fake import FakeKernel, FakeNodes
 from vmgr.system import leftnodes
-from vmgr.system.leftnodes import not_shown, stale, without_node
+from vmgr.system.leftnodes import not_shown, old_links, stale, without_node
 
 VG = group("vg", lvs=2)
 VG = VG.with_lv(*(evolve(lv, status=("READ", "WRITE", "VISIBLE")) for lv in VG.lvs))
@@ -64,6 +64,16 @@ def test_a_node_under_a_device_s_old_name_is_stale(dev: Path) -> None:
     nodes, links = stale(str(dev), "new", live)
     assert nodes == ["other-lv0"]
     assert links == [("other", "lv0", "other-lv0")]
+
+
+def test_links_of_a_renamed_group_s_volumes_are_found_by_the_volumes_that_have_none(dev: Path) -> None:
+    (dev / "was").mkdir()
+    link(dev, "was", "lv0", "was-lv0")
+    link(dev, "was", "lv1", "was-lv1")
+    assert old_links(str(dev), "vg", ["lv0"]) == [("was", "lv0", "was-lv0")]
+    assert old_links(str(dev), "vg", []) == []
+    (dev / "mapper" / "was-lv0").write_text("5")
+    assert old_links(str(dev), "vg", ["lv0"]) == [], "its node is there: it is another group's"
 
 
 def test_a_device_whose_node_is_right_misses_none(dev: Path) -> None:

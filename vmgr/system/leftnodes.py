@@ -81,6 +81,28 @@ def stale(dev_dir: str, vg: str, live: Collection[LiveDevice]) -> tuple[list[str
     return nodes, list(links)
 
 
+def old_links(dev_dir: str, vg: str, volumes: Collection[str]) -> list[Link]:
+    """Links that lead nowhere, of volumes of these names in groups of other names: ``vg`` was called so, perhaps.
+
+    Whether the kernel has the device that one leads to is not looked at here.
+    """
+    mapper = f"{dev_dir}/mapper"
+    found = []
+    for folder in _entries(dev_dir) if volumes else ():
+        if folder in (vg, "mapper") or os.path.islink(f"{dev_dir}/{folder}"):
+            continue
+        for volume in volumes:
+            try:
+                target = os.readlink(f"{dev_dir}/{folder}/{volume}")
+            except OSError:
+                continue
+            name = os.path.basename(target)
+            theirs = os.path.dirname(target) == mapper and split_dm_name(name) == (folder, volume, "")
+            if theirs and not os.path.lexists(target):
+                found.append((folder, volume, name))
+    return found
+
+
 def _entries(folder: str) -> Iterator[str]:
     try:
         yield from sorted(os.listdir(folder))
