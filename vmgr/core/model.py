@@ -384,6 +384,16 @@ class VolumeGroup(Value):
                     found.setdefault(area.pv, []).append(area)
         return {pv: tuple(sorted(areas, key=lambda a: a.start)) for pv, areas in found.items()}
 
+    @cached_property
+    def unread(self) -> tuple[list[Shape], list[int], list[int]]:
+        """Of the volumes that were left unread: their shapes, and their areas' starts and lengths, in extents.
+
+        The reader of a text fills this, having all of it at hand.
+        """
+        found = [lv for lv in self.lvs if lv.shape is not None]
+        shapes = [lv.shape for lv in found if lv.shape is not None]
+        return shapes, [lv.start for lv in found], [int(lv.size) for lv in found]
+
     # -- sums -------------------------------------------------------------------------------------
 
     @cached_property

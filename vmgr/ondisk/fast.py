@@ -106,12 +106,14 @@ def decode_canonical(text: str, targets: Decoder, faults: list[str] | None = Non
     try:
         if not _learn_names(rows, others, names):
             return None
-        volumes = _volumes(rows, kinds, others, names, targets)
+        volumes, unread = _volumes(rows, kinds, others, names, targets)
     except DamagedMetadata:
         if faults is None:
             raise
         return None  # the general reader knows how to leave a volume out
-    return finish(tree, group, volumes)
+    decoded = finish(tree, group, volumes)
+    decoded.group.__dict__["unread"] = unread  # a cached property, filled
+    return decoded
 
 
 def _learn_names(rows: list[tuple[str, ...]], others: dict[str, Tree], names: ReadNames) -> bool:
@@ -174,8 +176,11 @@ def _volumes(
     others: dict[str, Tree],
     names: ReadNames,
     targets: Decoder,
-) -> tuple[LogicalVolume, ...]:
-    """All volumes: unread where the plugins' promise allows it, the others by the general reader."""
+) -> tuple[tuple[LogicalVolume, ...], tuple[list[_Shape], list[int], list[int]]]:
+    """All volumes: unread where the plugins' promise allows it, the others by the general reader.
+
+    And what :attr:`VolumeGroup.unread` is to be.
+    """
     statuses = {status: _status(status) for status in {row[3] for row in rows if row[0]}}
     tags = {status: read[2] for status, read in statuses.items()}
     shapes: dict[str, _Shape | None] = {}
@@ -196,6 +201,8 @@ def _volumes(
     lengths = {count: Extents(count) for count in set(columns[6])}
     words = {status: read[0] for status, read in statuses.items()}
     flags = {status: read[1] for status, read in statuses.items()}
+    of_shape = list(map(shapes.__getitem__, columns[7]))
+    starts = list(map(int, columns[8]))
     found = unread_volumes(
         len(rows),
         id=map(names.lvs.__getitem__, columns[1]),
@@ -203,14 +210,15 @@ def _volumes(
         status=map(words.__getitem__, columns[3]),
         flags=map(flags.__getitem__, columns[3]),
         alloc=repeat("inherit"),
-        shape=map(shapes.__getitem__, columns[7]),
+        shape=of_shape,
         row=rows,
-        start=map(int, columns[8]),
+        start=starts,
         size=map(lengths.__getitem__, columns[6]),
     )
     for at, lv in apart.items():  # in rising order, so each ends up in its place
         found.insert(at, lv)
-    return tuple(found)
+    unread = [shape for shape in of_shape if shape is not None], starts, list(map(int, columns[6]))
+    return tuple(found), unread
 
 
 def _shape(
