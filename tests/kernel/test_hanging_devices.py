@@ -72,11 +72,14 @@ def test_a_command_that_names_the_group_waits_until_the_device_answers(suspended
 
 
 def test_an_interrupt_ends_the_wait_at_once(suspended):
-    process = subprocess.Popen([*VMGR, "lvs", "far"], stderr=subprocess.PIPE, text=True)
+    # Whoever runs the tests may ignore the signal, and a program that starts so goes on ignoring it.
+    heeds = "signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    command = [sys.executable, "-c", f"import os, signal, sys; {heeds}", *VMGR, "lvs", "far"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     assert "Waiting for" in process.stderr.readline()
     time.sleep(0.2)  # it may be about to wait
     process.send_signal(2)
     _, said = process.communicate(timeout=60)
-    assert process.returncode not in (0, 5)
+    assert process.returncode != 0
     assert "interrupted" in said
