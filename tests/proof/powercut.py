@@ -315,12 +315,18 @@ def _faults(shown: Shown, before: Shown, after: Shown) -> Iterator[str]:
     if shown.groups not in (before.groups, after.groups):
         yield f"neither old nor new: {set(shown.groups) ^ set(after.groups)}"
     known = {line.split("|")[0] for line in (*before.pvs, *after.pvs)}
-    kept = {line.split("|")[0] for line in before.pvs} & {line.split("|")[0] for line in after.pvs}
+    # One that leaves or joins a group need not be listed in between: LVM2 hides a disk with an older text.
+    kept = {line.split("|")[0] for line in before.pvs if _group_of(line) in map(_group_of, after.pvs)}
     names = {line.split("|")[0] for line in shown.pvs}
     if lost := kept - names:
         yield f"lost: {lost}"
     if odd := {name for name in names - known if not name.startswith("[")}:
         yield f"from nowhere: {odd}"
+
+
+def _group_of(line: str) -> tuple[str, ...]:
+    """The disk and its group in a line about a PV."""
+    return tuple(line.split("|")[:2])
 
 
 def main() -> None:
