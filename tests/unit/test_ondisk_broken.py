@@ -24,7 +24,7 @@ from vmgr.ondisk.codec import decode_group, encode_group
 from vmgr.ondisk.decode import decode_any
 from vmgr.ondisk.fast import decode_canonical
 from vmgr.report import DisplayRequest, ReportRequest, prepare
-from vmgr.report.display import display
+from vmgr.report.displays import display
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 FILES = [path.read_text() for path in sorted(GOLDEN.glob("lvm2-*/metadata.vg"))]

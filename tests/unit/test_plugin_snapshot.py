@@ -200,7 +200,7 @@ def test_a_snapshot_needs_an_origin() -> None:
 
 def test_a_snapshot_needs_a_size() -> None:
     group = origin()
-    with pytest.raises(UsageError, match="how large"):
+    with pytest.raises(Refused, match="how large"):
         needs(group, request(group, None), 0)
 
 

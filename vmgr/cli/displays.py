@@ -24,7 +24,7 @@ def run(app: Application, invocation: Invocation) -> int:
     kind = REPORTS[invocation.command.name]
     request = report_request(kind, invocation, app.config)
     from vmgr.report import DisplayRequest, prepare
-    from vmgr.report.display import display
+    from vmgr.report.displays import display
 
     columns = invocation.flag("columns")
     if not columns:

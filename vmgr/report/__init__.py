@@ -9,7 +9,7 @@ that no column shows::
 
 Nothing here touches a disk, the kernel, a clock or a configuration file; the caller hands over what it read.
 What the columns are is in :mod:`vmgr.report.columns`; how values become text in :mod:`vmgr.report.render`;
-the selection language in :mod:`vmgr.report.selection`; ``pvdisplay`` and its kin in :mod:`vmgr.report.display`.
+the selection language in :mod:`vmgr.report.selection`; ``pvdisplay`` and its kin in :mod:`vmgr.report.displays`.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def display(
 
     ``read_ahead`` gives the read-ahead of a device by its numbers; without it a line is left out.
     """
-    from vmgr.report.display import display
+    from vmgr.report.displays import display
 
     return display(request, system, live, targets, read_ahead)
 

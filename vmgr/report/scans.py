@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmgr.report.columns import LV, PV
-from vmgr.report.display import Display, chosen, fill_of
+from vmgr.report.displays import Display, chosen, fill_of
 from vmgr.report.rows import collect
 
 if TYPE_CHECKING:
