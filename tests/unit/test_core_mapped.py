@@ -12,8 +12,10 @@ from tests.unit.test_commit import create, extend, remove
 from vmgr.core.change import Change
 from vmgr.core.errors import InUse, NoSpace
 from vmgr.core.ids import Uuid
-from vmgr.core.mapped import require_room, require_unmapped
+from vmgr.core.mapped import released, require_room, require_unmapped
+from vmgr.core.operations.group_change import change_group
 from vmgr.core.plan import plan_change
+from vmgr.core.units import Sectors
 
 NUMBERS = {Uuid(f"{n:032d}"): f"7:{n}" for n in (1, 2)}
 
@@ -65,3 +67,16 @@ def test_space_behind_the_end_of_a_device_that_became_smaller_is_refused(rig: Ri
     require_room(create(rig, "data", 4)(rig.group), small)
     with pytest.raises(NoSpace, match="extent 4 would end at sector 2688"):
         require_room(create(rig, "data", 5)(rig.group), small)
+
+
+@pytest.mark.parametrize("size", [64, 256])
+def test_extents_of_another_size_give_nothing_back_and_take_nothing(rig: Rig, size: int) -> None:
+    """``vgchange -s`` moves no volume: what it would give back to the devices is the volumes' data."""
+    for name in ("before", "data"):
+        rig.do(create(rig, name, 8))
+    rig.do(remove(rig, "before"))
+    change = change_group(rig.group, TARGETS, extent_size=Sectors(size))
+    assert change.after is not None
+    assert change.after.extent_size == size != rig.group.extent_size
+    require_unmapped(change, rig.live, NUMBERS)
+    assert list(released(change, {}, NUMBERS)) == []

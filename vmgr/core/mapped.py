@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from vmgr.core.change import Change
     from vmgr.core.ids import Uuid
-    from vmgr.core.model import PvArea, VolumeGroup
+    from vmgr.core.model import VolumeGroup
     from vmgr.core.table import KernelLine, LiveDevice
 
 _NUMBERS = re.compile(r"\d+:\d+", re.ASCII).fullmatch
 
 Range = tuple[int, int]
-"""Half-open, in sectors of a physical volume, or in extents."""
+"""Half-open, in sectors of a device."""
 
 
 def require_unmapped(change: Change, live: Mapping[str, LiveDevice], numbers: Mapping[Uuid, str]) -> None:
@@ -39,14 +39,13 @@ def require_unmapped(change: Change, live: Mapping[str, LiveDevice], numbers: Ma
     if change.after is None or not live:
         return
     by_number: dict[str, list[tuple[Range, LiveDevice]]] | None = None
-    for pv_id, area in _gained(change.before, change.after):
+    for pv_id, (first, last) in _gained(change.before, change.after):
         if by_number is None:
             by_number = {}
             for device in live.values():
                 for number, mapped in _mapped(device.table or ()):
                     by_number.setdefault(number, []).append((mapped, device))
         pv = change.after.pv_by_id[pv_id]
-        first, last = (int(pv.pe_start) + end * int(change.after.extent_size) for end in area)
         on_it = {
             device.name
             for (start, end), device in by_number.get(numbers.get(pv_id, ""), ())
@@ -54,8 +53,10 @@ def require_unmapped(change: Change, live: Mapping[str, LiveDevice], numbers: Ma
         }
         if on_it:
             names = ", ".join(sorted(on_it))
+            size = int(change.after.extent_size)
+            low, high = (first - int(pv.pe_start)) // size, (last - int(pv.pe_start) - 1) // size
             raise InUse(
-                f"extents {area[0]} to {area[1] - 1} of {pv.device} are free by the metadata, but live devices"
+                f"extents {low} to {high} of {pv.device} are free by the metadata, but live devices"
                 f" lie on some of them and may be written to: {names}",
                 hint="their tables are not what the metadata say: load them anew (lvchange --refresh), or unmount"
                 f" and remove them (vmgr dm remove {min(on_it)}), then try again",
@@ -69,12 +70,12 @@ def require_room(change: Change, sizes: Mapping[Uuid, int]) -> None:
     """
     if change.after is None:
         return
-    for pv_id, (_, end) in _gained(change.before, change.after):
+    for pv_id, (_, last) in _gained(change.before, change.after):
         pv = change.after.pv_by_id[pv_id]
-        last = int(pv.pe_start) + end * int(change.after.extent_size)
         if last > sizes.get(pv_id, last):
+            extent = (last - int(pv.pe_start) - 1) // int(change.after.extent_size)
             raise NoSpace(
-                f"{pv.device} has {sizes[pv_id]} sectors, and extent {end - 1} would end at sector {last}",
+                f"{pv.device} has {sizes[pv_id]} sectors, and extent {extent} would end at sector {last}",
                 hint=f"it has become smaller: give its old size back, or adapt the metadata (pvresize {pv.device})",
             )
 
@@ -94,9 +95,7 @@ def released(
         for number, mapped in _mapped(device.table or ()):
             taken.setdefault(number, []).append(mapped)
     kept = change.after or evolve(group, lvs=())
-    for pv_id, area in _gained(kept, group):
-        pv = group.pv_by_id[pv_id]
-        first, last = (int(pv.pe_start) + end * int(group.extent_size) for end in area)
+    for pv_id, (first, last) in _gained(kept, group):
         for start, end in _joined(sorted(taken.get(numbers.get(pv_id, ""), ()))):
             if start < last and first < end:
                 if first < start:
@@ -107,11 +106,14 @@ def released(
 
 
 def _gained(before: VolumeGroup | None, after: VolumeGroup) -> Iterator[tuple[Uuid, Range]]:
-    """The runs of extents that are used afterwards and were not before."""
-    for pv, areas in after.used.items():
-        held = _joined(_runs(before.used.get(pv, ()))) if before is not None else []
+    """The sectors of physical volumes that are used afterwards and were not before.
+
+    In sectors and not in extents: the two groups may have extents of different sizes (``vgchange -s``).
+    """
+    for pv in after.used:
+        held = _joined(_runs(before, pv)) if before is not None else []
         ends = [last for _, last in held]
-        for start, end in _runs(areas):
+        for start, end in _runs(after, pv):
             # Of ten thousand runs only those that meet this one are looked at.
             for first, last in held[bisect_right(ends, start) : bisect_left(held, (end, end))]:
                 if start < first:
@@ -121,8 +123,12 @@ def _gained(before: VolumeGroup | None, after: VolumeGroup) -> Iterator[tuple[Uu
                 yield pv, (start, end)
 
 
-def _runs(areas: Iterable[PvArea]) -> list[Range]:
-    return sorted((int(area.start), int(area.start + area.length)) for area in areas)
+def _runs(group: VolumeGroup, pv: Uuid) -> list[Range]:
+    areas = group.used.get(pv, ())
+    if not areas:
+        return []
+    origin, size = int(group.pv_by_id[pv].pe_start), int(group.extent_size)
+    return sorted((origin + int(a.start) * size, origin + int(a.start + a.length) * size) for a in areas)
 
 
 def _joined(runs: Iterable[Range]) -> list[Range]:
