@@ -585,6 +585,8 @@ class Session:
         if not plan.steps:
             return outcome
         store, devices = self._store(pvs, repair=repair), self._devices(pvs)
+        if view is not None and view.faults:
+            store.text_before = view.text.rstrip(b"\0")
         try:
             store.check(plan.steps)
             devices.check(plan.steps, self.targets.kernel_target)

@@ -29,7 +29,6 @@ def activate(session: Session, subjects: Sequence[Subject], order: ActivationOrd
     """Activate, deactivate or refresh what ``subjects`` mean; none means all groups."""
     if order.mode != "n":
         _completeness(session, order)
-    session.need_client()
     chosen = choose(session, subjects, leaving=order.mode == "n")
     outcome = for_each(chosen, lambda item: _in_group(session, item, order))
     if order.poll and order.mode != "n" and not session.options.test:
@@ -60,7 +59,8 @@ def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outco
             return Outcome()
         if order.mode != "n":
             view.check_trusted()
-        elif view.faults:
+        session.need_client()
+        if order.mode == "n" and view.faults:
             return _take_down(session, view, chosen)
         if order.mode == "y" and view.partial and _completeness(session, order) == "partial":
             raise GroupUnusable(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from vmgr.core.change import Change
-from vmgr.core.errors import GroupUnusable, Interrupted, InvalidGroup, NotFound, Refused
+from vmgr.core.errors import DamagedMetadata, GroupUnusable, Interrupted, InvalidGroup, NotFound, Refused
 from vmgr.core.plan import active_volumes
 from vmgr.core.validate import validate
 from vmgr.orders import ArchiveView, Outcome, Subject
@@ -59,11 +59,23 @@ def backup(session: Session, subjects: Sequence[Subject], file: str = "") -> Out
                 if path:
                     archives.write_file(path, text)
                 else:
+                    if view.faults:
+                        _keep_good_backup(session, archives, item.vg)
                     archives.write_backup(item.vg, text)
                 session.changed.append(Effect("written", FILE, path or archives.backup_path(item.vg)))
         return Outcome(done=(f'Volume group "{item.vg}" successfully backed up.',))
 
     return for_each(chosen, one)
+
+
+def _keep_good_backup(session: Session, archives: Archives, vg: str) -> None:
+    """Archive the backup that metadata which break rules are about to replace: it may be the way back."""
+    from time import time
+
+    path = archives.backup_path(vg)
+    if os.path.exists(path):
+        kept = archives.write_archive(vg, archives.read(path), now=time())
+        session.dialogue.warn(f"WARNING: the backup that there was is kept as {kept}")
 
 
 def archives(session: Session, vg: str = "", file: str = "") -> tuple[ArchiveView, ...]:
@@ -79,7 +91,13 @@ def archives(session: Session, vg: str = "", file: str = "") -> tuple[ArchiveVie
             paths.append(store.backup_path(vg))
     found: list[ArchiveView] = []
     for path in paths:
-        decoded = decode_group(store.read(path), session.targets)
+        try:
+            decoded = decode_group(store.read(path), session.targets, [])
+        except DamagedMetadata as error:
+            if file:
+                raise
+            session.dialogue.warn(f"WARNING: {path} is no backup of a volume group: {error.message}")
+            continue
         found.append(
             ArchiveView(
                 path,
@@ -132,7 +150,7 @@ def restore(session: Session, vg: str, file: str = "", *, force: bool = False) -
             )
             if not session.dialogue.ask(question):
                 raise Interrupted(f"volume group {vg} not restored", hint="deactivate it first: vgchange -an")
-        newest = max([group.seqno, *([before.group.seqno] if before else [])])
+        newest = max(group.seqno, session.look().seqno_of(group.id))
         change = Change(
             before.group if before is not None else None,
             evolve(group, seqno=newest + 1),
