@@ -229,6 +229,25 @@ def test_a_group_with_a_physical_volume_missing(loops: lab.Loops, scene: Scene) 
     lvm("vgck", "part")
 
 
+def test_an_origin_does_not_come_up_with_a_store_that_is_marked_as_missing(scene: Scene) -> None:
+    """The disk with the snapshot's store is back, and what it holds is older than the rest."""
+    store = scene.add("d", 32)
+    vmgr("vgcreate", "part", scene.disks["c"], store)
+    vmgr("lvcreate", "-l2", "-n", "other", "part", scene.disks["c"])
+    vmgr("lvcreate", "-l2", "-n", "x", "part", scene.disks["c"])
+    vmgr("lvcreate", "-s", "-l2", "-n", "s", "part/x", store)
+    vmgr("vgchange", "-an", "part")
+    vmgr("lvchange", "--addtag", "t", "part/x", "--devices", scene.disks["c"])
+    for volume in ("x", "s"):
+        scene.refused(
+            f"lvchange -ay part/{volume}", FAILED, f"refusing activation of part/{volume}", "restoremissing part"
+        )
+    assert "1 logical volume" in vmgr("vgchange", "-ay", "part", status=FAILED).stderr
+    vmgr("vgextend", "--restoremissing", "part", store)
+    assert "3 logical volume" in vmgr("vgchange", "-ay", "part").stderr
+    vmgr("vgremove", "-f", "-y", "part")
+
+
 # -- what is in use -------------------------------------------------------------------------------
 
 

@@ -182,13 +182,24 @@ class _Test:
                 f"not activating {name}: it is not in activation/volume_list",
                 hint="add it to the list in lvm.conf(5), or give another with --config",
             )
-        lost = [pv for pv in pvs_below(group, volume) if pv in self._missing] if self._missing else []
+        lost = self._lost(volume) if self._missing else []
         if lost:
             raise GroupUnusable(
                 f"refusing activation of {name}: physical volume {', '.join(pv.dashed for pv in lost)} is missing",
-                hint="connect its device; vgreduce --removemissing drops what was on it",
+                hint=f"connect its device (vgextend --restoremissing {group.name} DEVICE takes back one that is"
+                f" marked so); vgreduce --removemissing --force {group.name} gives up what was on it",
             )
         return True
+
+    def _lost(self, volume: LogicalVolume) -> list[Uuid]:
+        """The missing physical volumes below what would come up: an origin has its snapshots' stores with it.
+
+        One that is back may be marked as missing still: what it holds is older than the rest.
+        """
+        group = self._view.group
+        with_it = devices.together(group, (volume.id,), self._session.targets)
+        below = dict.fromkeys(pv for i in with_it for pv in pvs_below(group, group.lv_by_id[i]))
+        return [pv for pv in below if pv in self._missing]
 
     def _refuse_strange(self, volume: LogicalVolume) -> None:
         """Raise if a volume runs that no plugin understands: taking down its top alone would leave the rest."""
