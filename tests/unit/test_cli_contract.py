@@ -303,11 +303,12 @@ def test_a_full_disk_under_the_output_is_a_failure():
     assert b"Traceback" not in done.stderr
 
 
-def test_a_reader_that_goes_away_ends_the_output_quietly():
+@pytest.mark.parametrize("words", [["version"], ["help"], ["lab", "--help"], ["lvs", "--help"]], ids=" ".join)
+def test_a_reader_that_goes_away_ends_the_output_quietly(words: list[str]) -> None:
     read, write = os.pipe()
     os.close(read)
     try:
-        done = process("version", stdout=write, stderr=subprocess.PIPE)
+        done = process(*words, stdout=write, stderr=subprocess.PIPE)
     finally:
         os.close(write)
     assert (done.returncode, done.stderr) == (EXIT_PIPE, b"")

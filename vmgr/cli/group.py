@@ -7,6 +7,7 @@ by :mod:`vmgr.cli.parse` all the same; click's parser only serves shell completi
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -199,6 +200,7 @@ def run(program: str, words: Sequence[str]) -> int:
         arguments = ["--help"]
     if "_VMGR_COMPLETE" in os.environ:
         program = "vmgr"
+    streams = sys.stdout, sys.stderr
     try:
         result = cli.main(arguments, prog_name=program, complete_var="_VMGR_COMPLETE", standalone_mode=False)
     except click.exceptions.Exit as leaving:
@@ -212,6 +214,9 @@ def run(program: str, words: Sequence[str]) -> int:
     except click.ClickException as error:
         raise UsageError(error.format_message().rstrip(".")) from None
     except SystemExit as leaving:  # a mounted command's own status
+        if sys.stdout is not streams[0]:  # click muffles both and ends with 1 where nobody reads on
+            sys.stdout, sys.stderr = streams
+            raise BrokenPipeError from None
         return leaving.code if isinstance(leaving.code, int) else EXIT_OK if leaving.code is None else EXIT_FAILED
     return result if isinstance(result, int) and result else status
 
