@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import random
+import select
 import struct
 import subprocess
 import termios
@@ -78,19 +79,15 @@ def theirs(options: str, columns: int | None, mangling: str) -> str:
         termios.tcsetattr(its, termios.TCSANOW, modes)
         fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         process = subprocess.Popen(command, stdout=its, env=environment)
-        os.close(its)
         pieces = []
-        while True:
-            try:
-                piece = os.read(ours, 65536)
-            except OSError:  # EIO: the other end is closed
-                break
-            if not piece:
-                break
-            pieces.append(piece)
+        # The other end stays open here: what is still on its way may be lost when the last one is closed.
+        while select.select([ours], [], [], 0.2)[0] or process.poll() is None:
+            if select.select([ours], [], [], 0)[0]:
+                pieces.append(os.read(ours, 65536))
         assert process.wait(30) == 0
     finally:
         os.close(ours)
+        os.close(its)
     return b"".join(pieces).decode("utf-8", "surrogateescape")
 
 
