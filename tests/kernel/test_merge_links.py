@@ -63,3 +63,4 @@ def test_a_link_of_another_device_stays(origin: None, make_disk: Callable[[float
     (LINKS / "snap").symlink_to("/dev/null")
     vmgr("lvconvert", "--merge", "tank/snap")
     assert os.readlink(LINKS / "snap") == "/dev/null"
+    (LINKS / "snap").unlink()

@@ -39,7 +39,9 @@ def look(config: Config, **more: object) -> SystemView:
     try:
         return scan.view()
     finally:
-        scan.close()
+        waiting = scan.close()
+        if waiting is not None:  # for a device that has not answered, on behalf of the next look
+            waiting.close()
 
 
 def linear(name: str, disk: str, sectors: int, start: int = 0) -> str:
