@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -285,6 +286,18 @@ def test_a_reader_answers_for_each_device_by_itself(any_reader, tmp_path):
     assert isinstance(first, bytes)
     assert "not found" in str(second)
     assert isinstance(third, bytes)
+
+
+def test_a_helper_holds_no_device_that_it_has_read(tmp_path):
+    """It may live on for a moment, or hang on another device: what it has read is not in use by that."""
+    one, other = image(tmp_path / "a"), image(tmp_path / "b")
+    guarded = GuardedReader(patience=10)
+    guarded.read_many([(one, 0, 512), (other, 0, 512)])
+    helpers = [helper.pid for helper in guarded._free]
+    assert helpers
+    held = {os.readlink(link) for pid in helpers for link in Path(f"/proc/{pid}/fd").iterdir()}
+    assert not held & {one.path, other.path}
+    guarded.close()
 
 
 def test_a_reader_reads_more_than_its_memory_holds(any_reader, tmp_path, monkeypatch):

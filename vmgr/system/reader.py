@@ -74,30 +74,13 @@ _REPLY = Struct("<iiQQ")  # errno, whether the open failed, bytes read, size of 
 _BEGUN = Struct("<d")  # behind the arena: when the helper turned to the device, 0 before that
 
 
-class _Server:
-    """Reads in this process, each device opened once."""
-
-    def __init__(self) -> None:
-        self.fds: dict[str, int] = {}
-        self.sizes: dict[str, int] = {}
-
-    def open(self, path: str) -> int:
-        fd = self.fds.get(path)
-        if fd is None:
-            try:
-                fd = os.open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
-            except OSError as error:
-                if error.errno != EINVAL:  # a file system without direct I/O
-                    raise
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            self.fds[path] = fd
-            self.sizes[path] = os.lseek(fd, 0, os.SEEK_END)
-        return fd
-
-    def close(self) -> None:
-        for fd in self.fds.values():
-            os.close(fd)
-        self.fds.clear()
+def _open(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno != EINVAL:  # a file system without direct I/O
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _fill(fd: int, view: memoryview, offset: int) -> int:
@@ -117,10 +100,11 @@ def _widen(offset: int, length: int) -> tuple[int, int]:
 
 
 class DirectReader:
-    """Reads in the calling process: for image files, and where a helper is not wanted."""
+    """Reads in the calling process, each device opened once: for image files, and where a helper is not wanted."""
 
     def __init__(self) -> None:
-        self._server = _Server()
+        self._fds: dict[str, int] = {}
+        self._sizes: dict[str, int] = {}
         self._pages: mmap | None = None
 
     def read_many(self, wants: Sequence[Want]) -> list[bytes | VmgrError]:
@@ -130,12 +114,15 @@ class DirectReader:
             first, wide = _widen(offset, length)
             if self._pages is None or wide > len(self._pages):
                 self._pages = mmap(-1, max(wide, 256 << 10))
-            try:
-                fd = self._server.open(device.path)
-            except OSError as error:
-                results.append(open_error(device.path, error, write=False))
-                continue
-            device.size = Bytes(self._server.sizes[device.path])
+            fd = self._fds.get(device.path)
+            if fd is None:
+                try:
+                    fd = self._fds[device.path] = _open(device.path)
+                except OSError as error:
+                    results.append(open_error(device.path, error, write=False))
+                    continue
+                self._sizes[device.path] = os.lseek(fd, 0, os.SEEK_END)
+            device.size = Bytes(self._sizes[device.path])
             try:
                 got = _fill(fd, memoryview(self._pages)[:wide], first)
             except OSError as error:
@@ -150,7 +137,9 @@ class DirectReader:
 
     def close(self) -> None:
         """As :meth:`Reader.close`."""
-        self._server.close()
+        for fd in self._fds.values():
+            os.close(fd)
+        self._fds.clear()
 
 
 class _Helper:
@@ -228,7 +217,6 @@ def _serve(ask: int, answer: int, arena: mmap, mark: int) -> None:
     os.closerange(0, kept[0])
     os.closerange(kept[0] + 1, kept[1])
     os.closerange(kept[1] + 1, max(1024, kept[1] + 256))
-    server = _Server()
     while True:
         head = os.read(ask, _REQUEST.size)
         if len(head) < _REQUEST.size:
@@ -236,17 +224,21 @@ def _serve(ask: int, answer: int, arena: mmap, mark: int) -> None:
         offset, length, place, path_length = _REQUEST.unpack(head)
         path = os.fsdecode(os.read(ask, path_length))
         _BEGUN.pack_into(arena, mark, monotonic())
-        errno = failed = got = 0
+        errno = failed = got = size = 0
         try:
-            fd = server.open(path)
+            fd = _open(path)
         except OSError as error:
             errno, failed = error.errno or EIO, 1
         else:
             try:
+                size = os.lseek(fd, 0, os.SEEK_END)
                 got = _fill(fd, memoryview(arena)[place : place + length], offset)
             except OSError as error:
                 errno = error.errno or EIO
-        os.write(answer, _REPLY.pack(errno, failed, got, server.sizes.get(path, 0)))
+            # Closed before the answer: a volume that carries a physical volume is not in use because it was read,
+            # neither for this command nor for the next, and a helper that hangs holds no other device.
+            os.close(fd)
+        os.write(answer, _REPLY.pack(errno, failed, got, size))
 
 
 _ended: list[int] = []
