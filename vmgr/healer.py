@@ -39,9 +39,8 @@ class Healer:
         """Make the nodes and links of the group's devices agree with the kernel."""
         missing = without_node(self._dev_dir, self._live)
         nodes, links = stale(self._dev_dir, self._group.name, self._live)
-        shown_to_nobody = not_shown(self._dev_dir, self._group, self._live)
-        volumes = [split_dm_name(d.name)[1] for d in self._live if d.uuid in shown_to_nobody]
-        links += old_links(self._dev_dir, self._group.name, volumes)
+        # LVM2 makes the links under the new name and knows nothing of the old ones: a volume may have both.
+        links += old_links(self._dev_dir, self._group.name, self._volumes())
         nodes = [name for name in nodes if self._client.info(name=name) is None]
         links = [
             link
@@ -58,6 +57,16 @@ class Healer:
                 self._tell(f"{path} led to no device any more, and is removed")
         for name in missing:
             self._tell(f"the node of {name} was missing, and is made")
+
+    def _volumes(self) -> set[str]:
+        return {lv.name for lv in self._group.lvs if lv.visible}
+
+    def was_called(self, vg: str) -> bool:
+        """Whether a device, a node or a link of the group still has ``vg`` for the group's name."""
+        nodes, links = stale(self._dev_dir, self._group.name, self._live)
+        links += old_links(self._dev_dir, self._group.name, self._volumes())
+        names = (*nodes, *(device.name for device in self._live), *(name for _, _, name in links))
+        return any(split_dm_name(name)[0] == vg for name in names)
 
     def find(
         self,

@@ -441,6 +441,7 @@ class Session:
                 from vmgr.core.usable import require_known
 
                 require_known(view.group)
+            view = self._under_one_name(view)
             self.heal(view, refreshing=refreshing)
             try:
                 yield view
@@ -466,6 +467,40 @@ class Session:
             f"WARNING: Found LVs active in VG {group.name} with foreign system ID {group.system_id}."
             "  Possible data corruption."
         )
+
+    def _under_one_name(self, view: GroupView) -> GroupView:
+        """The locked group, written anew where a rename that did not end left areas with the older name.
+
+        To LVM2 that is the group under its older name, or two groups that each miss disks. What cannot be written
+        now is left to the next command: a group is activated from disks that cannot be written to, too.
+        """
+        group = view.group
+        if not view.former or self.options.test or not self.options.locking:
+            return view
+        from vmgr.core.change import Change
+        from vmgr.core.usable import require_known
+
+        names = ", ".join(view.former)
+        try:
+            view.check_changeable(exported=True)
+            require_known(group)
+            self.carry_out(Change(group, evolve(group, seqno=group.seqno + 1)), view, touch_devices=False)
+        except VmgrError as error:
+            self.warn_once(f"volume group {group.name} is still called {names} on some disks: {error.message}")
+            return view
+        self.warn_once(f"volume group {group.name} was still called {names} on some disks, and is not any more")
+        return self.locked_group(group.name)
+
+    def was_called(self, view: GroupView, name: str) -> bool:
+        """Whether something of a group still has ``name``: metadata, devices, nodes or links."""
+        if name in view.former:
+            return True
+        client = self.client()
+        if client is None:
+            return False
+        from vmgr.healer import Healer
+
+        return Healer(view.group, client, self.config.dev_dir, self.warn_once).was_called(name)
 
     def heal(self, view: GroupView, *, refreshing: bool = False) -> None:
         """Put in order what a command that did not end left in the kernel for this group, whose lock is held.

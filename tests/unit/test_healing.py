@@ -13,8 +13,10 @@ from tests.unit.test_commit import SCENES, Operation, create, extend, remove, sn
 from vmgr.core.change import Change
 from vmgr.core.devices import stack
 from vmgr.core.errors import InUse
+from vmgr.core.ids import VgName
 from vmgr.core.model import VolumeGroup
 from vmgr.core.operations.convert import convert_volume
+from vmgr.core.operations.group import rename_group
 from vmgr.core.operations.reduce import reduce_volume
 from vmgr.core.requests import ConvertVolume, ReduceVolume, SizeSpec
 from vmgr.core.steps import Plan, Suspend
@@ -22,6 +24,7 @@ from vmgr.core.table import KernelLine
 from vmgr.core.units import Extents, Sectors
 from vmgr.dm.address import by_name, by_uuid
 from vmgr.dm.client import DmClient
+from vmgr.healer import Healer
 
 
 def visible(group: VolumeGroup) -> tuple[str, ...]:
@@ -201,6 +204,33 @@ def test_an_origin_killed_with_its_new_snapshot_before_the_commit_runs_as_before
     assert any(line.startswith("vg-data was left suspended") for line in told)
     for name in ("vg-snap", "vg-snap-cow", "vg-data-real"):
         assert f"{name} was left behind, and is removed" in told
+
+
+def test_a_renamed_group_is_known_by_its_old_name_until_all_its_devices_have_the_new_one(rig: Rig) -> None:
+    """So that ``vgrename`` given again after it was killed knows what was meant, and ends what was begun."""
+    rig.do(create(rig, "data"))
+    rig.do(create(rig, "more", 1))
+    plan = rig.plan(rename_group(rig.group, VgName("new"), TARGETS))
+    saved = rig.save()
+    known = 0
+    for point in itertools.count():
+        rig.load(saved)
+        if not rig.dies(lambda: rig.run(plan), after=point):
+            break
+        if rig.group.name == "vg":
+            continue
+        client = DmClient(rig.kernel, dev_dir=str(rig.dev_dir))
+
+        def was_called(name: str, client: DmClient = client) -> bool:
+            return Healer(rig.group, client, str(rig.dev_dir), lambda _: None).was_called(name)
+
+        assert was_called("vg") == any(d.name.startswith("vg-") for d in rig.live.values()), point
+        assert not was_called("other")
+        known += was_called("vg")
+        rig.heal()
+        assert not was_called("vg")
+        assert {d.name for d in rig.live.values()} == {"new-data", "new-more"}
+    assert known > 1
 
 
 def test_a_device_that_somebody_suspended_is_told_and_left(rig: Rig) -> None:

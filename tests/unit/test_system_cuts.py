@@ -6,6 +6,7 @@ Every write, labels included, is a point where the power fails. The writes thems
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from attrs import evolve
@@ -13,11 +14,14 @@ from attrs import evolve
 from tests.support.machine import MIB, World, group, layout, uuid
 from tests.support.ondisk import TARGETS
 from vmgr.core.change import Change, LabelPv
+from vmgr.core.errors import DeviceError, NotFound
 from vmgr.core.ids import Uuid, VgName
 from vmgr.core.model import VolumeGroup
 from vmgr.core.view import GroupView, SystemView
 from vmgr.outcome import RunOptions
+from vmgr.services.groups import rename
 from vmgr.session import Session
+from vmgr.system.locks import Locks
 
 SIZE = 8 * MIB
 ALL = (1, 2, 3)
@@ -235,3 +239,89 @@ def test_old_labels_are_brought_up_to_date_with_the_next_change():
     assert any("/dev/d1 in VG vg is using an old PV header" in problem for problem in found.problems)
     assert any("/dev/d2 in VG vg is missing the used flag" in problem for problem in found.problems)
     in_order(machine, ALL)
+
+
+# -- a rename that is given again ------------------------------------------------------------------
+
+
+def command_on(machine: Machine, tmp_path: Path) -> Session:
+    """The session of a command on this machine, with real locks."""
+    session = Session(RunOptions(use_kernel=False), None, TARGETS)
+    session._config = machine.config
+    session._locks = Locks(str(tmp_path))
+    session.look = lambda *, detail=False: machine.scan()  # type: ignore[method-assign]
+    session._store = lambda pvs, *, repair: machine.store(pvs.values())  # type: ignore[method-assign,assignment]
+    return session
+
+
+def renamed(g: VolumeGroup) -> Change:
+    return Change(g, evolve(g, name=VgName("new")))
+
+
+def names_on_disks(machine: Machine) -> set[str]:
+    return {text.name for text in machine.scan()._texts.values() if text.places}
+
+
+def test_a_rename_given_again_after_a_cut_ends_well_while_a_disk_has_the_old_name(tmp_path):
+    machine = Machine()
+    machine.change(lambda _: Change(None, group(pvs=ALL, lvs=2)))
+    between = 0
+    for _ in machine.at_every_cut(renamed):
+        found = the_group(machine.view())
+        assert found.former == (("vg",) if names_on_disks(machine) == {"vg", "new"} else ())
+        saved = machine.content()
+        session = command_on(machine, tmp_path)
+        if found.group.name == "vg" or found.former:
+            between += bool(found.former)
+            (done,) = rename(session, "vg", "new").done
+            assert "successfully renamed" in done
+        else:
+            with pytest.raises(NotFound, match='"vg" not found'):
+                rename(session, "vg", "new")
+        session.close()
+        assert names_on_disks(machine) == {"new"}
+        assert the_group(machine.view()).problems == ()
+        for path, data in saved.items():
+            machine.disks[path].data = bytearray(data)
+    assert between >= 2
+
+
+def test_the_next_activation_gives_all_disks_of_a_group_one_name(tmp_path):
+    """LVM2 takes a group whose disks have two names for two groups that each miss some."""
+    machine = Machine()
+    machine.change(lambda _: Change(None, group(pvs=ALL, lvs=2)))
+    for _ in machine.at_every_cut(renamed):
+        name = the_group(machine.view()).group.name
+        before = the_group(machine.view())
+        saved = machine.content()
+        session = command_on(machine, tmp_path)
+        with session.changing(name, activating=True) as view:
+            assert view.group == evolve(before.group, seqno=before.group.seqno + bool(before.former))
+            assert names_on_disks(machine) == {name}
+        session.close()
+        assert before.former or machine.content() == saved, "else activating writes nothing"
+        for path, data in saved.items():
+            machine.disks[path].data = bytearray(data)
+
+
+@pytest.mark.parametrize("mode", ["test", "disk"])
+def test_where_nothing_can_be_written_a_group_with_two_names_is_activated_all_the_same(mode, tmp_path):
+    machine = Machine()
+    machine.change(lambda _: Change(None, group(pvs=ALL, lvs=2)))
+    for _ in machine.at_every_cut(renamed):
+        if not the_group(machine.view()).former:
+            continue
+        saved = machine.content()
+        session = command_on(machine, tmp_path)
+        if mode == "disk":
+
+            def refuse(*_: object, **__: object) -> None:
+                raise DeviceError("/dev/d1: read-only")
+
+            session.carry_out = refuse  # type: ignore[method-assign]
+        else:
+            session._options = RunOptions(use_kernel=False, test=True)
+        with session.changing("new", activating=True) as view:
+            assert view.former == ("vg",)
+        session.close()
+        assert machine.content() == saved

@@ -76,6 +76,16 @@ def test_links_of_a_renamed_group_s_volumes_are_found_by_the_volumes_that_have_n
     assert old_links(str(dev), "vg", ["lv0"]) == [], "its node is there: it is another group's"
 
 
+def test_links_of_a_renamed_group_s_volumes_are_found_beside_the_new_ones(dev: Path) -> None:
+    """LVM2 refreshed the group first: every volume has its link under the new name."""
+    (dev / "was").mkdir()
+    link(dev, "was", "lv0", "was-lv0")
+    link(dev, "was", "lv7", "was-lv7")
+    (dev / "was" / "x").symlink_to(dev / "nowhere")
+    os.symlink(dev / "was", dev / "alias")
+    assert old_links(str(dev), "vg", {"lv0", "lv1"}) == [("was", "lv0", "was-lv0")]
+
+
 def test_a_device_whose_node_is_right_misses_none(dev: Path) -> None:
     assert without_node(str(dev), [device("vg-lv0", 0)]) == []
     assert without_node(str(dev), [device("vg-lv0", 1)]) == ["vg-lv0"]

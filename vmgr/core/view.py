@@ -92,6 +92,7 @@ class GroupView(Value):
     the next change; ``removed`` are those that were taken out of the group while they were away and still hold an
     older text of it (LVM2's "outdated PVs"), to be cleared with the next change; ``relabel`` are PVs whose label is
     of an older version, or does not say that they are in use. ``damaged`` are PVs with an area that cannot be read.
+    ``former`` are other names that older texts on its PVs have: a rename did not get to them.
     ``unchangeable`` says why the group must not be changed, beyond what its own metadata says; mostly empty.
     ``faults`` are the rules of the volume model that its metadata breaks (:mod:`vmgr.core.structure`), in words.
     ``unanswered`` are devices that did not answer, where physical volumes were not found: one may hold them, so
@@ -108,6 +109,7 @@ class GroupView(Value):
     removed: tuple[PvView, ...] = ()
     relabel: tuple[Uuid, ...] = ()
     damaged: tuple[Uuid, ...] = ()
+    former: tuple[str, ...] = ()
     unchangeable: str = ""
     faults: tuple[str, ...] = ()
     unanswered: tuple[str, ...] = ()

@@ -276,24 +276,39 @@ def remove(session: Session, subjects: Sequence[Subject], *, force: int = 0) -> 
 
 
 def rename(session: Session, old: str, new: str) -> Outcome:
-    """Give a group, named by name or UUID, another name; its active volumes' devices follow."""
+    """Give a group, named by name or UUID, another name; its active volumes' devices follow.
+
+    A rename that was cut short after its commit and is given again is carried through.
+    """
     from vmgr.core.operations.group import rename_group
 
     name = VgName(new)
     with session.locks.all_groups(exclusive=True):
         session.look().await_groups([session.meant(old), name])
         view = session.view(foreign=True)
-        group = view.group(old)
-        for first in sorted((group.group.name, name)):
+        begun = _begun(session, view, old, name)
+        group = begun or view.group(old)
+        for first in sorted({old if begun else group.group.name, name}):
             session.locks.group(first, exclusive=True)
         session.forget()
         view = session.view(foreign=True)
         found = view.group_by_id(group.group.id)
         found.check_changeable(exported=True)
-        if name != found.group.name:
+        if not begun and name != found.group.name:
             _require_free(session, view, name)
         session.heal(found)
-        return session.carry_out(rename_group(found.group, name, session.targets), found)
+        before = evolve(found.group, name=VgName(old)) if begun else found.group
+        return session.carry_out(rename_group(before, name, session.targets), found)
+
+
+def _begun(session: Session, view: SystemView, old: str, new: str) -> GroupView | None:
+    """The group called ``new`` of which something still has the name ``old``, which no group has: it was renamed
+    by a command that did not end.
+    """
+    if any(name == old for name, _ in view.names):
+        return None
+    groups = [group for group in view.groups if group.group.name == new]
+    return groups[0] if len(groups) == 1 and session.was_called(groups[0], old) else None
 
 
 def change(session: Session, subjects: Sequence[Subject], order: GroupChange) -> Outcome:

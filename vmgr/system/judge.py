@@ -196,6 +196,7 @@ class Judge:
             removed=tuple(self._pv(pv) for pv in removed),
             relabel=tuple(relabel),
             damaged=tuple(damaged),
+            former=self._former(group, there),
             unanswered=self._silent if unknown else (),
             unchangeable=self._unchangeable(group, there, doubts),
             faults=faults,
@@ -234,6 +235,18 @@ class Judge:
                 if pv.layout.id not in group.pv_by_id and self._by_id.get(pv.layout.id) is pv:
                     found[pv] = max(other.seqno, found.get(pv, 0))
         return found
+
+    def _former(self, group: VolumeGroup, there: Mapping[Uuid, PvView]) -> tuple[str, ...]:
+        """Other names of the group, in older texts on its members."""
+        names = {
+            text.name
+            for text in self._texts
+            if text.vgid == group.id
+            and text.name != group.name
+            and text.seqno < group.seqno
+            and any(pv.layout.id in there for pv, _ in text.places)
+        }
+        return tuple(sorted(names))
 
     @staticmethod
     def _old_labels(there: dict[Uuid, PvView]) -> list[Uuid]:

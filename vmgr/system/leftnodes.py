@@ -88,10 +88,12 @@ def old_links(dev_dir: str, vg: str, volumes: Collection[str]) -> list[Link]:
     """
     mapper = f"{dev_dir}/mapper"
     found = []
-    for folder in _entries(dev_dir) if volumes else ():
-        if folder in (vg, "mapper") or os.path.islink(f"{dev_dir}/{folder}"):
+    for folder in _folders(dev_dir) if volumes else ():
+        if folder in (vg, "mapper"):
             continue
-        for volume in volumes:
+        for volume in _entries(f"{dev_dir}/{folder}"):
+            if volume not in volumes:
+                continue
             try:
                 target = os.readlink(f"{dev_dir}/{folder}/{volume}")
             except OSError:
@@ -101,6 +103,14 @@ def old_links(dev_dir: str, vg: str, volumes: Collection[str]) -> list[Link]:
             if theirs and not os.path.lexists(target):
                 found.append((folder, volume, name))
     return found
+
+
+def _folders(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return []
 
 
 def _entries(folder: str) -> Iterator[str]:
