@@ -439,3 +439,22 @@ def test_a_group_leaves_this_host_only_if_that_is_agreed_to(lvm, disk):
     assert lvm.run("vgs", "--noheadings", "-o", "systemid", "vg").strip() == ""
     vmgr("vgchange", "-y", "--systemid", "elsewhere", "vg")
     assert "elsewhere" in lvm.run("vgs", "--foreign", "--noheadings", "-o", "systemid", "vg")
+
+
+def test_nothing_is_written_before_every_device_has_been_checked_and_asked_about(lvm, disk):
+    """A no for the second of two devices leaves the first as it is; so does nobody who could answer."""
+    one, two = disk("one"), disk("two")
+    subprocess.run(["mkfs.ext4", "-q", two], check=True)
+    before = start(one, MIB)
+    assert "not wiping the ext4 signature" in vmgr("pvcreate", one, two, status=5).stderr
+    assert start(one, MIB) == before
+
+
+def test_a_device_that_cannot_be_used_does_not_keep_the_others_from_being_labelled(lvm, disk):
+    one, two = disk("one"), disk("two")
+    done = vmgr("pvcreate", one, two + "-none", two, status=5)
+    assert "no device found" in done.stderr
+    assert set(lvm.run("pvs", "--noheadings", "-opv_name").stdout.split()) >= {one, two}
+    done = vmgr("pvremove", one, two + "-none", two, status=5)
+    assert "no device found" in done.stderr
+    assert not lvm.run("pvs", "--noheadings", "-opv_name").stdout.split()

@@ -178,3 +178,16 @@ def test_physical_volumes_are_changed_in_one_pass(monkeypatch, tmp_path):
             if number:
                 counts.append(counted["lines"])
     assert counts[2] - counts[1] <= 2.1 * (counts[1] - counts[0])
+
+
+def test_labels_are_wiped_with_one_look_at_all_devices(monkeypatch, tmp_path):
+    counts = []
+    for number, size in enumerate((2, 4, 8, 16)):
+        directory = tmp_path / str(size)
+        directory.mkdir()
+        with monkeypatch.context() as patch:
+            machine = Counted(patch, directory, plain(4, disks=size))
+            counted = machine.measure("pvremove", "-ff", "-y", *machine.world.disks)
+            if number:
+                counts.append(counted["lines"])
+    assert counts[2] - counts[1] <= 2.1 * (counts[1] - counts[0]), counts

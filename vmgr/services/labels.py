@@ -38,6 +38,8 @@ MEMBER = "LVM2_member"
 class NewPv:
     """A device that may become a physical volume: the label to write, and the signatures to wipe before that."""
 
+    path: str
+    """The device as the user named it; ``label`` has the path that the scan knows it by."""
     label: LabelPv
     number: tuple[int, int]
     signatures: tuple[Signature, ...] = ()
@@ -171,7 +173,7 @@ def prepare(session: Session, view: SystemView, path: str, order: LabelOrder) ->
     signatures = _agreed_signatures(session, path, ignored)
     layout = lay_out(session, device, order, view)
     zero = True if order.zero is None else order.zero
-    return NewPv(LabelPv(device.path, layout, zero=zero), device.number, signatures, ignored)
+    return NewPv(path, LabelPv(device.path, layout, zero=zero), device.number, signatures, ignored)
 
 
 def _check_member(session: Session, view: SystemView, old: PvView, path: str, order: LabelOrder) -> None:

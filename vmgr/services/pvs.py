@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import evolve
 
@@ -29,48 +29,70 @@ if TYPE_CHECKING:
     from vmgr.core.ids import Uuid
     from vmgr.core.units import Bytes, Sectors
     from vmgr.core.view import PvView
+    from vmgr.services.labels import NewPv
     from vmgr.session import Session
 
+T = TypeVar("T")
 
-def _each(paths: Sequence[str], act: Callable[[str], Outcome]) -> Outcome:
-    """Do ``act`` for each path; what fails for one does not keep the others from being done."""
+
+def _each(subjects: Sequence[T], act: Callable[[T], Outcome], *, alone: bool | None = None) -> Outcome:
+    """Do ``act`` for each; what fails for one does not keep the others from being done.
+
+    ``alone``: the command is about one only, and a failure is raised; by default if there is one of ``subjects``.
+    """
     outcome = Outcome()
-    for path in dict.fromkeys(paths):
+    for subject in dict.fromkeys(subjects):
         try:
-            outcome += act(path)
+            outcome += act(subject)
         except Interrupted:
             raise
         except VmgrError as error:
-            if len(paths) == 1:
+            if len(subjects) == 1 if alone is None else alone:
                 raise
             outcome += Outcome(errors=(error,))
     return outcome
 
 
-def create(session: Session, devices: Sequence[str], order: LabelOrder = STANDARD_LABEL) -> Outcome:
-    """Make devices physical volumes."""
+def _checked(paths: Sequence[str], check: Callable[[str], T]) -> tuple[list[T], Outcome]:
+    """What ``check`` finds for each path, and the errors of the others: nothing is written before all was asked."""
+    found: list[T] = []
 
     def one(path: str) -> Outcome:
-        new = prepare(session, session.view(detail=True, foreign=True), path, order)
-        done = (f'Physical volume "{path}" successfully created.',)
+        found.append(check(path))
+        return Outcome()
+
+    refused = _each(paths, one)
+    return found, refused
+
+
+def create(session: Session, devices: Sequence[str], order: LabelOrder = STANDARD_LABEL) -> Outcome:
+    """Make devices physical volumes. All are checked, and all questions asked, before the first is written to."""
+
+    def one(new: NewPv) -> Outcome:
+        done = (f'Physical volume "{new.path}" successfully created.',)
         change = Change(None, None, labels=(new.label,), done=done)
         outcome = session.carry_out(change, None, first=lambda: new.wipe(session))
-        enter_devices(session, add=[(new.label.device, new.label.layout.id)], before=before)
+        entered.append((new.label.device, new.label.layout.id))
         return outcome
 
+    entered: list[tuple[str, Uuid]] = []
     require_distinct(devices)
     session.admit(devices)
     with session.locks.all_groups(exclusive=True):
         before = session.view(detail=True, foreign=True)
-        return _each(devices, one)
+        found, refused = _checked(devices, lambda path: prepare(session, before, path, order))
+        try:
+            return refused + _each(found, one, alone=len(devices) == 1)
+        finally:
+            if entered:
+                enter_devices(session, add=entered, before=before)
 
 
 def remove(session: Session, devices: Sequence[str], *, force: int = 0) -> Outcome:
-    """Wipe the labels of physical volumes that no group uses."""
+    """Wipe the labels of physical volumes that no group uses. All are checked before the first is written to."""
 
-    def one(path: str) -> Outcome:
+    def checked(path: str) -> tuple[str, str]:
         device = find_device(session, path)
-        view = session.view(detail=True, foreign=True)
         pv = existing_pv(view, device)
         if pv is None and not force:
             raise NotFound(f"no PV found on device {path}", hint="pvs lists the physical volumes")
@@ -86,14 +108,25 @@ def remove(session: Session, devices: Sequence[str], *, force: int = 0) -> Outco
             question = f'Really WIPE LABELS from physical volume "{path}" of {owner(view, pv)}?'
             if not session.options.test and not session.dialogue.ask(question):
                 raise Interrupted(f"{path}: physical volume label not removed", hint="answer y, or use --yes")
+        return path, device.path
+
+    def one(found: tuple[str, str]) -> Outcome:
+        path, device = found
         done = (f'Labels on physical volume "{path}" successfully wiped.',)
-        outcome = session.carry_out(Change(None, None, unlabel=(device.path,), done=done), None)
-        enter_devices(session, remove=[device.path])
+        outcome = session.carry_out(Change(None, None, unlabel=(device,), done=done), None)
+        left.append(device)
         return outcome
 
+    left: list[str] = []
     require_distinct(devices)
     with session.locks.all_groups(exclusive=True):
-        return _each(devices, one)
+        view = session.view(detail=True, foreign=True)
+        found, refused = _checked(devices, checked)
+        try:
+            return refused + _each(found, one, alone=len(devices) == 1)
+        finally:
+            if left:
+                enter_devices(session, remove=left)
 
 
 def change(session: Session, pvs: Sequence[str] | None, order: PvChange) -> Outcome:
