@@ -454,7 +454,7 @@ def test_a_device_that_cannot_be_used_does_not_keep_the_others_from_being_labell
     one, two = disk("one"), disk("two")
     done = vmgr("pvcreate", one, two + "-none", two, status=5)
     assert "no device found" in done.stderr
-    assert set(lvm.run("pvs", "--noheadings", "-opv_name").stdout.split()) >= {one, two}
+    assert set(lvm.run("pvs", "--noheadings", "-opv_name").split()) >= {one, two}
     done = vmgr("pvremove", one, two + "-none", two, status=5)
     assert "no device found" in done.stderr
-    assert not lvm.run("pvs", "--noheadings", "-opv_name").stdout.split()
+    assert not lvm.run("pvs", "--noheadings", "-opv_name").split()
