@@ -32,6 +32,8 @@ class Killed:
     """The status with which it ends when nobody kills it."""
     again: tuple[str, ...] = ()
     """What an operator gives instead of the same words, where these would do something else the second time."""
+    begins: tuple[str, ...] = ()
+    """A command that this one stands for and begins with: it may end with that one done."""
 
 
 def build(bench: machine.Bench) -> None:
@@ -94,7 +96,7 @@ def commands(disks: Sequence[str]) -> tuple[Killed, ...]:
         Killed("pvchange tag", ("pvchange", "--addtag", "new", c)),
         Killed("vgcfgrestore", (*w("vgcfgrestore -y -f"), SAVED, "vg"), active=False),
         Killed("vgcreate", ("vgcreate", "-s64k", "spare", d)),
-        Killed("vgcreate of blank", ("vgcreate", "-s64k", "spare", e)),
+        Killed("vgcreate of blank", ("vgcreate", "-s64k", "spare", e), begins=("pvcreate", e)),
         Killed("vgextend", ("vgextend", "vg", d)),
         Killed("vgreduce", ("vgreduce", "vg", c)),
         Killed("vgrename", (*w("vgrename vg vgnew"),)),

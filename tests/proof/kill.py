@@ -44,6 +44,8 @@ class Verdict:
     left: tuple[str, ...] = ()
     """What LVM2 leaves to vmgr's next command, which does it: devices of volumes that no metadata know."""
     said: str = ""
+    outdated: bool = False
+    """Whether both told of a PV that left the group and keeps its text, and ``vgck --updatemetadata`` was given."""
 
 
 @frozen
@@ -56,6 +58,8 @@ class Baseline:
     points: tuple[tuple[int, str], ...]
     """The number of each call that changes something, from 1, and what it is; at last the command's end."""
     calls: int
+    between: tuple[State, ...] = ()
+    """The states after commands that the command stands for, of which only the first may have been done."""
 
 
 class Matrix:
@@ -100,11 +104,16 @@ class Matrix:
         if not after.same(theirs):
             raise RuntimeError(f"{command.name}: LVM2 sees otherwise: {after.differences(theirs)}")
         data.append(self._data())
+        between = []
+        if command.begins:
+            self.bench.reset(command.active)
+            self.bench.vmgr(*command.begins)
+            between.append(machine.state_by_vmgr())
         names = {name for part in data for name in part}
         points = [(n, str(e)) for n, e in enumerate(found.events, 1) if e.changes]
         points.append((len(found.events) + 1, "end"))
         held = {name: tuple(part[name] for part in data if name in part) for name in names}
-        return Baseline(before, after, held, tuple(points), len(found.events))
+        return Baseline(before, after, held, tuple(points), len(found.events), tuple(between))
 
     def _settled(self, command: Killed) -> None:
         """Wait until a merge that runs in the background has ended."""
@@ -155,10 +164,12 @@ class Matrix:
             left = tuple(_strays(machine.mapped(), ids))
             if not suspended and self.bench.vmgr("vgchange", "--refresh").status is None:
                 faults.append("hang: vgchange --refresh after LVM2's")
+        outdated = False
         if not any(fault.startswith("hang") for fault in faults):
+            outdated = self._update()
             faults += self._judge(command, baseline, healer, done)
         said = "\n".join(filter(None, (done.out.strip(), done.err.strip())))[-600:] if faults else ""
-        return Verdict(command.name, point, at, healer, done.status, tuple(faults), left, said)
+        return Verdict(command.name, point, at, healer, done.status, tuple(faults), left, said, outdated)
 
     def _heal(self, command: Killed, healer: str) -> Done:
         if healer == AGAIN:
@@ -166,6 +177,16 @@ class Matrix:
         if healer == REFRESH:
             return self.bench.vmgr("vgchange", "--refresh", seconds=LIMIT)
         return machine.lvm("vgchange", "--refresh", seconds=LIMIT)
+
+    def _update(self) -> bool:
+        """Where a PV has left the group and keeps its older text, do what the warning says; whether there is one.
+
+        LVM2 does not list such a PV, vmgr does, and both say what clears it: the next change of the group.
+        """
+        if not any("outdated PV" in warning for warning in machine.state_by_vmgr().warnings):
+            return False
+        self.bench.vmgr("vgck", "--updatemetadata", "vg")
+        return True
 
     def _judge(self, command: Killed, baseline: Baseline, healer: str, done: Done) -> Iterator[str]:
         devices = machine.mapped()
@@ -187,7 +208,7 @@ class Matrix:
         if not state.same(theirs):
             yield f"disagree: {state.differences(theirs)}"
         yield from (f"stray: {name}" for name in _strays(devices, ids))
-        wanted = [baseline.after] if healer == AGAIN else [baseline.before, baseline.after]
+        wanted = [baseline.after] if healer == AGAIN else [baseline.before, *baseline.between, baseline.after]
         if healer == AGAIN and done.status == 0 and not state.same(baseline.after):
             yield f"not done: {baseline.after.differences(state)}"
         elif not any(state.idle().same(one.idle()) for one in wanted) and not self._merges(command, baseline):

@@ -78,6 +78,12 @@ def kill(lines: list[Line]) -> tuple[list[str], int]:
         f"After LVM2's `vgchange --refresh` devices of volumes that no metadata know were there at {left} points;",
     ]
     text += ["vmgr's next command removed them where the table counts the run as healed."]
+    outdated = sum(bool(line.get("outdated")) for line in verdicts)
+    if outdated:
+        text += [
+            f"At {outdated} points both tools told of a physical volume that had left the group and kept its text;",
+            "`vgck --updatemetadata`, which both name, came next there.",
+        ]
     if found or broken:
         text += ["", f"Not healed, the first of each command ({len(found)} runs in all):", ""]
         first: dict[str, str] = {}
