@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 
 import pytest
 
-from vmgr.core.errors import NotFound, VmgrError
-from vmgr.system.archive import Archives
+from vmgr.core.errors import NotFound, NotPermitted, VmgrError
+from vmgr.system.archive import OTHER_DIRECTORY, OTHER_FILE, Archives
 from vmgr.system.config import load
 
 NOW = 1_700_000_000.0
@@ -124,6 +125,49 @@ def test_a_failed_write_leaves_old_files_and_no_others(archives, monkeypatch):
     assert archives.read(archives.backup_path("vg")) == b"old"
     assert [archives.read(file.path) for file in archives.list("vg")] == [b"old"]
     assert len(os.listdir(archives.archive_dir)) == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "cure"),
+    [
+        (errno.ENOSPC, "free some space or"),
+        (errno.EDQUOT, "free some space or"),
+        (errno.EROFS, "mount its file system for writing (remount,rw) or"),
+        (errno.EPERM, "let files be made there (lsattr -d shows what keeps them out) or"),
+        (errno.EACCES, ""),
+        (errno.EIO, ""),
+    ],
+)
+def test_what_keeps_a_file_from_being_written_has_the_cure_that_helps(tmp_path, monkeypatch, reason, cure):
+    """Space for lack of space, and -An only where something goes on without a backup."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+
+    def fails(*_: object) -> int:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(os, "open", fails)
+    folder = str(tmp_path)
+    hints = []
+    for write in (
+        lambda: Archives(folder, folder).write_archive("vg", b"x", now=NOW),
+        lambda: Archives(folder, folder, otherwise=OTHER_DIRECTORY).write_backup("vg", b"x"),
+        lambda: Archives(folder, folder).write_file(f"{folder}/mine", b"x", otherwise=OTHER_FILE),
+        lambda: Archives(folder, folder).write_file(f"{folder}/system.devices", b"x"),
+    ):
+        with pytest.raises(VmgrError, match=re.escape(os.strerror(reason))) as caught:
+            write()
+        hints.append(caught.value.hint)
+    assert all(hint.startswith(cure) for hint in hints[:3])
+    assert ["-An" in hint for hint in hints] == [True, False, False, False]
+    assert "lvm.conf" in hints[1]
+    assert hints[1].endswith("vgcfgbackup --file FILE writes elsewhere")
+    assert hints[2].endswith("name another file")
+    assert hints[3] == cure.removesuffix(" or")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    if reason in (errno.EPERM, errno.EACCES):
+        with pytest.raises(NotPermitted) as caught:
+            Archives(folder, folder).write_archive("vg", b"x", now=NOW)
+        assert caught.value.hint == "run the command as root"
 
 
 def test_a_text_is_whole_before_it_has_its_name(archives, monkeypatch):

@@ -25,15 +25,16 @@ if TYPE_CHECKING:
     from vmgr.system.archive import Archives
 
 
-def _archives(session: Session, *, wanted: bool | None = None) -> Archives:
+def _archives(session: Session) -> Archives:
     from vmgr.system.archive import Archives
 
-    return Archives.from_config(session.config, autobackup=wanted)
+    return Archives.from_config(session.config)
 
 
 def backup(session: Session, subjects: Sequence[Subject], file: str = "") -> Outcome:
     """Write groups' metadata into ``file`` (``%s`` in it is the group's name) or into the backup directory."""
     from vmgr.core.effects import FILE, Effect
+    from vmgr.system.archive import OTHER_DIRECTORY, OTHER_FILE, Archives
     from vmgr.system.identity import text_header
     from vmgr.system.metadata import backup_text
 
@@ -51,13 +52,14 @@ def backup(session: Session, subjects: Sequence[Subject], file: str = "") -> Out
             # What is not understood whole is kept as it is: what is left of it may be worth looking at.
             text = view.text.rstrip(b"\0") if view.faults else backup_text(view.group, session.targets, header)
             path = file.replace("%s", item.vg)
-            archives = _archives(session, wanted=True)
+            otherwise = OTHER_FILE if path else OTHER_DIRECTORY
+            archives = Archives.from_config(session.config, autobackup=True, otherwise=otherwise)
             if session.options.test:
                 directory = os.path.dirname(path) or "." if path else archives.backup_dir
                 archives.check(directory, lambda: len(text))
             else:
                 if path:
-                    archives.write_file(path, text)
+                    archives.write_file(path, text, otherwise=otherwise)
                 else:
                     if view.faults:
                         _keep_good_backup(session, archives, item.vg)

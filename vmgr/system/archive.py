@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from errno import EACCES, ENOSPC, ENOTDIR, EROFS
+from errno import EACCES, EDQUOT, ENOSPC, ENOTDIR, EPERM, EROFS
 from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG
 from typing import TYPE_CHECKING
 
@@ -38,8 +38,21 @@ class ArchiveFile:
     written: float
 
 
+CHANGE_GOES_ON = "or correct the backup section of lvm.conf; -An goes on without a backup"
+"""What else to do where files are kept on the way of a change."""
+
+OTHER_DIRECTORY = "or correct the backup section of lvm.conf; vgcfgbackup --file FILE writes elsewhere"
+"""What else to do where the file in the backup directory is what was asked for."""
+
+OTHER_FILE = "or name another file"
+"""What else to do where the user named the file."""
+
+
 class Archives:
-    """The two directories. ``umask`` takes bits from the permissions of what is made there."""
+    """The two directories. ``umask`` takes bits from the permissions of what is made there.
+
+    ``otherwise`` is what a user can do in place of putting right a directory that cannot be written to.
+    """
 
     def __init__(
         self,
@@ -51,6 +64,7 @@ class Archives:
         retain_min: int = 10,
         retain_days: int = 30,
         umask: int = 0o077,
+        otherwise: str = CHANGE_GOES_ON,
     ) -> None:
         self.archive_dir = archive_dir
         self.backup_dir = backup_dir
@@ -59,9 +73,12 @@ class Archives:
         self.retain_min = retain_min
         self.retain_days = retain_days
         self.umask = umask
+        self._otherwise = otherwise
 
     @classmethod
-    def from_config(cls, config: Config, *, autobackup: bool | None = None) -> Archives:
+    def from_config(
+        cls, config: Config, *, autobackup: bool | None = None, otherwise: str = CHANGE_GOES_ON
+    ) -> Archives:
         """As the ``backup`` section of lvm.conf says; ``autobackup`` (``-A``) overrules whether to write."""
         # Without a system directory (LVM_SYSTEM_DIR="") there is no place for files.
         somewhere = bool(config.system_dir)
@@ -73,6 +90,7 @@ class Archives:
             retain_min=config.number("backup/retain_min"),
             retain_days=config.number("backup/retain_days"),
             umask=config.number("global/umask"),
+            otherwise=otherwise,
         )
 
     # -- writing ----------------------------------------------------------------------------------
@@ -104,7 +122,7 @@ class Archives:
             if state.f_blocks and free < _PLENTY and free < size() + state.f_frsize:
                 reason = ENOSPC
         if reason:
-            raise _error(directory, OSError(reason, os.strerror(reason)), self._hint)
+            raise _error(directory, OSError(reason, os.strerror(reason)), self._otherwise)
 
     def write_archive(self, name: str, text: bytes, *, now: float) -> str:
         """Keep ``text`` as the next archive of group ``name``; returns its path, empty when archiving is off.
@@ -118,7 +136,7 @@ class Archives:
 
         directory = self.archive_dir
         require_own_directory(directory)
-        temporary = self._write_temporary(directory, text)
+        temporary = self._write_temporary(directory, text, self._otherwise)
         try:
             known = self.list(name)
             index = known[-1].index + 1 if known else 0
@@ -131,7 +149,7 @@ class Archives:
                 except FileExistsError:
                     continue
                 except OSError as error:
-                    raise _error(path, error, self._hint) from None
+                    raise _error(path, error, self._otherwise) from None
             else:
                 raise VmgrError(f"no free name for an archive of {name} in {directory}")
         finally:
@@ -151,12 +169,13 @@ class Archives:
 
         require_own_directory(self.backup_dir)
         path = f"{self.backup_dir}/{name}"
-        self.write_file(path, text)
+        self.write_file(path, text, otherwise=self._otherwise)
         return path
 
-    def write_file(self, path: str, text: bytes) -> None:
+    def write_file(self, path: str, text: bytes, *, otherwise: str = "") -> None:
         """Write ``text`` to any path (``vgcfgbackup --file``), whole or not at all.
 
+        ``otherwise`` is what can be done in place of putting right a directory that cannot be written to.
         A pipe or a terminal takes the text and stays what it is. Raises :class:`Refused` for a block device, a
         directory or a socket.
         """
@@ -165,15 +184,15 @@ class Archives:
                 with open(path, "wb", buffering=0) as file:
                     _write_all(file.fileno(), text)
             except OSError as error:
-                raise _error(path, error, self._hint) from None
+                raise _error(path, error, otherwise) from None
             return
         directory = os.path.dirname(path) or "."
-        temporary = self._write_temporary(directory, text)
+        temporary = self._write_temporary(directory, text, otherwise)
         try:
             os.rename(temporary, path)
         except OSError as error:
             os.unlink(temporary)
-            raise _error(path, error, self._hint) from None
+            raise _error(path, error, otherwise) from None
         _sync_directory(directory)
 
     def remove_backup(self, name: str) -> None:
@@ -185,11 +204,9 @@ class Archives:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise _error(f"{self.backup_dir}/{name}", error, self._hint) from None
+            raise _error(f"{self.backup_dir}/{name}", error, self._otherwise) from None
 
-    _hint = "free some space or correct the backup section of lvm.conf; -An goes on without a backup"
-
-    def _write_temporary(self, directory: str, text: bytes) -> str:
+    def _write_temporary(self, directory: str, text: bytes, otherwise: str) -> str:
         """Write a file with a name of its own into ``directory``, made if need be, and make it durable."""
         host = os.uname().nodename.replace("/", "?")
         number = int.from_bytes(os.urandom(4), "little") & 0x7FFFFFFF
@@ -199,7 +216,7 @@ class Archives:
                 os.makedirs(directory, 0o777 & ~self.umask)
             fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666 & ~self.umask)
         except OSError as error:
-            raise _error(directory, error, self._hint) from None
+            raise _error(directory, error, otherwise) from None
         try:
             try:
                 _write_all(fd, text)
@@ -209,7 +226,7 @@ class Archives:
         except BaseException as error:
             os.unlink(path)
             if isinstance(error, OSError):
-                raise _error(directory, error, self._hint) from None
+                raise _error(directory, error, otherwise) from None
             raise
         return path
 
@@ -242,7 +259,7 @@ class Archives:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise _error(self.archive_dir, error, "correct backup/archive_dir in lvm.conf") from None
+            raise _error(self.archive_dir, error, "or correct backup/archive_dir in lvm.conf") from None
         return sorted(found, key=lambda file: (file.index, file.path))
 
     def read(self, path: str) -> bytes:
@@ -267,11 +284,26 @@ class Archives:
         return f"{self.backup_dir}/{name}"
 
 
-def _error(path: str, error: OSError, hint: str) -> VmgrError:
+_CURES = {
+    EACCES: "run the command as root",
+    EDQUOT: "free some space",
+    ENOSPC: "free some space",
+    ENOTDIR: "put a directory in the place of the file",
+    EPERM: "let files be made there (lsattr -d shows what keeps them out)",
+    EROFS: "mount its file system for writing (remount,rw)",
+}
+
+
+def _error(path: str, error: OSError, otherwise: str) -> VmgrError:
+    """The error with what puts the cause right, if that can be said, and what can be done ``otherwise``."""
     message = f"{path}: {error.strerror}"
-    if isinstance(error, PermissionError):
-        return NotPermitted(message, hint="run the command as root")
-    return VmgrError(message, hint=hint)
+    cure = _CURES.get(error.errno or 0, "")
+    if isinstance(error, PermissionError) and os.geteuid():
+        return NotPermitted(message, hint=_CURES[EACCES])
+    if error.errno == EACCES:
+        cure = ""  # root is kept out for a reason that is not known here
+    hint = f"{cure} {otherwise}".strip() if cure else otherwise.removeprefix("or ")
+    return (NotPermitted if isinstance(error, PermissionError) else VmgrError)(message, hint=hint)
 
 
 def _takes_text(path: str) -> bool:
