@@ -415,13 +415,15 @@ class Session:
         activating: bool = False,
         leaving: bool = False,
         refreshing: bool = False,
+        purpose: str = "change",
         **allow: bool,
     ) -> Iterator[GroupView]:
         """The group called ``name`` (see :meth:`meant`), locked and freshly read, for a change or an activation.
 
         ``whole_namespace`` also locks group names and devices (for what adds or removes those).
         ``activating`` is for what changes no metadata, ``leaving`` for what only lets go of devices: that is
-        possible whoever owns the group. ``allow`` names states that are no hindrance: ``missing``, ``exported``.
+        possible whoever owns the group. ``purpose`` says in a refusal what could not be done. ``allow`` names
+        states that are no hindrance: ``missing``, ``exported``.
         """
         if whole_namespace:
             self.locks.all_groups(exclusive=True)
@@ -440,7 +442,7 @@ class Session:
                 view.check_changeable(**allow)
                 from vmgr.core.usable import require_known
 
-                require_known(view.group)
+                require_known(view.group, purpose)
             view = self._under_one_name(view)
             self.heal(view, refreshing=refreshing)
             try:
@@ -584,18 +586,19 @@ class Session:
         from vmgr.core.mismatch import require_in_place
         from vmgr.core.plan import plan_change
 
+        if view is not None and len(view.pvs) < len(view.group.pvs):
+            known = {*view.pvs, *(new_pvs or ())}
+            change = evolve(change, absent=tuple(pv.id for pv in view.group.pvs if pv.id not in known))
         if change.after is not None and change.changes_metadata:
-            if view is not None and len(view.pvs) < len(view.group.pvs):
-                absent = {pv.id for pv in view.group.pvs} - set(view.pvs) - set(new_pvs or ())
-                change = evolve(change, after=with_marks(change.after, absent))
+            change = evolve(change, after=with_marks(change.after, change.absent))
             assert change.after is not None
             seqno = max(change.after.seqno, change.before.seqno + 1 if change.before is not None else 1)
             change = evolve(change, after=evolve(change.after, seqno=seqno))
         pvs: dict[Uuid, PvView] = dict(view.pvs) if view is not None else {}
         pvs.update(new_pvs or {})
         if view is not None and change.changes_metadata:
-            known = change.after.pv_by_id if change.after is not None else {}
-            left = {pv.id: pv for pv in view.removed if pv.id not in known}
+            kept = change.after.pv_by_id if change.after is not None else {}
+            left = {pv.id: pv for pv in view.removed if pv.id not in kept}
             pvs.update(left)
             change = evolve(change, outdated=tuple(left), relabel=view.relabel)
         if self.config.flag("devices/scan_lvs"):

@@ -49,6 +49,7 @@ class Change:
     orphans. ``notes`` are for the user. ``takedown``: the metadata cannot be trusted, so ``deactivate`` goes by the
     kernel's tables alone. ``outdated`` are PVs that hold an older text of the group and are in it no longer: they
     are cleared before the commit. ``relabel`` are PVs of the group whose labels are to be brought up to date.
+    ``absent`` are PVs without a device: nothing is written to them.
     """
 
     before: VolumeGroup | None
@@ -66,6 +67,7 @@ class Change:
     takedown: bool = False
     outdated: tuple[Uuid, ...] = ()
     relabel: tuple[Uuid, ...] = ()
+    absent: tuple[Uuid, ...] = ()
 
     @property
     def changes_metadata(self) -> bool:

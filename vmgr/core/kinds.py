@@ -70,8 +70,12 @@ def unknown_type(word: str, known: Iterable[str], command: str) -> UnknownKind:
     )
 
 
-def way_out(words: Iterable[str]) -> str:
-    """What to do about a group that cannot be changed, because no plugin knows these segment types of it."""
+def way_out(words: Iterable[str], command: str = "") -> str:
+    """What to do about volumes that cannot be dealt with, because no plugin knows these segment types of theirs.
+
+    ``command`` is what LVM2's own tools do it with, where that can be said.
+    """
     if all(kind_of_type(word) for word in words):
-        return "use LVM2's own tools for this group, or install a plugin for the type (vmgr plugins)"
+        own = f"use LVM2's own: {command}" if command else "use LVM2's own tools for this group"
+        return f"{own}; or install a plugin for the type (vmgr plugins)"
     return "install the plugin that made the volumes: LVM2 does not know the type either (vmgr plugins)"

@@ -144,7 +144,7 @@ def plan_change(change: Change, live: Live, targets: Targets, rules: DeviceRules
         else:
             kept = set()
         if before is not None:
-            leaving = tuple(pv.id for pv in before.pvs if pv.id not in kept)
+            leaving = tuple(pv.id for pv in before.pvs if pv.id not in kept and pv.id not in change.absent)
             # The label first: a PV that has a text is known by it, one that is only marked belongs to nobody.
             if leaving:
                 unmark, remove = MarkPvs(before, leaving, used=False), RemoveText(before, leaving)

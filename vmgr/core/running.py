@@ -13,6 +13,8 @@ from vmgr.core.model import LvArea, UnknownBody
 from vmgr.core.naming import UUID_PREFIX, dm_uuid, split_dm_uuid
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vmgr.core.hooks import Live
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
@@ -25,6 +27,11 @@ LENGTH = len(UUID_PREFIX) + 32 + 32
 
 def understood(group: VolumeGroup, volume: LogicalVolume) -> bool:
     """Whether installed plugins know all that the volume consists of."""
+    return next(unknown_types(group, volume), None) is None
+
+
+def unknown_types(group: VolumeGroup, volume: LogicalVolume) -> Iterator[str]:
+    """The type words that no installed plugin knows, of the volume and of what it consists of, its own first."""
     by_id = group.lv_by_id
     todo, seen = [volume], set()
     while todo:
@@ -36,10 +43,9 @@ def understood(group: VolumeGroup, volume: LogicalVolume) -> bool:
             continue  # a plain volume, not yet read
         for segment in lv.segments:
             if isinstance(segment.body, UnknownBody):
-                return False
+                yield segment.body.type_word
             todo.extend(by_id[a.lv] for a in segment.body.areas if isinstance(a, LvArea) and a.lv in by_id)
             todo.extend(by_id[r.lv] for r in segment.body.references if r.lv in by_id)
-    return True
 
 
 def running_volumes(group: VolumeGroup, live: Live) -> list[LogicalVolume]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vmgr.core.model import PhysicalVolume, VolumeGroup
 
 
-_TOLD = 5
+TOLD = 5
 """So many volumes a message names."""
 
 
@@ -71,10 +71,10 @@ def require_known(group: VolumeGroup, what: str = "change") -> None:
             if isinstance(segment.body, UnknownBody):
                 found.setdefault(lv.name, segment.body.type_word)
     names = [f"{name} ({word})" for name, word in found.items()]
-    told = ", ".join(names[:_TOLD]) + (f" and {len(names) - _TOLD} more" if len(names) > _TOLD else "")
+    told = ", ".join(names[:TOLD]) + (f" and {len(names) - TOLD} more" if len(names) > TOLD else "")
     raise GroupUnusable(
         f"cannot {what} volume group {group.name}: it has volumes of types that no installed plugin knows: {told}",
-        hint=way_out(found.values()),
+        hint=way_out(found.values(), f"lvm vgck {group.name}" if what == "check" else ""),
     )
 
 

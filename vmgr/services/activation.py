@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from vmgr.core import devices
 from vmgr.core.change import Change
-from vmgr.core.errors import GroupUnusable, Interrupted, Refused, UsageError, VmgrError
+from vmgr.core.errors import GroupUnusable, Interrupted, Refused, UnclaimedSegment, UsageError, VmgrError
+from vmgr.core.kinds import way_out
 from vmgr.core.model import LvArea, PvArea
 from vmgr.core.plan import is_active
-from vmgr.core.running import describe_device, running_volumes, strange_devices, understood
+from vmgr.core.running import describe_device, running_volumes, strange_devices, understood, unknown_types
+from vmgr.core.usable import TOLD
 from vmgr.dm.address import by_uuid
 from vmgr.orders import ActivationOrder, Outcome
 from vmgr.services.subjects import Chosen, choose, for_each, together
@@ -73,7 +75,7 @@ def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outco
         test = _Test(session, view, order, named=not chosen.whole)
         for volume in chosen.volumes(group):
             try:
-                if test.wanted(volume):
+                if test.wanted(volume) and test.known(volume):
                     wanted.append(volume)
             except Interrupted:
                 raise
@@ -86,7 +88,7 @@ def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outco
             lambda some: _run(session, chosen.vg, some, order),
             lambda lv: devices.together(group, (lv.id,), session.targets),
         )
-        outcome += Outcome(errors=tuple(errors))
+        outcome += Outcome(errors=(*errors, *test.strangers()))
         if chosen.whole and order.mode == "n":
             outcome += Outcome(errors=_still_running(session, group))
         if chosen.whole and order.mode == "n" and not outcome.errors and not session.options.test:
@@ -145,6 +147,7 @@ class _Test:
         self._named = named
         self._live = session.live()
         self._missing = {pv.id for pv in view.missing}
+        self._strangers: list[LogicalVolume] = []
 
     def wanted(self, volume: LogicalVolume) -> bool:
         """Whether the order is to be carried out for this volume. Raises what speaks against it."""
@@ -165,7 +168,7 @@ class _Test:
             self._confirm_companions(volume)
             return True
         if order.mode == "refresh":
-            return is_active(group, volume, self._live)
+            return is_active(group, volume, self._live) or volume.id in self._running
         if "ACTIVATION_SKIP" in volume.flags and not order.ignore_skip:
             if self._named:
                 self._session.dialogue.warn(
@@ -190,6 +193,35 @@ class _Test:
                 f" marked so); vgreduce --removemissing --force {group.name} gives up what was on it",
             )
         return True
+
+    def known(self, volume: LogicalVolume) -> bool:
+        """Whether plugins know all that the volume consists of; where not, it is one of :meth:`strangers`."""
+        if self._order.mode == "n" or understood(self._view.group, volume):
+            return True
+        self._strangers.append(volume)
+        return False
+
+    def strangers(self) -> tuple[VmgrError, ...]:
+        """What to say of the volumes that would be brought up, or loaded anew, if a plugin knew them."""
+        if not self._strangers:
+            return ()
+        group, mode = self._view.group, self._order.mode
+        act, option = ("refresh", "--refresh") if mode == "refresh" else ("activate", f"-a{mode}")
+        words = {lv.name: [*dict.fromkeys(unknown_types(group, lv))] for lv in self._strangers}
+        names = [f"{name} ({', '.join(types)})" for name, types in words.items()]
+        more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
+        what = "logical volumes of types" if len(names) > 1 else "a logical volume of a type"
+        subjects = " ".join(f"{group.name}/{name}" for name in words) if self._named else group.name
+        return (
+            UnclaimedSegment(
+                f"cannot {act} {what} that no installed plugin knows, in volume group {group.name}:"
+                f" {', '.join(names[:TOLD])}{more}",
+                hint=way_out(
+                    [word for types in words.values() for word in types],
+                    f"lvm {'lv' if self._named else 'vg'}change {option} {subjects}",
+                ),
+            ),
+        )
 
     def _lost(self, volume: LogicalVolume) -> list[Uuid]:
         """The missing physical volumes below what would come up: an origin has its snapshots' stores with it.

@@ -231,7 +231,8 @@ def _remove_missing(session: Session, vg: str, force: bool) -> Outcome:
         if hit and not force:
             raise Refused(
                 f"volumes lie on missing physical volumes of {vg}: {', '.join(lv.name for lv in hit)}",
-                hint="connect the devices; or give up these volumes: vgreduce --removemissing --force",
+                hint="connect their devices; or give up these volumes:"
+                f" vgreduce --removemissing --force {group.name}",
             )
         live = session.live(table=True, status=True) if hit else {}
         removal, refused = remove_volumes(group, [RemoveVolume(lv.id) for lv in hit], session.targets, live=live)
@@ -379,7 +380,7 @@ def check(session: Session, subjects: Sequence[Subject], *, update: bool = False
     from vmgr.core.validate import validate
 
     def one(chosen: Chosen) -> Outcome:
-        with session.changing(chosen.vg, missing=True) as view:
+        with session.changing(chosen.vg, missing=True, purpose="change" if update else "check") as view:
             broken = validate(view.group, session.targets)
             if broken:
                 raise GroupUnusable(

@@ -1,0 +1,110 @@
+"""What the services say and plan, on the machine in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from tests.support.rig import Rig
+from tests.support.rig_session import RigSession
+from tests.unit.test_commit import create
+from vmgr.core.change import Change
+from vmgr.core.errors import GroupUnusable, Refused, UnclaimedSegment
+from vmgr.core.ids import LvName, Uuid
+from vmgr.core.model import LogicalVolume, Segment, UnknownBody, VolumeGroup
+from vmgr.core.steps import MarkPvs, RemoveText
+from vmgr.core.units import Extents
+from vmgr.orders import ActivationOrder, Subject
+from vmgr.outcome import RunOptions
+from vmgr.services import activation, groups
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    """A group with one active volume, ``data``, on the first disk."""
+    made = Rig(tmp_path / "dev")
+    made.do(create(made, "data"))
+    return made
+
+
+def strange(name: str, word: str) -> LogicalVolume:
+    """A volume of a type that no plugin knows."""
+    body = UnknownBody(word, ())
+    return LogicalVolume(
+        Uuid(name.ljust(32, "0")),
+        LvName(name),
+        status=("READ", "WRITE", "VISIBLE"),
+        segments=(Segment(Extents(0), Extents(4), body),),
+    )
+
+
+def with_strangers(rig: Rig, *types: str) -> None:
+    """Volumes ``s0``, ``s1``... of these types, as another tool wrote them."""
+
+    def more(group: VolumeGroup) -> Change:
+        made = (strange(f"s{n}", word) for n, word in enumerate(types))
+        return Change(group, evolve(group, lvs=(*group.lvs, *made)))
+
+    rig.do(more)
+
+
+@pytest.mark.parametrize("mode", ["y", "ay"])
+def test_volumes_that_nobody_understands_are_named_with_the_command_that_brings_them_up(rig, mode):
+    with_strangers(rig, "thin-pool", "thin")
+    whole = activation.activate(RigSession(rig), [Subject("vg")], ActivationOrder(mode))
+    (error,) = whole.errors
+    assert isinstance(error, UnclaimedSegment)
+    assert "s0 (thin-pool), s1 (thin)" in error.message
+    assert f"lvm vgchange -a{mode} vg;" in error.hint
+    one = activation.activate(RigSession(rig), [Subject("vg", "s1")], ActivationOrder(mode))
+    (error,) = one.errors
+    assert "s1 (thin)" in error.message
+    assert "s0" not in error.message
+    assert f"lvm lvchange -a{mode} vg/s1;" in error.hint
+
+
+def test_the_volumes_beside_those_that_nobody_understands_come_up(rig):
+    with_strangers(rig, "thin-pool", "thin")
+    activation.activate(RigSession(rig), [Subject("vg")], ActivationOrder("n"))
+    assert not rig.live
+    activation.activate(RigSession(rig), [Subject("vg")], ActivationOrder("y"))
+    assert [device.name for device in rig.live.values()] == ["vg-data"]
+
+
+def test_no_command_of_lvm2s_is_named_for_a_type_that_it_does_not_know_either(rig):
+    with_strangers(rig, "marvel")
+    (error,) = activation.activate(RigSession(rig), [Subject("vg")], ActivationOrder("y")).errors
+    assert "lvm vgchange" not in error.hint
+    assert "install the plugin" in error.hint
+
+
+@pytest.mark.parametrize(("update", "words"), [(False, "cannot check"), (True, "cannot change")])
+def test_a_check_of_a_group_with_unknown_types_changes_nothing_and_says_so(rig, update, words):
+    with_strangers(rig, "thin-pool")
+    with pytest.raises(GroupUnusable, match=f"{words} volume group vg: .* s0") as caught:
+        groups.check(RigSession(rig), [Subject("vg")], update=update)
+    assert ("lvm vgck vg" in caught.value.hint) is not update
+
+
+def test_the_hint_of_vgreduce_can_be_typed_as_it_stands(rig):
+    with pytest.raises(Refused) as caught:
+        groups.reduce(RigSession(rig, away=["/dev/d1"]), "vg", missing=True)
+    assert caught.value.hint.endswith("vgreduce --removemissing --force vg")
+
+
+@pytest.mark.parametrize("away", ["/dev/d1", "/dev/d2"])
+def test_nothing_is_planned_on_a_device_that_is_away(rig, away):
+    session = RigSession(rig, RunOptions(test=True), away=[away])
+    (plan,) = groups.reduce(session, "vg", missing=True, force=True).plans
+    assert plan.steps
+    assert not [step for step in plan.steps if isinstance(step, MarkPvs | RemoveText)]
+
+
+def test_removing_a_group_clears_the_devices_that_are_there_and_no_others(rig):
+    session = RigSession(rig, away=["/dev/d2"])
+    there = rig.group.pvs[0].id
+    (plan,) = groups.remove(session, [Subject("vg")]).plans
+    cleared = [step.pvs for step in plan.steps if isinstance(step, MarkPvs | RemoveText)]
+    assert cleared == [(there,), (there,)]
