@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from tests.support.rig import Rig
+from tests.support.rig import TARGETS, Rig
 from tests.support.rig_session import RigSession
-from tests.unit.test_commit import create
+from tests.unit.test_commit import create, snapshot
 from vmgr.core.change import Change
 from vmgr.core.errors import GroupUnusable, Refused, UnclaimedSegment
 from vmgr.core.ids import LvName, Uuid
@@ -18,6 +18,7 @@ from vmgr.core.steps import MarkPvs, RemoveText
 from vmgr.core.units import Extents
 from vmgr.orders import ActivationOrder, Subject
 from vmgr.outcome import RunOptions
+from vmgr.report.facts import Context, GroupFacts
 from vmgr.services import activation, groups
 
 
@@ -108,3 +109,15 @@ def test_removing_a_group_clears_the_devices_that_are_there_and_no_others(rig):
     (plan,) = groups.remove(session, [Subject("vg")]).plans
     cleared = [step.pvs for step in plan.steps if isinstance(step, MarkPvs | RemoveText)]
     assert cleared == [(there,), (there,)]
+
+
+def test_an_origin_is_partial_with_a_snapshots_store_and_its_other_snapshots_are_not(tmp_path):
+    """The letter p, as LVM2 shows it."""
+    rig = Rig(tmp_path / "dev")
+    rig.do(create(rig, "base", 230))
+    rig.do(snapshot(rig, "near", "base"))  # beside it, on the first disk
+    rig.do(snapshot(rig, "far", "base"))  # reaches to the second one
+    view = RigSession(rig, away=["/dev/d2"]).view().group("vg")
+    facts = GroupFacts(Context(TARGETS, str, None, {}), view)
+    partial = {lv.name for lv in view.group.lvs if lv.visible and facts.is_partial(lv)}
+    assert partial == {"base", "far"}

@@ -178,7 +178,9 @@ class GroupFacts:
                 if volume.id not in found:
                     found.add(volume.id)
                     todo.extend(self.referrers.get(volume.id, ()))
-            self._partial = found
+            # A snapshot's origin is partial with it, as in LVM2, but not the origin's other snapshots.
+            with_them = {c for v in found for c in self.ctx.targets.companions(self.group, self.group.lv_by_id[v])}
+            self._partial = found | with_them
         return lv.id in self._partial
 
     # -- names ------------------------------------------------------------------------------------
