@@ -474,10 +474,12 @@ class Session:
         """The locked group, written anew where a rename that did not end left areas with the older name.
 
         To LVM2 that is the group under its older name, or two groups that each miss disks. What cannot be written
-        now is left to the next command: a group is activated from disks that cannot be written to, too.
+        now is left to the next command: a group is activated from disks that cannot be written to, too. Nothing is
+        written where the lock may be missing (``--ignorelockingfailure``).
         """
         group = view.group
-        if not view.former or self.options.test or not self.options.locking:
+        options = self.options
+        if not view.former or options.test or not options.locking or options.ignore_lock_failure:
             return view
         from vmgr.core.change import Change
         from vmgr.core.usable import require_known

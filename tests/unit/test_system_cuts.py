@@ -304,8 +304,8 @@ def test_the_next_activation_gives_all_disks_of_a_group_one_name(tmp_path):
             machine.disks[path].data = bytearray(data)
 
 
-@pytest.mark.parametrize("mode", ["test", "disk"])
-def test_where_nothing_can_be_written_a_group_with_two_names_is_activated_all_the_same(mode, tmp_path):
+@pytest.mark.parametrize("mode", ["test", "disk", "no lock"])
+def test_where_nothing_may_be_written_a_group_with_two_names_is_activated_all_the_same(mode, tmp_path):
     machine = Machine()
     machine.change(lambda _: Change(None, group(pvs=ALL, lvs=2)))
     for _ in machine.at_every_cut(renamed):
@@ -320,7 +320,8 @@ def test_where_nothing_can_be_written_a_group_with_two_names_is_activated_all_th
 
             session.carry_out = refuse  # type: ignore[method-assign]
         else:
-            session._options = RunOptions(use_kernel=False, test=True)
+            no_lock = mode == "no lock"
+            session._options = RunOptions(use_kernel=False, test=not no_lock, ignore_lock_failure=no_lock)
         with session.changing("new", activating=True) as view:
             assert view.former == ("vg",)
         session.close()
