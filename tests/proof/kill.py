@@ -42,7 +42,8 @@ class Verdict:
     status: int | None
     faults: tuple[str, ...]
     left: tuple[str, ...] = ()
-    """What LVM2 leaves to vmgr's next command, which does it: devices of volumes that no metadata know."""
+    """What LVM2 leaves to vmgr's next command, which does it: devices of volumes that no metadata know, or
+    without a table."""
     said: str = ""
     outdated: bool = False
     """Whether both told of a PV that left the group and keeps its text, and ``vgck --updatemetadata`` was given."""
@@ -158,10 +159,14 @@ class Matrix:
         elif done.status < 0 or done.status > 5 or "Traceback" in done.err or "fault in vmgr" in done.err:
             faults.append(f"crash: {healer} ended with {done.status}")
         if healer == LVM2 and not faults:
-            suspended = [d.name for d in machine.mapped().values() if d.suspended]
+            devices = machine.mapped()
+            # A device without a table holds nothing up. LVM2 tries to resume it, in vain.
+            suspended = [d.name for d in devices.values() if d.suspended and d.table]
             faults += [f"suspended: {name}" for name in suspended]
             _, ids = machine.state_by_lvm2()
-            left = tuple(_strays(machine.mapped(), ids))
+            left = tuple(
+                dict.fromkeys((*_strays(devices, ids), *(d.name for d in devices.values() if not d.table)))
+            )
             if not suspended and self.bench.vmgr("vgchange", "--refresh").status is None:
                 faults.append("hang: vgchange --refresh after LVM2's")
         outdated = False

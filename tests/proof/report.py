@@ -75,9 +75,10 @@ def kill(lines: list[Line]) -> tuple[list[str], int]:
     left = sum(bool(line["left"]) for line in verdicts if line["healer"] == "lvm2")
     text += [
         "",
-        f"After LVM2's `vgchange --refresh` devices of volumes that no metadata know were there at {left} points;",
+        "After LVM2's `vgchange --refresh` devices of volumes that no metadata know, or without a table, were there"
+        f" at {left} points;",
     ]
-    text += ["vmgr's next command removed them where the table counts the run as healed."]
+    text += ["vmgr's next command put them in order where the table counts the run as healed."]
     outdated = sum(bool(line.get("outdated")) for line in verdicts)
     if outdated:
         text += [

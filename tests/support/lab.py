@@ -169,6 +169,7 @@ def remove_mapped(keep: set[str]) -> list[str]:
     """
     assert IN_LAB, "this removes all device-mapper devices of the machine"
     failures: list[str] = []
+    asleep: dict[bytes, str] = {}
     mapper = Mapper()
     try:
         doomed = [name for name in mapper.names() if os.fsdecode(name) not in keep]
@@ -176,8 +177,8 @@ def remove_mapped(keep: set[str]) -> list[str]:
             try:
                 if mapper.is_suspended(name):
                     mapper.wake(name)
-            except OSError as error:
-                failures.append(f"cannot resume {os.fsdecode(name)}: {error.strerror}")
+            except OSError as error:  # one without a table cannot be resumed, and need not be
+                asleep[name] = f"cannot resume {os.fsdecode(name)}: {error.strerror}"
         failures += _unmount_mapped()
         while doomed:
             left, reasons = [], []
@@ -188,7 +189,7 @@ def remove_mapped(keep: set[str]) -> list[str]:
                     left.append(name)
                     reasons.append(f"cannot remove {os.fsdecode(name)}: {error.strerror}")
             if len(left) == len(doomed):
-                failures += reasons
+                failures += [asleep[name] for name in left if name in asleep] + reasons
                 break
             doomed = left
         kept = {os.fsdecode(name) for name in mapper.names()}
