@@ -1,7 +1,7 @@
 """Orders: what a user asks of vmgr, as frozen values in which names are still text.
 
 The command line makes them from arguments, a Python program makes them directly, and
-:mod:`vmgr.cli.application` says who takes them. Sizes, tags and numbers are checked here; whether
+:mod:`vmgr.app` says who takes them. Sizes, tags and numbers are checked here; whether
 a name exists is found out under the group's lock, where an order becomes a request of :mod:`vmgr.core.requests`.
 Nothing in here looks at a machine.
 """

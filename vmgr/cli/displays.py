@@ -9,7 +9,7 @@ from vmgr.cli.options_report import IGNORE_SKIPPED, REPORT
 from vmgr.core.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
-    from vmgr.cli.application import Application
+    from vmgr.app import Application
     from vmgr.cli.invocation import Invocation
 
 REPORTS = {"lvdisplay": "lvs", "pvdisplay": "pvs", "vgdisplay": "vgs"}

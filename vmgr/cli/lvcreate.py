@@ -33,7 +33,7 @@ from vmgr.core.errors import Refused, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vmgr.cli.application import Application
+    from vmgr.app import Application
     from vmgr.cli.invocation import Invocation
     from vmgr.core.requests import SizeSpec
 

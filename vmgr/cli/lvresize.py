@@ -11,7 +11,7 @@ from vmgr.cli.output import conclude
 from vmgr.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from vmgr.cli.application import Application
+    from vmgr.app import Application
     from vmgr.cli.invocation import Invocation
     from vmgr.orders import ResizeOrder, Subject
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vmgr.core.errors import EXIT_OK, Interrupted, StoppedHalfway
 
 if TYPE_CHECKING:
-    from vmgr.cli.application import Application
+    from vmgr.app import Application
     from vmgr.cli.document import Json
     from vmgr.cli.invocation import Invocation
     from vmgr.core.errors import VmgrError

@@ -11,7 +11,7 @@ from vmgr.core.errors import NotFound
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vmgr.cli.application import Application
+    from vmgr.app import Application
     from vmgr.cli.document import Json
     from vmgr.cli.invocation import Invocation
     from vmgr.core.hooks import TargetInfo

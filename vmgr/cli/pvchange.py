@@ -19,7 +19,7 @@ from vmgr.core.errors import UsageError
 from vmgr.outcome import Outcome
 
 if TYPE_CHECKING:
-    from vmgr.cli.application import Application
+    from vmgr.app import Application
     from vmgr.cli.invocation import Invocation
 
 

@@ -10,7 +10,7 @@ from vmgr.cli.options_change import FORCE, METADATAIGNORE, PV_LABEL, REPORTFORMA
 from vmgr.cli.output import conclude
 
 if TYPE_CHECKING:
-    from vmgr.cli.application import Application
+    from vmgr.app import Application
     from vmgr.cli.invocation import Invocation
 
 

@@ -10,7 +10,7 @@ from vmgr.cli.output import conclude
 from vmgr.outcome import Outcome
 
 if TYPE_CHECKING:
-    from vmgr.cli.application import Application
+    from vmgr.app import Application
     from vmgr.cli.invocation import Invocation
 
 

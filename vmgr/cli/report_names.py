@@ -10,7 +10,7 @@ from vmgr.core.usable import lock_manager, require_imported, require_local
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from vmgr.cli.application import Application
+    from vmgr.app import Application
     from vmgr.cli.invocation import Invocation
     from vmgr.core.model import LogicalVolume
     from vmgr.core.view import GroupView, SystemView

@@ -11,7 +11,7 @@ from vmgr.core.errors import EXIT_FAILED, EXIT_OK, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vmgr.cli.application import Application
+    from vmgr.app import Application
     from vmgr.cli.invocation import Invocation
     from vmgr.cli.terminal import Terminal
     from vmgr.core.table import LiveDevice

@@ -9,7 +9,7 @@ from vmgr.cli.options_report import IGNORE_LOCK, PARTIAL, READONLY, REPORTFORMAT
 from vmgr.core.errors import EXIT_FAILED, EXIT_OK
 
 if TYPE_CHECKING:
-    from vmgr.cli.application import Application
+    from vmgr.app import Application
     from vmgr.cli.invocation import Invocation
 
 

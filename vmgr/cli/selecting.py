@@ -9,7 +9,7 @@ from vmgr.core.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from vmgr.cli.application import Application
+    from vmgr.app import Application
     from vmgr.cli.invocation import Invocation
     from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup

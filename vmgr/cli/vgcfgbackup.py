@@ -11,7 +11,7 @@ from vmgr.cli.options_report import FOREIGN, PARTIAL
 from vmgr.cli.output import conclude
 
 if TYPE_CHECKING:
-    from vmgr.cli.application import Application
+    from vmgr.app import Application
     from vmgr.cli.invocation import Invocation
 
 

@@ -41,7 +41,7 @@ from vmgr.cli.selecting import select_groups
 from vmgr.core.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
-    from vmgr.cli.application import Application
+    from vmgr.app import Application
     from vmgr.cli.invocation import Invocation
 
 PROPERTIES = (

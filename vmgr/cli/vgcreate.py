@@ -25,7 +25,7 @@ from vmgr.cli.options_change import (
 from vmgr.cli.output import conclude
 
 if TYPE_CHECKING:
-    from vmgr.cli.application import Application
+    from vmgr.app import Application
     from vmgr.cli.invocation import Invocation
 
 
