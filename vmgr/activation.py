@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from vmgr.core.change import Wipe
     from vmgr.core.hooks import KernelTarget
     from vmgr.core.ids import Uuid
-    from vmgr.core.steps import RenameDevice, Step
+    from vmgr.core.step import Step
+    from vmgr.core.steps import RenameDevice
     from vmgr.core.table import DmDevice
     from vmgr.dm.client import DmClient
 
@@ -140,8 +141,6 @@ class KernelDevices:
         ``known`` says what a plugin declares about a target. Raises :class:`NotFound` for a missing physical
         volume, :class:`KernelError` for a target that the kernel has not, or only in too old a version.
         """
-        from vmgr.core.steps import CreateDevice, LoadTable
-
         made: set[str] = set()
         words: dict[str, None] = {}
 
@@ -149,12 +148,11 @@ class KernelDevices:
             return "" if isinstance(ref, DevRef) and ref.uuid in made else self.resolve(ref)
 
         for step in steps:
-            if isinstance(step, CreateDevice):
-                made.add(step.device.uuid)
-            elif isinstance(step, LoadTable):
-                for line in step.device.table:
-                    words.setdefault(line.target)
-                    line.params(resolvable)
+            if step.names is not None:
+                made.add(step.device_uuid)
+            for line in step.loads:
+                words.setdefault(line.target)
+                line.params(resolvable)
         loaded = self._client.targets() if words else {}
         for word in words:
             needed = known(word)
@@ -230,7 +228,7 @@ class KernelDevices:
         self._batch()
         with self._nodes_may_wait():
             self._client.rename(
-                by_uuid(step.uuid),
+                by_uuid(step.device_uuid),
                 step.device.name,
                 old_link=step.old_link,
                 new_link=step.device.link,
@@ -334,10 +332,7 @@ class NoDevices:
 
     def check(self, steps: Iterable[Step], known: Callable[[str], KernelTarget | None]) -> None:
         """Raise what kept the device mapper away if ``steps`` need it."""
-        from vmgr.core.steps import CreateDevice, LoadTable, RemoveDevice, RenameDevice, Resume, Suspend
-
-        kinds = CreateDevice | LoadTable | RemoveDevice | RenameDevice | Resume | Suspend
-        if any(isinstance(step, kinds) for step in steps):
+        if any(step.device_uuid for step in steps):
             raise self._why
 
     def settle(self) -> None:

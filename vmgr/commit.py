@@ -33,6 +33,7 @@ from vmgr.core.steps import (
     RemoveText,
     RenameDevice,
     Resume,
+    Revert,
     SendMessage,
     ShowVolume,
     Suspend,
@@ -50,7 +51,8 @@ if TYPE_CHECKING:
     from vmgr.core.exchange import ZeroRange
     from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup
-    from vmgr.core.steps import Plan, Step
+    from vmgr.core.phases import Plan
+    from vmgr.core.step import Step
     from vmgr.core.table import DmDevice
     from vmgr.dm.stack import Fallen
 
@@ -164,7 +166,7 @@ class Committer:
         self._store = store
         self._devices = devices
         self._progress = progress
-        self._written: VolumeGroup | None = None
+        self._undo: list[Step] = []
         self._interrupted = False
 
     def run(self, plan: Plan) -> None:
@@ -184,7 +186,7 @@ class Committer:
                 pending += self._commit(phases.commits)
                 self._resume(phases.resumes, plan.change, committed=bool(phases.commits))
         else:
-            if phases.commits and any(isinstance(step, RemoveDevice) for step in phases.head):
+            if phases.commits and any(step.frees for step in phases.head):
                 self._guarded(self._devices.settle)  # after the commit nobody would know whose nodes are left
             pending += self._commit(phases.commits)
         if phases.commits:
@@ -210,20 +212,17 @@ class Committer:
     def _roll_back(self) -> list[str]:
         """Undo all that was done; returns what could not be undone."""
         failed = _remains(self._devices.fall_back())
-        for action in (self._revert, self._devices.settle):
+        undo, self._undo = self._undo, []
+        for step in reversed(undo):
             try:
-                action()
+                self._do(step)
             except Exception as error:
-                failed.append(str(error))
+                failed.append(f"could not {step}: {error}")
+        try:
+            self._devices.settle()
+        except Exception as error:
+            failed.append(str(error))
         return failed
-
-    def _revert(self) -> None:
-        written, self._written = self._written, None
-        if written is not None:
-            try:
-                self._store.revert(written)
-            except Exception as error:
-                raise VmgrError(f"could not revert the metadata: {error}") from error
 
     @staticmethod
     def _with_remains(error: BaseException, failed: list[str]) -> BaseException:
@@ -250,7 +249,7 @@ class Committer:
         try:
             with _signals_held():  # an interrupt between two areas would undo what the first of them has
                 self._guarded(lambda: self._do(steps[0]))
-                self._written = None
+                self._undo = []
                 committed = True
         except KeyboardInterrupt:
             if not committed:
@@ -316,12 +315,12 @@ class Committer:
         pending: list[tuple[Step, str]] = []
         broken: set[str] = set()
         for step in steps:
-            uuid = _device_of(step)
-            if uuid is not None and uuid in broken:
+            uuid = step.device_uuid
+            if uuid in broken:
                 pending.append((step, "an earlier step for this device failed"))
                 continue
             try:
-                if isinstance(step, WipeVolume):  # may ask a question, which may be answered by an interrupt
+                if step.asks:
                     self._do(step)
                 else:
                     with _signals_held():
@@ -330,18 +329,18 @@ class Committer:
                 pending.append((step, "interrupted"))
             except Exception as error:  # a fault of our own must not keep what follows from being done
                 pending.append((step, str(error) or type(error).__name__))
-                if uuid is not None:
+                if uuid:
                     broken.add(uuid)
-                    self._discard(step, uuid)
+                if step.builds:
+                    self._discard(uuid)
         return pending
 
-    def _discard(self, step: Step, uuid: str) -> None:
+    def _discard(self, uuid: str) -> None:
         """Leave no device half made."""
-        if isinstance(step, CreateDevice | LoadTable | Resume):
-            try:
-                self._devices.discard(uuid)
-            except Exception:  # it is pending, and the next command looks after it
-                return
+        try:
+            self._devices.discard(uuid)
+        except Exception:  # it is pending, and the next command looks after it
+            return
 
     def _settle(self, pending: list[tuple[Step, str]]) -> None:
         try:
@@ -365,15 +364,18 @@ class Committer:
     def _do(self, step: Step) -> None:
         if self._progress is not None:
             self._progress(step)
+        if step.undo is not None:
+            self._undo.append(step.undo)  # before the step: one that fails may have been done in part
         store, devices = self._store, self._devices
         match step:
             case WriteText(group):
-                self._written = group
                 store.write_text(group)
             case Precommit(group):
                 store.precommit(group)
             case Commit(group):
                 store.commit(group)
+            case Revert(group):
+                store.revert(group)
             case RemoveText(group, pvs):
                 store.remove_text(group, pvs)
             case ClearOutdated(group, pvs):
@@ -410,6 +412,8 @@ class Committer:
                 devices.wipe(device, wipe)
             case ShowVolume(device):
                 devices.show(device)
+            case _:
+                raise NotImplementedError(f"no way to {step}")
 
 
 _MEND = "mend the cause, then vgchange --refresh puts the devices in order"
@@ -428,29 +432,5 @@ def _remains(fallen: Fallen) -> list[str]:
 
 def _hint(pending: Iterable[Step]) -> str:
     """How what is pending is done by hand."""
-    hints: dict[str, None] = {}
-    for step in pending:
-        match step:
-            case RemoveDevice(_, name):
-                hints.setdefault(f"remove the device: vmgr dm remove {name}")
-            case Backup(group, gone):
-                hints.setdefault(f"remove {group.name}'s backup file" if gone else f"vgcfgbackup {group.name}")
-            case RemoveText() | MarkPvs():
-                hints.setdefault("see how the physical volumes are marked: pvs -o+pv_in_use,vg_name")
-            case WipeLabel(path):
-                hints.setdefault(f"pvremove {path}")
-            case _:
-                hints.setdefault("activate again (vgchange --refresh, or vgchange -an and -ay)")
-    return f"mend the cause, then {'; '.join(hints)}"
-
-
-def _device_of(step: Step) -> str | None:
-    match step:
-        case CreateDevice(device) | LoadTable(device) | ClearTable(device) | Suspend(device) | Resume(device):
-            return device.uuid
-        case SendMessage(device) | WipeVolume(device) | ShowVolume(device):
-            return device.uuid
-        case RenameDevice(uuid) | RemoveDevice(uuid):
-            return uuid
-        case _:
-            return None
+    hints = dict.fromkeys(filter(None, (step.hint for step in pending)))
+    return f"mend the cause, then {'; '.join(hints)}" if hints else ""

@@ -13,7 +13,7 @@ from vmgr.core.value import Value
 
 if TYPE_CHECKING:
     from vmgr.core.errors import VmgrError
-    from vmgr.core.steps import Plan
+    from vmgr.core.phases import Plan
 
 
 @frozen(repr=False)

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from vmgr.core.effects import Effect
     from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup
+    from vmgr.core.phases import Plan
     from vmgr.core.requests import Stamp
-    from vmgr.core.steps import Plan, Step
+    from vmgr.core.step import Step
     from vmgr.core.table import LiveDevice
     from vmgr.core.targets import Targets
     from vmgr.core.view import GroupView, PvView, SystemView
@@ -523,7 +524,7 @@ class Session:
         if client is None:
             return
         from vmgr.core.change import Change
-        from vmgr.core.steps import Plan
+        from vmgr.core.phases import Plan
         from vmgr.healer import Healer
 
         healer = Healer(
@@ -693,13 +694,12 @@ class Session:
     def _require_free_names(self, plan: Plan) -> None:
         """Refuse a change whose devices' names others have, LVM's or not: found out after the commit it is late."""
         from vmgr.core.naming import split_dm_uuid
-        from vmgr.core.steps import CreateDevice, RemoveDevice, RenameDevice
 
-        named = [step.device for step in plan.steps if isinstance(step, CreateDevice | RenameDevice)]
+        named = [step.names for step in plan.steps if step.names is not None]
         client = self.client() if named else None
         if client is None:
             return
-        going = {step.uuid for step in plan.steps if isinstance(step, RemoveDevice | RenameDevice)}
+        going = {step.frees for step in plan.steps if step.frees}
         taken = {entry.name for entry in client.names()}
         blames: dict[str, VmgrError] = {}
         for device in named:

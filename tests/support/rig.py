@@ -24,9 +24,10 @@ from vmgr.core.ids import Uuid, VgName
 from vmgr.core.model import VolumeGroup
 from vmgr.core.naming import split_dm_name
 from vmgr.core.operations.group import Joining, create_group
+from vmgr.core.phases import Plan
 from vmgr.core.plan import plan_change
 from vmgr.core.requests import Stamp
-from vmgr.core.steps import Plan, Step
+from vmgr.core.step import Step
 from vmgr.core.table import LiveDevice
 from vmgr.core.units import Bytes, Sectors
 from vmgr.dm import abi

@@ -18,6 +18,7 @@ from vmgr.core.operations.create import create_volume
 from vmgr.core.operations.extend import extend_volume
 from vmgr.core.operations.remove import remove_volume
 from vmgr.core.operations.rename import rename_volume
+from vmgr.core.phases import Plan
 from vmgr.core.requests import (
     CreateVolume,
     ExtendVolume,
@@ -25,16 +26,15 @@ from vmgr.core.requests import (
     RenameVolume,
     SizeSpec,
 )
+from vmgr.core.step import Step
 from vmgr.core.steps import (
     Backup,
     Commit,
     CreateDevice,
     LoadTable,
-    Plan,
     RemoveDevice,
     Resume,
     ShowVolume,
-    Step,
     Suspend,
     WipeVolume,
     WriteText,

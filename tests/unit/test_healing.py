@@ -18,8 +18,9 @@ from vmgr.core.model import VolumeGroup
 from vmgr.core.operations.convert import convert_volume
 from vmgr.core.operations.group import rename_group
 from vmgr.core.operations.reduce import reduce_volume
+from vmgr.core.phases import Plan
 from vmgr.core.requests import ConvertVolume, ReduceVolume, SizeSpec
-from vmgr.core.steps import Plan, Suspend
+from vmgr.core.steps import Suspend
 from vmgr.core.table import KernelLine
 from vmgr.core.units import Extents, Sectors
 from vmgr.dm.address import by_name, by_uuid

@@ -18,6 +18,7 @@ from vmgr.core.hooks import Live
 from vmgr.core.ids import LvName
 from vmgr.core.model import Reference, VolumeGroup
 from vmgr.core.naming import dm_uuid
+from vmgr.core.phases import Plan
 from vmgr.core.plan import plan_change
 from vmgr.core.requests import (
     ConvertVolume,
@@ -29,7 +30,7 @@ from vmgr.core.requests import (
     RemoveVolume,
     SizeSpec,
 )
-from vmgr.core.steps import Commit, LoadTable, Plan, RemoveDevice, Resume, Suspend, ZeroSectors
+from vmgr.core.steps import Commit, LoadTable, RemoveDevice, Resume, Suspend, ZeroSectors
 from vmgr.core.table import DevRef, KernelLine, LiveDevice, PvRef
 from vmgr.core.units import Extents, Sectors
 from vmgr.plugins.snapshot.body import SnapshotBody

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmgr.core.naming import dm_name, dm_uuid, split_dm_uuid
-from vmgr.core.steps import CreateDevice, LoadTable
 from vmgr.core.table import PvRef
 
 if TYPE_CHECKING:
@@ -13,7 +12,8 @@ if TYPE_CHECKING:
 
     from vmgr.cli.document import Json
     from vmgr.core.model import VolumeGroup
-    from vmgr.core.steps import Plan, Step
+    from vmgr.core.phases import Plan
+    from vmgr.core.step import Step
     from vmgr.core.table import DevRef
     from vmgr.core.targets import Targets
 
@@ -98,12 +98,10 @@ def metadata_difference(plan: Plan, targets: Targets) -> list[str]:
 
 def table_lines(plan: Plan, step: Step) -> list[str]:
     """The table that a step loads, references shown as names."""
-    if not isinstance(step, LoadTable):
+    if not step.loads:
         return []
     resolve = _resolver(plan)
-    return [
-        f"{line.start} {line.length} {line.target} {line.params(resolve)}".rstrip() for line in step.device.table
-    ]
+    return [f"{line.start} {line.length} {line.target} {line.params(resolve)}".rstrip() for line in step.loads]
 
 
 def _name(plan: Plan) -> str:
@@ -113,9 +111,7 @@ def _name(plan: Plan) -> str:
 
 def _resolver(plan: Plan) -> Callable[[PvRef | DevRef], str]:
     groups = [group for group in (plan.change.after, plan.change.before) if group is not None]
-    names = {
-        step.device.uuid: step.device.name for step in plan.steps if isinstance(step, CreateDevice | LoadTable)
-    }
+    names = {device.uuid: device.name for step in plan.steps if (device := step.names) is not None}
 
     def resolve(ref: PvRef | DevRef) -> str:
         for group in groups:

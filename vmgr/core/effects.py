@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from vmgr.core.devices import own_uuid
-from vmgr.core.steps import CreateDevice, LoadTable, RemoveDevice, WipeLabel, WriteLabel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vmgr.core.model import LogicalVolume, VolumeGroup
-    from vmgr.core.steps import Plan
+    from vmgr.core.phases import Plan
 
 LV, VG, PV, DEVICE, FILE = "lv", "vg", "pv", "device", "file"
 
@@ -46,10 +45,9 @@ def sentence(effect: Effect) -> str:
 
 def _labels(plan: Plan) -> Iterator[Effect]:
     for step in plan.steps:
-        if isinstance(step, WriteLabel):
-            yield Effect("created", PV, step.label.device, step.label.layout.id.dashed)
-        elif isinstance(step, WipeLabel):
-            yield Effect("removed", PV, step.device)
+        path, uuid = step.label_of
+        if path:
+            yield Effect(step.effect, PV, path, uuid)
 
 
 def _metadata(before: VolumeGroup | None, after: VolumeGroup | None) -> Iterator[Effect]:
@@ -101,12 +99,8 @@ def _devices(plan: Plan) -> Iterator[Effect]:
     group = plan.change.after or plan.change.before
     acts: dict[str, str] = {}
     for step in plan.steps:
-        if isinstance(step, CreateDevice):
-            acts[step.device.uuid] = "activated"
-        elif isinstance(step, LoadTable):
-            acts.setdefault(step.device.uuid, "reloaded")
-        elif isinstance(step, RemoveDevice):
-            acts[step.uuid] = "deactivated"
+        if step.device_uuid and step.effect:
+            acts.setdefault(step.device_uuid, step.effect)  # what is made is loaded, too
     if group is None or plan.change.after is None or not acts:
         return
     for volume in group.lvs:

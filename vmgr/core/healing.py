@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from vmgr.core.devicerules import NO_RULES, DeviceRules
 from vmgr.core.devices import own_uuid, stack
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup
-    from vmgr.core.steps import Step
+    from vmgr.core.step import Step
     from vmgr.core.table import DevRef, DmDevice
     from vmgr.core.targets import Targets
 
@@ -159,7 +159,7 @@ class _Search:
             if current.name != device.name:
                 vg, lv, layer = split_dm_name(current.name)
                 link = (vg, lv) if device.link is not None and not layer else None
-                self._rename.append(RenameDevice(uuid, current.name, device, link))
+                self._rename.append(RenameDevice(device, current.name, link))
                 self._told.append(f"{current.name} gets the name that the metadata have for it, {device.name}")
             if uuid in self._hidden and device.link is not None and current.has_live:
                 self._show.append(ShowVolume(device))
@@ -173,20 +173,13 @@ class _Search:
         """The devices as they are when the steps have been taken; new ones have no numbers yet."""
         after = dict(self._own)
         for step in steps:
-            if isinstance(step, RemoveDevice):
-                del after[step.uuid]
-            elif isinstance(step, CreateDevice):
-                after[step.device.uuid] = LiveDevice(step.device.name, step.device.uuid, 0, 0, table=())
-            elif isinstance(step, LoadTable):
-                found = after[step.device.uuid]
-                table = self._table(step.device) or found.table
-                after[found.uuid] = evolve(found, table=table, read_only=step.device.read_only, has_live=True)
-            elif isinstance(step, RenameDevice):
-                after[step.uuid] = evolve(after[step.uuid], name=step.device.name)
-            elif isinstance(step, ClearTable):
-                after[step.device.uuid] = evolve(after[step.device.uuid], has_inactive=False)
-            elif isinstance(step, Resume):
-                after[step.device.uuid] = evolve(after[step.device.uuid], suspended=False)
+            uuid, device = step.device_uuid, self._wanted.get(step.device_uuid)
+            table = self._table(device) if device is not None and step.loads else None
+            found = step.outcome(after.get(uuid), table)
+            if found is None:
+                after.pop(uuid, None)
+            else:
+                after[uuid] = found
         return after
 
     # -- what belongs together --------------------------------------------------------------------

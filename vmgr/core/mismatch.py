@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from vmgr.core.ids import Uuid
-    from vmgr.core.steps import Plan
+    from vmgr.core.phases import Plan
     from vmgr.core.table import DmDevice, LiveDevice
 
 _NUMBERS = re.compile(r"\d+:\d+", re.ASCII).fullmatch

@@ -23,13 +23,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from vmgr.core.devicerules import NO_RULES, DeviceRules
 from vmgr.core.devices import own_uuid, stack, together
 from vmgr.core.errors import InUse, VmgrError
 from vmgr.core.naming import split_dm_uuid
+from vmgr.core.phases import Plan
 from vmgr.core.running import understood
 from vmgr.core.steps import (
     Archive,
@@ -39,7 +40,6 @@ from vmgr.core.steps import (
     CreateDevice,
     LoadTable,
     MarkPvs,
-    Plan,
     Precommit,
     RemoveDevice,
     RemoveText,
@@ -47,7 +47,6 @@ from vmgr.core.steps import (
     Resume,
     SendMessage,
     ShowVolume,
-    Step,
     Suspend,
     WipeLabel,
     WipeVolume,
@@ -55,14 +54,14 @@ from vmgr.core.steps import (
     WriteText,
     ZeroSectors,
 )
-from vmgr.core.table import DevRef, DmDevice
 
 if TYPE_CHECKING:
     from vmgr.core.change import Change
     from vmgr.core.exchange import TargetMessage
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
-    from vmgr.core.table import LiveDevice, PvRef
+    from vmgr.core.step import Step
+    from vmgr.core.table import DmDevice, LiveDevice
     from vmgr.core.targets import Targets
 
 Live = Mapping[str, "LiveDevice"]
@@ -284,7 +283,7 @@ class _DevicePlan:
             current = live.get(device.uuid)
             if current is not None and current.name != device.name:
                 was = old.get(device.uuid)
-                self.renames.append(RenameDevice(device.uuid, current.name, device, was.link if was else None))
+                self.renames.append(RenameDevice(device, current.name, was.link if was else None))
 
     @staticmethod
     def _differs(old: DmDevice | None, new: DmDevice) -> bool:
@@ -409,17 +408,3 @@ def _top_down(gone: set[str], old: Mapping[str, DmDevice]) -> list[str]:
 
 def _helper_last(uuid: str) -> tuple[bool, str]:
     return (len(uuid) > 68, uuid)
-
-
-# -- for a person ---------------------------------------------------------------------------------
-
-
-def describe_plan(plan: Plan, name_of: Callable[[PvRef | DevRef], str]) -> list[str]:
-    """The steps as numbered lines, tables included; ``name_of`` names what a table refers to."""
-    lines: list[str] = []
-    for number, step in enumerate(plan.steps, 1):
-        lines.append(f"{number:3}. {step}")
-        if isinstance(step, LoadTable):
-            for line in step.device.table:
-                lines.append(f"       {line.start} {line.length} {line.target} {line.params(name_of)}".rstrip())
-    return lines

@@ -1,4 +1,4 @@
-"""The steps that a plan consists of, and the plan itself: plain values, in words for a person.
+"""The steps that a plan consists of: plain values, in words for a person.
 
 What order they come in is decided in :mod:`vmgr.core.plan`, what they do in :mod:`vmgr.commit`.
 """
@@ -7,28 +7,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
+
+from vmgr.core.step import COMMITS, RESUMES, SUSPENDS, DeviceStep, Step
+from vmgr.core.table import LiveDevice
 
 if TYPE_CHECKING:
-    from vmgr.core.change import Change, LabelPv, Wipe
+    from vmgr.core.change import LabelPv, Wipe
     from vmgr.core.exchange import ZeroRange
     from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup
-    from vmgr.core.table import DmDevice
+    from vmgr.core.table import DmDevice, KernelLine, TargetLine
+
+_SEE_LABELS = "see how the physical volumes are marked: pvs -o+pv_in_use,vg_name"
 
 
 @frozen
-class WriteLabel:
+class WriteLabel(Step):
     """Write a physical volume's label and empty metadata areas."""
+
+    effect = "created"
 
     label: LabelPv
 
     def __str__(self) -> str:
         return f"label {self.label.device} as physical volume {self.label.layout.id.dashed}"
 
+    @property
+    def label_of(self) -> tuple[str, str]:
+        """The new physical volume."""
+        return self.label.device, self.label.layout.id.dashed
+
 
 @frozen
-class Archive:
+class Archive(Step):
     """Keep the metadata as it is before the change, in a file."""
 
     group: VolumeGroup
@@ -38,7 +50,7 @@ class Archive:
 
 
 @frozen
-class ZeroSectors:
+class ZeroSectors(Step):
     """Zero a range of a physical volume of ``group`` that is free until the commit."""
 
     group: VolumeGroup
@@ -50,7 +62,7 @@ class ZeroSectors:
 
 
 @frozen
-class WriteText:
+class WriteText(Step):
     """Write the new text into the ring of every metadata area; no slot names it yet."""
 
     group: VolumeGroup
@@ -58,9 +70,14 @@ class WriteText:
     def __str__(self) -> str:
         return f"write metadata of {self.group.name} (seqno {self.group.seqno})"
 
+    @property
+    def undo(self) -> Step:
+        """No slot may name the text."""
+        return Revert(self.group)
+
 
 @frozen
-class Precommit:
+class Precommit(Step):
     """Name the new text in the precommit slot of every metadata area."""
 
     group: VolumeGroup
@@ -70,8 +87,20 @@ class Precommit:
 
 
 @frozen
-class Commit:
+class Revert(Step):
+    """Clear the precommit slots: what was written beside the committed text counts for nothing."""
+
+    group: VolumeGroup
+
+    def __str__(self) -> str:
+        return f"revert the metadata of {self.group.name} (seqno {self.group.seqno})"
+
+
+@frozen
+class Commit(Step):
     """Name the new text in the commit slot: from here on it is the group."""
+
+    turn = COMMITS
 
     group: VolumeGroup
 
@@ -80,8 +109,10 @@ class Commit:
 
 
 @frozen
-class RemoveText:
+class RemoveText(Step):
     """Leave the group's metadata areas without a text: its physical volumes are orphans then."""
+
+    turn = COMMITS
 
     group: VolumeGroup
     pvs: tuple[Uuid, ...]
@@ -89,9 +120,14 @@ class RemoveText:
     def __str__(self) -> str:
         return f"remove metadata of {self.group.name} from {len(self.pvs)} physical volumes"
 
+    @property
+    def hint(self) -> str:
+        """A look tells what is left to do."""
+        return _SEE_LABELS
+
 
 @frozen
-class ClearOutdated:
+class ClearOutdated(Step):
     """Clear the metadata areas and the in-use flag of physical volumes that ``group`` lost while they were away.
 
     What they hold is an older text of the group: once the group is removed, or the newer text is lost, it would
@@ -106,7 +142,7 @@ class ClearOutdated:
 
 
 @frozen
-class MarkPvs:
+class MarkPvs(Step):
     """Set or clear the labels' flag that says "in use by a group". Only a hint, so it follows the commit."""
 
     group: VolumeGroup
@@ -116,9 +152,14 @@ class MarkPvs:
     def __str__(self) -> str:
         return f"mark {len(self.pvs)} physical volumes as {'used' if self.used else 'unused'}"
 
+    @property
+    def hint(self) -> str:
+        """A look tells what is left to do."""
+        return _SEE_LABELS
+
 
 @frozen
-class Backup:
+class Backup(Step):
     """Keep a copy of the metadata as it is after the change, or remove it for a removed group."""
 
     group: VolumeGroup
@@ -127,68 +168,103 @@ class Backup:
     def __str__(self) -> str:
         return f"{'remove backup' if self.gone else 'back up metadata'} of {self.group.name}"
 
+    @property
+    def hint(self) -> str:
+        """The command for it."""
+        return f"remove {self.group.name}'s backup file" if self.gone else f"vgcfgbackup {self.group.name}"
+
 
 @frozen
-class CreateDevice:
+class CreateDevice(DeviceStep):
     """Make a device without a table."""
 
-    device: DmDevice
+    builds = True
+    effect = "activated"
 
     def __str__(self) -> str:
         return f"create device {self.device.name}"
 
+    @property
+    def names(self) -> DmDevice:
+        """The new device."""
+        return self.device
+
+    def outcome(self, found: LiveDevice | None, table: tuple[KernelLine, ...] | None) -> LiveDevice:
+        """A device that has no numbers yet, as far as can be foretold."""
+        return LiveDevice(self.device.name, self.device.uuid, 0, 0, table=())
+
 
 @frozen
-class LoadTable:
+class LoadTable(DeviceStep):
     """Load a table into a device's inactive slot. ``fresh``: the device is made by this plan."""
 
-    device: DmDevice
+    builds = True
+    effect = "reloaded"
+
     fresh: bool
 
     def __str__(self) -> str:
         return f"load table of {self.device.name}"
 
+    @property
+    def loads(self) -> tuple[TargetLine, ...]:
+        """The device's table."""
+        return self.device.table
+
+    def outcome(self, found: LiveDevice | None, table: tuple[KernelLine, ...] | None) -> LiveDevice | None:
+        """The device as it is once the table is live, which a later step of the same plan makes it."""
+        if found is None:
+            return None
+        return evolve(found, table=table or found.table, read_only=self.device.read_only, has_live=True)
+
 
 @frozen
-class ClearTable:
+class ClearTable(DeviceStep):
     """Drop the table that waits in a device."""
-
-    device: DmDevice
 
     def __str__(self) -> str:
         return f"clear the table that waits in {self.device.name}"
 
+    def outcome(self, found: LiveDevice | None, table: tuple[KernelLine, ...] | None) -> LiveDevice | None:
+        """Nothing waits any more."""
+        return None if found is None else evolve(found, has_inactive=False)
+
 
 @frozen
-class Suspend:
+class Suspend(DeviceStep):
     """Suspend a live device, freezing a file system on it."""
 
-    device: DmDevice
+    turn = SUSPENDS
 
     def __str__(self) -> str:
         return f"suspend {self.device.name}"
 
 
 @frozen
-class Resume:
+class Resume(DeviceStep):
     """Swap in the loaded table and let I/O through. ``fresh``: the device appears with this.
 
     ``quiet``: the volume has not been wiped yet, so nothing may look into it.
     """
 
-    device: DmDevice
+    turn = RESUMES
+    builds = True
+
     fresh: bool
     quiet: bool = False
 
     def __str__(self) -> str:
         return f"resume {self.device.name}"
 
+    def outcome(self, found: LiveDevice | None, table: tuple[KernelLine, ...] | None) -> LiveDevice | None:
+        """A device that runs."""
+        return None if found is None else evolve(found, suspended=False)
+
 
 @frozen
-class SendMessage:
+class SendMessage(DeviceStep):
     """Send a message to the target at the start of a device, unless its status begins with ``unless``."""
 
-    device: DmDevice
     text: str
     unless: str = ""
 
@@ -197,21 +273,35 @@ class SendMessage:
 
 
 @frozen
-class RenameDevice:
-    """Give a live device another name; its link follows."""
+class RenameDevice(DeviceStep):
+    """Give a live device, called ``old`` until now, its other name; its link follows."""
 
-    uuid: str
     old: str
-    device: DmDevice
     old_link: tuple[str, str] | None
 
     def __str__(self) -> str:
         return f"rename device {self.old} to {self.device.name}"
 
+    @property
+    def names(self) -> DmDevice:
+        """The device under its new name."""
+        return self.device
+
+    @property
+    def frees(self) -> str:
+        """Its own old name becomes free."""
+        return self.device.uuid
+
+    def outcome(self, found: LiveDevice | None, table: tuple[KernelLine, ...] | None) -> LiveDevice | None:
+        """The device under its new name."""
+        return None if found is None else evolve(found, name=self.device.name)
+
 
 @frozen
-class RemoveDevice:
+class RemoveDevice(Step):
     """Remove a device and its nodes."""
+
+    effect = "deactivated"
 
     uuid: str
     name: str
@@ -220,12 +310,32 @@ class RemoveDevice:
     def __str__(self) -> str:
         return f"remove device {self.name}"
 
+    @property
+    def hint(self) -> str:
+        """The command for it."""
+        return f"remove the device: vmgr dm remove {self.name}"
+
+    @property
+    def device_uuid(self) -> str:
+        """The device's UUID."""
+        return self.uuid
+
+    @property
+    def frees(self) -> str:
+        """The device's name becomes free."""
+        return self.uuid
+
+    def outcome(self, found: LiveDevice | None, table: tuple[KernelLine, ...] | None) -> None:
+        """No device."""
+        return
+
 
 @frozen
-class WipeVolume:
+class WipeVolume(DeviceStep):
     """Wipe the start and old signatures of a new volume that nobody has been shown yet."""
 
-    device: DmDevice
+    asks = True
+
     wipe: Wipe
 
     def __str__(self) -> str:
@@ -233,101 +343,30 @@ class WipeVolume:
 
 
 @frozen
-class ShowVolume:
+class ShowVolume(DeviceStep):
     """Show a new volume that has been wiped: its link, and udev's rules."""
-
-    device: DmDevice
 
     def __str__(self) -> str:
         return f"show {self.device.name}"
 
 
 @frozen
-class WipeLabel:
+class WipeLabel(Step):
     """Wipe a physical volume's label: the device is no longer one."""
+
+    effect = "removed"
 
     device: str
 
     def __str__(self) -> str:
         return f"wipe label of {self.device}"
 
-
-Step = (
-    WriteLabel
-    | Archive
-    | ZeroSectors
-    | WriteText
-    | Precommit
-    | Commit
-    | RemoveText
-    | ClearOutdated
-    | MarkPvs
-    | Backup
-    | CreateDevice
-    | LoadTable
-    | ClearTable
-    | Suspend
-    | Resume
-    | SendMessage
-    | RenameDevice
-    | RemoveDevice
-    | WipeVolume
-    | ShowVolume
-    | WipeLabel
-)
-
-
-@frozen
-class Phases:
-    """A plan's steps by how they are run.
-
-    ``head``, then the turn (``suspends``, ``commits``, ``resumes``), then ``tail``. What is done in the turn is
-    done whole or taken back, the commit with it.
-    """
-
-    head: tuple[Step, ...]
-    suspends: tuple[Step, ...]
-    commits: tuple[Step, ...]
-    resumes: tuple[Step, ...]
-    tail: tuple[Step, ...]
-
-
-@frozen
-class Plan:
-    """Steps in order. ``commit_at`` is the index of the step that makes the change final, None if there is none."""
-
-    change: Change
-    steps: tuple[Step, ...]
+    @property
+    def hint(self) -> str:
+        """The command for it."""
+        return f"pvremove {self.device}"
 
     @property
-    def commit_at(self) -> int | None:
-        """Index of the commit among the steps; None if no metadata changes."""
-        for i, step in enumerate(self.steps):
-            if isinstance(step, Commit | RemoveText):
-                return i
-        return None
-
-    @property
-    def phases(self) -> Phases:
-        """The steps in their phases."""
-        steps = self.steps
-        turn = self.commit_at
-        if turn is None:
-            turn = self._resumes_at()
-        first = turn
-        while first and isinstance(steps[first - 1], Suspend):
-            first -= 1
-        resume = turn
-        while resume < len(steps) and isinstance(steps[resume], Commit | RemoveText):
-            resume += 1
-        tail = resume
-        while first < turn and tail < len(steps) and isinstance(steps[tail], Resume):
-            tail += 1
-        return Phases(steps[:first], steps[first:turn], steps[turn:resume], steps[resume:tail], steps[tail:])
-
-    def _resumes_at(self) -> int:
-        """Where, without a commit, what was suspended is resumed; the end if nothing is."""
-        for i, step in enumerate(self.steps):
-            if isinstance(step, Resume) and i and isinstance(self.steps[i - 1], Suspend):
-                return i
-        return len(self.steps)
+    def label_of(self) -> tuple[str, str]:
+        """The device; which physical volume it was does not matter."""
+        return self.device, ""

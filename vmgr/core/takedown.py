@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from vmgr.core.ids import Uuid
 from vmgr.core.naming import split_dm_name, split_dm_uuid
+from vmgr.core.phases import Plan
 from vmgr.core.plan import below, refuse_open
-from vmgr.core.steps import Plan, RemoveDevice
+from vmgr.core.steps import RemoveDevice
 
 if TYPE_CHECKING:
     from vmgr.core.change import Change

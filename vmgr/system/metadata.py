@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup
     from vmgr.core.pv import PvLayout
-    from vmgr.core.steps import Step
+    from vmgr.core.step import Step
     from vmgr.core.view import PvView
     from vmgr.ondisk.codec import Encoder, TextHeader
     from vmgr.system.archive import Archives

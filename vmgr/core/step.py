@@ -1,0 +1,93 @@
+"""What every step of a plan says about itself: its device, how it is undone, what a person does if it stays undone.
+
+Whoever looks at a plan asks its steps, and knows no list of them. Only :mod:`vmgr.commit`, which turns steps into
+calls, tells one class from another.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from vmgr.core.table import DmDevice, KernelLine, LiveDevice, TargetLine
+
+_ACTIVATE = "activate again (vgchange --refresh, or vgchange -an and -ay)"
+
+SUSPENDS, COMMITS, RESUMES = "suspends", "commits", "resumes"
+"""Parts of the turn, for :attr:`Step.turn`."""
+
+
+class Step:
+    """One step of a plan. What a class does not say about itself is so for most."""
+
+    __slots__ = ()
+
+    turn: ClassVar[str] = ""
+    """Which part of the turn a step may belong to (:class:`vmgr.core.phases.Phases`); empty for none."""
+    asks: ClassVar[bool] = False
+    """Whether the step may ask a question, which an interrupt can answer."""
+    builds: ClassVar[bool] = False
+    """Whether the step's device is left half made where the step fails."""
+    effect: ClassVar[str] = ""
+    """What the step does to the physical volume or the device that it is about, as in :mod:`vmgr.core.effects`."""
+
+    @property
+    def undo(self) -> Step | None:
+        """What takes the step back before the commit; devices are taken back by their engine."""
+        return None
+
+    @property
+    def hint(self) -> str:
+        """What a person does when the step is pending after a commit; empty where that cannot be."""
+        return ""
+
+    @property
+    def device_uuid(self) -> str:
+        """The device-mapper UUID of the device that the step changes; empty for none."""
+        return ""
+
+    @property
+    def names(self) -> DmDevice | None:
+        """The device that has its name from this step on."""
+        return None
+
+    @property
+    def frees(self) -> str:
+        """The UUID of the device whose name is free from this step on; empty for none."""
+        return ""
+
+    @property
+    def loads(self) -> tuple[TargetLine, ...]:
+        """The table that the step loads."""
+        return ()
+
+    @property
+    def label_of(self) -> tuple[str, str]:
+        """The device (a path) whose label the step writes or wipes, and the UUID in it, where that is known."""
+        return ("", "")
+
+    def outcome(self, found: LiveDevice | None, table: tuple[KernelLine, ...] | None) -> LiveDevice | None:
+        """What the kernel has of the step's device afterwards, where it had ``found``; None for no device.
+
+        ``table`` is the table that the step loads as the kernel prints it, None where that is not known.
+        """
+        return found
+
+
+@frozen
+class DeviceStep(Step):
+    """A step for one device-mapper device."""
+
+    device: DmDevice
+
+    @property
+    def device_uuid(self) -> str:
+        """The device's UUID."""
+        return self.device.uuid
+
+    @property
+    def hint(self) -> str:
+        """Activation makes every device anew."""
+        return _ACTIVATE
