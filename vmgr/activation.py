@@ -8,7 +8,7 @@ nothing may be looked up.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from vmgr.core.errors import Interrupted, KernelError, NotFound, VmgrError
@@ -23,6 +23,7 @@ from vmgr.dm.stack import Fallen, StackWork
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from vmgr.core.change import Wipe
     from vmgr.core.hooks import KernelTarget
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from vmgr.core.steps import RenameDevice
     from vmgr.core.table import DmDevice
     from vmgr.dm.client import DmClient
+    from vmgr.system.stall import StallWatch
 
 ZERO_START = Bytes(4096)
 """How much of a new volume's start is zeroed, as LVM2 does (``lvcreate -Z y``)."""
@@ -51,7 +53,7 @@ class KernelDevices:
     ``pv_numbers`` gives each physical volume's ``major:minor``. ``ask`` answers a yes-or-no question; ``dev_dir``
     is where nodes are. ``say`` takes warnings, ``tell`` what is being done. ``remove_retry`` is for how many
     seconds a busy device is tried again; ``priority`` and ``reserve`` are those of
-    :class:`vmgr.dm.critical.critical_section`.
+    :class:`vmgr.dm.critical.critical_section`. ``watch`` tells of what does not return.
     """
 
     def __init__(
@@ -66,8 +68,10 @@ class KernelDevices:
         remove_retry: float = 3.0,
         priority: int | None = PRIORITY,
         reserve: int = RESERVE,
+        watch: StallWatch | None = None,
     ) -> None:
         self._client = client
+        self._watch = watch
         self._work = StackWork(client)
         self._pv_numbers = pv_numbers
         self._ask = ask
@@ -78,6 +82,9 @@ class KernelDevices:
         self._priority, self._reserve = priority, reserve
         self._scope = ExitStack()
         self._shared = False
+
+    def _watched(self, what: str) -> AbstractContextManager[object]:
+        return nullcontext() if self._watch is None else self._watch.on(what)
 
     # -- a batch shares one udev cookie -----------------------------------------------------------
 
@@ -185,12 +192,13 @@ class KernelDevices:
 
     def suspend(self, device: DmDevice) -> None:
         """Suspend the device, with its file system frozen."""
-        self._work.suspend(by_uuid(device.uuid))
+        with self._watched(f"{device.name} to be suspended, which waits for what is written to it"):
+            self._work.suspend(by_uuid(device.uuid))
 
     def resume(self, device: DmDevice, *, quiet: bool) -> None:
         """Resume the device; ``quiet`` keeps udev's rules, and thereby everybody, from looking into it."""
         self._batch()
-        with self._nodes_may_wait():
+        with self._nodes_may_wait(), self._watched(f"{device.name} to be resumed"):
             self._work.resume(
                 by_uuid(device.uuid),
                 hidden=device.link is None,
@@ -293,9 +301,9 @@ class KernelDevices:
                         hint="answer y, or use --yes, if the old contents can go; -Wn -Zn keeps them",
                     )
                 self._tell(f"Wiping {signature.type} signature on {shown}.")
-                wipe_signature(path, signature)
+                wipe_signature(path, signature, self._watch)
         if wipe.zero:
-            with Disk.open(path, write=True) as disk:
+            with Disk.open(path, write=True, watch=self._watch) as disk:
                 size = min(ZERO_START, device.size.bytes())
                 disk.zero(Bytes(0), Bytes(size))
                 disk.flush()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from vmgr.core.healing import Remains, find_remains, may_have_remains
 from vmgr.core.naming import UUID_PREFIX, split_dm_name
 from vmgr.dm.address import by_uuid
+from vmgr.dm.failure import NodeError
 from vmgr.system.leftnodes import half_made, not_shown, old_links, stale, without_node
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ class Healer:
         self._live = client.devices(prefix=self._prefix)
 
     def mend_nodes(self) -> None:
-        """Make the nodes and links of the group's devices agree with the kernel."""
+        """Make the nodes and links of the group's devices agree with the kernel; what fails is told, and no more.
+
+        A node that cannot be made (``/dev`` is read-only, or somebody else's) is no reason not to make a change.
+        """
         missing = without_node(self._dev_dir, self._live)
         nodes, links = stale(self._dev_dir, self._group.name, self._live)
         # LVM2 makes the links under the new name and knows nothing of the old ones: a volume may have both.
@@ -49,7 +53,11 @@ class Healer:
         ]
         if not (missing or nodes or links):
             return
-        self._client.mend((*missing, *nodes), links=links)
+        try:
+            self._client.mend((*missing, *nodes), links=links)
+        except NodeError as error:
+            self._tell(f"{error.message}; `vmgr vgmknodes` tries again")
+            return
         paths = [f"{self._dev_dir}/mapper/{name}" for name in nodes]
         paths += [f"{self._dev_dir}/{vg}/{lv}" for vg, lv, _ in links]
         for path in paths:

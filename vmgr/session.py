@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from vmgr.system.metadata import MetadataStore
     from vmgr.system.reader import Reader
     from vmgr.system.scan import Scan
+    from vmgr.system.stall import StallWatch
 
 
 REMOVE_RETRY = 3.0
@@ -97,6 +99,8 @@ class Session:
         self._admitted: tuple[str, ...] = ()
         self._client: DmClient | None = None
         self._no_client: VmgrError | None = None
+        self.watch: StallWatch | None = None
+        """Tells of what does not return while a change is carried out."""
         self.changed: list[Effect] = []
         """What has been changed so far, in order, whatever came of the rest."""
 
@@ -549,9 +553,9 @@ class Session:
 
         store = self._store({}, repair=False)
         try:
-            Committer(store, self._devices(dict(view.pvs)), progress=self._progress).run(
-                Plan(Change(group, group), found.steps)
-            )
+            with self._watching():
+                devices = self._devices(dict(view.pvs))
+                Committer(store, devices, progress=self._progress).run(Plan(Change(group, group), found.steps))
         except VmgrError as error:
             error.message = f"cannot put in order what a command left in volume group {group.name}: {error.message}"
             error.args = (error.message,)
@@ -582,8 +586,6 @@ class Session:
         makes metadata areas anew whose headers are damaged. ``first`` is called once all has been checked, before
         the first step, and not in a test.
         """
-        from vmgr.commit import Committer
-        from vmgr.core.effects import effects
         from vmgr.core.lost import with_marks
         from vmgr.core.mapped import require_room, require_unmapped
         from vmgr.core.mismatch import require_in_place
@@ -625,6 +627,24 @@ class Session:
         outcome = Outcome(done=change.done, notes=change.notes, plans=(plan,))
         if not plan.steps:
             return outcome
+        with self._watching():
+            return self._run(plan, outcome, view, pvs, repair=repair, first=first, touch_devices=touch_devices)
+
+    def _run(
+        self,
+        plan: Plan,
+        outcome: Outcome,
+        view: GroupView | None,
+        pvs: Mapping[Uuid, PvView],
+        *,
+        repair: bool,
+        first: Callable[[], None] | None,
+        touch_devices: bool,
+    ) -> Outcome:
+        """Check that a plan can be run, and, unless this is a test, run it."""
+        from vmgr.commit import Committer
+        from vmgr.core.effects import effects
+
         store, devices = self._store(pvs, repair=repair), self._devices(pvs)
         if view is not None and view.faults:
             store.text_before = view.text.rstrip(b"\0")
@@ -638,7 +658,7 @@ class Session:
             Committer(store, devices, progress=self._progress).run(plan)
             self.changed += effects(plan)
             if touch_devices:
-                self._discard(change, pvs, numbers)
+                self._discard(plan.change, pvs)
         except StoppedHalfway:
             self.changed += effects(plan)
             raise
@@ -663,7 +683,7 @@ class Session:
 
         return device_rules(self.config, group, {uuid: read_ahead(pv.major, pv.minor) for uuid, pv in pvs.items()})
 
-    def _discard(self, change: Change, pvs: Mapping[Uuid, PvView], numbers: Mapping[Uuid, str]) -> None:
+    def _discard(self, change: Change, pvs: Mapping[Uuid, PvView]) -> None:
         """Tell the devices what they need not keep any more, where lvm.conf wants that.
 
         A command that is killed before leaves it undone, which costs nothing but space in a thin disk.
@@ -674,8 +694,9 @@ class Session:
         from vmgr.system.discards import discard
         from vmgr.system.disk import Disk
 
+        numbers = {uuid: pv.number for uuid, pv in pvs.items()}
         ranges = list(released(change, self.live(table=True, prefix=""), numbers))
-        for problem in discard(ranges, pvs, self.dialogue.detail, open_disk=Disk.open):
+        for problem in discard(ranges, pvs, self.dialogue.detail, open_disk=partial(Disk.open, watch=self.watch)):
             self.dialogue.warn(f"WARNING: {problem}")
 
     def _require_reachable(self, group: VolumeGroup) -> None:
@@ -714,11 +735,23 @@ class Session:
             first = next(iter(blames.values()))
             raise AlreadyExists(first.message, hint=first.hint, blames=blames)
 
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        """Tell of whatever does not return while a change is carried out."""
+        from vmgr.system.stall import StallWatch
+
+        with StallWatch(self.dialogue.progress) as self.watch:
+            try:
+                yield
+            finally:
+                self.watch = None
+
     def _progress(self, step: Step) -> None:
         self.dialogue.detail(str(step))
 
     def _store(self, pvs: Mapping[Uuid, PvView], *, repair: bool) -> MetadataStore:
         from vmgr.system.archive import Archives
+        from vmgr.system.disk import Disk
         from vmgr.system.identity import text_header
         from vmgr.system.metadata import MetadataStore
 
@@ -730,6 +763,7 @@ class Session:
             command=self.options.command,
             repair=repair,
             write=not self.options.test,
+            open_disk=partial(Disk.open, watch=self.watch),
         )
 
     def _devices(self, pvs: Mapping[Uuid, PvView]) -> KernelDevices | NoDevices:
@@ -749,6 +783,7 @@ class Session:
             remove_retry=REMOVE_RETRY if self.config.flag("activation/retry_deactivation") else 0.0,
             priority=self.config.number("activation/process_priority"),
             reserve=self.config.number("activation/reserved_memory") * 1024,
+            watch=self.watch,
         )
 
 

@@ -83,3 +83,23 @@ def test_an_interrupt_ends_the_wait_at_once(suspended):
     _, said = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "interrupted" in said
+
+
+@pytest.fixture
+def slow(make_disk: Callable[[float], str]) -> Iterator[str]:
+    """A group whose only device answers reads at once, and a write after three seconds; its path."""
+    disk = make_disk(64)
+    run("dmsetup", "create", "slow", "--table", f"0 65536 delay {disk} 32768 0 {disk} 32768 0")
+    run("dmsetup", "mknodes")
+    vmgr("vgcreate", "late", "/dev/mapper/slow")
+    run("dmsetup", "load", "slow", "--table", f"0 65536 delay {disk} 32768 0 {disk} 32768 3000")
+    run("dmsetup", "resume", "slow")
+    yield "/dev/mapper/slow"
+    subprocess.run(["dmsetup", "remove", "slow"], check=False, capture_output=True)
+
+
+def test_a_write_that_hangs_after_its_reads_is_told_of_and_no_success_is_told_before_it_is_made(slow):
+    done = vmgr("vgchange", "--addtag", "t", "late")
+    assert f"Waiting for {slow}, which does not answer a " in done.stderr
+    assert done.stderr.index("Waiting for") < done.stderr.index("successfully changed")
+    assert vmgr("vgs", "--noheadings", "-ovg_tags", "late").stdout.split() == ["t"]

@@ -9,7 +9,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from attrs import evolve
@@ -28,12 +28,12 @@ from vmgr.core.phases import Plan
 from vmgr.core.plan import plan_change
 from vmgr.core.requests import Stamp
 from vmgr.core.step import Step
-from vmgr.core.table import LiveDevice
+from vmgr.core.table import KernelLine, LiveDevice
 from vmgr.core.units import Bytes, Sectors
 from vmgr.dm import abi
 from vmgr.dm.address import by_uuid
 from vmgr.dm.client import DmClient
-from vmgr.dm.failure import explain
+from vmgr.dm.failure import NodeError, explain
 from vmgr.dm.fake import FakeKernel
 from vmgr.dm.wire import Reply, Request
 from vmgr.registry import load_targets
@@ -206,6 +206,14 @@ class Rig:
             client, self.numbers, ask=lambda _: False, say=lambda _: None, dev_dir=str(self.dev_dir), remove_retry=0
         )
         Committer(store, devices, progress=progress).run(plan)  # type: ignore[arg-type]
+
+    def by_another(self, name: str, uuid: str, target: str, params: str = "") -> None:
+        """A running device of 8 sectors that another tool made; without a node where the user may not make one."""
+        client = DmClient(self.kernel, dev_dir=str(self.dev_dir))
+        client.create(name, uuid)
+        client.load(by_uuid(uuid), [KernelLine(Sectors(0), Sectors(8), target, params)])
+        with suppress(NodeError):
+            client.resume(by_uuid(uuid))
 
     def dies(self, command: Callable[[], object], *, after: int) -> bool:
         """Kill a command when it has made ``after`` changes; whether it got that far."""

@@ -152,9 +152,10 @@ def test_a_name_that_is_not_found_leaves_the_rest_of_the_report(app, capsys):
     assert [error["code"] for error in value["vmgr"]["errors"]] == ["not-found"]
 
 
-def test_lvm_conf_may_ask_for_it(capsys, monkeypatch):
+def test_lvm_conf_may_ask_for_it(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("LVM_SYSTEM_DIR", "")
-    words = ["--config", 'report/output_format="json"', "--devices", "/dev/null", "--driverloaded", "n"]
+    settings = f'report/output_format="json" global/locking_dir="{tmp_path}"'
+    words = ["--config", settings, "--devices", "/dev/null", "--driverloaded", "n"]
     assert main(["vmgr", "vgs", *words, "none"]) == 5
     assert [error["code"] for error in answer(capsys)["vmgr"]["errors"]] == ["not-found"]
 
@@ -309,7 +310,7 @@ def test_a_reader_that_has_enough_ends_it_quietly(command):
 
 def test_nothing_to_say_needs_no_output():
     """A command without data does not care."""
-    done = shell("exec $V lvs --noheadings --devices /dev/null >&-")
+    done = shell("exec $V lvs --noheadings --nolocking --devices /dev/null >&-")
     assert (done.returncode, "standard output" in done.stderr) == (0, False)
 
 

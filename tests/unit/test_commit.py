@@ -385,15 +385,8 @@ def test_an_open_volume_is_not_removed(rig: Rig) -> None:
 
 def test_devices_of_another_group_are_never_touched(rig: Rig) -> None:
     """A plan names only devices of the group it is for."""
-    from vmgr.core.table import KernelLine
-    from vmgr.core.units import Sectors
-    from vmgr.dm.client import DmClient
-
-    client = DmClient(rig.kernel, dev_dir=str(rig.dev_dir))
     foreign = f"LVM-{'x' * 64}"
-    client.create("else-where", foreign)
-    client.load(foreign, [KernelLine(Sectors(0), Sectors(8), "zero", "")])
-    client.resume(foreign)
+    rig.by_another("else-where", foreign, "zero")
     rig.do(create(rig, "data"))
     plan = rig.do(remove(rig, "data"))
     assert foreign in rig.live

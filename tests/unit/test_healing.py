@@ -282,11 +282,7 @@ def test_a_volume_under_which_the_metadata_were_restored_is_told_and_left(rig: R
 
 def test_a_device_that_was_left_behind_and_is_open_is_told_and_left(rig: Rig) -> None:
     rig.do(create(rig, "data"))
-    dm = DmClient(rig.kernel, dev_dir=str(rig.dev_dir))
-    uuid = f"LVM-{rig.group.id}{'x' * 32}-cow"
-    dm.create("vg-snap-cow", uuid)
-    dm.load(by_uuid(uuid), [KernelLine(Sectors(0), Sectors(8), "linear", "7:1 0")])
-    dm.resume(by_uuid(uuid))
+    rig.by_another("vg-snap-cow", f"LVM-{rig.group.id}{'x' * 32}-cow", "linear", "7:1 0")
     rig.kernel.hold("vg-snap-cow")
     remains = rig.heal()
     assert remains.steps == ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -121,3 +123,19 @@ def test_an_origin_is_partial_with_a_snapshots_store_and_its_other_snapshots_are
     facts = GroupFacts(Context(TARGETS, str, None, {}), view)
     partial = {lv.name for lv in view.group.lvs if lv.visible and facts.is_partial(lv)}
     assert partial == {"base", "far"}
+
+
+def test_a_node_that_cannot_be_made_is_told_of_and_keeps_no_change_from_being_made(rig, monkeypatch):
+    """A read-only /dev, say: what the kernel does counts."""
+    (rig.dev_dir / "mapper" / "vg-data").unlink(missing_ok=True)
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "mknod", refused)
+    session = RigSession(rig)
+    activation.activate(session, [Subject("vg")], ActivationOrder("n"))
+    assert not rig.live
+    (warning,) = session.heard.warnings
+    assert "cannot make the node" in warning
+    assert "vmgr vgmknodes" in warning

@@ -141,6 +141,7 @@ def test_a_failed_write_leaves_old_files_and_no_others(archives, monkeypatch):
 def test_what_keeps_a_file_from_being_written_has_the_cure_that_helps(tmp_path, monkeypatch, reason, cure):
     """Space for lack of space, and -An only where something goes on without a backup."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr("vmgr.system.ownership.require_own_directory", lambda _: None)  # not root's for others
 
     def fails(*_: object) -> int:
         raise OSError(reason, os.strerror(reason))

@@ -56,7 +56,7 @@ class NewPv:
         from vmgr.system.signatures import find_signatures, wipe_signature
 
         path = self.label.device
-        with Disk.open(path, write=True, exclusive=True) as disk:
+        with Disk.open(path, write=True, exclusive=True, watch=session.watch) as disk:
             number = (os.major(disk.number), os.minor(disk.number))
             if (disk.is_block and number != self.number) or self.signatures != tuple(
                 find_signatures(path, ignore=self.ignored)
@@ -69,7 +69,7 @@ class NewPv:
                 # A wiped signature can uncover another one (a partition table's second copy).
                 for signature in find_signatures(path, ignore=(MEMBER,)):
                     session.dialogue.progress(f"Wiping {signature.type} signature on {path}.")
-                    wipe_signature(path, signature)
+                    wipe_signature(path, signature, session.watch)
                 session.changed.append(Effect("wiped", DEVICE, path))
 
 

@@ -6,14 +6,15 @@ blocks; a smaller write is read, changed and written back. Image files (tests, `
 files) go through the page cache. Nothing is durable before :meth:`Disk.flush` returns.
 
 :class:`Disk` works in the calling process, so a device that hangs makes it hang: the kernel lets nobody
-interrupt such a read. A scan, which touches devices that the user did not name, therefore reads
-through :mod:`vmgr.system.reader`.
+interrupt such a read or write. What is waited for is told by the :class:`~vmgr.system.stall.StallWatch` that it is
+given. A scan, which touches devices that the user did not name, reads through :mod:`vmgr.system.reader`.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+from contextlib import nullcontext
 from fcntl import F_DUPFD_CLOEXEC, fcntl, ioctl
 from mmap import mmap
 from stat import S_ISBLK, S_ISREG
@@ -23,8 +24,11 @@ from vmgr.core.errors import DeviceError, InUse, NotFound, NotPermitted, VmgrErr
 from vmgr.core.units import Bytes
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Self
+
+    from vmgr.system.stall import StallWatch
 
 BLKROGET = 0x125E
 BLKSSZGET = 0x1268
@@ -35,6 +39,9 @@ BLKZEROOUT = 0x127F
 
 _CHUNK = 1 << 20
 
+_NOBODY: AbstractContextManager[object] = nullcontext()
+"""Where nobody watches."""
+
 READ_ONLY_HINT = "blockdev --setrw, or unlock the medium"
 
 
@@ -44,8 +51,9 @@ class Disk:
     ``logical_block`` and ``physical_block`` are the device's block sizes in bytes (1 for a file).
     """
 
-    def __init__(self, path: str, fd: int) -> None:
+    def __init__(self, path: str, fd: int, watch: StallWatch | None = None) -> None:
         self.path = path
+        self._watch = watch
         self.fd = fd
         info = os.fstat(fd)
         self.is_block = S_ISBLK(info.st_mode)
@@ -55,8 +63,12 @@ class Disk:
         self._size: Bytes | None = None
 
     @classmethod
-    def open(cls, path: str, *, write: bool = False, exclusive: bool = False) -> Self:
+    def open(
+        cls, path: str, *, write: bool = False, exclusive: bool = False, watch: StallWatch | None = None
+    ) -> Self:
         """Open ``path``. ``exclusive`` fails when the device is mounted or another device lies on it.
+
+        ``watch`` tells of whatever the device does not answer.
 
         Raises :class:`NotFound`, :class:`NotPermitted`, :class:`InUse` or :class:`DeviceError`.
         """
@@ -69,10 +81,11 @@ class Disk:
                 raise DeviceError(
                     f"{path} is not a block device", hint="name a disk, a partition or a mapped device"
                 )
-            fd = _above_standard(os.open(path, flags))
+            with _NOBODY if watch is None else watch.on(f"{path}, which does not open"):
+                fd = _above_standard(os.open(path, flags))
         except OSError as error:
             raise open_error(path, error, write=write) from None
-        return cls(path, fd)
+        return cls(path, fd, watch)
 
     def __enter__(self) -> Self:
         return self
@@ -87,6 +100,11 @@ class Disk:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+    def _watched(self, what: str, offset: int, length: int) -> AbstractContextManager[object]:
+        if self._watch is None:
+            return _NOBODY
+        return self._watch.on(f"{self.path}, which does not answer a {what} of {length} bytes at byte {offset}")
 
     def _number(self, request: int, default: int) -> int:
         try:
@@ -129,7 +147,8 @@ class Disk:
         done = 0
         while done < length:
             try:
-                got = os.preadv(self.fd, [view[done:]], offset + done)
+                with self._watched("read", offset + done, length - done):
+                    got = os.preadv(self.fd, [view[done:]], offset + done)
             except OSError as error:
                 raise io_error(self.path, "read", offset + done, length - done, error) from None
             if not got:
@@ -171,7 +190,8 @@ class Disk:
         done = 0
         while done < len(view):
             try:
-                done += os.pwritev(self.fd, [view[done:]], offset + done)
+                with self._watched("write", offset + done, len(view) - done):
+                    done += os.pwritev(self.fd, [view[done:]], offset + done)
             except OSError as error:
                 raise io_error(self.path, "write", offset + done, len(view) - done, error) from None
 
@@ -184,7 +204,8 @@ class Disk:
         block = self.logical_block
         if self.is_block and length >= _CHUNK and at % block == 0 and end % block == 0:
             try:
-                ioctl(self.fd, BLKZEROOUT, at.to_bytes(8, "little") + int(length).to_bytes(8, "little"))
+                with self._watched("write", at, int(length)):
+                    ioctl(self.fd, BLKZEROOUT, at.to_bytes(8, "little") + int(length).to_bytes(8, "little"))
                 return
             except OSError:
                 pass  # an old kernel or driver: write them one by one
@@ -196,14 +217,16 @@ class Disk:
     def discard(self, offset: Bytes, length: Bytes) -> None:
         """Tell the device that the range holds nothing of use. Raises :class:`DeviceError`."""
         try:
-            ioctl(self.fd, BLKDISCARD, int(offset).to_bytes(8, "little") + int(length).to_bytes(8, "little"))
+            with self._watched("discard", int(offset), int(length)):
+                ioctl(self.fd, BLKDISCARD, int(offset).to_bytes(8, "little") + int(length).to_bytes(8, "little"))
         except OSError as error:
             raise io_error(self.path, "discard", int(offset), int(length), error) from None
 
     def flush(self) -> None:
         """Make all that was written durable, the device's own cache included. Raises :class:`DeviceError`."""
         try:
-            os.fsync(self.fd)
+            with _NOBODY if self._watch is None else self._watch.on(f"{self.path}, which does not answer a flush"):
+                os.fsync(self.fd)
         except OSError as error:
             raise DeviceError(
                 f"{self.path}: cannot flush: {error.strerror}", hint="see the kernel log; the device may be failing"

@@ -12,8 +12,8 @@ A device that has not answered after ``patience`` is told of (:class:`NoAnswer`)
 needs the device waits for it with :meth:`GuardedReader.answered`, as long as the kernel takes. "Did not answer" is
 never "is not there".
 
-What this does not cover: opening a device for writing and writing to it happen in the command itself, on
-devices that have just answered a read.
+Opening a device for writing and writing to it happen in the command itself, on devices that have just answered a
+read; :mod:`vmgr.system.stall` tells of one that hangs then.
 """
 
 from __future__ import annotations

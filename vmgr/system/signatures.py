@@ -18,6 +18,8 @@ from vmgr.system.disk import Disk, open_error
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from vmgr.system.stall import StallWatch
+
 LVM_MEMBERS = ("LVM2_member", "LVM1_member")
 """Labels of physical volumes: who makes or removes a PV looks after these in other ways."""
 
@@ -61,9 +63,9 @@ def find_signatures(path: str, *, ignore: Collection[str] = (), use_library: boo
     yield from _from_library(library, path, ignore)
 
 
-def wipe_signature(path: str, signature: Signature) -> None:
-    """Zero the bytes by which ``signature`` is recognised, and nothing else."""
-    with Disk.open(path, write=True) as disk:
+def wipe_signature(path: str, signature: Signature, watch: StallWatch | None = None) -> None:
+    """Zero the bytes by which ``signature`` is recognised, and nothing else. ``watch`` tells if that hangs."""
+    with Disk.open(path, write=True, watch=watch) as disk:
         disk.zero(signature.offset, signature.length)
         disk.flush()
 
