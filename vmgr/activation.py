@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from vmgr.core.hooks import KernelTarget
     from vmgr.core.ids import Uuid
     from vmgr.core.step import Step
-    from vmgr.core.steps import RenameDevice
     from vmgr.core.table import DmDevice
     from vmgr.dm.client import DmClient
     from vmgr.system.stall import StallWatch
@@ -231,16 +230,16 @@ class KernelDevices:
             return
         self._client.message(dev, 0, text)
 
-    def rename(self, step: RenameDevice) -> None:
-        """Rename a live device and its link."""
+    def rename(self, device: DmDevice, old_link: tuple[str, str] | None) -> None:
+        """Give a live device its new name, and its link the new place."""
         self._batch()
         with self._nodes_may_wait():
             self._client.rename(
-                by_uuid(step.device_uuid),
-                step.device.name,
-                old_link=step.old_link,
-                new_link=step.device.link,
-                udev_flags=UDEV_LOW_PRIORITY if step.device.low_priority else 0,
+                by_uuid(device.uuid),
+                device.name,
+                old_link=old_link,
+                new_link=device.link,
+                udev_flags=UDEV_LOW_PRIORITY if device.low_priority else 0,
             )
 
     def remove(self, uuid: str, name: str, link: tuple[str, str] | None) -> None:

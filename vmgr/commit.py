@@ -127,8 +127,8 @@ class Devices(Protocol):
     def message(self, device: DmDevice, text: str, unless: str) -> None:
         """Send a message to the target at its start, unless that one's status begins with ``unless``."""
 
-    def rename(self, step: RenameDevice) -> None:
-        """Rename a live device."""
+    def rename(self, device: DmDevice, old_link: tuple[str, str] | None) -> None:
+        """Give a live device its new name."""
 
     def remove(self, uuid: str, name: str, link: tuple[str, str] | None) -> None:
         """Remove a device and its nodes."""
@@ -404,8 +404,8 @@ class Committer:
                 devices.resume(device, quiet=quiet)
             case SendMessage(device, text, unless):
                 devices.message(device, text, unless)
-            case RenameDevice():
-                devices.rename(step)
+            case RenameDevice(device, _, old_link):
+                devices.rename(device, old_link)
             case RemoveDevice(uuid, name, link):
                 devices.remove(uuid, name, link)
             case WipeVolume(device, wipe):
