@@ -37,6 +37,14 @@ def answer(capsys) -> dict:
     return value
 
 
+def json_members(text: str) -> list[str]:
+    """The names of the members, where a text is a document."""
+    try:
+        return list(json.loads(text))
+    except ValueError:
+        return []
+
+
 # -- whatever happens -----------------------------------------------------------------------------
 
 
@@ -77,11 +85,58 @@ def test_a_failure_is_in_the_document_and_said(app, capsys, option):
         ("doctor --reportformat json_std nosuch", 3, "usage"),
         ("pvdisplay --reportformat json", 3, "usage"),
         ("vgscan --reportformat json", 3, "usage"),
+        ("help nosuch --reportformat json", 2, "no-such-command"),
+        ("help --reportformat json", 3, "usage"),
+        ("--help --reportformat json", 3, "usage"),
+        ("version --reportformat json nosuch", 3, "usage"),
+        ("lab --reportformat json", 3, "usage"),
+        ("dm ls --reportformat json", 3, "usage"),
     ],
 )
 def test_a_wrong_command_line_is_a_document_too(app, capsys, words, status, code):
     assert app.run(*words.split()) == status
     assert [error["code"] for error in answer(capsys)["vmgr"]["errors"]] == [code]
+
+
+@pytest.mark.parametrize(
+    "words", ["lvs --help", "lvs -h", "lvcreate --longhelp", "help lvs", "help help", "plugins --help"]
+)
+def test_help_that_was_asked_for_is_plain_text(app, capsys, words):
+    """As LVM2's: help is for people. The manual page says so."""
+    assert app.run(*words.split(), "--reportformat", "json") == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("Usage: ")
+    assert "vmgr" not in json_members(out)
+    assert err == ""
+
+
+@pytest.mark.parametrize("words", ["version", "--version", "lvs --version", "lvcreate --version", "plugins --version"])
+def test_versions_are_data(app, capsys, words):
+    assert app.run(*words.split(), "--reportformat", "json") == 0
+    found = answer(capsys)["vmgr"]["versions"]
+    assert found.pop("driver", "4.0.0").count(".") == 2
+    assert found["lvm"] == "2.03.16(2) (2022-05-18)"
+    assert list(found) == ["lvm", "library", "vmgr", "python"]
+
+
+@pytest.mark.parametrize("words", ["lvs --help", "help lvs"])
+def test_a_fault_while_help_is_made_is_a_document(app, capsys, monkeypatch, tmp_path, words):
+    def broken(*_: object) -> str:
+        raise ZeroDivisionError("never")
+
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("vmgr.cli.group.DeclaredCommand.get_help", broken)
+    assert app.run(*words.split(), "--reportformat", "json") == 5
+    assert [error["code"] for error in answer(capsys)["vmgr"]["errors"]] == ["internal"]
+
+
+def test_ctrl_c_before_a_command_has_begun_is_in_the_document(app, capsys, monkeypatch):
+    def interrupted(*_: object, **__: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vmgr.cli.main._dispatch", interrupted)
+    app.run("lvs", "--reportformat", "json")
+    assert [error["code"] for error in answer(capsys)["vmgr"]["errors"]] == ["interrupted"]
 
 
 def test_a_fault_of_vmgr_is_in_the_document(app, capsys, monkeypatch, tmp_path):

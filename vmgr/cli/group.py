@@ -221,16 +221,15 @@ def run(program: str, words: Sequence[str]) -> int:
     return result if isinstance(result, int) and result else status
 
 
-def show_help(declared: Command, added: Sequence[Option], *, long: bool) -> int:
-    """Print a command's help."""
+def help_text(declared: Command, added: Sequence[Option], *, long: bool) -> str:
+    """A command's help, with a final line feed; ``long`` adds what ``--longhelp`` tells besides."""
     command = DeclaredCommand(declared, added)
     parent = click.Context(cli, info_name="vmgr", help_option_names=CONTEXT["help_option_names"])
     context = click.Context(command, info_name=declared.name, parent=parent)
     text = command.get_help(context)
     if long:
         text += "\n\n" + long_help(declared, added)
-    click.echo(text)
-    return EXIT_OK
+    return text + "\n"
 
 
 def long_help(declared: Command, added: Sequence[Option]) -> str:

@@ -119,6 +119,8 @@ def _told(words: list[str], terminal: Terminal) -> int:
     except BrokenPipeError:
         raise
     except KeyboardInterrupt:
+        if "dm" not in words[1:2]:
+            _begin_document("", words[1:], terminal)  # it may have come first
         terminal.error(Interrupted("interrupted"))
         return EXIT_FAILED
     except OSError as error:
@@ -166,13 +168,13 @@ def _dispatch(words: list[str], terminal: Terminal) -> int:
         sys.stdout.reconfigure(errors="surrogateescape")  # device names need not be text
     program, rest = _program(words), words[1:]
     terminal.as_lvm2 = program == "lvm" or program in LVM2_NAMES
-    if program in LVM2_ONLY:
-        _begin_document("", rest, terminal)
-        return _no_such_command(program)
     if program in COMMANDS:
         return run_command(program, rest, terminal)
-    if not _is_vmgr(program) and not {*rest[:1]} & {*COMMANDS, *MOUNTED, *HELP_WORDS, "--version"}:
+    if not {*rest[:1]} & {*COMMANDS, *MOUNTED} and program not in DMSETUP_LINKS:
         _begin_document("", rest, terminal)
+    if program in LVM2_ONLY:
+        return _no_such_command(program)
+    if not _is_vmgr(program) and not {*rest[:1]} & {*COMMANDS, *MOUNTED, *HELP_WORDS, "--version"}:
         raise _no_such_link(program)
     if program in DMSETUP_LINKS:
         return _dm(rest, terminal, as_dmsetup=True, group=DMSETUP_LINKS[program])
@@ -182,28 +184,38 @@ def _dispatch(words: list[str], terminal: Terminal) -> int:
         if rest[0] in HELP_WORDS and rest[1:2] == ["dm"]:
             return _dm(["help", *rest[2:]], terminal)
     if rest[:1] == ["--version"] and "_VMGR_COMPLETE" not in os.environ:
-        from vmgr.cli.version import version_text
+        from vmgr.cli.version import show
 
-        terminal.data(version_text())
-        return EXIT_OK
+        return show(terminal)
     if "_VMGR_COMPLETE" in os.environ or not rest or rest[0] in HELP_WORDS:
-        if rest[:1] == ["help"] and rest[1:] and rest[1] not in (*COMMANDS, *MOUNTED, *HELP_WORDS):
-            _no_such_command(rest[1])
-        return _with_click(program, rest)
+        if "_VMGR_COMPLETE" not in os.environ and rest[:1] == ["help"] and rest[1:]:
+            if rest[1] in COMMANDS:
+                return run_command(rest[1], ["--help", *rest[2:]], terminal)
+            if rest[1] not in (*MOUNTED, *HELP_WORDS):
+                _no_such_command(rest[1])
+        status = _with_click(program, rest)
+        terminal.document = None  # help is for people, and plain text, as LVM2's
+        return status
     name = rest[0] if rest else ""
     if name in COMMANDS:
         return run_command(name, rest[1:], terminal)
     if name in MOUNTED:
-        return _with_click(program, rest)
-    _begin_document("", rest, terminal)
+        try:
+            return _with_click(program, rest)
+        except UsageError:
+            # Only now: what a mounted command prints is its own.
+            _begin_document("", rest, terminal)
+            raise
     return _no_such_command(name)
 
 
 def _dm(words: list[str], terminal: Terminal, *, as_dmsetup: bool = False, group: str = "") -> int:
     from vmgr.cli.dm.command import run
 
-    if "--json" in words and not as_dmsetup:
-        terminal.begin_document()  # for a failure before there is anything else to print
+    if not as_dmsetup:  # for a failure before there is anything else to print
+        if "--json" in words:
+            terminal.begin_document()
+        _begin_document("", words, terminal)
     status = run(words, terminal, as_dmsetup=as_dmsetup, group=group)
     if terminal.document is not None and not terminal.document.errors:
         terminal.document = None
@@ -234,12 +246,11 @@ def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
     if "profile" in values and command.has("metadataprofile"):
         values["metadataprofile"] = values.pop("profile")  # elsewhere it means the command profile
     if "help" in values or "longhelp" in values:
-        return _help(command, added, long="longhelp" in values)
+        return _help(command, added, terminal, long="longhelp" in values)
     if "version" in values:
-        from vmgr.cli.version import version_text
+        from vmgr.cli.version import show
 
-        terminal.data(version_text(driver=bool(values.get("driverloaded", True))))
-        return EXIT_OK
+        return show(terminal, driver=bool(values.get("driverloaded", True)))
     _set_up(terminal, values)
     check(command, parsed)
     invocation = Invocation(
@@ -335,10 +346,13 @@ def _with_click(program: str, words: list[str]) -> int:
     return run(program, words)
 
 
-def _help(command: Command, added: tuple[Option, ...], *, long: bool) -> int:
-    from vmgr.cli.group import show_help
+def _help(command: Command, added: tuple[Option, ...], terminal: Terminal, *, long: bool) -> int:
+    from vmgr.cli.group import help_text
 
-    return show_help(command, added, long=long)
+    text = help_text(command, added, long=long)
+    terminal.document = None  # help is for people, and plain text, as LVM2's
+    terminal.data(text)
+    return EXIT_OK
 
 
 # -- failures -------------------------------------------------------------------------------------

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmgr.cli.declare import Command
+from vmgr.cli.options_report import REPORTFORMAT
+from vmgr.core.errors import EXIT_OK
 
 if TYPE_CHECKING:
     from vmgr.cli.invocation import Invocation
+    from vmgr.cli.terminal import Terminal
 
 
 LVM2 = "2.03.16(2) (2022-05-18)"
@@ -17,24 +20,44 @@ LIBRARY = "1.02.185 (2022-05-18)"
 """The version of libdevmapper that came with it."""
 
 
-def version_text(*, driver: bool = True) -> str:
-    """What ``version`` and ``--version`` print: LVM2's lines, then vmgr's. ``driver``: ask the kernel, too."""
+def versions(*, driver: bool = True) -> dict[str, str]:
+    """The versions of LVM2 that vmgr stands for, of the kernel's device mapper, of vmgr, and of Python.
+
+    ``driver``: ask the kernel, too; ``Driver`` is left out where its device mapper is not loaded.
+    """
     import sys
 
     from vmgr import __version__
 
     running = _driver_version() if driver else ""
-    lines = [("LVM version", LVM2), ("Library version", LIBRARY)]
-    if running:
-        lines.append(("Driver version", running))
-    lines += [("vmgr version", __version__), ("Python version", ".".join(map(str, sys.version_info[:3])))]
-    return "".join(f"  {name + ':':16} {value}\n" for name, value in lines)
+    return {
+        "LVM": LVM2,
+        "Library": LIBRARY,
+        **({"Driver": running} if running else {}),
+        "vmgr": __version__,
+        "Python": ".".join(map(str, sys.version_info[:3])),
+    }
+
+
+def version_text(*, driver: bool = True) -> str:
+    """What ``version`` and ``--version`` print: LVM2's lines, then vmgr's. ``driver``: ask the kernel, too."""
+    return "".join(f"  {name + ' version:':16} {value}\n" for name, value in versions(driver=driver).items())
+
+
+def show(terminal: Terminal, *, driver: bool = True) -> int:
+    """Print the versions, or put them into the document that was asked for; the exit status."""
+    if terminal.document is not None:
+        terminal.document.own["versions"] = {
+            name.lower(): value for name, value in versions(driver=driver).items()
+        }
+    else:
+        terminal.data(version_text(driver=driver))
+    return EXIT_OK
 
 
 def run(invocation: Invocation) -> int:
-    """Print the versions of LVM2 that vmgr stands for, of the kernel's device mapper, of vmgr, and of Python."""
-    invocation.terminal.data(version_text(driver=bool(invocation.values.get("driverloaded", True))))
-    return 0
+    """Print the versions of what runs here."""
+    return show(invocation.terminal, driver=bool(invocation.values.get("driverloaded", True)))
 
 
 def _driver_version() -> str:
@@ -62,5 +85,6 @@ DECLARED = {
         "Show the versions of vmgr and of what it runs on.",
         usages=("",),
         run_alone=run,
+        options=(REPORTFORMAT,),
     )
 }
