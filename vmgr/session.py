@@ -97,6 +97,7 @@ class Session:
         self._foretold: dict[str, Mapping[str, LiveDevice]] = {}
         """In a test, the devices of groups, by the beginning of their UUIDs, as if they had been put in order."""
         self._admitted: tuple[str, ...] = ()
+        self._makes_file = False
         self._client: DmClient | None = None
         self._no_client: VmgrError | None = None
         self.watch: StallWatch | None = None
@@ -224,6 +225,7 @@ class Session:
                 devices_file=options.devices_file,
                 system_id=self.system_id,
                 also=self._admitted,
+                making=self._makes_file,
             )
             self._scan = Scan(
                 self.config,
@@ -234,6 +236,8 @@ class Session:
                 on_wait=self.dialogue.progress,
             )
             self._reader = None
+            for name in listed.absent(self._scan.devices) if listed is not None else ():
+                self.warn_once(f"Device not found for {name}.")
             if listed is not None and listed.file is not None:
                 self._correct(listed.file, self._scan)
         return self._scan
@@ -250,9 +254,13 @@ class Session:
             except VmgrError as error:
                 self.dialogue.detail(f"The devices file is not updated: {error.message}")
 
-    def admit(self, devices: Iterable[str]) -> None:
-        """Look at ``devices``, which are to become physical volumes, though the devices file may not have them."""
+    def admit(self, devices: Iterable[str], *, making: bool = False) -> None:
+        """Look at ``devices``, which are to become physical volumes, though the devices file may not have them.
+
+        ``making``: a devices file that is not there will be made.
+        """
         self._admitted = tuple(devices)
+        self._makes_file = making
         self.forget()
 
     def forget(self) -> None:

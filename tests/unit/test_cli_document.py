@@ -110,7 +110,9 @@ def test_help_that_was_asked_for_is_plain_text(app, capsys, words):
     assert err == ""
 
 
-@pytest.mark.parametrize("words", ["version", "--version", "lvs --version", "lvcreate --version", "plugins --version"])
+@pytest.mark.parametrize(
+    "words", ["version", "--version", "lvs --version", "lvcreate --version", "plugins --version"]
+)
 def test_versions_are_data(app, capsys, words):
     assert app.run(*words.split(), "--reportformat", "json") == 0
     found = answer(capsys)["vmgr"]["versions"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vmgr.core.errors import ConfigError, DeviceError
+from vmgr.core.errors import ConfigError, DeviceError, NotFound, UsageError
 from vmgr.core.ids import Uuid
 from vmgr.core.units import Bytes
 from vmgr.system import devices, devicesfile, filters, reader, usage
@@ -619,10 +619,16 @@ def test_corrections_go_into_the_file_unless_it_is_locked(system, machine, tmp_p
 def test_without_the_file_or_the_setting_there_is_no_list(system, tmp_path):
     """Also --devicesfile ''; a name with a slash is refused."""
     assert selection(system, devices_file="") is None
-    assert selection(system, devices_file="other") is None
+    assert selection(system, devices_file="other", making=True) is None
     assert selection(config()) is None
-    with pytest.raises(ConfigError):
+    with pytest.raises(UsageError):
         selection(system, devices_file="../x")
+
+
+def test_a_file_that_is_named_and_not_there_is_refused(system):
+    """Without it every device would be used."""
+    with pytest.raises(NotFound, match="devices file not found"):
+        selection(system, devices_file="other")
 
 
 def test_devices_by_name_are_found_by_any_of_their_names(tmp_path):
@@ -636,6 +642,7 @@ def test_devices_by_name_are_found_by_any_of_their_names(tmp_path):
     assert chosen is not None
     assert chosen.by_list
     assert chosen.named(real) == {real[0].number}
+    assert chosen.absent(real) == ("/dev/nonesuch",)
 
 
 def test_changing_the_file_keeps_the_rest(system, machine, tmp_path):

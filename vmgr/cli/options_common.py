@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmgr.cli.declare import Option
+from vmgr.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,6 +90,8 @@ def run_options(values: Mapping[str, object], *, command: str, environ: Mapping[
 
     devices = values.get("devices")
     assert devices is None or isinstance(devices, tuple)
+    if devices and text("devicesfile"):
+        raise UsageError("a --devices list cannot be used with --devicesfile", hint="give only one of them")
     autobackup = values.get("autobackup")
     config = text("config")
     sysinit = flag("sysinit")

@@ -47,9 +47,7 @@ def version_text(*, driver: bool = True) -> str:
 def show(terminal: Terminal, *, driver: bool = True) -> int:
     """Print the versions, or put them into the document that was asked for; the exit status."""
     if terminal.document is not None:
-        terminal.document.own["versions"] = {
-            name.lower(): value for name, value in versions(driver=driver).items()
-        }
+        terminal.document.own["versions"] = {name.lower(): value for name, value in versions(driver=driver).items()}
     else:
         terminal.data(version_text(driver=driver))
     return EXIT_OK

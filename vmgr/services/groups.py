@@ -82,7 +82,7 @@ def create(
 
     name = VgName(vg)
     with session.locks.all_groups(exclusive=True), session.locks.group(name, exclusive=True):
-        session.admit(devices)
+        session.admit(devices, making=True)
         view = session.view(detail=True, foreign=True)
         session.look().await_groups([name])  # a device that does not answer may hold a group of that name
         view = session.view(detail=True, foreign=True)

@@ -77,7 +77,7 @@ def create(session: Session, devices: Sequence[str], order: LabelOrder = STANDAR
 
     entered: list[tuple[str, Uuid]] = []
     require_distinct(devices)
-    session.admit(devices)
+    session.admit(devices, making=True)
     with session.locks.all_groups(exclusive=True):
         before = session.view(detail=True, foreign=True)
         found, refused = _checked(devices, lambda path: prepare(session, before, path, order))

@@ -245,7 +245,8 @@ def load(
             files.append(local)
     merged = _merge(files, tags)
     # A text of --config that is a path list only ("devices/dir=/x") and one with sections parse alike.
-    given: list[Layer] = [parse(text, OPTION) for text in overrides][::-1]
+    options = [parse(text, OPTION) for text in overrides][::-1]
+    given: list[Layer] = list(options)
     profile_dir = Config((*given, merged), system_dir=system_dir).text("config/profile_dir")
     if command_profile:
         given.append(_read_profile(profile_dir, command_profile, metadata=False))
@@ -255,6 +256,11 @@ def load(
     config = Config((*given, merged), system_dir=system_dir, dev_dir=_dev_dir(env), host_tags=tags)
     config._profile_at = above
     _check(config, told=given)
+    checks = config.raw("config/checks")
+    if options and (checks is None or as_flag(checks)):
+        from vmgr.system.disregarded import unknown
+
+        config.warnings += unknown(path for layer in reversed(options) for path in layer)
     return config
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from vmgr.core.errors import ConfigError, LockFailed, NotPermitted, VmgrError
+from vmgr.core.errors import ConfigError, LockFailed, NotFound, NotPermitted, UsageError, VmgrError
 from vmgr.system.devices import named_device
 
 if TYPE_CHECKING:
@@ -128,8 +128,8 @@ class DevicesFile:
             return None
         name = option or config.text("devices/devicesfile")
         if "/" in name or name in (".", ".."):
-            raise ConfigError(
-                f"invalid name of a devices file: {name!r}",
+            raise (UsageError if option else ConfigError)(
+                f"invalid devices file name: {name!r}",
                 hint=f"give the name of a file in {config.system_dir}/devices",
             )
         return cls(
@@ -286,6 +286,12 @@ class Selection:
         found = (named_device(name, devices) for name in self._names)
         return {device.number for device in found if device is not None}
 
+    def absent(self, devices: Sequence[Device]) -> tuple[str, ...]:
+        """The names of ``--devices`` that none of ``devices`` has, each once."""
+        if not self.by_list:
+            return ()
+        return tuple(name for name in dict.fromkeys(self._names) if named_device(name, devices) is None)
+
 
 def selection(
     config: Config,
@@ -294,14 +300,22 @@ def selection(
     devices_file: str | None = None,
     system_id: str = "",
     also: Sequence[str] = (),
+    making: bool = False,
 ) -> Selection | None:
     """What ``--devices`` (paths) or the devices file allow; None: every device that the filters let through.
 
-    ``also`` are devices that are allowed though the file does not have them.
+    ``also`` are devices that are allowed though the file does not have them. ``making``: the command makes a file
+    that is not there. Otherwise a missing one that the command line names raises :class:`NotFound`, as by LVM2
+    2.03.40: it would allow every device.
     """
     if devices:
         return Selection(None, devices)
     file = DevicesFile.from_config(config, devices_file, system_id=system_id)
+    if file is not None and devices_file and not making and not file.exists:
+        raise NotFound(
+            f"devices file not found: {file.path}",
+            hint="name one that is there, or let pvcreate or vgcreate make it",
+        )
     if file is None or not file.exists:
         return None
     file.read()

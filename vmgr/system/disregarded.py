@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from vmgr.system.config import Config, Value
     from vmgr.system.settings import Default
@@ -96,11 +96,38 @@ _SECTIONS = {
     "global/vdo_": "vmgr has no VDO volumes of its own yet",
     "activation/raid_": _NO_RAID,
     "activation/mirror_": _NO_RAID,
+    "global/support_mirrored_mirror_log": _NO_RAID,
+    "allocation/zero_metadata": _NO_THIN,
+    "allocation/pvmove_": "vmgr has no pvmove yet",
+    "metadata/lvs_history_": "vmgr keeps no history of volumes",
+    "devices/devicesfile_backup_limit": "vmgr keeps no backups of the devices file",
+    "devices/device_ids_": "vmgr looks for the devices of moved entries in its own way",
+    "global/library_dir": "vmgr loads none of LVM2's libraries",
+    "global/abort_on_internal_errors": "vmgr reports its own faults with status 5",
+    "global/use_aio": "vmgr reads devices in its own way",
+    "global/io_memory_size": "vmgr reads devices in its own way",
+    "global/lvmlock": "vmgr does not speak to lvmlockd",
+    "global/sanlock_": "vmgr does not speak to lvmlockd",
+    "activation/lock_start_list": "vmgr does not speak to lvmlockd",
+    "activation/auto_lock_start_list": "vmgr does not speak to lvmlockd",
+    "activation/mlock_filter": "vmgr always locks all of its memory",
+    "global/fsadm_executable": "vmgr resizes file systems without fsadm",
+    "global/lvresize_fs_helper_executable": "vmgr resizes file systems without a helper script",
+    "report/": "vmgr has no report of that kind",
+    "local/pr_key": "vmgr makes no persistent reservations",
 }
 """What the rest of a kind of settings has in common, by the beginning of its name."""
 
 _ELSEWHERE = ("tags/", "config/")
 """Settings that are read while the configuration is put together."""
+
+_NAMES = (
+    "config", "devices", "allocation", "log", "backup", "shell", "global", "activation", "metadata", "report",
+    "dmeventd", "tags", "local",
+)  # fmt: skip
+"""LVM2's sections of a configuration."""
+
+_UNKNOWN = "vmgr does not know this setting"
 
 
 def reason(path: str) -> str:
@@ -110,7 +137,27 @@ def reason(path: str) -> str:
     for beginning, why in _SECTIONS.items():
         if path.startswith(beginning):
             return why
-    return "vmgr does not know this setting"
+    return _UNKNOWN
+
+
+def unknown(paths: Iterable[str]) -> Iterator[str]:
+    """What LVM2 says of settings that are none of its own nor of vmgr's (``config_def_check``), each once."""
+    from vmgr.system.settings import DEFAULTS
+
+    said = set()
+    for path in paths:
+        section, slash, _ = path.partition("/")
+        if not slash:
+            message = f'Configuration setting "{path}" invalid. It\'s not part of any section.'
+        elif section not in _NAMES:
+            message = f'Configuration section "{section}" unknown.'
+        elif path.endswith("/") or path in DEFAULTS or path.startswith(_ELSEWHERE) or reason(path) != _UNKNOWN:
+            continue
+        else:
+            message = f'Configuration setting "{path}" unknown.'
+        if message not in said:
+            said.add(message)
+            yield message
 
 
 def disregarded(config: Config) -> Iterator[tuple[str, Value]]:
