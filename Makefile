@@ -67,7 +67,7 @@ bench-dm:
 ## man     bring the generated parts of the man pages up to date
 man:
 	@tools/setup test
-	@.venv/bin/python -m vmgr.cli.manpage
+	@.venv/bin/python -m vmgr.cli.manual
 
 ## install lay down vmgr below DESTDIR + PREFIX, for the interpreter PYTHON (/usr/local, /usr/bin/python3)
 install:

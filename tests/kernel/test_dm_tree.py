@@ -20,7 +20,7 @@ from vmgr.core.units import Sectors
 from vmgr.dm.client import DmClient, by_name
 from vmgr.dm.names import unmangle
 from vmgr.dm.tree import DeviceTree
-from vmgr.dm.tree_drawing import TreeStyle
+from vmgr.dm.tree_drawing import TreeStyle, draw
 
 SIZE = 64
 WORDS = (
@@ -95,7 +95,7 @@ def ours(dm: DmClient, options: str, columns: int | None, mangling: str = "auto"
     def shown(text: str) -> str:
         return text if mangling == "none" else unmangle(text, mangling)
 
-    return DeviceTree.read(dm).render(TreeStyle.parse(options), columns=columns, unmangle=shown)
+    return draw(DeviceTree.read(dm), TreeStyle.parse(options), columns=columns, unmangle=shown)
 
 
 def agree(dm: DmClient, options: str = "", columns: int | None = None, mangling: str = "auto") -> None:

@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from vmgr.cli.declare import from_spec, plugin_options
-from vmgr.cli.manpage import own_plugins
+from vmgr.cli.manual import own_plugins
 from vmgr.cli.options_common import COMMON
 from vmgr.cli.parse import parse
 from vmgr.cli.registry import COMMANDS, LVM2_ONLY, load

@@ -33,8 +33,9 @@ from vmgr.core.units import Bytes, Sectors
 from vmgr.dm import abi
 from vmgr.dm.address import by_uuid
 from vmgr.dm.client import DmClient
-from vmgr.dm.failure import NodeError, explain
+from vmgr.dm.failure import NodeError
 from vmgr.dm.fake import FakeKernel
+from vmgr.dm.meanings import explain
 from vmgr.dm.wire import Reply, Request
 from vmgr.registry import load_targets
 from vmgr.system.devices import Device

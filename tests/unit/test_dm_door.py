@@ -19,7 +19,8 @@ from tests.unit.test_dm_fake import FakeRig
 from vmgr.core.errors import AlreadyExists, InUse, KernelError, NotFound, NotPermitted, VmgrError
 from vmgr.dm import abi, kernel as kernel_module, wire
 from vmgr.dm.client import DmClient, by_name
-from vmgr.dm.failure import DmError, DmInUse, NoDeviceMapper, Unsupported, command_name, explain
+from vmgr.dm.failure import DmError, DmInUse, NoDeviceMapper, Unsupported, command_name
+from vmgr.dm.meanings import explain
 from vmgr.dm.fake import FakeKernel, FakeNodes
 from vmgr.dm.kernel import IoctlKernel, check
 from vmgr.dm.wire import Request

@@ -14,10 +14,10 @@ from vmgr.core.table import KernelLine
 from vmgr.core.units import Sectors
 from vmgr.dm import abi
 from vmgr.dm.client import DmClient, by_name, by_number, by_uuid
-from vmgr.dm.failure import explain
 from vmgr.dm.fake import FakeKernel, FakeNodes
+from vmgr.dm.meanings import explain
 from vmgr.dm.tree import DeviceTree, Numbers, TreeNode
-from vmgr.dm.tree_drawing import TreeStyle
+from vmgr.dm.tree_drawing import TreeStyle, draw
 from vmgr.dm.wire import Reply, Request
 
 DISK = "8:0"
@@ -110,7 +110,7 @@ def test_disks_are_called_by_their_kernel_names(tmp_path: object) -> None:
     tree = DeviceTree.read(dm, sys=str(tmp_path))
     assert [node.label for node in tree.bottom] == ["8:16", "sda"]
     assert tree["sda"].numbers == (8, 0)
-    assert tree.render(TreeStyle(kernel_name=True)) == "a (254:0)\n |- (8:16)\n `- <sda> (8:0)\n"
+    assert draw(tree, TreeStyle(kernel_name=True)) == "a (254:0)\n |- (8:16)\n `- <sda> (8:0)\n"
 
 
 # -- order ------------------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def test_a_ring_is_followed_once_round() -> None:
     assert [visit.node.numbers for visit in tree.walk(ring[0])] == [*ring, ring[0]]
     assert len(tree.bottom_up()) == 3
     assert len(tree.above(ring[1])) == 3
-    assert tree.render() == ""
+    assert draw(tree, TreeStyle()) == ""
 
 
 def test_a_tree_as_deep_as_you_like_is_read_and_walked() -> None:
@@ -231,7 +231,7 @@ def test_a_tree_as_deep_as_you_like_is_read_and_walked() -> None:
     tree = read(dm)
     assert len(tree.bottom_up(below)) == 1101
     assert max(visit.depth for visit in tree.walk()) == 1100
-    assert tree.render().count("\n") == 99, "dmsetup draws no more levels"
+    assert draw(tree, TreeStyle()).count("\n") == 99, "dmsetup draws no more levels"
 
 
 # -- reading ----------------------------------------------------------------------------------------
@@ -288,7 +288,7 @@ def test_a_tree_is_plain_data_for_programs(stack: DeviceTree) -> None:
 
 
 def test_drawing(stack: DeviceTree) -> None:
-    assert stack.render() == (
+    assert draw(stack, TreeStyle()) == (
         "alone (254:3)\n"
         "other (254:2)\n"
         " `-low (254:0)\n"
@@ -298,13 +298,13 @@ def test_drawing(stack: DeviceTree) -> None:
         " `-low (254:0)\n"
         "    `- (8:0)\n"
     )
-    assert stack.render(TreeStyle.parse("compact", utf8=True)) == (
+    assert draw(stack, TreeStyle.parse("compact", utf8=True)) == (
         "alone (254:3)\n"
         "other (254:2)───low (254:0)─── (8:0)\n"
         "top (254:1)─┬─ (8:0)\n"
         "            └─low (254:0)─── (8:0)\n"
     )
-    assert stack.render(TreeStyle.parse("inverted,open"), columns=20, unmangle=str.upper) == (
+    assert draw(stack, TreeStyle.parse("inverted,open"), columns=20, unmangle=str.upper) == (
         "ALONE (254:3) [0]\n"
         " (8:0)\n"
         " |-LOW (254:0) [...\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from vmgr.cli.declare import from_spec, plugin_options
-from vmgr.cli.manpage import own_plugins, pages
+from vmgr.cli.manual import own_plugins, pages
 from vmgr.cli.options_common import COMMON
 from vmgr.cli.parse import check, parse
 from vmgr.cli.registry import COMMANDS, MOUNTED, load

@@ -6,8 +6,8 @@ import pytest
 
 from tests.support.groups import a_group, create
 from vmgr.core.errors import InUse
+from vmgr.core.inuse import refuse_open
 from vmgr.core.naming import dm_uuid
-from vmgr.core.plan import refuse_open
 from vmgr.core.table import LiveDevice
 from vmgr.dm.holders import Holder
 from vmgr.system.usage import with_holders

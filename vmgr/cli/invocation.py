@@ -5,13 +5,43 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from typing import Protocol
 
-    from vmgr.cli.declare import Command
     from vmgr.cli.terminal import Terminal
     from vmgr.core.ids import Tag
     from vmgr.core.requests import Options, SizeSpec
     from vmgr.core.units import Sectors
+
+    class Argument(Protocol):
+        """What is needed of a declared argument."""
+
+        @property
+        def name(self) -> str:
+            """What it is called in the usage."""
+
+        @property
+        def help(self) -> str:
+            """What it is."""
+
+    class Command(Protocol):
+        """What is needed of the :class:`vmgr.cli.declare.Command` that was called."""
+
+        @property
+        def name(self) -> str:
+            """Its name."""
+
+        @property
+        def arguments(self) -> Sequence[Argument]:
+            """Its arguments, in order."""
+
+        @property
+        def usages(self) -> Sequence[str]:
+            """The forms in which it can be called."""
+
+        @property
+        def changes(self) -> bool:
+            """Whether it changes anything."""
 
 
 class Invocation:

@@ -1,23 +1,21 @@
 """Man pages: what can be known from declarations is written by this, around prose from ``man/prose``.
 
-``python -m vmgr.cli.manpage`` (``make man``) writes ``man/vmgr.8`` and ``man/vmgr-COMMAND.8``; a test holds the
-committed pages to it. ``man/prose/COMMAND.roff`` has the sections that people write, each begun by ``.SH``:
-``DESCRIPTION``, ``EXAMPLES``, ``SEE ALSO``, and others that go in between; ``EXIT STATUS`` takes the place of the
-usual one. ``@COMMANDS@`` and ``@COMMON@`` in ``man/prose/vmgr.roff`` become the lists of commands and of common
-options.
+:mod:`vmgr.cli.manual` writes the files. ``man/prose/COMMAND.roff`` has the sections that people write, each begun
+by ``.SH``: ``DESCRIPTION``, ``EXAMPLES``, ``SEE ALSO``, and others that go in between; ``EXIT STATUS`` takes the
+place of the usual one. ``@COMMANDS@`` and ``@COMMON@`` in ``man/prose/vmgr.roff`` become the lists of commands and
+of common options.
 """
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vmgr.cli.options_common import COMMON
 from vmgr.cli.registry import COMMANDS, load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from vmgr.cli.declare import Command, Option
     from vmgr.core.hooks import TargetInfo
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 HEAD = '.\\" Written by `make man` from the declarations in vmgr/cli and from man/prose. Edit those.\n'
 LAYOUT = ".nh\n.ad l\n"
 """Words are not parted, so that names can be searched for and copied; lines are not stretched."""
-FOLDER = Path(__file__).parents[2] / "man"
 LAST = ("EXAMPLES", "SEE ALSO")
 
 EXIT_STATUS = """.SH EXIT STATUS
@@ -171,35 +168,3 @@ def sentence(text: str) -> str:
 def listed(words: list[str]) -> str:
     """Words as prose lists them."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def own_plugins() -> tuple[TargetInfo, ...]:
-    """The plugins that come with vmgr, by name: the order in which they are found is the installation's."""
-    from vmgr.registry import find_plugins, load_targets
-
-    own = {name for name, value, _ in find_plugins() if value.startswith("vmgr.")}
-    return tuple(sorted((i for i in load_targets().infos() if i.name in own), key=lambda info: info.name))
-
-
-def pages() -> Mapping[str, str]:
-    """All pages, by file name."""
-    plugins = own_plugins()
-    prose = FOLDER / "prose"
-    found = {"vmgr.8": main_page((prose / "vmgr.roff").read_text("utf-8"))}
-    for name in sorted(COMMANDS):
-        text = (prose / f"{name}.roff").read_text("utf-8")
-        found[f"vmgr-{name}.8"] = command_page(load(name), text, plugins)
-    from vmgr.cli.dm.manual import page
-
-    found["vmgr-dm.8"] = page((prose / "dm.roff").read_text("utf-8"))
-    return found
-
-
-def main() -> None:
-    """Write the pages."""
-    for name, text in pages().items():
-        (FOLDER / name).write_text(text, "utf-8")
-
-
-if __name__ == "__main__":
-    main()

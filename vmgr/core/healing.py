@@ -18,8 +18,9 @@ from attrs import field, frozen
 
 from vmgr.core.devicerules import NO_RULES, DeviceRules
 from vmgr.core.devices import own_uuid, stack
+from vmgr.core.inuse import below
 from vmgr.core.naming import dm_name, split_dm_name, split_dm_uuid
-from vmgr.core.plan import below, reaches
+from vmgr.core.plan import reaches
 from vmgr.core.running import understood
 from vmgr.core.steps import (
     ClearTable,

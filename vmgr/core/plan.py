@@ -21,14 +21,13 @@ Everything before 6 can be undone and is, if a step fails; everything after it i
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from vmgr.core.devicerules import NO_RULES, DeviceRules
 from vmgr.core.devices import own_uuid, stack, together
-from vmgr.core.errors import InUse, VmgrError
+from vmgr.core.errors import InUse
+from vmgr.core.inuse import refuse_open
 from vmgr.core.naming import split_dm_uuid
 from vmgr.core.phases import Plan
 from vmgr.core.running import understood
@@ -58,17 +57,12 @@ from vmgr.core.steps import (
 if TYPE_CHECKING:
     from vmgr.core.change import Change
     from vmgr.core.exchange import TargetMessage
+    from vmgr.core.hooks import Live
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.step import Step
-    from vmgr.core.table import DmDevice, LiveDevice
+    from vmgr.core.table import DmDevice
     from vmgr.core.targets import Targets
-
-Live = Mapping[str, "LiveDevice"]
-"""What the kernel has now, by device-mapper UUID, live tables included."""
-
-_NUMBERS = re.compile(r"\d+:\d+", re.ASCII).fullmatch
-
 
 # -- which volumes are active ---------------------------------------------------------------------
 
@@ -83,34 +77,6 @@ def active_volumes(group: VolumeGroup | None, live: Live) -> tuple[Uuid, ...]:
     if group is None or not live:
         return ()
     return tuple(lv.id for lv in group.lvs if lv.visible and is_active(group, lv, live) and understood(group, lv))
-
-
-def refuse_open(gone: Iterable[str], live: Live, group: VolumeGroup | None) -> None:
-    """Raise :class:`InUse` for a device of ``gone`` that is open, beyond what the kernel's own tables tell.
-
-    The error blames each volume of ``group`` that is meant. Who has it open is not known here.
-    """
-    holders = Counter(word for device in live.values() for word in below(device))
-    blames: dict[str, VmgrError] = {}
-    for uuid in sorted(gone):
-        device = live[uuid]
-        if device.open_count > holders[f"{device.major}:{device.minor}"]:
-            lv = (split_dm_uuid(uuid) or ("", "", ""))[1]
-            volume = next((one for one in group.lvs if one.id == lv), None) if group is not None else None
-            what = f"logical volume {group.name}/{volume.name}" if group and volume else f"device {device.name}"
-            error = InUse(
-                f"{what} in use",
-                hint="unmount the file system or stop the program that uses it, then try again",
-            )
-            blames.setdefault(lv, error)
-    if blames:
-        first = next(iter(blames.values()))
-        raise InUse(first.message, hint=first.hint, blames=blames)
-
-
-def below(device: LiveDevice) -> set[str]:
-    """The numbers (``major:minor``) of what a live device's table leads to."""
-    return {word for line in device.table or () for word in line.params.split() if _NUMBERS(word)}
 
 
 # -- the planner ----------------------------------------------------------------------------------

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmgr.core.ids import Uuid
+from vmgr.core.inuse import below, refuse_open
 from vmgr.core.naming import split_dm_name, split_dm_uuid
 from vmgr.core.phases import Plan
-from vmgr.core.plan import below, refuse_open
 from vmgr.core.steps import RemoveDevice
 
 if TYPE_CHECKING:
     from vmgr.core.change import Change
-    from vmgr.core.plan import Live
+    from vmgr.core.hooks import Live
     from vmgr.core.table import LiveDevice
 
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from vmgr.core.errors import InvalidName, KernelError, Refused
 from vmgr.dm import abi, wire
 from vmgr.dm.address import Dev, DevId, by_name, by_number, by_uuid, devices_in
-from vmgr.dm.failure import DmError, DmInUse, explain
+from vmgr.dm.failure import DmError, DmInUse
 from vmgr.dm.grouping import Grouping, Transaction
 from vmgr.dm.kernel import IoctlKernel
 from vmgr.dm.query import lines_of, live_device
@@ -140,6 +140,8 @@ class DmClient(Grouping):
         if reply.dev in devices_in(lines):
             # Linux before 6.4 takes such a table; the device would hold itself open for ever.
             self._command(dev, abi.TABLE_CLEAR)
+            from vmgr.dm.meanings import explain
+
             raise explain(self._request(dev, abi.TABLE_LOAD, flags), errno.ELOOP)
 
     def clear(self, dev: Dev) -> None:

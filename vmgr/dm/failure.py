@@ -1,8 +1,7 @@
-"""What the kernel's refusals mean, in words, for each command.
+"""The errors of the device mapper. Each keeps all that was asked: command, device, request and errno.
 
-:func:`explain` turns an errno into an error that keeps all that was asked: command, device, request,
-errno, and with what the kernel wrote to its log. Its class is also one of the core's, so that callers can catch "in
-use" or "not found" without knowing of ioctls. The meanings are in :mod:`vmgr.dm.meanings`.
+Most are also of one of the core's classes, so that callers can catch "in use" or "not found" without knowing of
+ioctls. :func:`vmgr.dm.meanings.explain` makes them of a refusal.
 """
 
 from __future__ import annotations
@@ -112,23 +111,3 @@ def device_words(request: Request) -> str:
         major, minor = abi.major_minor(request.dev)
         return f"{major}:{minor}"
     return ""
-
-
-def explain(request: Request, errno: int, *, reply: Reply | None = None, log: tuple[str, ...] = ()) -> DmError:
-    """The error for a command that the kernel refused with ``errno``."""
-    from vmgr.dm import abi
-    from vmgr.dm.kmsg import telling
-    from vmgr.dm.meanings import LOG, meaning
-
-    command = command_name(request)
-    kind, words, hint = meaning(request, command, errno)
-    if request.flags & abi.SECURE_DATA:
-        request = request._replace(data=b"")
-    device = device_words(request)
-    subject = f"{command} {device}" if device else command
-    message = f"device mapper: {subject}: {words} ({_e.errorcode.get(errno, errno)})"
-    said = telling(log)
-    if said:
-        message = f"{message}: {said}"
-        hint = "" if hint == LOG else hint
-    return kind(message, request, errno, hint=hint, reply=reply, log=log)

@@ -10,10 +10,10 @@ look like (:mod:`vmgr.dm.fake_targets`). One conformance suite runs on it and on
 from __future__ import annotations
 
 import errno
+import os
 from typing import TYPE_CHECKING
 
 from vmgr.dm import abi, wire
-from vmgr.dm.failure import explain
 from vmgr.dm.fake_messages import FakeMessages
 from vmgr.dm.fake_naming import FakeNaming
 from vmgr.dm.fake_nodes import FakeNodes
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from vmgr.core.table import LiveDevice
     from vmgr.dm.abi import Version
-    from vmgr.dm.fake_watch import FakeWatch
 
 __all__ = ["FakeKernel", "FakeNodes"]
 
@@ -109,6 +108,8 @@ class FakeKernel:
                 raise Refusal(errno.EINVAL)
             reply = self._commands[nr](request)
         except Refusal as refusal:
+            from vmgr.dm.meanings import explain
+
             raise explain(request, refusal.errno) from None
         if nr in _TELLING:
             self._state.tell()
@@ -127,8 +128,6 @@ class FakeKernel:
 
     def watch(self) -> FakeWatch:
         """A descriptor that becomes readable with an event; see :meth:`vmgr.dm.kernel.Kernel.watch`."""
-        from vmgr.dm.fake_watch import FakeWatch
-
         return FakeWatch(self, self._state)
 
     # -- what a test or a dry run does to it -----------------------------------------------------------
@@ -182,3 +181,63 @@ class FakeKernel:
     def size(self, dev: int) -> int | None:
         """The size in sectors of a disk or device (``abi.dev_number``); None when there is none."""
         return self._state.size(dev)
+
+
+class FakeWatch:
+    """What opening the control node once more gives: the same devices, and an arming of its own.
+
+    Unlike the fake kernel itself it really waits in :meth:`poll`: another thread or a signal may end that.
+    """
+
+    def __init__(self, kernel: FakeKernel, state: FakeState) -> None:
+        self._kernel, self._state = kernel, state
+        self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        state.watches.append(self.notify)
+
+    @property
+    def version(self) -> Version:
+        """The interface's version."""
+        return self._kernel.version
+
+    def call(self, request: Request) -> Reply:
+        """Run one command; see :meth:`vmgr.dm.kernel.Kernel.call`."""
+        if request.command is not abi.DEV_ARM_POLL:
+            return self._kernel.call(request)
+        check(request, self.version)
+        self._kernel.calls.append(request)
+        try:
+            os.eventfd_read(self._fd)
+        except BlockingIOError:
+            pass  # there was none
+        return Reply(self.version)
+
+    def notify(self) -> None:
+        """There was an event."""
+        os.eventfd_write(self._fd, 1)
+
+    def poll(self, timeout: float | None) -> bool:
+        """Wait for an event since the last arming; False after ``timeout`` seconds."""
+        import select
+
+        poller = select.poll()
+        poller.register(self._fd, select.POLLIN)
+        return bool(poller.poll(None if timeout is None else timeout * 1000))
+
+    def block_major(self) -> int:
+        """The major number of the devices."""
+        return self._kernel.major
+
+    def watch(self) -> FakeWatch:
+        """One more."""
+        return FakeWatch(self._kernel, self._state)
+
+    def fileno(self) -> int:
+        """The descriptor, an eventfd."""
+        return self._fd
+
+    def close(self) -> None:
+        """Close it."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            self._state.watches.remove(self.notify)
+            os.close(fd)

@@ -14,10 +14,11 @@ from vmgr.dm.fake_targets import Refusal
 from vmgr.dm.wire import Reply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vmgr.core.table import KernelLine
     from vmgr.dm.abi import Version
     from vmgr.dm.fake_targets import FakeTarget
-    from vmgr.dm.fake_watch import FakeWatch
     from vmgr.dm.wire import Request
 
 
@@ -79,7 +80,7 @@ class FakeState:
         self.busy: set[int] = set()
         self.devices: dict[int, FakeDevice] = {}
         self.events = 0
-        self.watches: list[FakeWatch] = []
+        self.watches: list[Callable[[], None]] = []
 
     # -- looking up ----------------------------------------------------------------------------------
 
@@ -149,7 +150,7 @@ class FakeState:
         """Let everybody who polls know that something happened."""
         self.events += 1
         for watch in self.watches:
-            watch.notify()
+            watch()
 
     def raise_event(self, device: FakeDevice) -> None:
         """An event of a device, of which ``poll`` tells, too."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from vmgr.core.errors import KernelError
 from vmgr.dm import abi, control
-from vmgr.dm.failure import NoDeviceMapper, Unsupported, command_name, explain
+from vmgr.dm.failure import NoDeviceMapper, Unsupported, command_name
 from vmgr.dm.wire import Reply, Request, pack_request, request_size, unpack_reply, wipe
 
 if TYPE_CHECKING:
@@ -230,6 +230,8 @@ class IoctlKernel:
     def _refusal(request: Request, code: int, buffer: bytearray, log: KernelLog | None) -> DmError:
         # With secure data the kernel has wiped the header, too, even when it refuses.
         reply = unpack_reply(buffer)._replace(data=b"") if any(buffer[: abi.HEADER.size]) else None
+        from vmgr.dm.meanings import explain
+
         return explain(request, code, reply=reply, log=log.since() if log is not None else ())
 
     @staticmethod

@@ -11,10 +11,18 @@ import os
 from typing import TYPE_CHECKING
 
 from vmgr.dm import abi
-from vmgr.dm.failure import DmError, DmExists, DmInUse, DmNotFound, DmNotPermitted
+from vmgr.dm.failure import (
+    DmError,
+    DmExists,
+    DmInUse,
+    DmNotFound,
+    DmNotPermitted,
+    command_name,
+    device_words,
+)
 
 if TYPE_CHECKING:
-    from vmgr.dm.wire import Request
+    from vmgr.dm.wire import Reply, Request
 
 Meaning = tuple[type[DmError], str, str]
 """The class of the error, what is the matter, and what to do."""
@@ -127,3 +135,21 @@ def meaning(request: Request, command: str, errno: int) -> Meaning:
     if errno == _e.EINVAL and request.name and request.uuid and command not in ("create", "list", "targets"):
         return DmError, "a name and a UUID were given, and the kernel takes one of them", ""
     return _MEANINGS.get((command, errno)) or _ANY_COMMAND.get(errno) or (DmError, os.strerror(errno).lower(), "")
+
+
+def explain(request: Request, errno: int, *, reply: Reply | None = None, log: tuple[str, ...] = ()) -> DmError:
+    """The error for a command that the kernel refused with ``errno``."""
+    from vmgr.dm.kmsg import telling
+
+    command = command_name(request)
+    kind, words, hint = meaning(request, command, errno)
+    if request.flags & abi.SECURE_DATA:
+        request = request._replace(data=b"")
+    device = device_words(request)
+    subject = f"{command} {device}" if device else command
+    message = f"device mapper: {subject}: {words} ({_e.errorcode.get(errno, errno)})"
+    said = telling(log)
+    if said:
+        message = f"{message}: {said}"
+        hint = "" if hint == LOG else hint
+    return kind(message, request, errno, hint=hint, reply=reply, log=log)

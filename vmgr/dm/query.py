@@ -14,7 +14,7 @@ from vmgr.core.errors import AmbiguousName, InvalidName
 from vmgr.core.table import LiveDevice
 from vmgr.dm import abi, wire
 from vmgr.dm.address import Dev, DevId, by_name, by_number, by_uuid
-from vmgr.dm.failure import DmError, explain
+from vmgr.dm.failure import DmError
 from vmgr.dm.wire import Reply, Request
 
 if TYPE_CHECKING:
@@ -153,6 +153,8 @@ class DmReader:
             self.arm_poll()
             device = live_device(self._command(address, abi.DEV_STATUS))
             if uuid and device.uuid != uuid:  # the number is another device's by now
+                from vmgr.dm.meanings import explain
+
                 raise explain(self._request(address, abi.DEV_STATUS, 0), _GONE)
             if device.event_nr != event_nr:
                 return device

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from vmgr.dm.address import Dev
     from vmgr.dm.query import DmReader
-    from vmgr.dm.tree_drawing import TreeStyle
 
 Numbers = tuple[int, int]
 """A block device's (major, minor): what a tree knows devices by."""
@@ -263,18 +262,6 @@ class DeviceTree(Value):
         return tuple(wanted[numbers] for numbers in done if numbers in wanted)
 
     # -- showing -------------------------------------------------------------------------------------
-
-    def render(
-        self,
-        style: TreeStyle | None = None,
-        *,
-        columns: int | None = None,
-        unmangle: Callable[[str], str] | None = None,
-    ) -> str:
-        """The tree as ``dmsetup ls --tree`` prints it; ``""`` for none. See :func:`vmgr.dm.tree_drawing.draw`."""
-        from vmgr.dm.tree_drawing import TreeStyle, draw
-
-        return draw(self, style or TreeStyle(), columns=columns, unmangle=unmangle)
 
     def as_json(self, unmangle: Callable[[str], str] | None = None) -> list[dict[str, object]]:
         """One object for each device: plain lists, strings, numbers and booleans, references as ``major:minor``."""

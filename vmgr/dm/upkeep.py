@@ -15,9 +15,25 @@ from vmgr.dm import abi
 from vmgr.dm.failure import NodeError
 
 if TYPE_CHECKING:
-    from vmgr.dm.client import DmClient
+    from typing import Protocol
+
     from vmgr.dm.nodes import Nodes
     from vmgr.dm.udev import Cookie, Udev
+    from vmgr.dm.wire import Reply
+
+    class Client(Protocol):
+        """What is needed of a :class:`vmgr.dm.client.DmClient`."""
+
+        @property
+        def dev_dir(self) -> str:
+            """The device directory."""
+
+        def warn(self, text: str) -> None:
+            """Say what went wrong and was made up for."""
+
+        def look(self, name: str) -> Reply | None:
+            """The header of the device ``name``; None when there is none."""
+
 
 _STUCK = 1.0
 """Bound in seconds for every later wait, once udev has failed to answer."""
@@ -26,7 +42,7 @@ _STUCK = 1.0
 class Upkeep:
     """What one client still has to do outside the kernel."""
 
-    def __init__(self, client: DmClient, udev: Udev | None, nodes: Nodes | None) -> None:
+    def __init__(self, client: Client, udev: Udev | None, nodes: Nodes | None) -> None:
         self._client = client
         self._udev = udev
         self._nodes = nodes

@@ -10,7 +10,7 @@ from vmgr.doctor.roots import dotted, version_of
 
 if TYPE_CHECKING:
     from vmgr.dm.module import ModuleState
-    from vmgr.doctor.kernel import Facts
+    from vmgr.doctor.kernelfacts import Facts
 
 SUBJECT = "kernel"
 SKIP_LOCKFS = (4, 5, 0)

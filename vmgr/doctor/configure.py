@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from vmgr.doctor.roots import version_of
 
 if TYPE_CHECKING:
-    from vmgr.doctor.kernel import Facts
     from vmgr.doctor.kernelconfig import KernelTree
+    from vmgr.doctor.kernelfacts import Facts
 
 SYMBOL = "BLK_DEV_DM"
 MODULE = "dm-mod"

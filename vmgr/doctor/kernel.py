@@ -8,52 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
 from vmgr.doctor.abilities import freezing, interface, loading, surroundings
 from vmgr.doctor.configure import MODULE, SYMBOL, absent, patch
 from vmgr.doctor.finding import NOTE, OK, PROBLEM, WARNING, Fact, Finding, Repair
-from vmgr.doctor.kernelconfig import KernelConfig, KernelTree, read_config
-from vmgr.doctor.modules import BUILT_IN, ModuleTree, find_modules, read_modules
+from vmgr.doctor.kernelconfig import read_config
+from vmgr.doctor.kernelfacts import Facts
+from vmgr.doctor.modules import BUILT_IN, find_modules, read_modules
 from vmgr.doctor.roots import read
 
 if TYPE_CHECKING:
-    from vmgr.dm.module import ModuleState
+    from vmgr.doctor.kernelconfig import KernelConfig, KernelTree
     from vmgr.doctor.machine import Machine
 
 SUBJECT = "kernel"
-
-
-@frozen
-class Facts:
-    """What is known of one kernel. ``running`` is False for one that was given by its configuration or its tree.
-
-    ``registered``: see :class:`vmgr.doctor.machine.Machine`. ``module`` is what the library says of the module,
-    None for a kernel that does not run. ``complaints`` are configurations that could not be used, in words;
-    ``outdated`` files that still run devmap_mknod.sh.
-    """
-
-    running: bool
-    release: str
-    registered: bool | None = None
-    module: ModuleState | None = None
-    modules: ModuleTree | None = None
-    config: KernelConfig | None = None
-    tree: KernelTree | None = None
-    interface: tuple[int, ...] = ()
-    why_not_asked: str = ""
-    complaints: tuple[str, ...] = ()
-    outdated: tuple[str, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """The kernel in words."""
-        return f"Linux {self.release}" if self.release else "this kernel" if self.running else "that kernel"
-
-    @property
-    def modular(self) -> bool:
-        """Whether the kernel takes modules at all, as far as is known."""
-        return self.config is None or self.config.value("MODULES") != "n" or not self.config.knows("MODULES")
 
 
 def gather(machine: Machine) -> Facts:

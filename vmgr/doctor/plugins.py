@@ -9,8 +9,8 @@ from attrs import frozen
 
 from vmgr.doctor.configure import MODULE, enable
 from vmgr.doctor.finding import NOTE, OK, PROBLEM, WARNING, Fact, Finding
-from vmgr.doctor.kernel import Facts as KernelFacts
 from vmgr.doctor.kernel import presence
+from vmgr.doctor.kernelfacts import Facts as KernelFacts
 from vmgr.doctor.modules import BUILT_IN
 from vmgr.doctor.roots import dotted
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmgr.doctor.finding import NOTE, OK, Finding
-from vmgr.doctor.kernel import Facts as KernelFacts
+from vmgr.doctor.kernelfacts import Facts as KernelFacts
 from vmgr.doctor.roots import dotted
 
 SUBJECT = "targets"

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import vmgr.report.groups as group_values
 from vmgr.core.model import PvArea
 from vmgr.core.sizes import SHORT, parse_units, size_printer
-from vmgr.report import groups as group_values
 from vmgr.report.cells import percent
 from vmgr.report.columns import LV, PV
 from vmgr.report.facts import DEFAULT_TIME_FORMAT, Context, GroupFacts
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from vmgr.core.targets import Targets
     from vmgr.core.units import Sectors
     from vmgr.core.view import SystemView
-    from vmgr.report import DisplayRequest
     from vmgr.report.facts import Facts, KernelReadAhead
     from vmgr.report.physical import PvFacts
+    from vmgr.report.requests import DisplayRequest
 
 BLANK = " "
 """The line that ends each thing."""
@@ -57,12 +57,13 @@ def chosen(
     """The UUIDs that are named and selected; None for everything."""
     if not request.select:
         return request.only
-    from vmgr.report import ReportRequest, prepare
+    from vmgr.report.engine import Report
+    from vmgr.report.requests import ReportRequest
 
     asked = ReportRequest(
         f"{request.kind}s", select=request.select, only=request.only, all=request.all, now=request.now
     )
-    return prepare(asked, targets).selected(system, live)
+    return Report(asked, targets).selected(system, live)
 
 
 class Display:

@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from vmgr.core.table import LiveDevice
     from vmgr.core.targets import Targets
     from vmgr.core.view import SystemView
-    from vmgr.report import ReportRequest
     from vmgr.report.catalog import Column
     from vmgr.report.cells import Values
     from vmgr.report.facts import KernelReadAhead
     from vmgr.report.render import Cells
+    from vmgr.report.requests import ReportRequest
 
 FORMATS = ("basic", "json", "json_std")
 

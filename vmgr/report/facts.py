@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     KernelReadAhead = Callable[[int, int], int | None]
     """Gives the read-ahead, in sectors, of the device with these numbers."""
 
+POLICY_LETTERS = {
+    "contiguous": "c", "cling": "l", "cling_by_tags": "t", "normal": "n", "anywhere": "a", "inherit": "i",
+}  # fmt: skip
+"""How ``lv_attr`` and ``vg_attr`` write allocation policies (``lib/display/display.c``)."""
+
 
 class Context:
     """What all rows of a report share: how values are written, what the kernel has, and whom to ask.

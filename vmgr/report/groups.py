@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vmgr.report.volumes import POLICY_LETTERS
+from vmgr.report.facts import POLICY_LETTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

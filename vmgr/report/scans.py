@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from vmgr.core.table import LiveDevice
     from vmgr.core.targets import Targets
     from vmgr.core.view import SystemView
-    from vmgr.report import DisplayRequest
     from vmgr.report.physical import PvFacts
+    from vmgr.report.requests import DisplayRequest
 
 ORPHANS = "#orphans_lvm2"
 """LVM2's internal group of orphans: its name counts when columns are made wide enough (``tools/pvscan.c``)."""

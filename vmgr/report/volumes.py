@@ -12,6 +12,7 @@ from vmgr.core.ids import Uuid
 from vmgr.core.model import UnknownBody
 from vmgr.core.naming import dm_name
 from vmgr.report.catalog import UNKNOWN
+from vmgr.report.facts import POLICY_LETTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
     from vmgr.report.rows import Rows
 
     VolumeValue = Callable[[GroupFacts, LogicalVolume], object]
-
-POLICY_LETTERS = {
-    "contiguous": "c", "cling": "l", "cling_by_tags": "t", "normal": "n", "anywhere": "a", "inherit": "i",
-}  # fmt: skip
-"""How ``lv_attr`` and ``vg_attr`` write allocation policies (``lib/display/display.c``)."""
 
 
 def has(lv: LogicalVolume, word: str) -> bool:

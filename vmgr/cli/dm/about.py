@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from vmgr.cli.declare import Argument, Command
 from vmgr.cli.dm.context import Context
+from vmgr.cli.dm.facts import look, show_change
 from vmgr.cli.dm.options import INACTIVE, NOFLUSH, SELECT, WHICH
 from vmgr.core.errors import EXIT_OK, NotFound, UsageError
 
@@ -113,12 +114,12 @@ def wait(invocation: Invocation) -> int:
         if context.as_dmsetup:
             client.wait(dev, int(number))
         else:
-            name = context.shown(context.look(dev).name)
+            name = context.shown(look(context, dev).name)
             try:
                 client.wait(dev, int(number))
             except NotFound:
                 raise NotFound(f"{name} was removed while it was waited for") from None
-        context.report(dev)
+        show_change(context, dev)
     return EXIT_OK
 
 

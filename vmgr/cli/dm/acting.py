@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmgr.cli.dm.context import own_nodes
+from vmgr.cli.dm.facts import header, look, show_change
 from vmgr.core.errors import UsageError, VmgrError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def chosen(context: Context) -> tuple[DevId, ...]:
     devs = context.devices() or (context.device(),)
     if not context.as_dmsetup:
         for dev in devs:
-            context.look(dev)
+            look(context, dev)
     return devs
 
 
@@ -56,9 +57,9 @@ def each(
                     error.details = (*error.details, f"not reached: {rest}")
                 raise
             if context.json:
-                changed.append({"name": context.shown(str(dev))} if gone else context.header(dev))
+                changed.append({"name": context.shown(str(dev))} if gone else header(context, dev))
             elif show and not gone:
-                context.report(dev)
+                show_change(context, dev)
     finally:
         if context.json:
             context.emit_json({"devices": changed})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from vmgr.cli.declare import Argument, Command, Option
 from vmgr.cli.dm.acting import chosen, drop_node, each, read_ahead
 from vmgr.cli.dm.context import Context
+from vmgr.cli.dm.facts import header, look, show_change
 from vmgr.cli.dm.options import ADDNODE, FORCE, INACTIVE, NOFLUSH, NOLOCKFS, READAHEAD, READONLY, SELECT, WHICH
 from vmgr.core.errors import EXIT_FAILED, EXIT_OK, InUse, KernelError, NotFound, UsageError, VmgrError
 
@@ -88,7 +89,7 @@ def resume(invocation: Invocation) -> int:
 def _say_suspended(context: Context, dev: DevId, error: VmgrError) -> None:
     """Add to an error that the device is still suspended: the kernel has dropped the table that did not fit."""
     try:
-        found = context.look(dev)
+        found = look(context, dev)
     except VmgrError:
         return
     if found.suspended and found.has_live:
@@ -261,7 +262,7 @@ def message(invocation: Invocation) -> int:
             text = " ".join(words)
         answer = context.client().message(dev, int(sector), text, secure=secure)
         if context.json:
-            context.emit_json({"device": context.header(dev), "answer": answer})
+            context.emit_json({"device": header(context, dev), "answer": answer})
         elif answer:
             context.terminal.data(answer if answer.endswith("\n") else answer + "\n")
     return EXIT_OK
@@ -281,7 +282,7 @@ def setgeometry(invocation: Invocation) -> int:
         cylinders, heads, sectors, start = map(int, words)
         context.client().set_geometry(dev, cylinders, heads, sectors, start)
         if context.json:
-            context.report(dev)
+            show_change(context, dev)
     return EXIT_OK
 
 

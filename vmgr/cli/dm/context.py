@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from vmgr.cli.declare import Command
     from vmgr.cli.terminal import Terminal
-    from vmgr.core.table import LiveDevice
     from vmgr.dm.address import DevId
     from vmgr.dm.client import DmClient
     from vmgr.dm.kernel import Kernel
@@ -339,29 +338,6 @@ class Context:
         if text.lower() not in ("auto", "hex", "none"):
             raise UsageError(f"{text!r} is no way to mangle names", hint="give auto, hex or none")
         return Mangling(text.lower())
-
-    # -- devices -------------------------------------------------------------------------------------
-
-    def look(self, dev: DevId) -> LiveDevice:
-        """A device's header. Raises :class:`NotFound`."""
-        from vmgr.cli.dm.facts import look
-
-        return look(self, dev)
-
-    def header(self, dev: DevId | LiveDevice) -> dict[str, object]:
-        """A device's header for JSON."""
-        from vmgr.cli.dm.facts import Facts
-
-        return Facts(self, self.look(dev) if isinstance(dev, tuple) else dev).as_json()
-
-    def report(self, dev: DevId | LiveDevice) -> None:
-        """What ``--json`` or ``-v`` asks for after one device was changed."""
-        if self.json:
-            self.emit_json({"device": self.header(dev)})
-        elif self.invocation.times("verbose"):
-            from vmgr.cli.dm.facts import Facts, info_text
-
-            self.terminal.data(info_text(Facts(self, self.look(dev) if isinstance(dev, tuple) else dev)))
 
     # -- output --------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from vmgr.cli.declare import Argument, Command, Option
 from vmgr.cli.dm.acting import add_node, read_ahead
 from vmgr.cli.dm.context import Context, DmInvocation
+from vmgr.cli.dm.facts import header, look, show_change
 from vmgr.cli.dm.options import ADDNODE, MAJOR, MINOR, READAHEAD, READONLY, UUID, WHICH
 from vmgr.core.errors import UsageError, VmgrError
 
@@ -117,7 +118,7 @@ def create(invocation: Invocation) -> int:
             raise UsageError("--notable and a table exclude each other", hint="leave one of them out")
         minor = invocation.number("minor")
         device = _create_one(context, NewDevice(new_name, new_uuid, minor, invocation.flag("readonly"), lines))
-        context.report(device)
+        show_change(context, device)
     return 0
 
 
@@ -163,7 +164,7 @@ def _create_many(context: Context, new: Sequence[NewDevice]) -> int:
         for each in new:
             done.append(_create_one(context, each))
             if not context.json:
-                context.report(done[-1])
+                show_change(context, done[-1])
     except BaseException as error:
         if done and isinstance(error, VmgrError):
             made = ", ".join(context.shown(device.name) for device in done)
@@ -172,7 +173,7 @@ def _create_many(context: Context, new: Sequence[NewDevice]) -> int:
         raise
     finally:
         if context.json:
-            context.emit_json({"devices": [context.header(device) for device in done]})
+            context.emit_json({"devices": [header(context, device) for device in done]})
     return 0
 
 
@@ -229,9 +230,9 @@ def load(invocation: Invocation) -> int:
             raise UsageError("the table has no lines", hint="`vmgr dm clear` drops the table that waits")
         client = context.client()
         if not context.as_dmsetup:
-            context.look(dev)  # the kernel has one errno for a device that is not there and for one of its table
+            look(context, dev)  # the kernel has one errno for a device that is not there and for one of its table
         client.load(dev, lines, read_only=invocation.flag("readonly"), secure=secret(lines))
-        context.report(dev)
+        show_change(context, dev)
     return 0
 
 

@@ -166,6 +166,19 @@ def look(context: Context, dev: DevId) -> LiveDevice:
     return found
 
 
+def header(context: Context, dev: DevId | LiveDevice) -> dict[str, object]:
+    """A device's header for JSON."""
+    return Facts(context, look(context, dev) if isinstance(dev, tuple) else dev).as_json()
+
+
+def show_change(context: Context, dev: DevId | LiveDevice) -> None:
+    """What ``--json`` or ``-v`` asks for after one device was changed."""
+    if context.json:
+        context.emit_json({"device": header(context, dev)})
+    elif context.invocation.times("verbose"):
+        context.terminal.data(info_text(Facts(context, look(context, dev) if isinstance(dev, tuple) else dev)))
+
+
 def every_device(context: Context) -> Iterator[LiveDevice]:
     """All devices, in the kernel's order; one that goes away meanwhile is left out."""
     client, inactive = context.client(), context.invocation.flag("inactive")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from vmgr.cli.declare import Argument, Command, Option
 from vmgr.cli.dm.context import Context
+from vmgr.cli.dm.facts import show_change
 from vmgr.cli.dm.options import WHICH
 from vmgr.core.errors import EXIT_FAILED, EXIT_OK, UsageError, VmgrError
 
@@ -42,7 +43,7 @@ def _rename(invocation: Invocation, *, uuid: bool) -> int:
             if dev.name:
                 dev = dev._replace(name=new)
         if context.json:
-            context.report(dev)
+            show_change(context, dev)
     return EXIT_OK
 
 

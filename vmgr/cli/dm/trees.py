@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def show_tree(context: Context) -> None:
     """Print the tree of all devices, or of those named with what they lie on, as ``-o`` says."""
     from vmgr.dm.tree import DeviceTree
-    from vmgr.dm.tree_drawing import TreeStyle
+    from vmgr.dm.tree_drawing import TreeStyle, draw
 
     style = TreeStyle.parse(context.invocation.text("options") or "", utf8=_utf8(context))
     tree = DeviceTree.read(context.client())
@@ -29,7 +29,7 @@ def show_tree(context: Context) -> None:
     elif not tree.nodes:
         context.terminal.data(NO_DEVICES)
     else:
-        text = tree.render(style, columns=_columns(), unmangle=_readable(context))
+        text = draw(tree, style, columns=_columns(), unmangle=_readable(context))
         context.terminal.drawn(text)  # the lines may be a terminal's own, which it is told by escape sequences
 
 

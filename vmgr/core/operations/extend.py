@@ -19,9 +19,8 @@ from vmgr.core.operations.checks import (
     with_built,
 )
 from vmgr.core.operations.placing import Where, first_areas, place
-from vmgr.core.operations.sizing import require_countable, size_for_change
+from vmgr.core.operations.sizing import require_countable, size_changed, size_for_change
 from vmgr.core.requests import ReduceVolume
-from vmgr.core.sizes import with_extents
 from vmgr.core.space import effective_policy
 from vmgr.core.targets import NOTHING_LIVE
 from vmgr.core.units import Extents
@@ -132,17 +131,6 @@ def _extend(
         zero=built.zero,
         notes=notes + placed.notes + built.notes,
         done=(size_changed(group, volume, new.size), _done(group, volume)),
-    )
-
-
-def size_changed(group: VolumeGroup, volume: LogicalVolume, new: Extents) -> str:
-    """What LVM2 says of a resize."""
-    name = full_name(group, volume)
-    if volume.size == new:
-        return f"Size of logical volume {name} unchanged from {with_extents(new, group.extent_size)}."
-    return (
-        f"Size of logical volume {name} changed from {with_extents(volume.size, group.extent_size)}"
-        f" to {with_extents(new, group.extent_size)}."
     )
 
 

@@ -17,7 +17,7 @@ from vmgr.core.operations.checks import (
     require_visible,
     with_built,
 )
-from vmgr.core.operations.sizing import size_for_change
+from vmgr.core.operations.sizing import size_changed, size_for_change
 from vmgr.core.sizes import with_extents
 from vmgr.core.targets import NOTHING_LIVE
 from vmgr.core.units import Extents
@@ -38,8 +38,6 @@ def reduce_volume(
     Where the new end falls between stripes, the volume keeps the whole of them. Raises :class:`Refused` where
     the new size is not smaller or is nothing at all.
     """
-    from vmgr.core.operations.extend import size_changed
-
     require_changeable(group)
     volume = find_volume(group, request.lv)
     require_visible(group, volume, "resize")

@@ -12,6 +12,7 @@ from attrs import frozen
 
 from vmgr.core.errors import Refused, UsageError
 from vmgr.core.model import LvArea, PvArea
+from vmgr.core.operations.checks import full_name
 from vmgr.core.requests import Percent
 from vmgr.core.sizes import MAX_EXTENTS, display_size, with_extents
 from vmgr.core.space import usable_pvs
@@ -220,3 +221,14 @@ def _percent(
         case "ORIGIN":
             return percent_of(percent.value, _origin_size(group, volume), up=up), ()
     raise UsageError(f"unknown base of a percentage: %{percent.of}")
+
+
+def size_changed(group: VolumeGroup, volume: LogicalVolume, new: Extents) -> str:
+    """What LVM2 says of a resize."""
+    name = full_name(group, volume)
+    if volume.size == new:
+        return f"Size of logical volume {name} unchanged from {with_extents(new, group.extent_size)}."
+    return (
+        f"Size of logical volume {name} changed from {with_extents(volume.size, group.extent_size)}"
+        f" to {with_extents(new, group.extent_size)}."
+    )
