@@ -68,20 +68,18 @@ def _elsewhere(path: str) -> list[tuple[str, str, str]]:
 
 
 def find_plugins() -> tuple[tuple[str, str, str], ...]:
-    """All registered plugins: (name, object reference, distribution), first of each name on the path wins."""
+    """All registered plugins: (name, object reference, distribution). Of one that is found twice, the first."""
     found: dict[tuple[str, str], str] = {}
-    names: dict[str, str] = {}
     for path in sys.path:
         rows = _elsewhere(path) if path.endswith((".zip", ".egg")) and os.path.isfile(path) else _in_directory(path)
         for name, value, distribution in rows:
-            other = names.setdefault(name, value)
-            if other != value:
-                raise PluginError(
-                    f"two target plugins are called {name!r}: {other} and {value}",
-                    hint="uninstall one of them; `pip list` shows what is installed",
-                )
             found.setdefault((name, value), distribution)
     return tuple((name, value, distribution) for (name, value), distribution in found.items())
+
+
+def _is_own(value: str, distribution: str) -> bool:
+    """Whether a plugin comes with vmgr."""
+    return value.startswith("vmgr.plugins.") and distribution.partition("-")[0] == "vmgr"
 
 
 def unsafe_place(value: str) -> str:
@@ -127,43 +125,81 @@ def _own_places() -> tuple[set[str], set[int]]:
 def load_targets(warn: Callable[[str], None] | None = None) -> Targets:
     """Import all registered plugins and put them behind the facade.
 
-    As root, a plugin in a place that others can write to is left out, and ``warn`` is told; without ``warn`` that
-    is an error, too. Raises :class:`PluginError` for a plugin that cannot be imported, naming it.
+    A plugin that cannot be used is left out, and ``warn`` is told once: one that cannot be imported, breaks the
+    contract, claims what another has, or, as root, lies where others can write. Without ``warn`` that is
+    a :class:`PluginError`, now or when it shows.
     """
+    from vmgr.core.registered import LeftOut
     from vmgr.core.targets import Targets
 
-    plugins: list[tuple[str, object]] = []
-    for name, value, distribution in find_plugins():
-        why = unsafe_place(value)
-        if why:
-            message = f"target plugin {name!r} (from {distribution}) is not loaded: {why}"
-            if warn is None:
-                raise PluginError(message, hint="give its files to root, or uninstall it")
-            warn(f"{message}; give its files to root, or uninstall it")
-            continue
-        module_name, _, attribute = value.partition(":")
-        try:
-            __import__(module_name)
-            plugin: object = sys.modules[module_name]
-            for part in attribute.split(".") if attribute else ():
-                plugin = getattr(plugin, part)
-        except Exception as error:
-            raise PluginError(
-                f"target plugin {name!r} ({value}, from {distribution}) cannot be loaded: {error}",
-                hint="mend or uninstall that package",
-            ) from error
-        plugins.append((name, plugin))
-    if not plugins:
+    left_out = LeftOut(warn)
+    entries = find_plugins()
+    if not entries:
         raise PluginError(
             "no target plugin is installed",
             hint="vmgr's own targets are entry points: install the package instead of running from a bare checkout",
         )
-    return Targets(plugins)
+    plugins: list[tuple[str, object]] = []
+    sources: dict[str, str] = {}
+    for name, value, distribution in entries:
+        own = _is_own(value, distribution)
+        try:
+            if not own:
+                _require_own_name(name, value, distribution, entries)
+            plugins.append((name, _imported(name, value, distribution)))
+        except PluginError as error:
+            left_out.add(error)
+        else:
+            if not own:
+                sources[name] = distribution
+    return Targets(plugins, sources, left_out)
 
 
-def table_types() -> tuple[type[TableType], ...]:
+def _require_own_name(name: str, value: str, distribution: str, entries: tuple[tuple[str, str, str], ...]) -> None:
+    """Raise :class:`PluginError` for a stranger with another plugin's name: vmgr's own is meant, or neither."""
+    for other, theirs, source in entries:
+        if other == name and theirs != value:
+            package, rival = distribution.partition("-")[0], source.partition("-")[0]
+            raise PluginError(
+                f"target plugin {name!r} ({value}, from {distribution}) has the name of a plugin ({theirs}) from"
+                f" {source}",
+                hint=f"uninstall {package}" if _is_own(theirs, source) else f"uninstall {package} or {rival}",
+                plugin=name,
+                source=distribution,
+            )
+
+
+def _imported(name: str, value: str, distribution: str) -> object:
+    """The plugin object that an entry point refers to. Raises :class:`PluginError`."""
+    why = unsafe_place(value)
+    if why:
+        raise PluginError(
+            f"target plugin {name!r} (from {distribution}) is not loaded: {why}",
+            hint="give its files to root, or uninstall it",
+            plugin=name,
+            source=distribution,
+        )
+    module_name, _, attribute = value.partition(":")
+    try:
+        __import__(module_name)
+        plugin: object = sys.modules[module_name]
+        for part in attribute.split(".") if attribute else ():
+            plugin = getattr(plugin, part)
+    except (Exception, SystemExit) as error:
+        package = distribution.partition("-")[0]
+        raise PluginError(
+            f"target plugin {name!r} ({value}, from {distribution}) cannot be loaded:"
+            f" {type(error).__name__}: {error}".rstrip(": "),
+            hint=f"pip install --force-reinstall {package}  # or pip uninstall {package}",
+            plugin=name,
+            source=distribution,
+        ) from error
+    return plugin
+
+
+def table_types(warn: Callable[[str], None] | None = None) -> tuple[type[TableType], ...]:
     """The types of table lines that the installed plugins provide, for :class:`vmgr.dm.tables.Tables`.
 
-    Raises :class:`PluginError` as :func:`load_targets` does, and for a plugin whose types break the contract.
+    What cannot be used is left out, and told, as :func:`load_targets` does.
     """
-    return load_targets().table_types()
+    return load_targets(warn).table_types()

@@ -113,10 +113,7 @@ def lines(name: str) -> list[list[str]]:
 @pytest.mark.parametrize("name", sorted(WORDS))
 def test_a_line_parses_exactly_if_it_does_so_for_lvm2(name):
     command = load(name)
-    plugins = tuple(
-        (info.name, from_spec(s, info.name)) for info in own_plugins() for s in info.options if name in s.commands
-    )
-    options = (*command.options, *(plugin_options(command, plugins) if command.from_plugins else ()), *COMMON)
+    options = (*command.options, *(plugin_options(command, own_plugins()) if command.from_plugins else ()), *COMMON)
     environ = {**os.environ, "LVM_SUPPRESS_FD_WARNINGS": "1", "LVM_SYSTEM_DIR": "", "LC_ALL": "C"}
     differ = []
     for words in lines(name):

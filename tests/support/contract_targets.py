@@ -14,6 +14,7 @@ from attrs import evolve, frozen
 from vmgr.core.exchange import Built, Need, Run, SpaceNeeds, TargetMessage, ZeroRange
 from vmgr.core.hooks import (
     PLAIN_ROLE,
+    ColumnSpec,
     Grant,
     KernelTarget,
     Makers,
@@ -90,6 +91,7 @@ class Raid1:
             (KernelTarget("raid", (1, 9, 0)),),
             types=("raid1",),
             options=(OptionSpec("mirrors", "number", "Number of copies.", ("lvcreate",), "m"),),
+            columns=(ColumnSpec("copy_percent", "Cpy%Sync", "percent", "How far the copies are."),),
             over_plain=True,
             exclusive=True,
         )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from attrs import evolve
 
 from tests.support.cli_stage import Recorder
 from vmgr.cli.main import EXIT_PIPE, main
@@ -404,19 +405,21 @@ def test_shells_complete_commands_options_and_values(app, monkeypatch, capsys):
     assert complete("vmgr lvcreate --alloc cl", 3) == ["cling", "cling_by_tags"]
 
 
-def test_an_option_that_two_plugins_declare_differently_is_a_plugin_error():
-    from vmgr.cli.declare import Option, plugin_options
+def test_an_option_that_vmgr_has_itself_is_a_plugin_error():
+    from tests.support.odd_target import INFO
+    from vmgr.cli.declare import plugin_options
     from vmgr.core.errors import PluginError
+    from vmgr.core.hooks import OptionSpec
 
     lvcreate = load("lvcreate")
-    size = Option("chunksize", "size", "", "c")
-    (shared,) = plugin_options(lvcreate, (("one", size), ("two", size)))
+    chunks = OptionSpec("chunksize", "size", "", ("lvcreate",), short="c")
+    one, two = (evolve(INFO, name=name, options=(chunks,)) for name in ("one", "two"))
+    (shared,) = plugin_options(lvcreate, (one, two))
     assert (shared.name, shared.kind, shared.short) == ("chunksize", "size", "c")
-    for clash in (Option("chunksize", "number", "", "c"), Option("chunks", "size", "", "c")):
-        with pytest.raises(PluginError, match="'two' declares"):
-            plugin_options(lvcreate, (("one", size), ("two", clash)))
-    with pytest.raises(PluginError, match="vmgr itself"):
-        plugin_options(lvcreate, (("one", Option("size", "size", "")),))
+    for clash in (evolve(chunks, name="size", short=""), evolve(chunks, short="n"), evolve(chunks, kind="odd")):
+        with pytest.raises(PluginError) as caught:
+            plugin_options(lvcreate, (evolve(one, options=(clash,)),))
+        assert caught.value.plugin == "one"
 
 
 def test_a_usage_error_found_by_the_application_is_status_3(app, capsys):

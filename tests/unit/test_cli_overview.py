@@ -7,8 +7,7 @@ import shlex
 import pytest
 
 from tests.support.pair_target import PairPlugin
-from vmgr.cli.declare import plugin_options
-from vmgr.cli.main import declared_by_plugins, main
+from vmgr.cli.main import main, with_plugins
 from vmgr.cli.options_common import COMMON
 from vmgr.cli.overview import EXAMPLES, SECTIONS, sections
 from vmgr.cli.parse import check, parse
@@ -30,7 +29,7 @@ def test_every_example_is_a_right_command_line(name: str) -> None:
     program, command, *words = shlex.split(EXAMPLES[name])
     assert (program, command) == ("vmgr", name)
     declared = load(name)
-    added = plugin_options(declared, declared_by_plugins(declared, print)[1])
+    added = with_plugins(declared, print)[1]
     check(declared, parse(declared, (*declared.options, *added, *COMMON), words))
 
 

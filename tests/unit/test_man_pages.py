@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vmgr.cli.declare import from_spec, plugin_options
+from vmgr.cli.declare import plugin_options
 from vmgr.cli.manual import own_plugins, pages
 from vmgr.cli.options_common import COMMON
 from vmgr.cli.parse import check, parse
@@ -24,13 +24,7 @@ PAGES = pages()
 def options(name):
     """All options of a command: its own, the built-in plugins', the common ones."""
     command = load(name)
-    declared = tuple(
-        (info.name, from_spec(spec, info.name))
-        for info in own_plugins()
-        for spec in info.options
-        if name in spec.commands
-    )
-    return (*command.options, *(plugin_options(command, declared) if command.from_plugins else ()), *COMMON)
+    return (*command.options, *(plugin_options(command, own_plugins()) if command.from_plugins else ()), *COMMON)
 
 
 def entries(page: str) -> set[str]:

@@ -70,7 +70,7 @@ def test_its_type_makes_a_volume(targets: Targets) -> None:
 
 
 def test_its_option_is_its_own(targets: Targets) -> None:
-    assert [o.name for o in targets.options("lvcreate")].count("delay") == 1
+    assert [o.name for i in targets.infos() for o in i.options if "lvcreate" in o.commands].count("delay") == 1
     request = CreateVolume(SizeSpec(Extents(3)), LvName("x"), "linear", None, (("delay", 20),))
     with pytest.raises(UsageError, match="a linear volume takes no --delay"):
         create_volume(a_group(), request, targets, STAMP)
@@ -125,7 +125,7 @@ def test_its_volumes_are_extended_reduced_and_removed(targets: Targets) -> None:
 
 
 def test_reports_show_its_column(targets: Targets) -> None:
-    assert "delay" in {column.name for column in targets.columns()}
+    assert "delay" in {column.name for info in targets.infos() for column in info.columns}
     group = make(a_group(), targets).after
     assert group is not None
     facts = targets.describe(group, group.lvs[0], group.lvs[0].segments[0], None)

@@ -169,12 +169,16 @@ def devices() -> list[str]:
     return found
 
 
+def _silent(message: str) -> None:
+    """For a warning of a plugin: there is nobody to read it."""
+
+
 def columns() -> list[str]:
     """Columns of reports, and the words for several of them."""
     from vmgr.registry import load_targets
     from vmgr.report.columns import ROWS, SECTIONS
 
-    extra = [column.name for info in load_targets().infos() for column in info.columns]
+    extra = [column.name for info in load_targets(_silent).infos() for column in info.columns]
     every = [f"{prefix.rstrip('_')}_all" for _, _, prefix in SECTIONS if prefix]
     return sorted({*(str(row[0]) for row in ROWS), *extra, *every, "all"} - {"?"})
 
@@ -183,14 +187,14 @@ def types() -> list[str]:
     """Types of volumes that can be made."""
     from vmgr.registry import load_targets
 
-    return sorted({word for info in load_targets().infos() for word in info.types})
+    return sorted({word for info in load_targets(_silent).infos() for word in info.types})
 
 
 def plugins() -> list[str]:
     """Names of target plugins."""
     from vmgr.registry import load_targets
 
-    return sorted(info.name for info in load_targets().infos())
+    return sorted(info.name for info in load_targets(_silent).infos())
 
 
 def profiles() -> list[str]:

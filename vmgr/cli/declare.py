@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from vmgr.app import Application
     from vmgr.cli.invocation import Invocation
-    from vmgr.core.hooks import OptionSpec
+    from vmgr.core.errors import PluginError
+    from vmgr.core.hooks import OptionSpec, TargetInfo
 
     Run = Callable[[Application, Invocation], int]
     RunAlone = Callable[[Invocation], int]
@@ -192,36 +193,41 @@ class Command:
         return any(option.name == name for option in self.options)
 
 
-def plugin_options(command: Command, declared: tuple[tuple[str, Option], ...]) -> tuple[Option, ...]:
-    """The options that plugins add to ``command``, each once.
+def plugin_options(command: Command, plugins: Iterable[TargetInfo]) -> tuple[Option, ...]:
+    """The options that ``plugins`` add to ``command``, each once.
 
-    ``declared`` has (plugin, option) pairs. Plugins may share an option that they declare with the same kind and
-    letter; its help is then that of all of them. Raises :class:`~vmgr.core.errors.PluginError` for one that
-    clashes with another.
+    Plugins may share an option that they declare with the same kind and letter; its help is then that of all of
+    them. Raises :class:`~vmgr.core.errors.PluginError` for one that clashes with vmgr's own.
     """
-    from vmgr.core.errors import PluginError
-
-    owners = {name: "vmgr itself" for option in command.options for name in option.names}
+    own = {name for option in command.options for name in option.names}
     added: dict[str, Option] = {}
     helps: dict[str, list[tuple[str, str]]] = {}
-    for plugin, option in declared:
-        other = added.get(option.name)
-        shared = other is not None and (other.kind, other.short) == (option.kind, option.short)
-        for name in option.names:
-            owner = owners.setdefault(name, plugin)
-            if owner != plugin and not (shared and other is not None and name in other.names):
-                raise PluginError(
-                    f"target plugin {plugin!r} declares {option.flags} for {command.name}, where {owner} has"
-                    f" {'-' + name if len(name) == 1 else '--' + name} with another meaning",
-                    hint="uninstall one of them",
-                )
-        added.setdefault(option.name, option)
-        helps.setdefault(option.name, []).append((plugin, option.help))
+    for info in plugins:
+        for spec in info.options:
+            if command.name not in spec.commands:
+                continue
+            option = from_spec(spec, info.name)
+            if not own.isdisjoint(option.names):
+                raise _taken(command, option, own)
+            added.setdefault(option.name, option)
+            helps.setdefault(option.name, []).append((info.name, option.help))
     return tuple(
         option.with_help(" ".join(f"{plugin}: {text}" for plugin, text in helps[option.name]))
         if len(helps[option.name]) > 1
         else option
         for option in added.values()
+    )
+
+
+def _taken(command: Command, option: Option, own: set[str]) -> PluginError:
+    from vmgr.core.errors import PluginError
+
+    name = next(name for name in option.names if name in own)
+    return PluginError(
+        f"target plugin {option.plugin!r} declares {option.flags} for {command.name}, where vmgr itself has"
+        f" {'-' + name if len(name) == 1 else '--' + name} with another meaning",
+        hint="uninstall it",
+        plugin=option.plugin,
     )
 
 
@@ -231,7 +237,11 @@ def from_spec(spec: OptionSpec, plugin: str) -> Option:
     if kind not in ("flag", "number", "size", "yesno", "word", "text"):
         from vmgr.core.errors import PluginError
 
-        raise PluginError(f"target plugin {plugin!r} declares --{spec.name} of unknown kind {spec.kind!r}")
+        raise PluginError(
+            f"target plugin {plugin!r} declares --{spec.name} of unknown kind {spec.kind!r}",
+            hint="uninstall it, or install a version that is made for this vmgr",
+            plugin=plugin,
+        )
     return Option(
         spec.name,
         kind,

@@ -153,12 +153,11 @@ def _added(declared: Command) -> tuple[Option, ...]:
     """What plugins add; nothing where they cannot be loaded, as help must not fail for that."""
     if not declared.from_plugins:
         return ()
-    from vmgr.cli.declare import plugin_options
-    from vmgr.cli.main import declared_by_plugins
+    from vmgr.cli.main import with_plugins
     from vmgr.core.errors import VmgrError
 
     try:
-        return plugin_options(declared, declared_by_plugins(declared, lambda _: None)[1])
+        return with_plugins(declared, lambda _: None)[1]
     except VmgrError:
         return ()
 

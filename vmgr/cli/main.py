@@ -19,6 +19,7 @@ from vmgr.core.errors import (
     Interrupted,
     NoSuchCommand,
     OutputError,
+    PluginError,
     UsageError,
     VmgrError,
 )
@@ -224,7 +225,6 @@ def _dm(words: list[str], terminal: Terminal, *, as_dmsetup: bool = False, group
 
 def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
     """Run one command with the words after its name; the exit status. Raises :class:`VmgrError`."""
-    from vmgr.cli.declare import plugin_options
     from vmgr.cli.invocation import Invocation
     from vmgr.cli.options_common import COMMON, run_options
     from vmgr.cli.parse import check, parse
@@ -236,8 +236,7 @@ def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
     added: tuple[Option, ...] = ()
     if command.from_plugins:
         try:
-            targets, declared = declared_by_plugins(command, terminal.warn)
-            added = plugin_options(command, declared)
+            targets, added = with_plugins(command, terminal.warn)
         except VmgrError:
             if not set(words) & {"-h", "--help", "--longhelp", "--version"}:
                 raise  # help does without a plugin that cannot be loaded
@@ -318,23 +317,17 @@ def _settle(terminal: Terminal, config: Config, name: str) -> None:
     )
 
 
-def declared_by_plugins(
-    command: Command, warn: Callable[[str], None]
-) -> tuple[Targets, tuple[tuple[str, Option], ...]]:
-    """All plugins, and the options that they declare for ``command``, each with its plugin's name.
-
-    ``warn`` is told of plugins that are left out.
-    """
-    from vmgr.cli.declare import from_spec
+def with_plugins(command: Command, warn: Callable[[str], None]) -> tuple[Targets, tuple[Option, ...]]:
+    """All plugins, and the options that they add to ``command``. ``warn`` is told of plugins that are left out."""
+    from vmgr.cli.declare import plugin_options
     from vmgr.registry import load_targets
 
     targets = load_targets(warn)
-    return targets, tuple(
-        (info.name, from_spec(spec, info.name))
-        for info in targets.infos()
-        for spec in info.options
-        if command.name in spec.commands
-    )
+    while True:
+        try:
+            return targets, plugin_options(command, targets.infos())
+        except PluginError as error:
+            targets.leave_out(error)
 
 
 # -- what needs click -----------------------------------------------------------------------------

@@ -15,7 +15,7 @@ def segtypes(invocation: Invocation) -> int:
     """Print the types of volumes that the installed plugins make, one a line."""
     from vmgr.registry import load_targets
 
-    words = dict.fromkeys(word for info in load_targets().infos() for word in info.types)
+    words = dict.fromkeys(word for info in load_targets(invocation.terminal.warn).infos() for word in info.types)
     invocation.terminal.data("".join(f"  {word}\n" for word in words))
     return EXIT_OK
 

@@ -178,9 +178,28 @@ class UnclaimedSegment(VmgrError):
 
 
 class PluginError(VmgrError):
-    """A target plugin cannot be loaded or broke the contract of its hooks."""
+    """A target plugin cannot be loaded or broke the contract of its hooks.
+
+    ``plugin`` is the name of its entry point, empty where no single plugin is to blame, ``source`` its
+    distribution (empty for vmgr's own); ``hook`` is the hook that failed, if one did.
+    """
 
     code = "plugin"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        details: tuple[str, ...] = (),
+        plugin: str = "",
+        source: str = "",
+        hook: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint, details=details)
+        self.plugin = plugin
+        self.source = source
+        self.hook = hook
 
 
 # -- the machine ----------------------------------------------------------------------------------

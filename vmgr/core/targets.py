@@ -11,21 +11,20 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from vmgr.core.errors import PluginError, Refused, UnclaimedSegment, UsageError
+from vmgr.core.guard import broken
 from vmgr.core.hooks import (
     PLAIN_ROLE,
-    ColumnSpec,
     Grant,
     KernelTarget,
     Live,
     Names,
-    OptionSpec,
     TargetInfo,
     TargetStatus,
     VolumeFacts,
 )
 from vmgr.core.model import Fields, FieldValue, LogicalVolume, Segment, SegmentBody, UnknownBody, VolumeGroup
 from vmgr.core.naming import dm_uuid
-from vmgr.core.registered import Plugin, register
+from vmgr.core.registered import LeftOut, Plugin, register
 
 if TYPE_CHECKING:
     from vmgr.core.exchange import Built, MappedRange, SpaceNeeds, TargetMessage, Violation
@@ -41,15 +40,6 @@ NOTHING_LIVE: Live = {}
 """For a caller that knows nothing of the kernel: every volume counts as inactive."""
 
 
-def _built(plugin: Plugin, value: object) -> Built:
-    """What a plugin built, if it is that. Raises :class:`PluginError`."""
-    from vmgr.core.exchange import Built
-
-    if not isinstance(value, Built):
-        raise PluginError(f"target plugin {plugin.name!r} returned {type(value).__name__} where Built is due")
-    return value
-
-
 def _length(grant: Grant) -> Extents:
     """How long the plain space of a grant is."""
     from vmgr.core.units import Extents
@@ -57,32 +47,30 @@ def _length(grant: Grant) -> Extents:
     return Extents.total(run.extents * len(run.areas) for run in grant.get(PLAIN_ROLE, ()))
 
 
-def _needs(plugin: Plugin, value: object) -> SpaceNeeds:
-    """What space a plugin needs, if it is that. Raises :class:`PluginError`."""
-    from vmgr.core.exchange import SpaceNeeds
-
-    if not isinstance(value, SpaceNeeds):
-        raise PluginError(f"target plugin {plugin.name!r} returned {type(value).__name__} where SpaceNeeds is due")
-    return value
-
-
 class Targets:
-    """All registered target plugins. Immutable once built."""
+    """All registered target plugins. Nothing changes once it is built, but that a plugin may be left out."""
 
-    def __init__(self, plugins: Iterable[tuple[str, object]]) -> None:
+    def __init__(
+        self,
+        plugins: Iterable[tuple[str, object]],
+        sources: Mapping[str, str] | None = None,
+        left_out: LeftOut | None = None,
+    ) -> None:
         """Register ``plugins``, pairs of an entry-point name and a plugin object.
 
-        Raises :class:`PluginError` for one that breaks the contract.
+        ``sources`` has the distributions of those that are not vmgr's own. A plugin that breaks the contract,
+        now or when a hook is called, goes to ``left_out``; without that it is a :class:`PluginError`.
         """
-        self._plugins = register(plugins)
+        self.left_out = LeftOut() if left_out is None else left_out
+        self._plugins = register(plugins, sources or {}, self.left_out)
         self.send_messages = any(p.has("messages") for p in self._plugins)
         self._uniform: dict[str, bool] = {}
-        self._readers: dict[str, list[tuple[str, frozenset[str], Callable[..., Any]]]] = {}
+        self._readers: dict[str, list[tuple[Plugin, frozenset[str], Callable[..., Any]]]] = {}
         self._by_body: dict[type[SegmentBody], Plugin] = {}
         self._by_kernel: dict[str, Plugin] = {}
         for plugin in self._plugins:
             for word in plugin.info.segment_types:
-                reader = (plugin.name, plugin.info.fields, plugin.hooks["decode_segment"])
+                reader = (plugin, plugin.info.fields, plugin.hooks["decode_segment"])
                 self._readers.setdefault(word, []).append(reader)
                 self._uniform[word] = self._uniform.get(word, True) and plugin.info.uniform
             for body in plugin.info.bodies:
@@ -96,54 +84,24 @@ class Targets:
         if other is not plugin:
             raise PluginError(f"plugins {other.name!r} and {plugin.name!r} both declare {key.__name__}")
 
+    def leave_out(self, error: PluginError) -> None:
+        """Do without the plugin of ``error`` from now on. Raises ``error`` where it cannot be done without."""
+        plugin = next((p for p in self._plugins if error.plugin in (p.name, p.info.name)), None)
+        if plugin is None:
+            raise error
+        if plugin.fault is None:
+            self.left_out.add(error)
+            plugin.fault = error
+
     # -- what there is ----------------------------------------------------------------------------
 
     def infos(self) -> tuple[TargetInfo, ...]:
-        """The declarations of all plugins, in the order of registration."""
-        return tuple(p.info for p in self._plugins)
+        """The declarations of all plugins that are not left out, in the order of registration."""
+        return tuple(p.info for p in self._plugins if p.fault is None)
 
     def entry_points(self) -> dict[str, str]:
         """By each plugin's own name, the name under which it was registered: that of its entry point."""
         return {p.info.name: p.name for p in self._plugins}
-
-    def options(self, command: str) -> tuple[OptionSpec, ...]:
-        """The options that plugins add to ``command``, each once.
-
-        Raises :class:`PluginError` where two plugins mean different things by one name or letter.
-        """
-        found: dict[str, tuple[Plugin, OptionSpec]] = {}
-        letters: dict[str, tuple[Plugin, OptionSpec]] = {}
-        for plugin in self._plugins:
-            for option in plugin.info.options:
-                if command not in option.commands:
-                    continue
-                other, known = found.setdefault(option.name, (plugin, option))
-                alike = (known.kind, known.short, known.default_unit) == (
-                    option.kind,
-                    option.short,
-                    option.default_unit,
-                )
-                if alike and option.short:
-                    other, known = letters.setdefault(option.short, (plugin, option))
-                    alike = known.name == option.name
-                if not alike:
-                    raise PluginError(
-                        f"plugins {other.name!r} and {plugin.name!r} mean different things by"
-                        f" {command} --{option.name}"
-                    )
-        return tuple(option for _, option in found.values())
-
-    def columns(self) -> tuple[ColumnSpec, ...]:
-        """The columns that plugins add to ``lvs``, each once. Raises :class:`PluginError` for two unlike ones."""
-        found: dict[str, tuple[Plugin, ColumnSpec]] = {}
-        for plugin in self._plugins:
-            for column in plugin.info.columns:
-                first, known = found.setdefault(column.name, (plugin, column))
-                if (known.kind, known.per_segment) != (column.kind, column.per_segment):
-                    raise PluginError(
-                        f"plugins {first.name!r} and {plugin.name!r} declare column {column.name!r} differently"
-                    )
-        return tuple(column for _, column in found.values())
 
     def owner(self, body: SegmentBody) -> TargetInfo | None:
         """The declaration of the plugin that ``body`` belongs to; None for an unknown type."""
@@ -183,22 +141,33 @@ class Targets:
         if readers is None:
             readers = self._readers.get(type_word.partition("+")[0], [])
         body: SegmentBody | None = None
-        claimed, known = "", NO_FIELDS
-        for name, fields_known, decode in readers:
-            found = decode(type_word, length, fields, names)
+        claimed: Plugin | None = None
+        known = NO_FIELDS
+        for plugin, fields_known, decode in readers:
+            if plugin.fault is not None:
+                continue
+            try:
+                found = decode(type_word, length, fields, names)
+            except PluginError as error:
+                self.leave_out(error)
+                continue
             if found is None:
                 continue
-            if body is not None:
-                raise UnclaimedSegment(
-                    f"plugins {claimed} and {name} both claim a segment of type {type_word!r}",
-                    hint="uninstall one of them",
-                )
-            body, claimed, known = found, name, fields_known
+            if claimed is not None:
+                self._both_claim(claimed, plugin, f"segments of type {type_word!r}")
+                return self.decode(type_word, length, fields, names)
+            body, claimed, known = found, plugin, fields_known
         if body is None:
             return UnknownBody(type_word, tuple(fields.items())), ()
         if fields.keys() <= known:
             return body, ()
         return body, tuple((k, v) for k, v in fields.items() if k not in known)
+
+    def _both_claim(self, one: Plugin, other: Plugin, words: str) -> None:
+        from vmgr.core.conflicts import rivals
+
+        for error in rivals(one, other, words):
+            self.leave_out(error)
 
     def uniform(self, type_word: str) -> bool:
         """Whether all plugins that may claim sections of this type promise to be :attr:`TargetInfo.uniform`."""
@@ -214,8 +183,8 @@ class Targets:
     def group_read(self, group: VolumeGroup) -> VolumeGroup:
         """The group as it is meant, from one as its text says it."""
         for plugin in self._plugins:
-            hook = plugin.hook("group_read")
-            if hook is not None:
+            hook = plugin.hooks.get("group_read")
+            if hook is not None and plugin.fault is None:
                 group = hook(group)
         return group
 
@@ -255,7 +224,11 @@ class Targets:
     def _chosen(self, group: VolumeGroup, request: CreateVolume | ExtendVolume) -> Plugin:
         from vmgr.core.choosing import chosen
 
-        return chosen(self._plugins, self._of, group, request)
+        while True:
+            try:
+                return chosen(tuple(p for p in self._plugins if p.fault is None), self._of, group, request)
+            except PluginError as error:
+                self.leave_out(error)
 
     def space_needed(
         self, group: VolumeGroup, request: CreateVolume | ExtendVolume, extents: Extents
@@ -265,7 +238,8 @@ class Targets:
         hook = plugin.hook("space_needed")
         if hook is None or not plugin.has("build_volumes"):
             raise Refused(f"target {plugin.info.name} cannot make or extend volumes")
-        return _needs(plugin, hook(group, request, extents, self))
+        needs: SpaceNeeds = hook(group, request, extents, self)
+        return needs
 
     def build_volumes(
         self,
@@ -282,7 +256,8 @@ class Targets:
         assert hook is not None
         if extents is None:
             extents = _length(grant)
-        return _built(plugin, hook(group, request, blank, grant, stamp, self, extents))
+        built: Built = hook(group, request, blank, grant, stamp, self, extents)
+        return built
 
     def join(self, group: VolumeGroup, first: Segment, second: Segment) -> SegmentBody | None:
         """The body of one segment in the place of two neighbours, or None."""
@@ -305,8 +280,8 @@ class Targets:
         """``volume`` made ``extents`` long by its plugin, or None: cut its segments."""
         plugin = self._of(volume.segments[-1].body)
         hook = plugin.hook("reduce_volume")
-        built = hook(group, volume, extents, self) if hook else None
-        return None if built is None else _built(plugin, built)
+        built: Built | None = hook(group, volume, extents, self) if hook else None
+        return built
 
     def _converter(self, group: VolumeGroup, request: ConvertVolume) -> Plugin:
         given = {name for name, _ in request.options}
@@ -331,7 +306,8 @@ class Targets:
 
         plugin = self._converter(group, request)
         hook = plugin.hook("convert_needs")
-        return _needs(plugin, hook(group, request, self) if hook else SpaceNeeds(Extents(0), ()))
+        needs: SpaceNeeds = hook(group, request, self) if hook else SpaceNeeds(Extents(0), ())
+        return needs
 
     def convert(
         self, group: VolumeGroup, request: ConvertVolume, grant: Grant, stamp: Stamp, live: Live = NOTHING_LIVE
@@ -340,15 +316,16 @@ class Targets:
         plugin = self._converter(group, request)
         hook = plugin.hook("convert")
         assert hook is not None
-        return _built(plugin, hook(group, request, grant, live, stamp, self))
+        built: Built = hook(group, request, grant, live, stamp, self)
+        return built
 
     def finish(self, group: VolumeGroup, volume: LogicalVolume, status: TargetStatus, stamp: Stamp) -> Built | None:
         """The metadata change that is due after a kernel process on ``volume`` is done, if any."""
         for plugin in self._around(group, volume):
             hook = plugin.hook("finish")
-            built = hook(group, volume, status, stamp) if hook else None
+            built: Built | None = hook(group, volume, status, stamp) if hook else None
             if built is not None:
-                return _built(plugin, built)
+                return built
         return None
 
     def removed_with(self, group: VolumeGroup, volume: LogicalVolume) -> tuple[Uuid, ...]:
@@ -457,8 +434,8 @@ class Targets:
         """Read a status line of kernel target ``target``."""
         plugin = self._by_kernel.get(target)
         hook = plugin.hook("parse_status") if plugin else None
-        status = hook(target, params) if hook else None
-        return status if status is not None else TargetStatus()
+        status: TargetStatus = hook(target, params) if hook else TargetStatus()
+        return status
 
     def kernel_target(self, name: str) -> KernelTarget | None:
         """What a plugin declares about a target of the kernel; None where none knows it."""
@@ -467,28 +444,29 @@ class Targets:
         return next((target for target in found if target.name == name), None)
 
     def table_types(self) -> tuple[type[TableType], ...]:
-        """The types of lines that plugins provide. Raises :class:`PluginError` for a breach of the contract."""
-        from vmgr.core.tabletype import TableType
-
+        """The types of lines that plugins provide, without those of a plugin that breaks the contract by them."""
         found: dict[str, tuple[Plugin, type[TableType]]] = {}
         for plugin in self._plugins:
-            hook = plugin.hook("table_types")
-            own = {target.name for target in plugin.info.kernel_targets}
-            for each in hook() if hook else ():
-                if not (isinstance(each, type) and issubclass(each, TableType)):
-                    raise PluginError(f"target plugin {plugin.name!r}: table_types must return TableType classes")
-                name: str | None = getattr(each, "target", None)
-                if name not in own:
-                    raise PluginError(
-                        f"target plugin {plugin.name!r} has a type for lines of {name!r}, which is not one of its"
-                        " kernel targets"
-                    )
-                other, _ = found.setdefault(name, (plugin, each))
-                if found[name][1] is not each:
-                    raise PluginError(
-                        f"plugins {other.name!r} and {plugin.name!r} both have a type for {name!r} lines"
-                    )
-        return tuple(each for _, each in found.values())
+            try:
+                for each in self._types_of(plugin):
+                    other, _ = found.setdefault(each.target, (plugin, each))
+                    if found[each.target][1] is not each:
+                        self._both_claim(other, plugin, f"lines of {each.target!r}")
+            except PluginError as error:
+                self.leave_out(error)
+        return tuple(each for plugin, each in found.values() if plugin.fault is None)
+
+    @staticmethod
+    def _types_of(plugin: Plugin) -> tuple[type[TableType], ...]:
+        hook = plugin.hooks.get("table_types") if plugin.fault is None else None
+        types: tuple[type[TableType], ...] = hook() if hook else ()
+        own = {target.name for target in plugin.info.kernel_targets}
+        for each in types:
+            name = getattr(each, "target", None)
+            if name not in own:
+                what = f"it has a type for lines of {name!r}, which is not one of its kernel targets"
+                raise broken(plugin.name, plugin.source, what, hook="table_types")
+        return types
 
     # -- for people -------------------------------------------------------------------------------
 
@@ -501,15 +479,14 @@ class Targets:
         if isinstance(segment.body, UnknownBody):
             return VolumeFacts(segment.body.type_word)
         plugin = self._of(segment.body)
-        hook = plugin.hook("describe")
-        facts: VolumeFacts = hook(group, volume, segment, status) if hook else VolumeFacts(plugin.info.name)
+        nothing = VolumeFacts(plugin.info.name)
+        facts = self._described(plugin, group, volume, segment, status) or nothing
         for other in group.referrers.get(volume.id, ()):
             for theirs in other.segments:
                 owner = self._by_body.get(type(theirs.body))
-                add = owner.hook("describe") if owner else None
-                if add is None:
+                more = self._described(owner, group, volume, theirs, status) if owner else None
+                if more is None:
                     continue
-                more: VolumeFacts = add(group, volume, theirs, status)
                 facts = evolve(
                     facts,
                     kind=more.kind or facts.kind,
@@ -519,6 +496,27 @@ class Targets:
                     health=more.health or facts.health,
                     values=facts.values + more.values,
                 )
+        return facts
+
+    def _described(
+        self,
+        plugin: Plugin,
+        group: VolumeGroup,
+        volume: LogicalVolume,
+        segment: Segment,
+        status: TargetStatus | None,
+    ) -> VolumeFacts | None:
+        """What one plugin says of a segment; None where it says nothing, or fails and is left out."""
+        hook = plugin.hooks.get("describe")
+        if hook is None or plugin.fault is not None:
+            return None
+        try:
+            facts: VolumeFacts = hook(group, volume, segment, status)
+            if facts.values:
+                plugin.require_declared("describe", facts.values)
+        except PluginError as error:
+            self.leave_out(error)
+            return None
         return facts
 
     def map_read(

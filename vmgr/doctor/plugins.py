@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -38,42 +37,20 @@ class Plugin:
 
 
 def gather() -> tuple[Plugin, ...]:
-    """Import each plugin by itself, so that one that fails does not hide the others."""
-    from vmgr.core.errors import VmgrError
-    from vmgr.core.targets import Targets
-    from vmgr.registry import find_plugins, unsafe_place
+    """All plugins that are installed, those first that are left out."""
+    from vmgr.registry import find_plugins, load_targets
 
-    try:
-        entries = find_plugins()
-    except VmgrError as error:
-        return (Plugin("", "", None, error.message, error.hint),)
-    found = []
-    usable: list[tuple[str, object]] = []
-    for name, value, distribution in entries:
-        module, _, attribute = value.partition(":")
-        unsafe = unsafe_place(value)
-        if unsafe:
-            found.append(Plugin(name, distribution, None, unsafe, "give its files to root, or uninstall it"))
-            continue
-        try:
-            __import__(module)
-            plugin: object = sys.modules[module]
-            for part in attribute.split(".") if attribute else ():
-                plugin = getattr(plugin, part)
-            info = Targets([(name, plugin)]).infos()[0]
-        except VmgrError as error:
-            found.append(Plugin(name, distribution, None, error.message, error.hint))
-        except Exception as error:  # whatever a stranger's module does when it is imported
-            why = f"{type(error).__name__}: {error}".rstrip(": ")
-            found.append(Plugin(name, distribution, None, f"{value} cannot be imported ({why})"))
-        else:
-            usable.append((name, plugin))
-            found.append(Plugin(name, distribution, info))
-    try:
-        Targets(usable)
-    except VmgrError as error:
-        found.append(Plugin("", "", None, error.message, error.hint))
-    return tuple(found)
+    found = find_plugins()
+    if not found:
+        return ()
+    targets = load_targets(lambda _: None)
+    targets.table_types()  # two plugins may have one for the same lines
+    distributions = {name: distribution for name, _, distribution in found}
+    entries = targets.entry_points()
+    return (
+        *(Plugin(error.plugin, error.source, None, error.message, error.hint) for error in targets.left_out.errors),
+        *(Plugin(entries[i.name], distributions.get(entries[i.name], ""), i) for i in targets.infos()),
+    )
 
 
 def check(
@@ -106,17 +83,12 @@ def check(
 
 
 def _broken(plugin: Plugin) -> Finding:
-    remedy = plugin.hint
-    if not remedy:
-        package = plugin.distribution.partition("-")[0]
-        remedy = f"pip install --force-reinstall {package}  # or pip uninstall {package}"
-    subject = f"the plugin {plugin.name!r} cannot be used: {plugin.why}" if plugin.name else plugin.why
     return Finding(
         "plugins.unusable",
         SUBJECT,
         PROBLEM,
-        subject,
-        remedy,
+        plugin.why,
+        plugin.hint,
         facts={"plugin": plugin.name or None, "distribution": plugin.distribution or None, "why": plugin.why},
     )
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from vmgr.core.errors import PluginError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Protocol
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
         def group_read(self, group: VolumeGroup) -> VolumeGroup:
             """The group as it is meant, from one as its text says it."""
+
+        def leave_out(self, error: PluginError) -> None:
+            """Do without the plugin of ``error`` from now on, or raise ``error``."""
 
     class Encoder(Protocol):
         """The part of :class:`vmgr.core.targets.Targets` that writes segments."""
@@ -89,6 +94,17 @@ def decode_group(text: str | bytes, targets: Decoder, faults: list[str] | None =
     """
     if isinstance(text, bytes):
         text = text.rstrip(b"\0").decode("utf-8", "surrogateescape")
+    while True:
+        decoded = _decoded(text, targets, faults)
+        try:
+            group = targets.group_read(decoded.group)
+        except PluginError as error:
+            targets.leave_out(error)  # and read its volumes once more, as ones that nobody understands
+            continue
+        return decoded if group is decoded.group else decoded._replace(group=group)
+
+
+def _decoded(text: str, targets: Decoder, faults: list[str] | None) -> DecodedGroup:
     decoded = None
     if len(text) >= _LONG:
         from vmgr.ondisk.fast import decode_canonical
@@ -100,8 +116,7 @@ def decode_group(text: str | bytes, targets: Decoder, faults: list[str] | None =
         if faults is not None:
             faults.clear()
         decoded = decode_any(text, targets, faults)
-    group = targets.group_read(decoded.group)
-    return decoded if group is decoded.group else decoded._replace(group=group)
+    return decoded
 
 
 def encode_group(

@@ -6,8 +6,9 @@ volume is of a kind that has something to say (:attr:`GroupFacts.described`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from vmgr.core.errors import PluginError
 from vmgr.core.model import PvArea, SegmentBody, UnknownBody
 from vmgr.core.naming import UUID_PREFIX
 
@@ -184,7 +185,8 @@ class GroupFacts:
                     found.add(volume.id)
                     todo.extend(self.referrers.get(volume.id, ()))
             # A snapshot's origin is partial with it, as in LVM2, but not the origin's other snapshots.
-            with_them = {c for v in found for c in self.ctx.targets.companions(self.group, self.group.lv_by_id[v])}
+            by_id, companions = self.group.lv_by_id, self.ctx.targets.companions
+            with_them = {c for v in found for c in self._asked((), companions, self.group, by_id[v])}
             self._partial = found | with_them
         return lv.id in self._partial
 
@@ -281,14 +283,15 @@ class GroupFacts:
         live = self.ctx.live
         if not live or lv.id not in self.described or self.live(lv) is None:
             return None
-        device = live.get(self.ctx.targets.status_device(self.group, lv, live))
+        device = live.get(self._asked("", self.ctx.targets.status_device, self.group, lv, live))
         if device is None or not device.status:
             return None
         line = device.status[0]
         if len(device.status) > 1:
             start = int(segment.start) * self.extent_size
             line = next((one for one in device.status if one.start == start), line)
-        return self.ctx.targets.parse_status(line.target, line.params)
+        status: TargetStatus | None = self._asked(None, self.ctx.targets.parse_status, line.target, line.params)
+        return status
 
     def segtype(self, lv: LogicalVolume, segment: Segment) -> str:
         """The word for a segment's type."""
@@ -304,9 +307,18 @@ class GroupFacts:
         if lv.visible or lv.id not in self.described:
             return False
         try:
-            return not any(self.ctx.targets.segment_lines(self.group, lv, s) for s in lv.segments)
+            lines = self.ctx.targets.segment_lines
+            return not any(self._asked((True,), lines, self.group, lv, s) for s in lv.segments)
         except UnclaimedSegment:
             return False
+
+    def _asked(self, default: Any, question: Callable[..., Any], *args: object) -> Any:
+        """The answer to a question to the plugins; ``default`` where one fails at it, which is left out then."""
+        try:
+            return question(*args)
+        except PluginError as error:
+            self.ctx.targets.leave_out(error)
+            return default
 
     # -- families ---------------------------------------------------------------------------------
 

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 @cache
 def tables() -> Tables:
-    """What the installed plugins understand; nothing where one cannot be loaded, which other commands tell."""
+    """What the installed plugins understand, without those that cannot be used, which other commands tell."""
     from vmgr.core.errors import VmgrError
     from vmgr.dm.tables import Tables
     from vmgr.registry import table_types
 
     try:
-        return Tables(table_types())
+        return Tables(table_types(lambda _: None))
     except VmgrError:
         return Tables()
 
