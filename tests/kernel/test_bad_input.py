@@ -348,6 +348,29 @@ def merged() -> bool:
     return words[-2].split("/")[0] == words[-1]
 
 
+def test_a_merge_that_is_asked_for_again_is_carried_on(plain: Scene) -> None:
+    """As after a command that was killed between its commit and the devices; LVM2 refuses in all cases."""
+    old = merging(plain)
+    plain.refused("lvconvert --merge tank/snap", FAILED, "lvchange -ay tank/data")
+    lab.run("lvm", "vgchange", "-ay", "--poll", "n", "tank")
+    vmgr("vgchange", "--poll", "y", "tank")
+    assert lab.read_at("/dev/tank/data", 0, 2 * MIB) == old
+    assert lab.run("lvm", "lvconvert", "--merge", "tank/snap", check=False).returncode == FAILED
+    # One that waits while its origin is open, and no longer is.
+    vmgr("lvcreate", "-s", "-L8m", "-n", "snap", "tank/data")
+    lab.write_at("/dev/tank/data", 0, lab.pattern(2, 2 * MIB))
+    with open("/dev/tank/data", "rb"):
+        vmgr("lvconvert", "--merge", "tank/snap")
+        plain.refused("lvconvert --merge tank/snap", FAILED, "lvchange --refresh tank/data")
+    seqno = vmgr("vgs", "--noheadings", "-o", "vg_seqno", "tank").stdout.strip()
+    done = vmgr("lvconvert", "-b", "--merge", "tank/snap")
+    assert "Merging of volume tank/snap started." in done.stdout + done.stderr
+    lab.until(lambda: set(kernel_tables()) == {"tank-data"}, "the merge to end")
+    assert lab.read_at("/dev/tank/data", 0, 2 * MIB) == old
+    # One commit: the end of the merge. The request that was given again wrote nothing.
+    assert int(vmgr("vgs", "--noheadings", "-o", "vg_seqno", "tank").stdout) == int(seqno) + 1
+
+
 def test_ctrl_c_while_a_merge_is_waited_for_leaves_it_running(
     plain: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

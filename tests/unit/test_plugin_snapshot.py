@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from attrs import evolve
 from hypothesis import given
@@ -15,12 +17,18 @@ from vmgr.core.devices import stack
 from vmgr.core.errors import DamagedMetadata, InUse, InvalidSize, PluginError, Refused, UsageError
 from vmgr.core.exchange import Built, SpaceNeeds
 from vmgr.core.hooks import Live
-from vmgr.core.ids import LvName
+from vmgr.core.ids import LvName, Tag
 from vmgr.core.model import Reference, VolumeGroup
 from vmgr.core.naming import dm_uuid
+from vmgr.core.operations.change import change_volume
+from vmgr.core.operations.convert import convert_volume
+from vmgr.core.operations.extend import extend_volume
+from vmgr.core.operations.remove import remove_volume
+from vmgr.core.operations.rename import rename_volume
 from vmgr.core.phases import Plan
 from vmgr.core.plan import plan_change
 from vmgr.core.requests import (
+    ChangeVolume,
     ConvertVolume,
     CreateVolume,
     ExtendVolume,
@@ -28,6 +36,7 @@ from vmgr.core.requests import (
     Percent,
     ReduceVolume,
     RemoveVolume,
+    RenameVolume,
     SizeSpec,
 )
 from vmgr.core.steps import Commit, LoadTable, RemoveDevice, Resume, Suspend, ZeroSectors
@@ -597,8 +606,47 @@ def test_one_snapshot_merges_at_a_time() -> None:
     group = merge(snapshot(snapshot(), "two", 30))[0]
     with pytest.raises(Refused, match=r"cannot merge snapshot .* with merging snapshot vg/snap"):
         merge(group, "two")
-    with pytest.raises(Refused, match="already being merged"):
-        merge(group, "snap")
+
+
+@pytest.mark.parametrize("how", ["idle", "opened", "inactive", "running"])
+def test_a_merge_that_is_asked_for_again_begins_if_it_only_waited(how: str) -> None:
+    """So it is after a command that was killed between its commit and the devices."""
+    group = merge(snapshot())[0]
+    opened = ("vg-base",) if how == "opened" else ()
+    live = {} if how == "inactive" else running(snapshot() if how != "running" else group, opened=opened)
+    request = ConvertVolume(group.lv_by_name["snap"].id, (("merge", True),))
+
+    def again() -> Change:
+        return convert_volume(group, request, TARGETS, STAMP, live=live)
+
+    if how == "idle":
+        change = again()
+        assert change.after == group, "it is written down already"
+        assert change.notes == ("Merging of volume vg/snap started.",)
+        loaded = [step.device for step in plan_change(change, live, TARGETS).steps if isinstance(step, LoadTable)]
+        assert any(line.target == "snapshot-merge" for device in loaded for line in device.table)
+    else:
+        said = {"running": "already being merged into vg/base", "opened": "already to be merged into vg/base"}
+        with pytest.raises(Refused, match=said.get(how, said["opened"])) as raised:
+            again()
+        hint = {"running": "vgchange --poll y vg", "opened": "lvchange --refresh vg/base"}
+        assert hint.get(how, "lvchange -ay vg/base") in raised.value.hint
+
+
+@pytest.mark.parametrize("act", ["extend", "rename", "remove", "tag"])
+def test_what_else_is_asked_of_a_snapshot_that_merges_is_refused_for_that_reason(act: str) -> None:
+    group = merge(snapshot())[0]
+    snap, live = group.lv_by_name["snap"].id, running(group)
+    acts: dict[str, Callable[[], object]] = {
+        "extend": lambda: extend_volume(
+            group, ExtendVolume(snap, SizeSpec(Extents(1), "+")), TARGETS, STAMP, live=live
+        ),
+        "rename": lambda: rename_volume(group, RenameVolume(snap, LvName("other")), TARGETS, live=live),
+        "remove": lambda: remove_volume(group, RemoveVolume(snap), TARGETS, live=live),
+        "tag": lambda: change_volume(group, ChangeVolume(snap, add_tags=(Tag("t"),)), TARGETS, live=live),
+    }
+    with pytest.raises(Refused, match="merg"):
+        acts[act]()
 
 
 def test_only_a_snapshot_can_be_merged() -> None:

@@ -14,12 +14,12 @@ from attrs import evolve
 from tests.support.machine import MIB, World, group, layout, uuid
 from tests.support.ondisk import TARGETS
 from vmgr.core.change import Change, LabelPv
-from vmgr.core.errors import DeviceError, NotFound
-from vmgr.core.ids import Uuid, VgName
+from vmgr.core.errors import DeviceError, NotFound, Refused
+from vmgr.core.ids import LvName, Uuid, VgName
 from vmgr.core.model import VolumeGroup
 from vmgr.core.view import GroupView, SystemView
 from vmgr.outcome import RunOptions
-from vmgr.services.groups import rename
+from vmgr.services.groups import reduce, rename
 from vmgr.session import Session
 from vmgr.system.locks import Locks
 
@@ -131,6 +131,39 @@ def test_a_cut_while_a_physical_volume_leaves_never_lets_it_come_back():
         in_order(machine, ALL if uuid(3) in found.pv_by_id else kept)
         for path, data in saved.items():
             machine.disks[path].data = bytearray(data)
+
+
+@pytest.mark.parametrize("words", [{"devices": ("/dev/d3",)}, {"all_unused": True}], ids=["named", "all unused"])
+def test_a_removal_of_a_physical_volume_that_is_given_again_is_carried_through(words, tmp_path):
+    """As long as the PV still holds the older text that would bring it back to LVM2's lists."""
+    machine = Machine()
+    machine.change(lambda _: Change(None, group(pvs=ALL)))
+    (one,), (two,) = (group(pvs=(n,), lvs=1, first=100 * n).lvs for n in (1, 2))
+    machine.change(lambda g: Change(g, evolve(g, lvs=(one, evolve(two, name=LvName("lv1"))))))
+    begun = gone = 0
+    for _ in machine.at_every_cut(lambda g: Change(g, evolve(g, pvs=g.pvs[:2]))):
+        found = the_group(machine.view())
+        begun += bool(found.removed)
+        saved = machine.content()
+        session = command_on(machine, tmp_path)
+        if uuid(3) in found.group.pv_by_id or found.removed:
+            (done,) = reduce(session, "vg", **words).done
+            assert done == 'Removed "/dev/d3" from volume group "vg"'
+        else:
+            gone += 1
+            with pytest.raises((NotFound, Refused)):
+                reduce(session, "vg", **words)
+        session.close()
+        view = machine.view()
+        left = the_group(view)
+        assert not left.removed
+        assert set(left.group.pv_by_id) == {uuid(1), uuid(2)}
+        assert [(pv.id, pv.unused) for pv in view.orphans] == [(uuid(3), True)]
+        assert view.problems == ()
+        for path, data in saved.items():
+            machine.disks[path].data = bytearray(data)
+    assert begun >= 2
+    assert gone
 
 
 def test_a_cut_while_a_physical_volume_joins_leaves_it_free_or_a_member():

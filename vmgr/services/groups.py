@@ -181,28 +181,47 @@ def reduce(
     missing: bool = False,
     force: bool = False,
 ) -> Outcome:
-    """Take physical volumes out of a group: those named, all unused ones, or those that are missing."""
+    """Take physical volumes out of a group: those named, all unused ones, or those that are missing.
+
+    One that has left the group and still holds its older text, because the command that took it out did not end,
+    is taken out to the end.
+    """
     from vmgr.core.operations.group import reduce_group
 
     if missing:
         return _remove_missing(session, vg, force)
     with session.changing(vg, whole_namespace=True) as view:
         group = view.group
+        begun: dict[Uuid, PvView] = {}
         if all_unused:
+            begun = {pv.id: pv for pv in view.removed}
             ids = [pv.id for pv in group.pvs if not group.used.get(pv.id)]
             last = [pv for pv in group.pvs if pv.id in ids][-1:] if len(ids) == len(group.pvs) else []
             ids = [pv for pv in ids if pv not in [one.id for one in last]]
-            if not ids and not last:
+            if not (ids or last or begun):
                 raise Refused(f"volume group {vg} has no unused physical volume to remove")
         else:
             last = []
             members = Members((view,))
-            ids = [members.of(view, path).id for path in devices if not path.startswith("@")]
+            left = Members((evolve(view, pvs={pv.id: pv for pv in view.removed}),))
+            ids = []
+            for path in devices:
+                if not path.startswith("@"):
+                    found = None if members.find(path) else left.find(path)
+                    if found is not None:
+                        begun[found[1].id] = found[1]
+                    else:
+                        ids.append(members.of(view, path).id)
             tags = {path[1:] for path in devices if path.startswith("@")}
             ids += [pv.id for pv in group.pvs if tags.intersection(pv.tags) and pv.id not in ids]
-            if not ids and tags:
+            if not (ids or begun) and tags:
                 return Outcome()
-        outcome = session.carry_out(reduce_group(group, ids, session.targets), view) if ids else Outcome()
+        outcome = Outcome()
+        if ids or begun:
+            # Any change of the group clears what a PV that has left it still holds.
+            change = reduce_group(group, ids, session.targets) if ids else evolve(rewritten(group), done=())
+            done = tuple(f'Removed "{pv.device}" from volume group "{group.name}"' for pv in begun.values())
+            outcome = session.carry_out(evolve(change, done=done + change.done), view)
         return outcome + Outcome(errors=tuple(_final(group, pv) for pv in last))
 
 

@@ -85,8 +85,8 @@ def _changed(
     group: VolumeGroup, volume: LogicalVolume, request: ChangeVolume, targets: Targets, live: Live
 ) -> tuple[LogicalVolume, tuple[str, ...]]:
     """The volume as it shall be; a note where only the kernel differs from that."""
-    require_visible(group, volume, "change")
     targets.check_request(group, volume, request, live)
+    require_visible(group, volume, "change")
     name = full_name(group, volume)
     new, notes = _permission(group, volume, request, live)
     new = _policy(new, request, name)

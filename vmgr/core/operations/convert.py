@@ -42,12 +42,14 @@ def convert_volume(
 ) -> Change:
     """Carry out a conversion that a plugin offers.
 
+    A hidden volume may be named where nothing is to be written: by a request that is given again, and goes on with
+    what the first one has begun.
+
     Raises :class:`UsageError` where none does, :class:`NoSpace` with details where it needs space.
     """
     require_changeable(group)
     require_policy(request.alloc)
     volume = find_volume(group, request.lv)
-    require_visible(group, volume, "convert")
     require_unlocked(group, volume, "convert")
     targets.check_request(group, volume, request, live)
     require_fresh(group, stamp)
@@ -55,6 +57,8 @@ def convert_volume(
     needs = targets.convert_needs(group, request)
     placed = place(group, Sized(Extents(needs.extents)), lambda _: needs, Where(policy, request.pvs, rules))
     built = targets.convert(group, request, placed.grant, stamp, live)
+    if built.volumes or built.removed:
+        require_visible(group, volume, "convert")
     after = with_built(group, built, targets)
     require_valid(after, targets)
     new = after.lv_by_id.get(built.main)

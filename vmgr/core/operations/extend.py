@@ -87,9 +87,9 @@ def _resizable(group: VolumeGroup, request: ExtendVolume, targets: Targets, live
     require_changeable(group)
     require_policy(request.alloc)
     volume = find_volume(group, request.lv)
+    targets.check_request(group, volume, request, live)
     require_visible(group, volume, "resize")
     require_unlocked(group, volume, "resize")
-    targets.check_request(group, volume, request, live)
     return volume
 
 

@@ -40,9 +40,9 @@ def reduce_volume(
     """
     require_changeable(group)
     volume = find_volume(group, request.lv)
+    targets.check_request(group, volume, request, live)
     require_visible(group, volume, "resize")
     require_unlocked(group, volume, "resize")
-    targets.check_request(group, volume, request, live)
     if request.size.sign == "+":
         raise UsageError("a volume is not reduced by a positive size", hint="use lvextend")
     own = volume.size

@@ -73,8 +73,8 @@ def remove_volumes(
     for request in requests:
         try:
             volume = find_volume(group, request.lv)
-            require_visible(group, volume, "remove")
             targets.check_request(group, volume, request, live)
+            require_visible(group, volume, "remove")
             going = removal_set(group, volume, targets)
             for lv in going:
                 require_unlocked(group, lv, "remove")

@@ -38,12 +38,12 @@ def rename_volume(
     """
     require_changeable(group)
     volume = find_volume(group, request.lv)
+    targets.check_request(group, volume, request, live)
     require_visible(group, volume, "rename")
     require_unlocked(group, volume, "rename")
     if request.name == volume.name:
         raise UsageError("old and new logical volume names must differ", hint="choose another name")
     name = require_free_name(group, request.name)
-    targets.check_request(group, volume, request, live)
     renamed = [evolve(volume, name=name)]
     for part in _parts(group, volume):
         require_unlocked(group, part, "rename")

@@ -235,7 +235,7 @@ def claim_request(request: CreateVolume | ExtendVolume) -> int:
 @hookimpl
 def check_request(group: VolumeGroup, volume: LogicalVolume, request: Request, live: Live) -> None:
     """Keep origins and COW volumes from changes that would lose data."""
-    from vmgr.core.requests import ExtendVolume, ReduceVolume, RemoveVolume
+    from vmgr.core.requests import ConvertVolume, ExtendVolume, ReduceVolume, RemoveVolume
 
     name = f"{group.name}/{volume.name}"
     snapshot = snapshot_in(group, volume)
@@ -249,10 +249,16 @@ def check_request(group: VolumeGroup, volume: LogicalVolume, request: Request, l
             )
     if snapshot is None:
         return
+    if snapshot.body.merging:
+        if isinstance(request, RemoveVolume):
+            _check_merged(group, volume, snapshot.body, live)
+        elif not isinstance(request, ConvertVolume):
+            raise Refused(
+                f"snapshot {name} is being merged into {group.name}/{group.lv_by_id[snapshot.body.origin].name}",
+                hint=f"to wait for the end of the merge: vgchange --poll y {group.name}",
+            )
     if isinstance(request, ReduceVolume):
         _check_used(group, volume, request, snapshot.body, live)
-    if isinstance(request, RemoveVolume) and snapshot.body.merging:
-        _check_merged(group, volume, snapshot.body, live)
 
 
 def _check_used(

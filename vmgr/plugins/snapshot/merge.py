@@ -13,13 +13,14 @@ from vmgr.core.errors import Refused
 from vmgr.core.exchange import Built
 from vmgr.core.naming import dm_uuid
 from vmgr.plugins.snapshot.body import merging_into, snapshot_in
-from vmgr.plugins.snapshot.stack import delay
+from vmgr.plugins.snapshot.stack import delay, is_merge_target
 from vmgr.plugins.snapshot.status import INVALID, parse
 
 if TYPE_CHECKING:
     from vmgr.core.hooks import Live, TargetStatus
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.requests import ConvertVolume
+    from vmgr.plugins.snapshot.body import Snapshot
 
 
 def live_health(group: VolumeGroup, cow: LogicalVolume, live: Live) -> TargetStatus | None:
@@ -43,7 +44,7 @@ def start(group: VolumeGroup, request: ConvertVolume, live: Live) -> Built:
     other = merging_into(group, origin)
     if other is not None:
         if other.body.cow == volume.id:
-            raise Refused(f"snapshot {name} is already being merged into {origin_name}")
+            return _again(group, origin, other, live)
         merging = group.lv_by_id[other.body.cow].name
         raise Refused(
             f"cannot merge snapshot {name} into the origin {origin_name} with merging snapshot"
@@ -69,6 +70,32 @@ def start(group: VolumeGroup, request: ConvertVolume, live: Live) -> Built:
     segment = snapshot.volume.segments[0]
     marked = evolve(snapshot.volume, segments=(evolve(segment, body=evolve(snapshot.body, merging=True)),))
     return Built((hidden, marked), origin.id, wipe=False, activate=False, notes=notes)
+
+
+def _again(group: VolumeGroup, origin: LogicalVolume, snapshot: Snapshot, live: Live) -> Built:
+    """What comes of the request where the metadata ask for that merge already: it begins, if it only waited.
+
+    So it is when the command that asked for it was killed before the devices followed. LVM2 ends with 5 for a merge
+    that runs, and for one that waits.
+    """
+    name, origin_name = (f"{group.name}/{lv.name}" for lv in (group.lv_by_id[snapshot.body.cow], origin))
+    top = live.get(dm_uuid(group.id, origin.id))
+    if top is not None and is_merge_target(top):
+        raise Refused(
+            f"snapshot {name} is already being merged into {origin_name}",
+            hint=f"to wait for the end, and have it written down: vgchange --poll y {group.name}",
+        )
+    now, why = delay(group, origin, snapshot, live)
+    if now:
+        return Built((), origin.id, wipe=False, activate=False, notes=(f"Merging of volume {name} started.",))
+    begin = (
+        f"close both, then: lvchange --refresh {origin_name}" if why else f"activate it: lvchange -ay {origin_name}"
+    )
+    raise Refused(
+        f"snapshot {name} is already to be merged into {origin_name}, which begins when that is next activated",
+        details=(why,) if why else (),
+        hint=begin,
+    )
 
 
 def end(group: VolumeGroup, volume: LogicalVolume, status: TargetStatus) -> Built | None:
