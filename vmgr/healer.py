@@ -12,7 +12,7 @@ from vmgr.core.healing import Remains, find_remains, may_have_remains
 from vmgr.core.naming import UUID_PREFIX, split_dm_name
 from vmgr.dm.address import by_uuid
 from vmgr.dm.failure import NodeError
-from vmgr.system.leftnodes import half_made, not_shown, old_links, stale, without_node
+from vmgr.system.stale_nodes import half_made, not_shown, old_links, stale, without_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

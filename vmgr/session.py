@@ -594,9 +594,9 @@ class Session:
         makes metadata areas anew whose headers are damaged. ``first`` is called once all has been checked, before
         the first step, and not in a test.
         """
-        from vmgr.core.lost import with_marks
         from vmgr.core.mapped import require_room, require_unmapped
         from vmgr.core.mismatch import require_in_place
+        from vmgr.core.missing import with_marks
         from vmgr.core.plan import plan_change
 
         if view is not None and len(view.pvs) < len(view.group.pvs):

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-import vmgr.cli.dm.acting
 import vmgr.cli.dm.context
 import vmgr.cli.dm.creating
+import vmgr.cli.dm.subjects
 from vmgr.cli.main import main
 from vmgr.core.errors import VmgrError
 from vmgr.dm import abi
@@ -69,7 +69,7 @@ class Machine:
 def machine(capfd, monkeypatch):
     found = Machine(capfd)
     monkeypatch.setattr(vmgr.cli.dm.context, "open_client", found.open_client)
-    monkeypatch.setattr(vmgr.cli.dm.acting, "own_nodes", lambda settings: found.nodes)
+    monkeypatch.setattr(vmgr.cli.dm.subjects, "own_nodes", lambda settings: found.nodes)
     for name in ("DM_DEV_DIR", "DM_UDEV_COOKIE", "DM_DEFAULT_NAME_MANGLING_MODE"):
         monkeypatch.delenv(name, raising=False)
     return found

@@ -12,8 +12,8 @@ import time
 import pytest
 
 import vmgr.cli.dm.context
+import vmgr.cli.dm.parameters
 import vmgr.cli.dm.trees
-import vmgr.cli.dm.typed
 import vmgr.registry
 from vmgr.cli.main import main
 from vmgr.core.errors import PluginError
@@ -244,11 +244,11 @@ def test_a_plugin_that_cannot_be_loaded_does_not_keep_tables_from_being_shown(ma
         raise PluginError("no")
 
     monkeypatch.setattr(vmgr.registry, "table_types", broken)
-    vmgr.cli.dm.typed.tables.cache_clear()
+    vmgr.cli.dm.parameters.tables.cache_clear()
     try:
         assert "fields" not in machine.json("table", "wide")[0]["table"][0]
     finally:
-        vmgr.cli.dm.typed.tables.cache_clear()
+        vmgr.cli.dm.parameters.tables.cache_clear()
 
 
 def test_the_concise_line_can_be_read_back(machine):

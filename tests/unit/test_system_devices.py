@@ -16,10 +16,10 @@ from vmgr.core.ids import Uuid
 from vmgr.core.units import Bytes
 from vmgr.system import devices, devicesfile, filters, reader, usage
 from vmgr.system.config import Config, load, parse
+from vmgr.system.device_ids import Listed
 from vmgr.system.devices import Device
 from vmgr.system.devicesfile import DevicesFile, Entry, selection
 from vmgr.system.filters import Filters, Patterns, content_refusal, has_partitions, translate
-from vmgr.system.listed import Listed
 from vmgr.system.reader import DirectReader, GuardedReader, NoAnswer
 
 

@@ -158,7 +158,7 @@ def extend(
 
 
 def _restore_missing(session: Session, vg: str, devices: Sequence[str]) -> Outcome:
-    from vmgr.core.lost import without_mark
+    from vmgr.core.missing import without_mark
 
     with session.changing(vg, whole_namespace=True, missing=True) as view:
         members = Members((view,))
@@ -234,7 +234,7 @@ def _final(group: VolumeGroup, pv: PhysicalVolume) -> Refused:
 
 def _remove_missing(session: Session, vg: str, force: bool) -> Outcome:
     """Drop missing physical volumes; with ``force`` also the volumes that lay on them."""
-    from vmgr.core.lost import without_mark
+    from vmgr.core.missing import without_mark
     from vmgr.core.operations.group import reduce_group
     from vmgr.core.operations.remove import remove_volumes
     from vmgr.core.requests import RemoveVolume

@@ -4,7 +4,7 @@
 is in force when ``devices/use_devicesfile`` is set (or ``--devicesfile NAME`` given) and the file exists. Devices
 are recognised by what does not change (WWID, serial number...), by their name where they have nothing of the kind.
 Commands that make or remove physical volumes change the file. What its entries stand for is found out by
-:mod:`vmgr.system.listed`.
+:mod:`vmgr.system.device_ids`.
 """
 
 from __future__ import annotations

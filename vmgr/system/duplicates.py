@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from vmgr.core.model import PhysicalVolume
     from vmgr.system.devices import Device
-    from vmgr.system.found import FoundPv
+    from vmgr.system.records import PvRecord
 
 
-def preferred(copies: Sequence[FoundPv], known: PhysicalVolume | None) -> tuple[FoundPv, str]:
+def preferred(copies: Sequence[PvRecord], known: PhysicalVolume | None) -> tuple[PvRecord, str]:
     """The copy to use, and why ("it ..."). ``known`` is what the group's metadata says of the PV."""
     best, reason = copies[0], "it was seen first"
     for other in copies[1:]:
@@ -34,7 +34,7 @@ def preferred(copies: Sequence[FoundPv], known: PhysicalVolume | None) -> tuple[
     return best, reason
 
 
-def _tests(known: PhysicalVolume | None) -> list[tuple[str, Callable[[FoundPv], bool]]]:
+def _tests(known: PhysicalVolume | None) -> list[tuple[str, Callable[[PvRecord], bool]]]:
     return [
         ("it is used by a logical volume", lambda pv: _held_by_volume(pv.device)),
         ("its size is correct", lambda pv: known is not None and pv.device.size == known.dev_size.bytes()),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vmgr.core.model import PhysicalVolume, VolumeGroup
     from vmgr.core.view import DeviceView
     from vmgr.system.config import Config
-    from vmgr.system.found import FoundPv, FoundText
+    from vmgr.system.records import PvRecord, TextRecord
 
 
 class Judge:
@@ -41,11 +41,11 @@ class Judge:
     def __init__(
         self,
         config: Config,
-        pvs: Sequence[FoundPv],
-        duplicates: Sequence[FoundPv],
-        texts: Iterable[FoundText],
-        load: Callable[[FoundText], None],
-        check: Callable[[FoundText], None],
+        pvs: Sequence[PvRecord],
+        duplicates: Sequence[PvRecord],
+        texts: Iterable[TextRecord],
+        load: Callable[[TextRecord], None],
+        check: Callable[[TextRecord], None],
         system_ids: Collection[str] | None,
         silent: tuple[str, ...] = (),
     ) -> None:
@@ -104,7 +104,7 @@ class Judge:
             problems=tuple(dict.fromkeys(said)),
         )
 
-    def _choose(self, vgid: Uuid) -> tuple[FoundText | None, list[str]]:
+    def _choose(self, vgid: Uuid) -> tuple[TextRecord | None, list[str]]:
         """The newest text of a group that decodes, and what speaks against it."""
         texts = sorted(
             (text for text in self._texts if text.vgid == vgid), key=lambda t: (-t.seqno, -len(t.places))
@@ -131,7 +131,7 @@ class Judge:
             return text, doubts
         return None, doubts
 
-    def _group(self, text: FoundText, group: VolumeGroup, doubts: list[str]) -> GroupView:
+    def _group(self, text: TextRecord, group: VolumeGroup, doubts: list[str]) -> GroupView:
         problems: list[str] = []
         outdated: list[Uuid] = []
         unknown: list[Uuid] = []
@@ -207,7 +207,7 @@ class Judge:
         """The group without the marks of PVs that were missing, are back, and carry nothing; tells of all."""
         if not group.partial:
             return group
-        from vmgr.core.lost import welcome
+        from vmgr.core.missing import welcome
 
         name = group.name
         marked = [pv.id for pv in group.pvs if pv.missing and pv.id in there]
@@ -222,9 +222,9 @@ class Judge:
             )
         return group
 
-    def _removed(self, text: FoundText, group: VolumeGroup) -> dict[FoundPv, int]:
+    def _removed(self, text: TextRecord, group: VolumeGroup) -> dict[PvRecord, int]:
         """PVs with an older text of the group that it no longer has, and the number of that text."""
-        found: dict[FoundPv, int] = {}
+        found: dict[PvRecord, int] = {}
         for other in self._texts:
             if other.vgid != group.id or other is text or other.seqno >= group.seqno:
                 continue
@@ -253,7 +253,7 @@ class Judge:
         """Members whose label has an older extension, or does not say that they are in use."""
         return [pv.id for pv in there.values() if pv.layout.ext_version < EXTENSION_VERSION or not pv.layout.used]
 
-    def _moved_to(self, pv: FoundPv, group: VolumeGroup) -> FoundText | None:
+    def _moved_to(self, pv: PvRecord, group: VolumeGroup) -> TextRecord | None:
         """The text of another group on a member, if that group has it, too.
 
         Then this group's text is from before the device went over, on a device that was away meanwhile: neither the
@@ -268,7 +268,7 @@ class Judge:
                 return text
         return None
 
-    def _check_areas(self, pv: FoundPv, group: VolumeGroup, say: Callable[[str], None]) -> bool:
+    def _check_areas(self, pv: PvRecord, group: VolumeGroup, say: Callable[[str], None]) -> bool:
         """Say what is wrong with a member's metadata areas; whether one of them has an old text."""
         old = False
         for area in pv.areas:
@@ -287,7 +287,7 @@ class Judge:
                 old = True
         return old
 
-    def _check_member(self, pv: FoundPv, member: PhysicalVolume, say: Callable[[str], None]) -> None:
+    def _check_member(self, pv: PvRecord, member: PhysicalVolume, say: Callable[[str], None]) -> None:
         wanted = member.dev_size.bytes()
         if pv.device.size < wanted and self._config.flag("metadata/check_pv_device_sizes"):
             say(f"{pv.device.path} has {pv.device.size} bytes, fewer than the {wanted} in the metadata")
@@ -314,7 +314,7 @@ class Judge:
             self._system_ids = local_system_ids(self._config)
         return group.system_id not in self._system_ids
 
-    def _pv(self, pv: FoundPv) -> PvView:
+    def _pv(self, pv: PvRecord) -> PvView:
         mdas = []
         for area in pv.areas:
             text = self._by_area.get(id(area))
@@ -351,7 +351,7 @@ _REFUSED = "intact metadata that cannot be understood: "
 _SPLIT = "different metadata with one sequence number: "
 
 
-def _split(text: FoundText, rival: FoundText) -> str:
+def _split(text: TextRecord, rival: TextRecord) -> str:
     one, other = (", ".join(sorted({pv.device.path for pv, _ in t.places})) for t in (text, rival))
     return f"{_SPLIT}volume group {text.name}, number {text.seqno}, on {one} and on {other}"
 
@@ -360,7 +360,7 @@ def _some(paths: tuple[str, ...]) -> str:
     return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more devices"
 
 
-def _id(text: FoundText) -> Uuid:
+def _id(text: TextRecord) -> Uuid:
     from vmgr.core.ids import Uuid
 
     return Uuid(text.vgid)

@@ -25,9 +25,9 @@ from vmgr.ondisk.label import LABEL_SCAN_SIZE, decode_label
 from vmgr.ondisk.mda import HEADER_SIZE, decode_header, pieces, read_text
 from vmgr.system.devices import discover
 from vmgr.system.filters import MD_COMPONENT, MD_END_SIZE, Filters, content_refusal, md_at_end
-from vmgr.system.found import FoundPv, FoundText
 from vmgr.system.judge import Judge
 from vmgr.system.reader import GuardedReader, NoAnswer, make_reader
+from vmgr.system.records import PvRecord, TextRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from vmgr.core.view import SystemView
     from vmgr.ondisk.codec import Decoder
     from vmgr.system.config import Config
+    from vmgr.system.device_ids import Listed
     from vmgr.system.devices import Device, Number
     from vmgr.system.devicesfile import Selection
-    from vmgr.system.found import FoundArea, Key
-    from vmgr.system.listed import Listed
     from vmgr.system.reader import Reader
+    from vmgr.system.records import AreaRecord, Key
 
 HEAD_SIZE = 128 << 10
 """Read from the start of each device: label, first header and often the text, in one read (as LVM2 does)."""
@@ -96,9 +96,9 @@ class Scan:
             else:
                 self.usable.append(device)
         self._heads: dict[Device, bytes] = {}
-        self._pvs: list[FoundPv] = []
-        self._duplicates: list[FoundPv] = []
-        self._texts: dict[Key, FoundText] = {}
+        self._pvs: list[PvRecord] = []
+        self._duplicates: list[PvRecord] = []
+        self._texts: dict[Key, TextRecord] = {}
         self._read(self.usable)
         if self.listed is not None:
             self.listed.compare({pv.device: pv.layout.id for pv in self._pvs}, lambda d: d not in self.refused)
@@ -123,7 +123,7 @@ class Scan:
         """What the devices file allows, where one is in force."""
         if selection is None or selection.file is None:
             return None
-        from vmgr.system.listed import Listed
+        from vmgr.system.device_ids import Listed
 
         all_of_them = Filters(self._config, listed={device.number for device in self.devices})
         search = self._config.text("devices/search_for_devnames")
@@ -151,7 +151,7 @@ class Scan:
     def _read(self, devices: Sequence[Device]) -> None:
         """Read labels and headers of ``devices``, and the start of each text once."""
         heads = self.reader.read_many([(device, 0, HEAD_SIZE) for device in devices])
-        found: list[FoundPv] = []
+        found: list[PvRecord] = []
         for device, head in zip(devices, heads, strict=True):
             if isinstance(head, VmgrError):
                 if isinstance(head, NoAnswer):
@@ -176,7 +176,7 @@ class Scan:
         self._settle_duplicates()
         self._join_changed_ids()
 
-    def _label(self, device: Device, head: bytes) -> FoundPv | None:
+    def _label(self, device: Device, head: bytes) -> PvRecord | None:
         config = self._config
         reason = self._filters.size_refusal(device.size) or content_refusal(
             head,
@@ -191,7 +191,7 @@ class Scan:
         except DamagedMetadata as error:
             self.problems.append(f"{device.path}: {error.message}")
             return None
-        return None if layout is None else FoundPv(device, layout)
+        return None if layout is None else PvRecord(device, layout)
 
     def _check_arrays(self, suspects: Iterable[Device]) -> None:
         """Refuse legs of running arrays, as sysfs tells, also of those without superblocks (``mdadm --build``)."""
@@ -223,7 +223,7 @@ class Scan:
             if isinstance(tail, bytes) and md_at_end(tail, int(device.size)):
                 self.refused[device] = MD_COMPONENT
 
-    def _read_headers(self, pvs: Sequence[FoundPv]) -> None:
+    def _read_headers(self, pvs: Sequence[PvRecord]) -> None:
         todo = [(pv, area) for pv in pvs for area in pv.areas]
         away = [(pv, area) for pv, area in todo if self._in_head(pv, int(area.area.offset), HEADER_SIZE) is None]
         wants = [(pv.device, int(area.area.offset), HEADER_SIZE) for pv, area in away]
@@ -245,17 +245,17 @@ class Scan:
             slot = area.header.committed
             if not slot.empty and not area.header.ignored:
                 area.key = (int(slot.size), slot.checksum)
-                text = self._texts.setdefault(area.key, FoundText())
+                text = self._texts.setdefault(area.key, TextRecord())
                 text.places.append((pv, area))
 
-    def _in_head(self, pv: FoundPv, offset: int, length: int) -> bytes | None:
+    def _in_head(self, pv: PvRecord, offset: int, length: int) -> bytes | None:
         head = self._heads.get(pv.device, b"")
         return head[offset : offset + length] if offset + length <= len(head) else None
 
     def _peek(self) -> None:
         """Learn name, UUID and sequence number of each text from its start."""
         texts = [text for text in self._texts.values() if text.seqno < 0 and text.places]
-        starts: list[tuple[FoundText, Device, int, int]] = []
+        starts: list[tuple[TextRecord, Device, int, int]] = []
         for text in texts:
             pv, area = text.places[0]
             assert area.header is not None
@@ -272,7 +272,7 @@ class Scan:
         for text in texts:
             self._identify(text)
 
-    def _identify(self, text: FoundText) -> None:
+    def _identify(self, text: TextRecord) -> None:
         match = _PEEK(text.start)
         if match is not None:
             try:
@@ -287,7 +287,7 @@ class Scan:
         if text.group is not None:
             text.name, text.vgid, text.seqno = text.group.name, text.group.id, text.group.seqno
 
-    def _load(self, text: FoundText) -> None:
+    def _load(self, text: TextRecord) -> None:
         """Read the whole text from the first place where it is intact, and decode it; note where it is not."""
         if text.raw is not None or not text.places:
             return
@@ -313,7 +313,7 @@ class Scan:
             text.refused = ""
             return
 
-    def _check_copies(self, text: FoundText) -> None:
+    def _check_copies(self, text: TextRecord) -> None:
         """Read the copies of a text that were not needed to read it: damage is told before all of them have it."""
         for pv, area in text.places[:]:
             if area.header is not None and not area.checked:
@@ -325,7 +325,7 @@ class Scan:
                 except (DamagedMetadata, DeviceError) as error:
                     area.problem = error.message
 
-    def _bytes(self, pv: FoundPv, offset: Bytes, length: Bytes) -> bytes:
+    def _bytes(self, pv: PvRecord, offset: Bytes, length: Bytes) -> bytes:
         near = self._in_head(pv, int(offset), int(length))
         if near is not None:
             return near
@@ -414,18 +414,18 @@ class Scan:
         self._heads.clear()
         self._read([device for device in self.usable if device not in self.refused])
 
-    def _group_of(self, area: FoundArea) -> str:
+    def _group_of(self, area: AreaRecord) -> str:
         return "" if area.key is None else self._texts[area.key].vgid
 
     def _settle_duplicates(self) -> None:
-        by_id: dict[Uuid, list[FoundPv]] = {}
+        by_id: dict[Uuid, list[PvRecord]] = {}
         for pv in self._pvs:
             by_id.setdefault(pv.layout.id, []).append(pv)
         for uuid, copies in by_id.items():
             if len(copies) > 1:
                 self._prefer_one(uuid, copies)
 
-    def _prefer_one(self, uuid: Uuid, copies: list[FoundPv]) -> None:
+    def _prefer_one(self, uuid: Uuid, copies: list[PvRecord]) -> None:
         from vmgr.system.duplicates import preferred
 
         known = None
@@ -463,14 +463,14 @@ class Scan:
             self._load(text)
         return max((text.seqno for text in texts if text.group is not None or text.refused), default=-1)
 
-    def _by_group(self) -> dict[str, list[FoundText]]:
-        found: dict[str, list[FoundText]] = {}
+    def _by_group(self) -> dict[str, list[TextRecord]]:
+        found: dict[str, list[TextRecord]] = {}
         for text in self._texts.values():
             if text.seqno >= 0 and text.places:
                 found.setdefault(text.vgid, []).append(text)
         return found
 
-    def _newest(self, texts: Sequence[FoundText]) -> FoundText:
+    def _newest(self, texts: Sequence[TextRecord]) -> TextRecord:
         """The newest of one group's texts that is intact; read only where their names differ."""
         ordered = sorted(texts, key=lambda text: -text.seqno)
         if len({text.name for text in texts}) > 1:
@@ -485,12 +485,12 @@ class Scan:
 
         The name, the physical volumes and the logical volumes are the same then; the newer text's UUID counts.
         """
-        by_name: dict[str, list[FoundText]] = {}
+        by_name: dict[str, list[TextRecord]] = {}
         for texts in self._by_group().values():
             newest = self._newest(texts)
             by_name.setdefault(newest.name, []).append(newest)
         for texts in by_name.values():
-            known: dict[tuple[frozenset[str], frozenset[str]], FoundText] = {}
+            known: dict[tuple[frozenset[str], frozenset[str]], TextRecord] = {}
             for text in sorted(texts, key=lambda text: -text.seqno) if len(texts) > 1 else ():
                 self._load(text)
                 if text.group is None:

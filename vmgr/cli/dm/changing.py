@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmgr.cli.declare import Argument, Command, Option
-from vmgr.cli.dm.acting import chosen, drop_node, each, read_ahead
 from vmgr.cli.dm.context import Context
 from vmgr.cli.dm.facts import header, look, show_change
 from vmgr.cli.dm.options import ADDNODE, FORCE, INACTIVE, NOFLUSH, NOLOCKFS, READAHEAD, READONLY, SELECT, WHICH
+from vmgr.cli.dm.subjects import chosen, drop_node, each, read_ahead
 from vmgr.core.errors import EXIT_FAILED, EXIT_OK, InUse, KernelError, NotFound, UsageError, VmgrError
 
 if TYPE_CHECKING:

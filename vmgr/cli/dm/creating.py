@@ -10,10 +10,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from vmgr.cli.declare import Argument, Command, Option
-from vmgr.cli.dm.acting import add_node, read_ahead
 from vmgr.cli.dm.context import Context, DmInvocation
 from vmgr.cli.dm.facts import header, look, show_change
 from vmgr.cli.dm.options import ADDNODE, MAJOR, MINOR, READAHEAD, READONLY, UUID, WHICH
+from vmgr.cli.dm.subjects import add_node, read_ahead
 from vmgr.core.errors import UsageError, VmgrError
 
 if TYPE_CHECKING:

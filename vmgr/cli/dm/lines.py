@@ -115,9 +115,9 @@ def _line_json(line: KernelLine, what: str) -> dict[str, object]:
         "params": line.params,
     }
     if what == "table":
-        from vmgr.cli.dm.typed import typed_json
+        from vmgr.cli.dm.parameters import line_json
 
-        found.update(typed_json(line))
+        found.update(line_json(line))
     return found
 
 

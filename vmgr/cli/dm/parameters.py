@@ -23,7 +23,7 @@ def tables() -> Tables:
         return Tables()
 
 
-def typed_json(line: KernelLine) -> dict[str, object]:
+def line_json(line: KernelLine) -> dict[str, object]:
     """``{"fields": {...}}`` for a line that a plugin understands, by the names of its type; otherwise nothing."""
     value = tables().parse(line).value
     return {} if value is None else {"fields": _fields(value)}

@@ -12,8 +12,8 @@ from tests.support.machine import group
 from vmgr.core.table import LiveDevice
 from vmgr.dm.client import DmClient
 from vmgr.dm.fake import FakeKernel, FakeNodes
-from vmgr.system import leftnodes
-from vmgr.system.leftnodes import not_shown, old_links, stale, without_node
+from vmgr.system import stale_nodes
+from vmgr.system.stale_nodes import not_shown, old_links, stale, without_node
 
 VG = group("vg", lvs=2)
 VG = VG.with_lv(*(evolve(lv, status=("READ", "WRITE", "VISIBLE")) for lv in VG.lvs))
@@ -33,7 +33,7 @@ def dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         except (OSError, ValueError):
             return None
 
-    monkeypatch.setattr(leftnodes, "_number", number)
+    monkeypatch.setattr(stale_nodes, "_number", number)
     (tmp_path / "mapper").mkdir()
     for name, minor in (("vg-lv0", 0), ("vg-gone", 7), ("vg--x-lv0", 8), ("other-lv0", 9), ("control", 99)):
         (tmp_path / "mapper" / name).write_text(str(minor))

@@ -14,7 +14,7 @@ Key = tuple[int, int]
 """Size and checksum of a text: two that agree in both are taken to be the same."""
 
 
-class FoundArea:
+class AreaRecord:
     """A metadata area. ``key`` is that of its committed text, None without one or where the area is ignored.
 
     ``checked`` tells whether the text has been read.
@@ -30,7 +30,7 @@ class FoundArea:
         self.checked = False
 
 
-class FoundPv:
+class PvRecord:
     """A device with a label."""
 
     __slots__ = ("areas", "device", "layout")
@@ -38,10 +38,10 @@ class FoundPv:
     def __init__(self, device: Device, layout: PvLayout) -> None:
         self.device = device
         self.layout = layout
-        self.areas = [FoundArea(area) for area in layout.mdas]
+        self.areas = [AreaRecord(area) for area in layout.mdas]
 
 
-class FoundText:
+class TextRecord:
     """One version of a group's metadata: as much of it as was read, and where it lies.
 
     ``seqno`` is -1 until the text's beginning was understood; ``raw`` None until it was read whole,
@@ -52,7 +52,7 @@ class FoundText:
     __slots__ = ("faults", "group", "name", "places", "raw", "refused", "seqno", "start", "vgid")
 
     def __init__(self) -> None:
-        self.places: list[tuple[FoundPv, FoundArea]] = []
+        self.places: list[tuple[PvRecord, AreaRecord]] = []
         self.start = b""
         self.raw: bytes | None = None
         self.name = ""
