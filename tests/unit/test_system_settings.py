@@ -11,8 +11,9 @@ import vmgr
 from vmgr.doctor import settings as doctor
 from vmgr.doctor.finding import NOTE, OK, WARNING
 from vmgr.system.config import Config, parse
-from vmgr.system.disregarded import DISREGARDED, disregarded, told_by
+from vmgr.system.disregarded import DISREGARDED
 from vmgr.system.settings import DEFAULTS
+from vmgr.system.without_effect import disregarded, told_by
 
 ROOT = Path(vmgr.__file__).parent
 TABLES = {ROOT / "system" / "settings.py", ROOT / "system" / "disregarded.py"}

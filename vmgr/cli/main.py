@@ -272,7 +272,7 @@ def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
             if command.changes:
                 if "test" in values:
                     terminal.warn("TEST MODE: nothing is changed")
-                from vmgr.system.disregarded import told_by
+                from vmgr.system.without_effect import told_by
 
                 for message in told_by(config, name, frozenset(values)):
                     terminal.warn(message)

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from vmgr.core.registered import LeftOut, Plugin
 
 
-def without_conflicts(plugins: list[Plugin], left_out: LeftOut) -> tuple[Plugin, ...]:
+def without_conflicts(plugins: Iterable[Plugin], left_out: LeftOut) -> tuple[Plugin, ...]:
     """Those of ``plugins`` that claim nothing that another one has; the others go to ``left_out``."""
+    plugins = tuple(plugins)
     faults: dict[str, PluginError] = {}
     holders: dict[object, tuple[Plugin, object]] = {}
     for plugin in plugins:

@@ -81,7 +81,7 @@ def register(
     """Register ``plugins``, pairs of an entry-point name and a plugin object.
 
     ``sources`` has the distributions of those that are not vmgr's own. One that breaks the contract goes to
-    ``left_out``; so does one that claims what another has, and the other one, unless that is vmgr's own.
+    ``left_out``. Whether two claim one thing is not looked at (:mod:`vmgr.core.conflicts`).
     """
     manager = _Manager(PROJECT)
     manager.add_hookspecs(TargetSpec)
@@ -109,10 +109,6 @@ def register(
             found.append(_admit(name, sources.get(name, ""), hooks, specified))
         except PluginError as error:
             left_out.add(error)
-    if sources:
-        from vmgr.core.conflicts import without_conflicts
-
-        return without_conflicts(found, left_out)
     return tuple(found)
 
 

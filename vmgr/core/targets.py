@@ -63,6 +63,10 @@ class Targets:
         """
         self.left_out = LeftOut() if left_out is None else left_out
         self._plugins = register(plugins, sources or {}, self.left_out)
+        if sources:
+            from vmgr.core.conflicts import without_conflicts
+
+            self._plugins = without_conflicts(self._plugins, self.left_out)
         self.send_messages = any(p.has("messages") for p in self._plugins)
         self._uniform: dict[str, bool] = {}
         self._readers: dict[str, list[tuple[Plugin, frozenset[str], Callable[..., Any]]]] = {}

@@ -28,7 +28,8 @@ def gather(config: Config | None) -> Facts:
     """Compare what is set with what vmgr obeys."""
     if config is None:
         return Facts()
-    from vmgr.system.disregarded import DISREGARDED, disregarded, reason, shown
+    from vmgr.system.disregarded import DISREGARDED, reason
+    from vmgr.system.without_effect import disregarded, shown
 
     return Facts(
         True,

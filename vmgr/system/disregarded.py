@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from vmgr.system.config import Config, Value
     from vmgr.system.settings import Default
 
 
@@ -118,7 +117,7 @@ _SECTIONS = {
 }
 """What the rest of a kind of settings has in common, by the beginning of its name."""
 
-_ELSEWHERE = ("tags/", "config/")
+ELSEWHERE = ("tags/", "config/")
 """Settings that are read while the configuration is put together."""
 
 _NAMES = (
@@ -151,62 +150,10 @@ def unknown(paths: Iterable[str]) -> Iterator[str]:
             message = f'Configuration setting "{path}" invalid. It\'s not part of any section.'
         elif section not in _NAMES:
             message = f'Configuration section "{section}" unknown.'
-        elif path.endswith("/") or path in DEFAULTS or path.startswith(_ELSEWHERE) or reason(path) != _UNKNOWN:
+        elif path.endswith("/") or path in DEFAULTS or path.startswith(ELSEWHERE) or reason(path) != _UNKNOWN:
             continue
         else:
             message = f'Configuration setting "{path}" unknown.'
         if message not in said:
             said.add(message)
             yield message
-
-
-def disregarded(config: Config) -> Iterator[tuple[str, Value]]:
-    """The settings that ``config`` sets and vmgr does not obey, with their values, sorted by name.
-
-    One whose value is LVM2's default, or says what vmgr does anyhow, is left out.
-    """
-    from vmgr.system.settings import DEFAULTS
-
-    for path in sorted(config.paths()):
-        value = config.raw(path)
-        if path in DEFAULTS or value is None or path.startswith(_ELSEWHERE):
-            continue
-        known = DISREGARDED.get(path)
-        if known is not None and _is(value, known):
-            continue
-        yield path, value
-
-
-def _is(value: Value, known: Disregarded) -> bool:
-    """Whether a value is LVM2's default, or says what vmgr does."""
-    from vmgr.system.config import as_flag
-
-    for same in (known.default, known.like):
-        if isinstance(same, bool):
-            if as_flag(value) == same:
-                return True
-        elif same is not None and value == same:
-            return True
-    return False
-
-
-def told_by(config: Config, command: str, options: frozenset[str]) -> tuple[str, ...]:
-    """What ``command``, given these options, has to say about settings that data depend on; mostly nothing."""
-    found = []
-    for path, known in DISREGARDED.items():
-        value = config.raw(path) if known.data else None
-        if value is None or _is(value, known):
-            continue
-        for word in known.told_by:
-            name, _, option = word.partition(" --")
-            if name == command and (not option or option in options):
-                found.append(f"{path} = {shown(value)} in the configuration has no effect: {known.why}")
-                break
-    return tuple(found)
-
-
-def shown(value: Value) -> str:
-    """A value as lvm.conf writes it."""
-    if isinstance(value, tuple):
-        return f"[ {', '.join(map(shown, value))} ]"
-    return f'"{value}"' if isinstance(value, str) else str(value)
