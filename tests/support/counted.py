@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -30,7 +29,6 @@ from vmgr.plugins.linear import LinearBody
 from vmgr.registry import load_targets
 from vmgr.session import Session
 from vmgr.system.devices import Device
-from vmgr.system.metadata import MetadataStore
 
 SIZE = 8 * MIB
 TARGETS = load_targets()
@@ -114,7 +112,7 @@ class Counted:
         monkeypatch.setattr("vmgr.system.scan.discover", self._discover)
         monkeypatch.setattr("vmgr.system.scan.make_reader", lambda *_, **__: self.world.reader)
         monkeypatch.setattr("vmgr.system.devices.device_number", self.numbers.get)
-        monkeypatch.setattr("vmgr.system.metadata.MetadataStore", partial(MetadataStore, open_disk=self.world.open))
+        monkeypatch.setattr("vmgr.system.disk.Disk.open", lambda path, **_: self.world.open(path))
         monkeypatch.setattr(Session, "client", lambda _: self._client)
         # The numbers of these devices may be other devices' of this machine.
         monkeypatch.setattr("vmgr.dm.holders.holders_of", lambda numbers: dict.fromkeys(numbers, ()))

@@ -69,7 +69,7 @@ class RigSession(Session):
     def forget(self) -> None:
         self._scan = None
 
-    def _store(self, pvs: Mapping[Uuid, PvView], *, repair: bool) -> MetadataStore:
+    def store(self, pvs: Mapping[Uuid, PvView], *, repair: bool) -> MetadataStore:
         rig = self._rig
         return MetadataStore(
             pvs.values(),
@@ -82,7 +82,7 @@ class RigSession(Session):
             open_disk=lambda path, **_: MortalDisk(rig.world.open(path), rig.life),  # type: ignore[arg-type]
         )
 
-    def _devices(self, pvs: Mapping[Uuid, PvView]) -> KernelDevices | NoDevices:
+    def devices(self, pvs: Mapping[Uuid, PvView]) -> KernelDevices | NoDevices:
         assert self._client is not None
         return Devices(
             self._client,

@@ -44,7 +44,7 @@ class Machine(World):
         """Carry out a change; PVs that join are those on the disks."""
         session = Session(RunOptions(use_kernel=False), None, TARGETS)
         session._config = self.config
-        session._store = lambda pvs, *, repair: self.store(pvs.values())  # type: ignore[method-assign,assignment]
+        session.store = lambda pvs, *, repair: self.store(pvs.values())  # type: ignore[method-assign,assignment]
         joining = {pv.id: pv for pv in self.view().orphans}
         session.carry_out(change, view, new_pvs=joining)
 
@@ -283,7 +283,7 @@ def command_on(machine: Machine, tmp_path: Path) -> Session:
     session._config = machine.config
     session._locks = Locks(str(tmp_path))
     session.look = lambda *, detail=False: machine.scan()  # type: ignore[method-assign]
-    session._store = lambda pvs, *, repair: machine.store(pvs.values())  # type: ignore[method-assign,assignment]
+    session.store = lambda pvs, *, repair: machine.store(pvs.values())  # type: ignore[method-assign,assignment]
     return session
 
 

@@ -1,0 +1,216 @@
+"""One command's dealings with the machine: configuration, locks, scan, kernel, and carrying out a change.
+
+The services (:mod:`vmgr.services`) say what to do; this says how a change gets from a value to the disks, always
+the same way: under the lock, freshly read, checked, planned, and then run by the committer. A :class:`Session` is a
+:class:`~vmgr.session.survey.Survey` of a :class:`~vmgr.session.machine.Machine` that can change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from vmgr.core.errors import GroupUnusable, InvalidGroup, VmgrError
+from vmgr.session.machine import Silence
+from vmgr.session.survey import Survey
+
+if TYPE_CHECKING:
+    from vmgr.core.change import Change
+    from vmgr.core.ids import Uuid
+    from vmgr.core.model import VolumeGroup
+    from vmgr.core.targets import Targets
+    from vmgr.core.view import GroupView, PvView
+    from vmgr.outcome import Outcome
+
+__all__ = ["Session", "Silence"]
+
+
+class Session(Survey):
+    """The machine as one command sees and changes it."""
+
+    def child(self) -> Session:
+        """A session for a process forked off this one: same options, nothing shared, nobody to talk to."""
+        return Session(evolve(self._options, yes=True), None, self._targets)
+
+    # -- changing ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def changing(
+        self,
+        name: str,
+        *,
+        whole_namespace: bool = False,
+        activating: bool = False,
+        leaving: bool = False,
+        refreshing: bool = False,
+        purpose: str = "change",
+        **allow: bool,
+    ) -> Iterator[GroupView]:
+        """The group called ``name`` (see :meth:`meant`), locked and freshly read, for a change or an activation.
+
+        ``whole_namespace`` also locks group names and devices (for what adds or removes those).
+        ``activating`` is for what changes no metadata, ``leaving`` for what only lets go of devices: that is
+        possible whoever owns the group. ``purpose`` says in a refusal what could not be done. ``allow`` names
+        states that are no hindrance: ``missing``, ``exported``.
+        """
+        if whole_namespace:
+            self.locks.all_groups(exclusive=True)
+        name = self.meant(name)
+        with self.locks.group(name, exclusive=True, activating=activating):
+            view = self.locked_group(name)
+            if leaving:
+                self._require_ours_or_active(view)
+            elif activating:
+                from vmgr.core.usable import require_imported, require_local
+
+                view.check_readable()
+                require_local(view.group)
+                require_imported(view.group)
+            else:
+                view.check_changeable(**allow)
+                from vmgr.core.usable import require_known
+
+                require_known(view.group, purpose)
+            view = self._under_one_name(view)
+            self.heal(view, refreshing=refreshing)
+            try:
+                yield view
+            except InvalidGroup as error:
+                raise _whose_fault(view.group, self.targets, error) from error
+
+    def _require_ours_or_active(self, view: GroupView) -> None:
+        """A group of another host that is active here is let go of, and both hosts may have written to it."""
+        if not view.foreign:
+            return
+        if not self.active_here(view):
+            view.check_readable()
+        self.warn_foreign(view)
+
+    def _under_one_name(self, view: GroupView) -> GroupView:
+        """The locked group, written anew where a rename that did not end left areas with the older name.
+
+        To LVM2 that is the group under its older name, or two groups that each miss disks. What cannot be written
+        now is left to the next command: a group is activated from disks that cannot be written to, too. Nothing is
+        written where the lock may be missing (``--ignorelockingfailure``).
+        """
+        group = view.group
+        options = self.options
+        if not view.former or options.test or not options.locking or options.ignore_lock_failure:
+            return view
+        from vmgr.core.change import Change
+        from vmgr.core.usable import require_known
+
+        names = ", ".join(view.former)
+        try:
+            view.check_changeable(exported=True)
+            require_known(group)
+            self.carry_out(Change(group, evolve(group, seqno=group.seqno + 1)), view, touch_devices=False)
+        except VmgrError as error:
+            self.warn_once(f"volume group {group.name} is still called {names} on some disks: {error.message}")
+            return view
+        self.warn_once(f"volume group {group.name} was still called {names} on some disks, and is not any more")
+        return self.locked_group(group.name)
+
+    def was_called(self, view: GroupView, name: str) -> bool:
+        """Whether something of a group still has ``name``: metadata, devices, nodes or links."""
+        if name in view.former:
+            return True
+        client = self.client()
+        if client is None:
+            return False
+        from vmgr.healer import Healer
+
+        return Healer(view.group, client, self.config.dev_dir, self.warn_once).was_called(name)
+
+    def heal(self, view: GroupView, *, refreshing: bool = False) -> None:
+        """Put in order what a command that did not end left in the kernel for this group, whose lock is held.
+
+        Each device is named in a warning, and so is what is left alone. ``refreshing``: devices that somebody
+        suspended are about to be resumed, and not worth a word.
+        """
+        from vmgr.core.usable import lock_manager
+
+        group = view.group
+        if view.faults or view.unchangeable or view.foreign or lock_manager(group):
+            return  # what the devices shall be is in doubt, or not this host's to say
+        if not self.options.locking or not self.locks.holds(group.name, exclusive=True):
+            return  # another command may be at work on them
+        client = self.client()
+        if client is None:
+            return
+        from vmgr.core.change import Change
+        from vmgr.core.phases import Plan
+        from vmgr.healer import Healer
+
+        healer = Healer(
+            group, client, self.config.dev_dir, lambda text: self.warn_once(f"volume group {group.name}: {text}")
+        )
+        if not self.options.test:
+            healer.mend_nodes()
+        found = healer.find(
+            self.targets,
+            {uuid: pv.number for uuid, pv in view.pvs.items()},
+            lambda live: self.device_rules(Change(group, group), dict(view.pvs), live),
+        )
+        before = "without --test, before all else: " if self.options.test else ""
+        for text in (*(before + text for text in found.told), *found.left, *(() if refreshing else found.held)):
+            self.warn_once(f"volume group {group.name}: {text}")
+        if not found.steps:
+            return
+        if self.options.test:
+            self._foretold[f"LVM-{group.id}"] = found.after
+            return
+        from vmgr.commit import Committer
+
+        store = self.store({}, repair=False)
+        try:
+            with self.watching():
+                devices = self.devices(dict(view.pvs))
+                Committer(store, devices, progress=self.tell_step).run(Plan(Change(group, group), found.steps))
+        except VmgrError as error:
+            error.message = f"cannot put in order what a command left in volume group {group.name}: {error.message}"
+            error.args = (error.message,)
+            raise
+        finally:
+            store.close()
+
+    def carry_out(
+        self,
+        change: Change,
+        view: GroupView | None,
+        *,
+        new_pvs: Mapping[Uuid, PvView] | None = None,
+        touch_devices: bool = True,
+        repair: bool = False,
+        first: Callable[[], None] | None = None,
+    ) -> Outcome:
+        """Plan a change of a locked group, check that the plan can be run, and, unless this is a test, run it.
+
+        ``view`` is the group as it was read, None for a new one; ``new_pvs`` are PVs that join it.
+        ``touch_devices`` off leaves the kernel's devices as they are, whatever the new metadata say. ``repair``
+        makes metadata areas anew whose headers are damaged. ``first`` is called once all has been checked, before
+        the first step, and not in a test.
+        """
+        from vmgr.session.execution import Execution
+
+        return Execution(self).carry_out(
+            change, view, new_pvs=new_pvs, touch_devices=touch_devices, repair=repair, first=first
+        )
+
+
+def _whose_fault(group: VolumeGroup, targets: Targets, error: InvalidGroup) -> VmgrError:
+    """What to say when a change would make an invalid group: often the group was invalid before."""
+    from vmgr.core.validate import validate
+
+    broken = validate(group, targets)
+    if not broken:
+        return error
+    return GroupUnusable(
+        f"the metadata of volume group {group.name} breaks a rule of the volume model:"
+        f" {broken[0].subject}: {broken[0].rule}",
+        details=tuple(f"{v.subject}: {v.rule}" for v in broken[1:]),
+        hint=f"nothing was changed; bring back good metadata: vgcfgrestore --list {group.name}",
+    )
