@@ -87,6 +87,11 @@ def mounts() -> list[str]:
     return [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines() if "mapper" in line]
 
 
+def active() -> str:
+    """What the report says of the volume: ``active``, or nothing."""
+    return vmgr("lvs", "--noheadings", "-olv_active", "tank/data").stdout.strip()
+
+
 # -- growing --------------------------------------------------------------------------------------
 
 
@@ -125,6 +130,18 @@ def test_what_must_be_mounted_is_not_where_that_is_declined_or_forbidden_and_not
     assert (size(), fs_size(kind)) == (400, 400)
 
 
+@pytest.mark.parametrize("kind", ["xfs", "btrfs"])
+def test_a_plan_for_what_must_be_mounted_mounts_it_and_writes_nothing(
+    kind: str, volume: Callable[[int], None]
+) -> None:
+    volume(320)
+    make(kind)
+    before = lab.run("sha256sum", DEVICE).stdout
+    assert "for the time" in vmgr("lvextend", "--test", "-r", "-L400m", "tank/data").stderr
+    assert lab.run("sha256sum", DEVICE).stdout == before
+    assert mounts() == []
+
+
 def test_a_mount_that_fails_is_found_before_the_volume_grows(volume: Callable[[int], None], place: str) -> None:
     """The XFS of a copied disk has the UUID of one that is mounted: the kernel refuses to mount it."""
     volume(320)
@@ -135,6 +152,8 @@ def test_a_mount_that_fails_is_found_before_the_volume_grows(volume: Callable[[i
     done = vmgr("lvextend", "-y", "-r", "-L400m", "tank/twin", status=FAILED)
     assert "mount failed with status" in done.stderr
     assert "the volume was not changed" in done.stderr
+    planned = vmgr("lvextend", "--test", "-r", "-L400m", "tank/twin", status=FAILED)
+    assert "mount failed with status" in planned.stderr
     assert lab.sectors("/dev/tank/twin") // 2048 == 320
     assert mounts() == [place]
 
@@ -208,6 +227,11 @@ def test_a_volume_does_not_shrink_below_its_content_unless_that_is_ignored(
         for words in ((), ("-f",), ("--fs", "checksize"), ("-y",)):
             done = vmgr("lvreduce", *words, "-L320m", "tank/data", status=FAILED)
             assert "reaches beyond the new size" in done.stderr
+        vmgr("lvchange", "-an", "tank/data")
+        inactive = vmgr("lvreduce", "--fs", "checksize", "-L320m", "tank/data", status=FAILED)
+        assert "reaches beyond the new size" in inactive.stderr
+        assert active() == ""
+        vmgr("lvchange", "-ay", "tank/data")
         lab.run("mount", DEVICE, place)
         assert "reaches beyond" in vmgr("lvreduce", "-y", "-L320m", "tank/data", status=FAILED).stderr
         lab.run("umount", place)
@@ -419,3 +443,94 @@ def test_killed_between_any_two_steps_the_content_fits_and_the_same_command_fini
         make(kind)
     assert point >= 2
     assert lvm("vgck", "tank").returncode == 0
+
+
+def test_an_inactive_volume_is_looked_at_and_reduced_where_its_content_fits(volume: Callable[[int], None]) -> None:
+    """As LVM2 2.03.40: active for a look, and not afterwards; whoever does not ask for it gets no look."""
+    volume(80)
+    lab.run("mkfs.ext4", "-q", DEVICE, "40m")
+    vmgr("lvchange", "-an", "tank/data")
+    planned = vmgr("lvreduce", "--test", "--fs", "checksize", "-L60m", "tank/data")
+    assert "looked at without --test only" in planned.stderr
+    assert active() == ""
+    vmgr("lvreduce", "--fs", "checksize", "-L60m", "tank/data")
+    assert active() == ""
+    vmgr("lvextend", "--fs", "checksize", "-L64m", "tank/data")
+    vmgr("lvchange", "-ay", "tank/data")
+    assert (size(), fs_size("ext4")) == (64, 40)
+
+
+@pytest.mark.parametrize("luks", [False, True])
+def test_what_a_killed_resize_left_unmounted_is_named_and_mounted_by_the_same_command(
+    luks: bool, volume: Callable[[int], None], place: str, tmp_path: Path
+) -> None:
+    volume(120)
+    device = DEVICE
+    if luks:
+        key = tmp_path / "key"
+        key.write_text("secret")
+        words = ("-q", "--type", "luks1", "--iter-time", "10", "--key-file", str(key))
+        lab.run("cryptsetup", *words, "luksFormat", DEVICE)
+        lab.run("cryptsetup", "--key-file", str(key), "open", DEVICE, "secret")
+        device = "/dev/mapper/secret"
+    make("ext4", device)
+    for point in range(1, 7):
+        lab.run("mount", "-o", "noatime", device, place)
+        before = lab.run("findmnt", "-no", "OPTIONS,SOURCE", place).stdout
+        if not killed_at(point, 80):
+            break
+        assert mounts() == []
+        named = vmgr("lvchange", "--addtag", f"t{point}", "tank/data").stderr
+        assert f"a resize that did not end left {device if luks else '/dev/mapper/tank-data'} unmounted" in named
+        vmgr("lvresize", "-y", "-r", "-L80m", "tank/data")
+        assert size() == 80
+        assert mounts() == [place]
+        assert lab.run("findmnt", "-no", "OPTIONS,SOURCE", place).stdout == before
+        assert "did not end" not in vmgr("lvchange", "--addtag", f"u{point}", "tank/data").stderr
+        vmgr("lvresize", "-y", "-r", "-L120m", "tank/data")
+        lab.run("umount", place)
+        check("ext4", device)
+    assert point >= 3
+    lab.run("umount", place)
+
+
+def test_what_a_killed_resize_left_unmounted_is_forgotten_when_it_is_mounted_by_hand(
+    volume: Callable[[int], None], place: str
+) -> None:
+    volume(80)
+    make("ext4")
+    lab.run("mount", DEVICE, place)
+    assert killed_at(1, 40)
+    lab.run("mount", DEVICE, place)
+    assert "did not end" not in vmgr("lvchange", "--addtag", "t", "tank/data").stderr
+    lab.run("umount", place)
+    assert "did not end" not in vmgr("lvchange", "--addtag", "u", "tank/data").stderr
+
+
+def test_swap_that_a_killed_resize_left_unused_is_named_and_used_again(volume: Callable[[int], None]) -> None:
+    volume(40)
+    lab.run("mkswap", DEVICE)
+    for point in range(1, 5):
+        lab.run("swapon", "-p", "7", DEVICE)
+        if not killed_at(point, 60):
+            break
+        named = vmgr("lvchange", "--addtag", f"t{point}", "tank/data").stderr
+        assert f"swapped off; use it again: swapon -p 7 {DEVICE}" in named
+        vmgr("lvresize", "-y", "-r", "-L60m", "tank/data")
+        assert size() == 60
+        assert lab.run("swapon", "--show=PRIO", "--noheadings").stdout.strip() == "7"
+        lab.run("swapoff", DEVICE)
+        vmgr("lvresize", "-y", "-r", "-L40m", "tank/data")
+    assert point >= 2
+    lab.run("swapoff", DEVICE)
+
+
+@pytest.mark.parametrize("kind", ["xfs", "btrfs"])
+def test_a_killed_resize_leaves_no_mount_and_no_folder_of_its_own(kind: str, volume: Callable[[int], None]) -> None:
+    volume(320)
+    make(kind)
+    for _ in range(2):
+        assert killed_at(1, 400)
+    assert mounts() == []
+    assert sorted(p.name for p in Path("/run/vmgr").iterdir()) == ["mount"]
+    assert not list(Path("/tmp").glob("vmgr-mount-*"))

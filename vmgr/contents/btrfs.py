@@ -50,7 +50,9 @@ class Btrfs(Content):
         tasks = (Task(text, partial(self._checked, work, size) if shrinks else work),)
         mounting: tuple[Task, ...] = ()
         if held is not None:
-            mounting = (Task(f"mount {self.path} for the time", partial(held.open, *command), held.close),)
+            looked = PrivateMount("btrfs", self.path, "ro,rescue=nologreplay")
+            words = f"mount {self.path} for the time"
+            mounting = (Task(words, partial(held.open, *command), held.close, check=looked.check),)
         if shrinks:
             return Job(size, (*mounting, *tasks), moves=held is not None)
         return Job(size, mounting, tasks, moves=held is not None)

@@ -7,12 +7,13 @@ from functools import partial
 
 from vmgr.contents.content import Content, needs_unmounting
 from vmgr.contents.job import NOCHANGE, OFFLINE, Job, Manner, Task
-from vmgr.contents.mounting import Mount, mount_again, mounts_of, only_one, require_idle, unmount
+from vmgr.contents.mounting import Mount, mounts_of, only_one, require_idle
 from vmgr.contents.superblocks import EXT_ERRORS, read_superblock
 from vmgr.contents.tools import need, run
 from vmgr.core.errors import InUse, Refused
 from vmgr.core.units import Bytes
 from vmgr.system.devices import device_number
+from vmgr.system.putback import PutBack
 
 
 class Ext(Content):
@@ -78,7 +79,8 @@ class Ext(Content):
             return ()
         need("mount", "umount")
         mount = only_one(mounts, self.path)
-        return (Task(f"umount {mount.place}", partial(unmount, mount), partial(mount_again, mount)),)
+        away = PutBack(mount.source, self.number, mount.place, mount.kind, mount.options)
+        return (Task(f"umount {mount.place}", partial(run, "umount", mount.place), away=away),)
 
     def _require_online(self, mounts: tuple[Mount, ...]) -> None:
         """Raise what keeps the kernel from growing it while it is mounted."""

@@ -8,11 +8,12 @@ import tempfile
 
 from attrs import frozen
 
-from vmgr.contents.tools import failed, path_of, run
+from vmgr.contents.tools import failed, path_of
 from vmgr.core.errors import InUse, Refused
 from vmgr.dm.programs import environment
 from vmgr.system.devices import SYSFS, device_number
 from vmgr.system.disk import Disk
+from vmgr.system.putback import RUN_DIR, own_directory
 from vmgr.system.usage import mount_table
 
 Number = tuple[int, int]
@@ -78,16 +79,6 @@ def require_idle(path: str, kind: str) -> None:
         ) from None
 
 
-def unmount(mount: Mount) -> None:
-    """Unmount it; refused with nothing changed if it is busy."""
-    run("umount", mount.place)
-
-
-def mount_again(mount: Mount) -> None:
-    """Mount it where it was, as it was."""
-    run("mount", "-t", mount.kind, "-o", mount.options, mount.source, mount.place)
-
-
 def only_one(mounts: tuple[Mount, ...], path: str) -> Mount:
     """The mount, where there may be only one, and of the whole. Raises :class:`Refused` if there is another."""
     if len(mounts) > 1 or mounts[0].root != "/":
@@ -114,7 +105,7 @@ class PrivateMount:
     """A file system mounted where nobody else sees it, for one command.
 
     It is mounted in a mount namespace of its own, which ends with the process that holds it, and that process
-    ends with this one: a killed command leaves no mount behind, only an empty folder.
+    ends with this one: a killed command leaves no mount behind. The place is one empty folder for all.
     """
 
     def __init__(self, kind: str, device: str, options: str = "") -> None:
@@ -126,7 +117,14 @@ class PrivateMount:
 
     def open(self, *command: str) -> None:
         """Mount it. ``command`` is what :meth:`go` will run; ``%`` in it stands for the place."""
-        self.place = tempfile.mkdtemp(prefix="vmgr-mount-")
+        self.place = f"{RUN_DIR}/mount"
+        try:
+            own_directory(self.place)
+        except OSError as error:
+            raise Refused(
+                f"cannot make {self.place}, to mount {self._device} on: {error.strerror}",
+                hint="nothing was changed; mount it yourself",
+            ) from None
         self._name = command[0]
         words = [self.place if word == "%" else word for word in command]
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed in _tidy)
@@ -146,6 +144,13 @@ class PrivateMount:
         self._process.stdin.write(b"go\n")
         self._process.stdin.flush()
         self._finish(self._name)
+
+    def check(self) -> None:
+        """Raise what keeps it from being mounted. With options that write nothing, nothing is written."""
+        try:
+            self.open("true")
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Unmount it, if it is still mounted."""
@@ -186,7 +191,3 @@ class PrivateMount:
             if stream is not None and not stream.closed:
                 stream.close()
         self._errors.close()
-        try:
-            os.rmdir(self.place)
-        except OSError:
-            pass

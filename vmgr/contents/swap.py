@@ -11,6 +11,7 @@ from vmgr.contents.superblocks import read_superblock
 from vmgr.contents.tools import need, run
 from vmgr.core.errors import InUse
 from vmgr.core.units import Bytes
+from vmgr.system.putback import PutBack
 from vmgr.system.usage import swap_priority
 
 
@@ -42,9 +43,8 @@ class Swap(Content):
                 hint="nothing was changed; swapoff it, or give --fsmode manage",
             )
         need("swapon", "swapoff")
-        # A negative priority is one that the kernel gave.
-        again = ("-p", str(priority), self.path) if priority >= 0 else (self.path,)
-        return (Task(f"swapoff {self.path}", partial(run, "swapoff", self.path), partial(run, "swapon", *again)),)
+        away = PutBack(self.path, self.number, priority=priority)
+        return (Task(f"swapoff {self.path}", partial(run, "swapoff", self.path), away=away),)
 
     def _made(self, size: Bytes | None) -> Task:
         need("mkswap")

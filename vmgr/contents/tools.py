@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PACKAGES = {
     "e2fsck": "e2fsprogs", "resize2fs": "e2fsprogs", "xfs_growfs": "xfsprogs", "btrfs": "btrfs-progs",
     "cryptsetup": "cryptsetup-bin", "mkswap": "util-linux", "swapon": "mount", "swapoff": "mount", "mount": "mount",
-    "umount": "mount", "unshare": "util-linux", "sh": "dash",
+    "umount": "mount", "true": "coreutils", "unshare": "util-linux", "sh": "dash",
 }  # fmt: skip
 """The Debian package of each program."""
 

@@ -47,9 +47,15 @@ class Xfs(Content):
         need("unshare", "sh", "mount", "umount")
         require_idle(self.path, self.kind)
         held = PrivateMount("xfs", self.path, self.superblock.quota)
+        mounting = Task(
+            f"mount {self.path} for the time",
+            partial(held.open, "xfs_growfs", "%"),
+            held.close,
+            check=PrivateMount("xfs", self.path, "ro,norecovery").check,
+        )
         return Job(
             size,
-            (Task(f"mount {self.path} for the time", partial(held.open, "xfs_growfs", "%"), held.close),),
+            (mounting,),
             (Task(f"xfs_growfs {self.path}", held.go),),
             moves=True,
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -298,6 +299,24 @@ def _run(session: Session, vg: str, volumes: Sequence[LogicalVolume], order: Act
         refresh=ids if order.mode == "refresh" else (),
     )
     return session.carry_out(change, view)
+
+
+@contextmanager
+def active_for_the_time(session: Session, view: GroupView, volume: LogicalVolume) -> Iterator[None]:
+    """Activate a volume of a locked group that is not active, and deactivate it afterwards.
+
+    Raises what speaks against its activation. A command that is killed inside leaves it active.
+    """
+    order = ActivationOrder("y", ignore_skip=True)
+    view.check_trusted()
+    session.need_client()
+    _Test(session, view, order, named=True).wanted(volume)
+    group = view.group
+    session.carry_out(Change(before=group, after=group, activate=(volume.id,)), view)
+    try:
+        yield
+    finally:
+        session.carry_out(Change(before=group, after=group, deactivate=(volume.id,)), view)
 
 
 def make_nodes(session: Session, subjects: Sequence[Subject] = ()) -> Outcome:

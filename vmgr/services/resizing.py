@@ -9,6 +9,7 @@ from vmgr.core.errors import Interrupted, NotFound, Refused, SameSize, UsageErro
 from vmgr.core.units import Bytes
 from vmgr.orders import Outcome, ResizeOrder, Subject
 from vmgr.services.subjects import pv_ranges
+from vmgr.system.putback import Note
 
 if TYPE_CHECKING:
     from vmgr.contents.content import Content
@@ -35,6 +36,9 @@ def resize(session: Session, subject: Subject, order: ResizeOrder, direction: st
     """
     with session.changing(subject.vg) as view:
         volume = view.group.volume(subject.lv)
+        note = Note(own_uuid(view.group, volume))
+        if order.fs in FOLLOWS and not session.options.test:
+            _put_back(session, note)
         change = _change(session, view, volume, order, direction)
         old, new = volume.size, _new_size(change, volume)
         job, notes = _content_job(session, view, volume, new, order)
@@ -43,12 +47,29 @@ def resize(session: Session, subject: Subject, order: ResizeOrder, direction: st
                 return Outcome(notes=notes)
             return Outcome(notes=notes) + session.carry_out(change, view)
         if session.options.test:
+            job.check()
             planned = session.carry_out(change, view) if change is not None else Outcome()
             order_of = "before the commit" if job.before and not job.after else "after the commit"
             if job.before and job.after:
                 order_of = "around the commit"
             return planned + Outcome(notes=(*notes, f"{', '.join(job.steps)}: run {order_of}"))
+    job.note = note
     return Outcome(notes=notes) + _with_content(session, subject, order, direction, (old, new), job)
+
+
+def _put_back(session: Session, note: Note) -> None:
+    """Put back what an earlier resize of the volume took away and, killed, left so."""
+    from vmgr.contents.job import put_back
+
+    if (away := note.read()) is None:
+        return
+    session.dialogue.progress(" ".join(away.command))
+    try:
+        put_back(away)
+    except VmgrError as error:
+        session.dialogue.warn(f"WARNING: {away.path} could not be put back: {error.message}")
+    else:
+        note.drop()
 
 
 def _with_content(
@@ -185,12 +206,13 @@ def _content_job(
         if not smaller:
             return None, notes
     if device is None:
-        if follows or fs == "checksize":
+        if follows:
             raise Refused(
-                f"logical volume {name} is not active, so what is on it cannot be "
-                f"{'resized' if follows else 'looked at'}",
+                f"logical volume {name} is not active, so what is on it cannot be resized",
                 hint=f"activate it first: lvchange -ay {name}",
             )
+        if fs == "checksize":
+            notes += _check_inactive(session, view, volume, new)
         return None, notes  # as in LVM2 2.03.16, nobody is asked about a volume that is not active
     if fs == "ignore":
         _confirm_reduction(session, name, device, order)
@@ -209,6 +231,20 @@ def _content_job(
             f"no file system found on logical volume {name}", hint="nothing was changed; leave --resizefs out"
         )
     return _job(session, name, content, size, smaller, order), notes
+
+
+def _check_inactive(session: Session, view: GroupView, volume: LogicalVolume, new: Extents) -> tuple[str, ...]:
+    """Look at a volume that is not active, for which it is activated for the time, as LVM2 does; gives notes."""
+    from vmgr.services.activation import active_for_the_time
+
+    group = view.group
+    if session.options.test:
+        return (f"{group.name}/{volume.name} is not active: what is on it is looked at without --test only",)
+    with active_for_the_time(session, view, volume):
+        content = _content(session, group, volume, session.live()[own_uuid(group, volume)])
+        if content is not None:
+            _require_unused(content, Bytes(int(new.sectors(group.extent_size)) * 512))
+    return ()
 
 
 def _is_store(session: Session, group: VolumeGroup, volume: LogicalVolume) -> bool:

@@ -144,6 +144,7 @@ class Session(Survey):
         from vmgr.core.change import Change
         from vmgr.core.phases import Plan
         from vmgr.healer import Healer
+        from vmgr.system.putback import left_away
 
         healer = Healer(
             group, client, self.config.dev_dir, lambda text: self.warn_once(f"volume group {group.name}: {text}")
@@ -156,6 +157,8 @@ class Session(Survey):
             lambda live: self.device_rules(Change(group, group), dict(view.pvs), live),
         )
         before = "without --test, before all else: " if self.options.test else ""
+        for away in left_away(f"LVM-{group.id}"):
+            self.warn_once(f"volume group {group.name}: {away}")
         for text in (*(before + text for text in found.told), *found.left, *(() if refreshing else found.held)):
             self.warn_once(f"volume group {group.name}: {text}")
         if not found.steps:
