@@ -5,6 +5,7 @@ What it means and what puts it in order is decided in :mod:`vmgr.core.healing`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from vmgr.core.healing import Remains, find_remains, may_have_remains
 from vmgr.core.naming import UUID_PREFIX, split_dm_name
 from vmgr.dm.address import by_uuid
 from vmgr.dm.failure import NodeError
-from vmgr.system.stale_nodes import half_made, not_shown, old_links, stale, without_node
+from vmgr.system.stale_nodes import empty_folders, half_made, not_shown, old_links, stale, without_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,13 +24,26 @@ if TYPE_CHECKING:
     from vmgr.core.table import LiveDevice
     from vmgr.core.targets import Targets
     from vmgr.dm.client import DmClient
+    from vmgr.system.stale_nodes import Link
 
 
 class Healer:
-    """A look at one group's devices, whose lock is held. ``tell`` is given a sentence for all that is done."""
+    """A look at one group's devices, whose lock is held. ``tell`` is given a sentence for all that is done.
 
-    def __init__(self, group: VolumeGroup, client: DmClient, dev_dir: str, tell: Callable[[str], None]) -> None:
+    ``kept`` says whether the backup of a group of some name is of this group; with True, whether its last archive
+    is. A rename takes the backup under the old name away as its last step.
+    """
+
+    def __init__(
+        self,
+        group: VolumeGroup,
+        client: DmClient,
+        dev_dir: str,
+        tell: Callable[[str], None],
+        kept: Callable[[str, bool], bool],
+    ) -> None:
         self._group = group
+        self._kept = kept
         self._client = client
         self._dev_dir = dev_dir
         self._tell = tell
@@ -51,8 +65,17 @@ class Healer:
             for link in links
             if link[2] in nodes or half_made(link[1]) or self._client.info(name=link[2]) is None
         ]
-        if not (missing or nodes or links):
-            return
+        if missing or nodes or links:
+            self._mend(missing, nodes, links)
+        for name in empty_folders(self._dev_dir):
+            # Who killed a command between its last link and the directory left it; of no use to anybody.
+            ours = not self._live if name == self._group.name else self._kept(name, False)
+            if ours:
+                with contextlib.suppress(OSError):
+                    os.rmdir(f"{self._dev_dir}/{name}")
+                    self._tell(f"{self._dev_dir}/{name} was left empty, and is removed")
+
+    def _mend(self, missing: list[str], nodes: list[str], links: list[Link]) -> None:
         try:
             self._client.mend((*missing, *nodes), links=links)
         except NodeError as error:
@@ -70,11 +93,16 @@ class Healer:
         return {lv.name for lv in self._group.lvs if lv.visible}
 
     def was_called(self, vg: str) -> bool:
-        """Whether a device, a node or a link of the group still has ``vg`` for the group's name."""
-        nodes, links = stale(self._dev_dir, self._group.name, self._live)
-        links += old_links(self._dev_dir, self._group.name, self._volumes())
-        names = (*nodes, *(device.name for device in self._live), *(name for _, _, name in links))
-        return any(split_dm_name(name)[0] == vg for name in names)
+        """Whether something of the group still has ``vg`` for the group's name: a device, a node, its backup, or a
+        link that leads nowhere, if the last archive of ``vg`` is of this group. Such a link alone may be of any
+        group that had a volume of that name.
+        """
+        nodes, _ = stale(self._dev_dir, self._group.name, self._live)
+        names = (*nodes, *(device.name for device in self._live))
+        if any(split_dm_name(name)[0] == vg for name in names) or self._kept(vg, False):
+            return True
+        links = old_links(self._dev_dir, self._group.name, self._volumes())
+        return any(link[0] == vg for link in links) and self._kept(vg, True)
 
     def find(
         self,

@@ -223,7 +223,7 @@ def test_a_renamed_group_is_known_by_its_old_name_until_all_its_devices_have_the
         client = DmClient(rig.kernel, dev_dir=str(rig.dev_dir))
 
         def was_called(name: str, client: DmClient = client) -> bool:
-            return Healer(rig.group, client, str(rig.dev_dir), lambda _: None).was_called(name)
+            return Healer(rig.group, client, str(rig.dev_dir), lambda _: None, lambda *_: False).was_called(name)
 
         assert was_called("vg") == any(d.name.startswith("vg-") for d in rig.live.values()), point
         assert not was_called("other")

@@ -189,3 +189,18 @@ def test_a_file_that_is_not_there(archives):
     with pytest.raises(NotFound, match="no backup file"):
         archives.read(archives.backup_path("vg"))
     assert archives.list("vg") == []
+
+
+def test_a_backup_tells_whose_it_is(archives):
+    text = b'# a comment\ncontents = "Text Format Volume Group"\n\nold {\n\tid = "%s"\n\tseqno = 3\n}\n'
+    assert archives.owner("old") == archives.owner("old", archived=True) == ""
+    archives.write_archive("old", text % b"first-", now=1)
+    archives.write_archive("old", text % b"aB-c0", now=2)
+    assert archives.owner("old") == ""
+    assert archives.owner("old", archived=True) == "aB-c0", "the last one counts"
+    archives.write_backup("old", text % b"xy-z")
+    assert archives.owner("old") == "xy-z"
+    archives.write_backup("new", text % b"xy-z")
+    assert archives.owner("new") == "", "a text of another name"
+    for name in ("", "../backup/old", "."):
+        assert archives.owner(name) == ""

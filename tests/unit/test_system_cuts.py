@@ -359,3 +359,45 @@ def test_where_nothing_may_be_written_a_group_with_two_names_is_activated_all_th
             assert view.former == ("vg",)
         session.close()
         assert machine.content() == saved
+
+
+@pytest.mark.parametrize("old", ["aaa", "zzz"], ids=["comes first", "comes last"])
+@pytest.mark.parametrize("activating", [True, False])
+def test_a_group_with_two_names_is_written_under_the_locks_of_both(old, activating, tmp_path, monkeypatch):
+    """Taken in the order of the names, so that two commands never wait for each other."""
+    machine = Machine()
+    machine.change(lambda _: Change(None, group(old, pvs=ALL, lvs=2)))
+    taken: list[str] = []
+    take = Locks.group
+
+    def note(locks: Locks, name: str, **more: bool) -> object:
+        held = [one for one in (old, "new") if locks.holds(one)]
+        assert all(one <= name for one in held), f"{name} is taken while {held} are held"
+        taken.append(name)
+        return take(locks, name, **more)
+
+    monkeypatch.setattr(Locks, "group", note)
+    written = 0
+    for _ in machine.at_every_cut(renamed):
+        found = the_group(machine.view())
+        if not found.former:
+            continue
+        saved = machine.content()
+        session = command_on(machine, tmp_path)
+        store = session.store
+
+        def checked(pvs: object, *, repair: bool, session: Session = session, store: Callable[..., object] = store):
+            assert session.locks.holds(old, exclusive=True)
+            assert session.locks.holds("new", exclusive=True)
+            return store(pvs, repair=repair)
+
+        session.store = checked  # type: ignore[method-assign,assignment]
+        taken.clear()
+        with session.changing("new", activating=activating):
+            assert names_on_disks(machine) == {"new"}
+            assert sorted(taken[1:]) == taken[1:] == sorted([old, "new"])
+            written += 1
+        session.close()
+        for path, data in saved.items():
+            machine.disks[path].data = bytearray(data)
+    assert written >= 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from tests.support.machine import group
 from vmgr.core.table import LiveDevice
 from vmgr.dm.client import DmClient
 from vmgr.dm.fake import FakeKernel, FakeNodes
+from vmgr.healer import Healer
 from vmgr.system import stale_nodes
-from vmgr.system.stale_nodes import not_shown, old_links, stale, without_node
+from vmgr.system.stale_nodes import empty_folders, not_shown, old_links, stale, without_node
 
 VG = group("vg", lvs=2)
 VG = VG.with_lv(*(evolve(lv, status=("READ", "WRITE", "VISIBLE")) for lv in VG.lvs))
@@ -84,6 +86,54 @@ def test_links_of_a_renamed_group_s_volumes_are_found_beside_the_new_ones(dev: P
     (dev / "was" / "x").symlink_to(dev / "nowhere")
     os.symlink(dev / "was", dev / "alias")
     assert old_links(str(dev), "vg", {"lv0", "lv1"}) == [("was", "lv0", "was-lv0")]
+
+
+def test_only_directories_with_nothing_in_them_are_empty(dev: Path) -> None:
+    (dev / "was").mkdir()
+    (dev / "alias").symlink_to(dev / "was")
+    for entry in (dev / "mapper").iterdir():
+        entry.unlink()
+    assert empty_folders(str(dev)) == ["was"]
+
+
+def healer_of(dev: Path, live: list[LiveDevice], told: list[str], kept: Callable[[str, bool], bool]) -> Healer:
+    client = DmClient(FakeKernel(), dev_dir=str(dev), nodes=FakeNodes())
+    found = Healer(VG, client, str(dev), told.append, kept)
+    found._live = live
+    return found
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_an_empty_directory_goes_if_the_backup_says_that_the_group_was_called_so(dev: Path, live: bool) -> None:
+    """A command killed between the last link and its directory leaves it; other empty directories stay."""
+    for name in ("was", "shm"):
+        (dev / name).mkdir()
+    for entry in (dev / "vg").iterdir():
+        entry.unlink()
+    devices = [device("vg-lv0", 0)] if live else []
+    told: list[str] = []
+    healer_of(dev, devices, told, lambda name, archived: name == "was" and not archived).mend_nodes()
+    assert not (dev / "was").exists()
+    assert (dev / "shm").exists()
+    assert (dev / "vg").exists() == live, "udev or a command is about to make a link there"
+    assert f"{dev}/was was left empty, and is removed" in told
+
+
+@pytest.mark.parametrize(
+    ("sign", "called"),
+    [("nothing", False), ("link", False), ("link and archive", True), ("archive", False), ("backup", True)],
+)
+def test_what_tells_that_a_group_was_called_so(dev: Path, sign: str, called: bool) -> None:
+    """A link that leads nowhere may be of any group with a volume of that name."""
+    (dev / "was").mkdir()
+    if "link" in sign:
+        link(dev, "was", "lv0", "was-lv0")
+
+    def kept(name: str, archived: bool) -> bool:
+        return name == "was" and ("archive" if archived else "backup") in sign
+
+    assert healer_of(dev, [device("vg-lv0", 0)], [], kept).was_called("was") == called
+    assert not healer_of(dev, [device("vg-lv0", 0)], [], kept).was_called("never")
 
 
 def test_a_device_whose_node_is_right_misses_none(dev: Path) -> None:

@@ -308,7 +308,7 @@ def rename(session: Session, old: str, new: str) -> Outcome:
         view = session.view(foreign=True)
         begun = _begun(session, view, old, name)
         group = begun or view.group(old)
-        for first in sorted({old if begun else group.group.name, name}):
+        for first in sorted({old if begun else group.group.name, name, *group.former}):
             session.locks.group(first, exclusive=True)
         session.forget()
         view = session.view(foreign=True)

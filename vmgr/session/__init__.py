@@ -58,9 +58,7 @@ class Session(Survey):
         """
         if whole_namespace:
             self.locks.all_groups(exclusive=True)
-        name = self.meant(name)
-        with self.locks.group(name, exclusive=True, activating=activating):
-            view = self.locked_group(name)
+        with self._locked_under_all_names(self.meant(name), activating) as view:
             if leaving:
                 self._require_ours_or_active(view)
             elif activating:
@@ -81,6 +79,27 @@ class Session(Survey):
             except InvalidGroup as error:
                 raise _whose_fault(view.group, self.targets, error) from error
 
+    @contextmanager
+    def _locked_under_all_names(self, name: str, activating: bool) -> Iterator[GroupView]:
+        """The group called ``name``, locked under that and under each older name that some of its disks have.
+
+        Who looks for it there, as LVM2 does, waits too. The locks are taken in the order of the names, so the first
+        is given back where an older name comes before it.
+        """
+        from contextlib import ExitStack
+
+        def lock(*names: str) -> GroupView:
+            for one in sorted(names):
+                held.enter_context(self.locks.group(one, exclusive=True, activating=activating))
+            return self.locked_group(name)
+
+        with ExitStack() as held:
+            view = lock(name)
+            if view.former:
+                held.close()
+                view = lock(name, *view.former)
+            yield view
+
     def _require_ours_or_active(self, view: GroupView) -> None:
         """A group of another host that is active here is let go of, and both hosts may have written to it."""
         if not view.foreign:
@@ -94,11 +113,13 @@ class Session(Survey):
 
         To LVM2 that is the group under its older name, or two groups that each miss disks. What cannot be written
         now is left to the next command: a group is activated from disks that cannot be written to, too. Nothing is
-        written where the lock may be missing (``--ignorelockingfailure``).
+        written where a lock may be missing (``--ignorelockingfailure``), or is: both names' are needed.
         """
         group = view.group
         options = self.options
         if not view.former or options.test or not options.locking or options.ignore_lock_failure:
+            return view
+        if not all(self.locks.holds(name, exclusive=True) for name in (group.name, *view.former)):
             return view
         from vmgr.core.change import Change
         from vmgr.core.usable import require_known
@@ -123,7 +144,15 @@ class Session(Survey):
             return False
         from vmgr.healer import Healer
 
-        return Healer(view.group, client, self.config.dev_dir, self.warn_once).was_called(name)
+        healer = Healer(view.group, client, self.config.dev_dir, self.warn_once, self._kept(view.group))
+        return healer.was_called(name)
+
+    def _kept(self, group: VolumeGroup) -> Callable[[str, bool], bool]:
+        """A function that says whether the backup (True: the last archive) of a name is of ``group``."""
+        from vmgr.system.archive import Archives
+
+        archives = Archives.from_config(self.config)
+        return lambda name, archived: archives.owner(name, archived=archived) == group.id.dashed
 
     def heal(self, view: GroupView, *, refreshing: bool = False) -> None:
         """Put in order what a command that did not end left in the kernel for this group, whose lock is held.
@@ -147,7 +176,11 @@ class Session(Survey):
         from vmgr.system.putback import left_away
 
         healer = Healer(
-            group, client, self.config.dev_dir, lambda text: self.warn_once(f"volume group {group.name}: {text}")
+            group,
+            client,
+            self.config.dev_dir,
+            lambda text: self.warn_once(f"volume group {group.name}: {text}"),
+            self._kept(group),
         )
         if not self.options.test:
             healer.mend_nodes()

@@ -38,6 +38,9 @@ class ArchiveFile:
     written: float
 
 
+_START = 4096
+"""Bytes in which a text says whose it is: LVM2 writes a group's UUID first."""
+
 CHANGE_GOES_ON = "or correct the backup section of lvm.conf; -An goes on without a backup"
 """What else to do where files are kept on the way of a change."""
 
@@ -278,6 +281,25 @@ class Archives:
             ) from None
         except OSError as error:
             raise _error(path, error, "") from None
+
+    def owner(self, name: str, *, archived: bool = False) -> str:
+        """The UUID, with dashes, of the group in the backup of ``name``, or in its last archive; empty if unknown.
+
+        Only the start of the file is read, whatever it is.
+        """
+        if not name or "/" in name:
+            return ""
+        from vmgr.system.ownership import open_unlinked
+
+        try:
+            files = self.list(name) if archived else []
+            path = files[-1].path if files else "" if archived else self.backup_path(name)
+            with open(open_unlinked(path), "rb") as file:
+                start = file.read(_START)
+        except (OSError, VmgrError):
+            return ""
+        found = re.search(rb"^%s \{\s*id = \"([-\w]+)\"" % re.escape(name.encode()), start, re.M)
+        return found[1].decode() if found else ""
 
     def backup_path(self, name: str) -> str:
         """Where the backup of group ``name`` is, or would be."""

@@ -105,6 +105,19 @@ def old_links(dev_dir: str, vg: str, volumes: Collection[str]) -> list[Link]:
     return found
 
 
+def empty_folders(dev_dir: str) -> list[str]:
+    """The names of directories in which nothing is."""
+    return [name for name in _folders(dev_dir) if name != "mapper" and _is_empty(f"{dev_dir}/{name}")]
+
+
+def _is_empty(folder: str) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False
+
+
 def _folders(folder: str) -> list[str]:
     try:
         with os.scandir(folder) as entries:
