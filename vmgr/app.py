@@ -3,13 +3,13 @@
 ::
 
     from vmgr.app import open_application
-    from vmgr.orders import RunOptions, VolumeOrder
-    from vmgr.core.requests import Percent, SizeSpec
+    from vmgr.core.requests import CreateVolume
+    from vmgr.outcome import RunOptions
 
     with open_application(RunOptions(yes=True)) as app:
         app.pvcreate(["/dev/sdb", "/dev/sdc"])
         app.vgcreate("tank", ["/dev/sdb", "/dev/sdc"])
-        app.lvcreate("tank", VolumeOrder(name="home", size=SizeSpec(Percent(50, "FREE"))))
+        app.lvcreate("tank", CreateVolume(name="home", size="50%FREE"))
 
 Every method raises :class:`~vmgr.core.errors.VmgrError` when nothing could be done; a method that takes several
 subjects carries on with the others when it fails for one, and reports that error in ``Outcome.errors``. With
@@ -32,6 +32,16 @@ if TYPE_CHECKING:
     from vmgr.core.change import Change
     from vmgr.core.effects import Effect
     from vmgr.core.model import VolumeGroup
+    from vmgr.core.requests import (
+        ChangeVolume,
+        ConvertVolume,
+        CreateVolume,
+        ExtendVolume,
+        ReduceVolume,
+        RenameVolume,
+        Request,
+        ResizeVolume,
+    )
     from vmgr.core.table import LiveDevice
     from vmgr.core.targets import Targets
     from vmgr.core.units import Sectors
@@ -40,18 +50,13 @@ if TYPE_CHECKING:
         ActivationOrder,
         Appearance,
         ArchiveView,
-        ConversionOrder,
-        Dialogue,
         GroupChange,
         GroupOrder,
         LabelOrder,
-        Outcome,
         PvChange,
-        ResizeOrder,
         Subject,
-        VolumeChange,
-        VolumeOrder,
     )
+    from vmgr.outcome import Dialogue, Outcome
     from vmgr.system.config import Config
 
     P = ParamSpec("P")
@@ -177,6 +182,13 @@ class Application:
         with self._session.changing(vg) as view:
             return self._session.carry_out(make(view.group), view)
 
+    @_checked
+    def change(self, vg: str, requests: Sequence[Request]) -> Outcome:
+        """Carry out several requests for one group, in order and as one commit: all of them, or none."""
+        from vmgr.services import batch
+
+        return batch.run(self._session, vg, requests)
+
     # -- physical volumes -------------------------------------------------------------------------
 
     @_checked
@@ -288,60 +300,60 @@ class Application:
     # -- volumes ----------------------------------------------------------------------------------
 
     @_checked
-    def lvcreate(self, vg: str, order: VolumeOrder) -> Outcome:
+    def lvcreate(self, vg: str, request: CreateVolume) -> Outcome:
         """Make a volume in a group."""
-        from vmgr.services import volumes
+        from vmgr.services import batch
 
-        return volumes.create(self._session, vg, order)
+        return batch.run(self._session, vg, (request,))
 
     @_checked
-    def lvremove(self, subjects: Sequence[Subject], *, force: int = 0) -> Outcome:
+    def lvremove(self, subjects: Sequence[Subject]) -> Outcome:
         """Remove volumes, or all volumes of groups."""
         from vmgr.services import volumes
 
-        return volumes.remove(self._session, subjects, force=force)
+        return volumes.remove_each(self._session, subjects)
 
     @_checked
-    def lvextend(self, subject: Subject, order: ResizeOrder) -> Outcome:
+    def lvextend(self, vg: str, request: ExtendVolume) -> Outcome:
         """Make a volume longer; refused if the new size is not larger."""
         from vmgr.services import resizing
 
-        return resizing.resize(self._session, subject, order, resizing.EXTEND)
+        return resizing.resize(self._session, vg, request)
 
     @_checked
-    def lvreduce(self, subject: Subject, order: ResizeOrder) -> Outcome:
+    def lvreduce(self, vg: str, request: ReduceVolume) -> Outcome:
         """Make a volume shorter, after a question; refused if the new size is not smaller."""
         from vmgr.services import resizing
 
-        return resizing.resize(self._session, subject, order, resizing.REDUCE)
+        return resizing.resize(self._session, vg, request)
 
     @_checked
-    def lvresize(self, subject: Subject, order: ResizeOrder) -> Outcome:
+    def lvresize(self, vg: str, request: ResizeVolume) -> Outcome:
         """Make a volume longer or shorter."""
         from vmgr.services import resizing
 
-        return resizing.resize(self._session, subject, order, resizing.RESIZE)
+        return resizing.resize(self._session, vg, request)
 
     @_checked
-    def lvrename(self, vg: str, old: str, new: str) -> Outcome:
+    def lvrename(self, vg: str, request: RenameVolume) -> Outcome:
         """Give a volume another name."""
-        from vmgr.services import volumes
+        from vmgr.services import batch
 
-        return volumes.rename(self._session, vg, old, new)
+        return batch.run(self._session, vg, (request,))
 
     @_checked
-    def lvchange(self, subjects: Sequence[Subject], order: VolumeChange) -> Outcome:
+    def lvchange(self, subjects: Sequence[Subject], request: ChangeVolume) -> Outcome:
         """Change volumes, or all volumes of groups."""
         from vmgr.services import volumes
 
-        return volumes.change(self._session, subjects, order)
+        return volumes.change_each(self._session, subjects, request)
 
     @_checked
-    def lvconvert(self, subjects: Sequence[Subject], order: ConversionOrder) -> Outcome:
+    def lvconvert(self, subjects: Sequence[Subject], request: ConvertVolume) -> Outcome:
         """Convert volumes."""
         from vmgr.services import conversion
 
-        return conversion.convert(self._session, subjects, order)
+        return conversion.convert_each(self._session, subjects, request)
 
     @_checked
     def activate(self, subjects: Sequence[Subject], order: ActivationOrder) -> Outcome:

@@ -1,8 +1,8 @@
 """Checks what a Python program hands to :mod:`vmgr.app`, and names what is wrong with it.
 
-The annotations of orders and methods say what is taken; the words that a text may be are below. It is done when a
-method is called, not when an order is made: a class with validators costs start-up time, and the command line's
-orders are right already.
+The annotations of requests and methods say what is taken, a field's metadata which words and numbers. It is done
+when a method is called, not when a request is made: a class with validators costs start-up time, and the command
+line's requests are right already.
 """
 
 from __future__ import annotations
@@ -10,54 +10,48 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from vmgr.core.amounts import CHOICES
 from vmgr.core.errors import UsageError
+from vmgr.core.requests import LEAST, NAMES, POLICIES, PVS, VOLUME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-POLICIES = ("contiguous", "cling", "cling_by_tags", "normal", "anywhere", "inherit")
-
-CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
+CHOICES_OF: dict[tuple[str, str], tuple[str, ...]] = {
     ("ActivationOrder", "completeness"): ("partial", "degraded", "complete"),
     ("ActivationOrder", "mode"): ("y", "n", "ay", "refresh"),
-    ("ConversionOrder", "alloc"): POLICIES,
     ("GroupChange", "alloc"): POLICIES,
     ("GroupOrder", "alloc"): POLICIES,
-    ("Percent", "of"): ("VG", "FREE", "PVS", "LV", "ORIGIN"),
-    ("ResizeOrder", "alloc"): POLICIES,
-    ("ResizeOrder", "fs"): ("checksize", "resize", "resize_fsadm", "ignore"),
-    ("ResizeOrder", "fs_mode"): ("manage", "nochange", "offline"),
-    ("SizeSpec", "sign"): ("", "+", "-"),
-    ("VolumeChange", "alloc"): POLICIES,
-    ("VolumeOrder", "activate"): ("y", "n", "ay"),
-    ("VolumeOrder", "alloc"): POLICIES,
+    ("RunOptions", "fs"): ("checksize", "resize", "resize_fsadm", "ignore"),
+    ("RunOptions", "fs_mode"): ("manage", "nochange", "offline"),
 }
-"""The words that a text may be, by class and field."""
+"""The words that a text may be, by class and field, of classes that every command loads."""
 
-LEAST = {(order, field): -1 for order in ("VolumeOrder", "VolumeChange") for field in ("major", "read_ahead")}
-"""Numbers that may be below 0: -1 leaves the choice to the kernel."""
-
-_REQUESTS = ("Options", "Percent", "SizeSpec")
-_ORDERS = (
-    "ActivationOrder", "ConversionOrder", "GroupChange", "GroupOrder", "LabelOrder", "PvChange", "PvChoice",
-    "ResizeOrder", "RunOptions", "Subject", "VolumeChange", "VolumeOrder",
+_REQUESTS = (
+    "ChangeVolume", "ConvertVolume", "CreateVolume", "ExtendVolume", "PvRange", "ReduceVolume",
+    "RemoveVolume", "RenameVolume", "ResizeVolume",
 )  # fmt: skip
+_ORDERS = ("ActivationOrder", "GroupChange", "GroupOrder", "LabelOrder", "PvChange", "Subject")
 _HOMES = {
     **dict.fromkeys(_REQUESTS, "vmgr.core.requests"),
     **dict.fromkeys(_ORDERS, "vmgr.orders"),
+    **dict.fromkeys(("Percent", "SizeSpec"), "vmgr.core.amounts"),
+    "RunOptions": "vmgr.outcome",
     **dict.fromkeys(("Sectors", "Extents", "Bytes"), "vmgr.core.units"),
     **dict.fromkeys(("Tag", "Uuid", "LvName", "VgName"), "vmgr.core.ids"),
 }
 """The module of each class that annotations name."""
 
 _HINTS = {
-    "SizeSpec": "a size is a SizeSpec: vmgr.core.sizes.parse_size makes one of '100m', '+1g'",
+    "SizeSpec": "a size is a text such as '100m', '+1g', '50%FREE'",
     "Sectors": "a size is in Sectors(N), of 512 bytes each",
-    "Tag": "a tag is a Tag('name')",
+    "Tag": "a tag is a text",
     "Uuid": "a UUID is a Uuid('...')",
     "Subject": "a group is a Subject('vg'), a volume a Subject('vg', 'lv')",
-    "PvChoice": "a physical volume is a PvChoice('/dev/sdb')",
+    "PvRange": "a physical volume is a path, as '/dev/sdb' or '/dev/sdb:0-99', or '@tag'",
 }
+
+_SEE = "see help(vmgr.core.requests)"
 
 _PLAIN: dict[str, type] = {"str": str, "int": int, "bool": bool, "None": type(None)}
 
@@ -68,31 +62,37 @@ def check_call(method: Callable[..., object], arguments: tuple[object, ...], nam
     names = code.co_varnames[1 : code.co_argcount]
     for name, value in (*zip(names, arguments, strict=False), *named.items()):
         annotation = method.__annotations__.get(name, "object")
-        _check(f"{method.__name__}(): {name}", str(annotation), value, ("", name))
+        _check(f"{method.__name__}(): {name}", str(annotation), value)
 
 
 def check_value(value: object) -> None:
     """Check the fields of an order, and of what is in it. Raises :class:`UsageError`."""
     name = type(value).__name__
-    for field, annotation in type(value).__annotations__.items():
-        _check(f"{name}.{field}", str(annotation), getattr(value, field), (name, field))
+    for field in type(value).__attrs_attrs__:  # type: ignore[attr-defined]
+        meant = str(field.type)
+        of = field.metadata.get(NAMES)
+        if of == VOLUME:
+            meant = meant.replace("Uuid", "str")
+        elif of == PVS:
+            meant = "tuple[PvRange | str, ...]"
+        words = field.metadata.get(CHOICES, ()) or CHOICES_OF.get((name, field.name), ())
+        _check(f"{name}.{field.name}", meant, getattr(value, field.name), words, field.metadata.get(LEAST, 0))
 
 
-def _check(where: str, annotation: str, value: object, key: tuple[str, str]) -> None:
+def _check(where: str, annotation: str, value: object, choices: Sequence[str] = (), least: int = 0) -> None:
     alternatives = list(_split(annotation, " | "))
     if not any(_fits(one, value) for one in alternatives):
         kinds = [_plain(one) for one in alternatives]
         hint = next((_HINTS[word] for word in _HINTS if any(word in one for one in alternatives)), "")
-        raise UsageError(f"{where} is {value!r}, not {' or '.join(kinds)}", hint=hint or "see help(vmgr.orders)")
-    if isinstance(value, int) and not isinstance(value, bool) and value < LEAST.get(key, 0):
-        raise UsageError(f"{where} is {value!r}, which is below {LEAST.get(key, 0)}", hint="see help(vmgr.orders)")
-    choices = CHOICES.get(key)
-    if choices is not None and value is not None and value not in choices:
+        raise UsageError(f"{where} is {value!r}, not {' or '.join(kinds)}", hint=hint or _SEE)
+    if isinstance(value, int) and not isinstance(value, bool) and value < least:
+        raise UsageError(f"{where} is {value!r}, which is below {least}", hint=_SEE)
+    if choices and value is not None and value not in choices:
         from difflib import get_close_matches
 
         close = get_close_matches(str(value), choices, n=1)
         words = ", ".join(repr(word) for word in choices)
-        hint = f"did you mean {close[0]!r}?" if close else "see help(vmgr.orders)"
+        hint = f"did you mean {close[0]!r}?" if close else _SEE
         raise UsageError(f"{where} is {value!r}, not one of {words}", hint=hint)
     for item in value if isinstance(value, tuple | list) else (value,):
         if type(item).__name__ in _HOMES and hasattr(type(item), "__attrs_attrs__"):
@@ -107,8 +107,14 @@ def _fits(annotation: str, value: object) -> bool:
             return callable(value)
         if kind in ("Sequence", "tuple"):
             wanted: type | tuple[type, ...] = tuple if kind == "tuple" else (tuple, list)
-            item = inside.removesuffix(", ...")
-            return isinstance(value, wanted) and all(_fits(item, one) for one in value)  # type: ignore[attr-defined]
+            if not isinstance(value, wanted):
+                return False
+            items: list[object] = list(value)  # type: ignore[call-overload]
+            if kind == "tuple" and not inside.endswith("..."):
+                kinds = list(_split(inside, ", "))
+                return len(kinds) == len(items) and all(map(_fits, kinds, items))
+            allowed = list(_split(inside.removesuffix(", ..."), " | "))
+            return all(any(_fits(one, item) for one in allowed) for item in items)
         return True
     if kind == "Options":
         return isinstance(value, tuple) and all(

@@ -1,6 +1,6 @@
-"""How an order is run, with whom it talks, and what came of it.
+"""How requests are carried out, with whom that talks, and what came of it.
 
-Apart from the orders themselves (:mod:`vmgr.orders`), because reports need these and no order.
+Apart from the requests themselves (:mod:`vmgr.core.requests`), because reports need these and no request.
 """
 
 from __future__ import annotations
@@ -27,6 +27,15 @@ class RunOptions(Value):
     ``locking`` off takes no lock; ``ignore_lock_failure`` goes on without one that cannot be had (reading only).
     ``read_only`` reads without locks and never looks at the kernel. ``use_kernel`` off means that no
     device mapper is asked (``--driverloaded n``). ``udev_sync`` off does not wait for udev.
+
+    ``force`` is how often ``-f`` was given: 1 leaves out questions, 2 also takes devices of existing groups.
+    ``fs`` is what becomes of what lies on a volume that is resized: ``resize`` resizes it with the volume
+    (``resize_fsadm`` too), ``checksize`` lets the volume shrink only if its content does not reach beyond the new
+    end, ``ignore`` does not look; None is ``checksize``, with a question where nothing is recognised. ``fs_mode``
+    is what may be done to mounts: ``manage`` (all that is needed), ``nochange``, ``offline``; None is ``manage``,
+    with a question. ``check_fs`` off skips the file system's check. What a conversion starts in the kernel is
+    waited for, and told of every ``interval`` seconds; ``background`` returns as soon as it has begun. ``poll``
+    follows, in the background, what an activation set going (a merge), and writes its end down.
     """
 
     command: str = "vmgr"
@@ -43,6 +52,13 @@ class RunOptions(Value):
     read_only: bool = False
     use_kernel: bool = True
     udev_sync: bool = True
+    force: int = 0
+    fs: str | None = None
+    fs_mode: str | None = None
+    check_fs: bool = True
+    background: bool = False
+    interval: int | None = None
+    poll: bool = True
 
 
 class Dialogue(Protocol):
@@ -55,7 +71,7 @@ class Dialogue(Protocol):
         """Ask for a passphrase, not shown as it is typed; None where nobody is there to give it."""
 
     def warn(self, message: str) -> None:
-        """Say at once what the user should know, whatever comes of the order (LVM2's ``WARNING:``)."""
+        """Say at once what the user should know, whatever comes of the request (LVM2's ``WARNING:``)."""
 
     def progress(self, message: str) -> None:
         """Tell how far a long process is (a merge)."""
@@ -66,11 +82,11 @@ class Dialogue(Protocol):
 
 @frozen(repr=False)
 class Outcome(Value):
-    """What came of an order.
+    """What came of a request.
 
     ``done`` says in LVM2's manner what was done, ``notes`` what the user should know besides. ``plans`` are the
     plans that were run, or that would be with ``RunOptions.test``. ``errors`` are those of the subjects for which
-    the order failed while it was carried out for others.
+    the request failed while it was carried out for others.
     """
 
     done: tuple[str, ...] = ()

@@ -374,7 +374,7 @@ def test_a_merge_that_is_asked_for_again_is_carried_on(plain: Scene) -> None:
 def test_ctrl_c_while_a_merge_is_waited_for_leaves_it_running(
     plain: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vmgr.orders import Outcome
+    from vmgr.outcome import Outcome
     from vmgr.services import conversion
 
     old = merging(plain)

@@ -16,9 +16,8 @@ from vmgr.app import open_application
 from vmgr.contents.job import Job
 from vmgr.contents.superblocks import read_superblock
 from vmgr.core.errors import Refused
-from vmgr.core.requests import SizeSpec
-from vmgr.core.units import Sectors
-from vmgr.orders import ResizeOrder, RunOptions, Subject
+from vmgr.core.requests import ResizeVolume
+from vmgr.outcome import RunOptions
 from vmgr.session import Silence
 
 FAILED = 5
@@ -348,8 +347,8 @@ def luks(*options: str) -> None:
 
 
 def resize(mib: int, person: Person | None = None) -> None:
-    with open_application(RunOptions(yes=True), person) as app:
-        app.lvresize(Subject("tank", "data"), ResizeOrder(SizeSpec(Sectors(mib * 2048)), fs="resize"))
+    with open_application(RunOptions(yes=True, fs="resize"), person) as app:
+        app.lvresize("tank", ResizeVolume("data", f"{mib}m"))
 
 
 @pytest.mark.parametrize("options", [("luks1",), ("luks2", "--disable-keyring")], ids=lambda o: o[0])

@@ -10,7 +10,7 @@ from vmgr.core.effects import Effect
 from vmgr.core.hooks import KernelTarget, OptionSpec, TargetInfo, hookimpl
 from vmgr.core.targets import Targets
 from vmgr.core.view import SystemView
-from vmgr.orders import Outcome
+from vmgr.outcome import Outcome
 from vmgr.system.config import Config
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tests.support.stacks import TARGETS
+from vmgr.core.amounts import SizeSpec
 from vmgr.core.exchange import Built, Run
 from vmgr.core.ids import LvName, Uuid, VgName
 from vmgr.core.model import LogicalVolume, PhysicalVolume, PvArea, VolumeGroup
-from vmgr.core.requests import CreateVolume, ExtendVolume, Options, SizeSpec, Stamp
+from vmgr.core.requests import CreateVolume, ExtendVolume, Options, Stamp
 from vmgr.core.targets import Targets
 from vmgr.core.units import Extents, Sectors
 

@@ -15,6 +15,7 @@ from attrs import frozen
 
 from tests.support.lvm2 import Lvm2
 from vmgr.core.allocate import DEFAULT_RULES, AllocationRules
+from vmgr.core.amounts import SizeSpec
 from vmgr.core.errors import VmgrError
 from vmgr.core.ids import LvName, Tag
 from vmgr.core.model import LogicalVolume, VolumeGroup
@@ -34,7 +35,6 @@ from vmgr.core.requests import (
     ReduceVolume,
     RemoveVolume,
     RenameVolume,
-    SizeSpec,
     Stamp,
 )
 from vmgr.core.sizes import parse_extents, parse_pv_ranges, parse_size

@@ -6,36 +6,46 @@ from typing import Any
 
 import pytest
 
+import vmgr.core.amounts
+import vmgr.core.requests
 import vmgr.orders
 from vmgr.app import Application, open_application
-from vmgr.arguments import CHOICES, check_value
+from vmgr.arguments import CHOICES_OF, check_value
+from vmgr.core.amounts import CHOICES, Percent, SizeSpec
 from vmgr.core.errors import UsageError, VmgrError
-from vmgr.core.ids import Tag
-from vmgr.core.requests import Percent, SizeSpec
+from vmgr.core.ids import Uuid
+from vmgr.core.requests import (
+    ChangeVolume,
+    ConvertVolume,
+    CreateVolume,
+    ExtendVolume,
+    PvRange,
+    ReduceVolume,
+    RemoveVolume,
+    RenameVolume,
+    ResizeVolume,
+)
 from vmgr.core.units import Extents, Sectors
 from vmgr.orders import (
     ActivationOrder,
-    ConversionOrder,
     GroupChange,
     GroupOrder,
     LabelOrder,
     PvChange,
-    PvChoice,
-    ResizeOrder,
-    RunOptions,
     Subject,
-    VolumeChange,
-    VolumeOrder,
 )
+from vmgr.outcome import RunOptions
 
-ORDERS: dict[type, dict[str, Any]] = {
-    ActivationOrder: {"mode": "y"}, ConversionOrder: {"options": ()}, GroupChange: {}, GroupOrder: {},
-    LabelOrder: {}, PvChange: {}, PvChoice: {}, ResizeOrder: {}, RunOptions: {}, Subject: {}, VolumeChange: {},
-    VolumeOrder: {}, SizeSpec: {"value": Sectors(1)}, Percent: {"value": 1, "of": "VG"},
+ONE = {"lv": "a", "size": "1g"}
+REQUESTS: dict[type, dict[str, Any]] = {
+    ActivationOrder: {"mode": "y"}, GroupChange: {}, GroupOrder: {}, LabelOrder: {}, PvChange: {}, RunOptions: {},
+    Subject: {}, SizeSpec: {"value": Sectors(1)}, Percent: {"value": 1, "of": "VG"},
+    PvRange: {"pv": Uuid("p" * 32)}, ChangeVolume: {}, ConvertVolume: {}, CreateVolume: {}, ExtendVolume: ONE,
+    ReduceVolume: ONE, RemoveVolume: {}, RenameVolume: {"lv": "a", "name": "b"}, ResizeVolume: ONE,
 }  # fmt: skip
-"""Every order, with what it needs."""
+"""Every class that a program fills in, with what it needs."""
 
-FIELDS = [(order, field) for order in ORDERS for field in order.__annotations__]
+FIELDS = [(cls, field.name) for cls in REQUESTS for field in cls.__attrs_attrs__]  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -43,27 +53,44 @@ def app() -> Application:
     return open_application(RunOptions(config=("global/locking_dir=/nowhere",)))
 
 
-@pytest.mark.parametrize(("order", "field"), FIELDS, ids=lambda one: one.__name__ if isinstance(one, type) else one)
-def test_a_value_of_a_wrong_type_in_any_field_is_named(order: type, field: str) -> None:
-    check_value(order(**ORDERS[order]))
-    with pytest.raises(UsageError, match=f"^{order.__name__}.{field} is <object"):
-        check_value(order(**{**ORDERS[order], field: object()}))
+WORDS = {
+    **{(next(cls for cls in REQUESTS if cls.__name__ == name), field): words
+       for (name, field), words in CHOICES_OF.items()},
+    **{(cls, field.name): field.metadata[CHOICES]
+       for cls in REQUESTS for field in cls.__attrs_attrs__ if CHOICES in field.metadata},
+}  # fmt: skip
+"""The words that a field may be."""
 
 
-@pytest.mark.parametrize(("key", "words"), CHOICES.items(), ids=lambda one: ".".join(one) if one else "")
-def test_only_the_words_of_a_field_are_taken(key: tuple[str, str], words: tuple[str, ...]) -> None:
-    order = next(one for one in ORDERS if one.__name__ == key[0])
+def shown(one: object) -> str:
+    return one.__name__ if isinstance(one, type) else str(one)
+
+
+@pytest.mark.parametrize(("cls", "field"), FIELDS, ids=shown)
+def test_a_value_of_a_wrong_type_in_any_field_is_named(cls: type, field: str) -> None:
+    check_value(cls(**REQUESTS[cls]))
+    with pytest.raises(UsageError, match=f"^{cls.__name__}.{field} is <object"):
+        check_value(cls(**{**REQUESTS[cls], field: object()}))
+
+
+@pytest.mark.parametrize(("cls", "field"), WORDS, ids=shown)
+def test_only_the_words_of_a_field_are_taken(cls: type, field: str) -> None:
+    words = WORDS[cls, field]
     for word in words:
-        check_value(order(**{**ORDERS[order], key[1]: word}))
-    with pytest.raises(UsageError, match=rf"^{key[0]}\.{key[1]} is 'down', not one of "):
-        check_value(order(**{**ORDERS[order], key[1]: "down"}))
+        check_value(cls(**{**REQUESTS[cls], field: word}))
+    with pytest.raises(UsageError, match=rf"^{cls.__name__}\.{field} is 'down', not one of "):
+        check_value(cls(**{**REQUESTS[cls], field: "down"}))
 
 
-def test_all_orders_are_checked() -> None:
+def test_all_requests_are_checked() -> None:
     made = {
-        name for name in vars(vmgr.orders) if name.endswith(("Order", "Change", "Choice", "Subject", "Options"))
+        name
+        for module in (vmgr.orders, vmgr.core.amounts, vmgr.core.requests)
+        for name, value in vars(module).items()
+        if hasattr(value, "__attrs_attrs__") and isinstance(value, type) and not name.startswith("_")
     }
-    assert made == {order.__name__ for order in ORDERS} - {"SizeSpec", "Percent"}
+    left = {"Stamp", "Appearance", "ArchiveView", "Value"}
+    assert made - left == {cls.__name__ for cls in REQUESTS} - {"RunOptions"}
 
 
 LV = Subject("vg", "lv")
@@ -72,22 +99,25 @@ LV = Subject("vg", "lv")
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda app: app.lvcreate("vg", VolumeOrder(size="100M")), "VolumeOrder.size is '100M', not a SizeSpec"),
+        (lambda app: app.lvcreate("vg", CreateVolume(size=100)), "CreateVolume.size is 100, not a SizeSpec"),
         (lambda app: app.activate([LV], ActivationOrder("down")), "ActivationOrder.mode is 'down', not one of"),
         (lambda app: app.vgremove("vg"), "vgremove(): subjects is 'vg', not a list or tuple of Subject"),
         (lambda app: app.vgremove(["vg"]), "vgremove(): subjects is ['vg'], not a list or tuple of Subject"),
         (lambda app: app.pvcreate("/dev/sdb"), "pvcreate(): devices is '/dev/sdb', not a list or tuple of str"),
-        (lambda app: app.lvcreate(None, VolumeOrder()), "lvcreate(): vg is None, not a text"),
-        (lambda app: app.lvcreate("vg", None), "lvcreate(): order is None, not a VolumeOrder"),
-        (lambda app: app.lvextend(LV, ResizeOrder(SizeSpec("1g"))), "SizeSpec.value is '1g', not a Sectors"),
-        (lambda app: app.lvextend(LV, VolumeOrder()), "lvextend(): order is VolumeOrder("),
+        (lambda app: app.lvcreate(None, CreateVolume()), "lvcreate(): vg is None, not a text"),
+        (lambda app: app.lvcreate("vg", None), "lvcreate(): request is None, not a CreateVolume"),
+        (
+            lambda app: app.lvextend("vg", ExtendVolume("lv", SizeSpec("1g"))),
+            "SizeSpec.value is '1g'",
+        ),
+        (lambda app: app.lvextend("vg", CreateVolume()), "lvextend(): request is CreateVolume()"),
         (lambda app: app.vgcreate("v", ["a"], GroupOrder(tags=("x",))), "GroupOrder.tags is ('x',), not a tuple"),
         (lambda app: app.vgcreate("v", ["a"], GroupOrder(max_lv=-1)), "GroupOrder.max_lv is -1, which is below 0"),
         (lambda app: app.pvresize(["/dev/a"], 100), "pvresize(): size is 100, not a Sectors or None"),
         (lambda app: app.vgremove([Subject("vg")], force=True), "vgremove(): force is True, not a whole number"),
-        (lambda app: app.lvcreate("vg", VolumeOrder(zero=1)), "VolumeOrder.zero is 1, not True or False or None"),
+        (lambda app: app.lvcreate("vg", CreateVolume(zero=1)), "CreateVolume.zero is 1, not True or False or None"),
         (lambda app: app.view(vgs="vg"), "view(): vgs is 'vg', not a tuple of str or None"),
-        (lambda app: app.lvchange([Subject(3)], VolumeChange()), "Subject.vg is 3, not a text"),
+        (lambda app: app.lvchange([Subject(3)], ChangeVolume()), "Subject.vg is 3, not a text"),
         (lambda app: open_application(RunOptions(devices="/dev/a")), "RunOptions.devices is '/dev/a', not a tu"),
         (lambda app: open_application({"yes": True}), "__init__(): options is {'yes': True}, not a RunOptions"),
     ],
@@ -102,9 +132,10 @@ def test_what_a_program_gets_wrong_is_named_before_anything_is_looked_at(
 
 
 def test_what_is_right_is_taken(app: Application) -> None:
-    for order in (
-        VolumeOrder(size=SizeSpec(Extents(3), "+"), tags=(Tag("a"),), pvs=(PvChoice("/dev/a"),), major=-1, minor=0),
-        VolumeOrder(options=(("stripes", 2), ("size", Sectors(8)), ("name", "x"), ("flag", True)), read_ahead=-1),
-        ResizeOrder(SizeSpec(Percent(50, "FREE")), fs="resize", fs_mode="offline"),
+    for request in (
+        CreateVolume(size=SizeSpec(Extents(3)), tags="a", pvs="/dev/a", numbers=(-1, 0)),
+        CreateVolume(options={"stripes": 2, "size": Sectors(8), "name": "x", "flag": True}, read_ahead=-1),
+        ExtendVolume("home", "50%FREE", pvs=["/dev/a:0-9", "@fast", PvRange(Uuid("p" * 32))]),
+        ExtendVolume(Uuid("v" * 32), pvs="/dev/a"),
     ):
-        check_value(order)
+        check_value(request)

@@ -15,7 +15,7 @@ from vmgr.cli.main import EXIT_PIPE, main
 from vmgr.cli.registry import COMMANDS, MOUNTED, load
 from vmgr.core.effects import Effect
 from vmgr.core.errors import DeviceError, Interrupted, NotFound, UsageError
-from vmgr.orders import Outcome
+from vmgr.outcome import Outcome
 
 MINIMAL = {
     "doctor": "",

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmgr.cli.names import group, pv_choice, subject, subjects, volume
+from vmgr.cli.names import group, subject, subjects, volume
 from vmgr.core.errors import InvalidName, UsageError
-from vmgr.orders import PvChoice, Subject
+from vmgr.orders import Subject
 
 NONE: dict[str, str] = {}
 DEFAULT = {"LVM_VG_NAME": "def"}
@@ -72,24 +72,6 @@ def test_a_command_for_groups_refuses_a_volume():
     assert group("/dev/vg") == "vg"
     with pytest.raises(InvalidName, match="is not a group"):
         group("vg/lv")
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("/dev/sdb", PvChoice("/dev/sdb")),
-        ("/dev/sdb:0-99:200-", PvChoice("/dev/sdb", ":0-99:200-")),
-        (r"/dev/disk/by-path/pci-0000\:00\:1f.2:5+3", PvChoice("/dev/disk/by-path/pci-0000:00:1f.2", ":5+3")),
-        ("@fast", PvChoice(tag="fast")),
-    ],
-)
-def test_a_physical_volume_may_be_limited_to_extents(text, expected):
-    assert pv_choice(text) == expected
-
-
-def test_a_range_without_a_device_is_refused():
-    with pytest.raises(UsageError, match="names no physical volume"):
-        pv_choice(":0-9")
 
 
 @given(st.text(max_size=40), st.sampled_from([NONE, DEFAULT]))

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from tests.support.cli_stage import Recorder
+from vmgr.core.amounts import Percent, SizeSpec
 from vmgr.core.ids import Uuid
-from vmgr.core.requests import Percent, SizeSpec
+from vmgr.core.requests import (
+    NO_NUMBERS,
+    ChangeVolume,
+    ConvertVolume,
+    CreateVolume,
+    ExtendVolume,
+    ReduceVolume,
+    RenameVolume,
+    ResizeVolume,
+)
 from vmgr.core.units import Extents, Sectors
 from vmgr.orders import (
     ActivationOrder,
-    ConversionOrder,
     GroupChange,
     GroupOrder,
     LabelOrder,
     PvChange,
-    PvChoice,
-    ResizeOrder,
-    RunOptions,
     Subject,
-    VolumeChange,
-    VolumeOrder,
 )
+from vmgr.outcome import RunOptions
 
 GIB = Sectors(2097152)
 MIB = Sectors(2048)
@@ -88,14 +94,14 @@ ORDERS = [
     ("vgchange -ay", ("activate", ((), ActivationOrder("y")), {})),
     (
         "vgchange -aay --sysinit -K -P vg",
-        ("activate", ((Subject("vg"),), ActivationOrder("ay", "partial", True, True, poll=False)), {}),
+        ("activate", ((Subject("vg"),), ActivationOrder("ay", "partial", True)), {}),
     ),
-    ("vgchange -ay --poll n vg", ("activate", ((Subject("vg"),), ActivationOrder("y", poll=False)), {})),
+    ("vgchange -ay --poll n vg", ("activate", ((Subject("vg"),), ActivationOrder("y")), {})),
     ("vgchange -ay --poll y vg", ("activate", ((Subject("vg"),), ActivationOrder("y")), {})),
     ("vgchange --poll y", ("poll", ((),), {})),
     ("vgchange --poll y vg", ("poll", ((Subject("vg"),),), {})),
     ("lvchange --poll y vg/lv", ("poll", ((LV,),), {})),
-    ("lvchange --poll n -ay vg/lv", ("activate", ((LV,), ActivationOrder("y", poll=False)), {})),
+    ("lvchange --poll n -ay vg/lv", ("activate", ((LV,), ActivationOrder("y")), {})),
     ("vgchange --refresh vg", ("activate", ((Subject("vg"),), ActivationOrder("refresh")), {})),
     (
         "vgchange -x n --addtag a --deltag b -l 0 vg",
@@ -107,17 +113,17 @@ ORDERS = [
     ),
     ("vgck vg --updatemetadata", ("vgcheck", ((Subject("vg"),),), {"update": True})),
     ("vgmknodes", ("make_nodes", ((),), {})),
-    ("lvcreate -L1g vg", ("lvcreate", ("vg", VolumeOrder(size=SizeSpec(GIB))), {})),
+    ("lvcreate -L1g vg", ("lvcreate", ("vg", CreateVolume(size=SizeSpec(GIB))), {})),
     (
         "lvcreate -l100%FREE -nhome vg /dev/sdb:0-9 @fast",
         (
             "lvcreate",
             (
                 "vg",
-                VolumeOrder(
+                CreateVolume(
                     size=SizeSpec(Percent(100, "FREE")),
                     name="home",
-                    pvs=(PvChoice("/dev/sdb", ":0-9"), PvChoice(tag="fast")),
+                    pvs=("/dev/sdb:0-9", "@fast"),
                 ),
             ),
             {},
@@ -125,13 +131,13 @@ ORDERS = [
     ),
     (
         "lvcreate -L +1g -n vg/home",
-        ("lvcreate", ("vg", VolumeOrder(size=SizeSpec(GIB), name="home")), {}),
+        ("lvcreate", ("vg", CreateVolume(size=SizeSpec(GIB), name="home")), {}),
     ),
     (
         "lvcreate -s -L1g -n snap /dev/vg/home",
         (
             "lvcreate",
-            ("vg", VolumeOrder(size=SizeSpec(GIB), name="snap", origin="home", options=(("snapshot", True),))),
+            ("vg", CreateVolume(size=SizeSpec(GIB), name="snap", origin="home", options=(("snapshot", True),))),
             {},
         ),
     ),
@@ -141,7 +147,7 @@ ORDERS = [
             "lvcreate",
             (
                 "vg",
-                VolumeOrder(
+                CreateVolume(
                     size=SizeSpec(Extents(10)),
                     type="toy",
                     options=(("stripes", 2), ("stripesize", Sectors(128)), ("mode", "fast"), ("discards", False)),
@@ -156,51 +162,50 @@ ORDERS = [
             "lvcreate",
             (
                 "vg",
-                VolumeOrder(
+                CreateVolume(
                     size=SizeSpec(Extents(1)),
                     alloc="contiguous",
                     tags=("a",),
                     read_only=True,
                     activate="n",
                     zero=False,
-                    wipe=False,
-                    skip_activation=False,
+                    wipe_signatures=False,
+                    activation_skip=False,
                     autoactivate=False,
                     read_ahead=256,
-                    major=253,
-                    minor=7,
+                    numbers=(253, 7),
                 ),
             ),
             {},
         ),
     ),
-    ("lvremove -f vg/lv /dev/vg/lv other", ("lvremove", ((LV, Subject("other")),), {"force": 1})),
-    ("lvextend -L+1g vg/lv", ("lvextend", (LV, ResizeOrder(SizeSpec(GIB, "+"))), {})),
+    ("lvremove -f vg/lv /dev/vg/lv other", ("lvremove", ((LV, Subject("other")),), {})),
+    ("lvextend -L+1g vg/lv", ("lvextend", ("vg", ExtendVolume("lv", SizeSpec(GIB, "+"))), {})),
     (
         "lvextend -i3 -l +100%PVS vg/lv /dev/sdb",
         (
             "lvextend",
             (
-                LV,
-                ResizeOrder(
-                    SizeSpec(Percent(100, "PVS"), "+"), options=(("stripes", 3),), pvs=(PvChoice("/dev/sdb"),)
+                "vg",
+                ExtendVolume(
+                    "lv", SizeSpec(Percent(100, "PVS"), "+"), options=(("stripes", 3),), pvs=("/dev/sdb",)
                 ),
             ),
             {},
         ),
     ),
-    ("lvextend vg/lv /dev/sdb", ("lvextend", (LV, ResizeOrder(pvs=(PvChoice("/dev/sdb"),))), {})),
+    ("lvextend vg/lv /dev/sdb", ("lvextend", ("vg", ExtendVolume("lv", pvs=("/dev/sdb",))), {})),
     (
         "lvreduce -L -1g -r -n -f vg/lv",
-        ("lvreduce", (LV, ResizeOrder(SizeSpec(GIB, "-"), fs="resize", check_fs=False, force=True)), {}),
+        ("lvreduce", ("vg", ReduceVolume("lv", SizeSpec(GIB, "-"))), {}),
     ),
     (
         "lvresize -l -5 --alloc anywhere vg/lv",
-        ("lvresize", (LV, ResizeOrder(SizeSpec(Extents(5), "-"), alloc="anywhere")), {}),
+        ("lvresize", ("vg", ResizeVolume("lv", SizeSpec(Extents(5), "-"), alloc="anywhere")), {}),
     ),
-    ("lvrename vg lv new", ("lvrename", ("vg", "lv", "new"), {})),
-    ("lvrename /dev/vg/lv /dev/vg/new", ("lvrename", ("vg", "lv", "new"), {})),
-    ("lvrename vg/lv new", ("lvrename", ("vg", "lv", "new"), {})),
+    ("lvrename vg lv new", ("lvrename", ("vg", RenameVolume("lv", "new")), {})),
+    ("lvrename /dev/vg/lv /dev/vg/new", ("lvrename", ("vg", RenameVolume("lv", "new")), {})),
+    ("lvrename vg/lv new", ("lvrename", ("vg", RenameVolume("lv", "new")), {})),
     ("lvchange -ay vg/lv", ("activate", ((LV,), ActivationOrder("y")), {})),
     ("lvchange --refresh vg/lv", ("activate", ((LV,), ActivationOrder("refresh")), {})),
     (
@@ -209,14 +214,14 @@ ORDERS = [
             "lvchange",
             (
                 (LV,),
-                VolumeChange(
+                ChangeVolume(
                     read_only=True,
                     add_tags=("a",),
                     del_tags=("b",),
                     read_ahead=0,
-                    persistent=False,
+                    numbers=NO_NUMBERS,
                     autoactivate=True,
-                    skip_activation=True,
+                    activation_skip=True,
                 ),
             ),
             {},
@@ -226,13 +231,13 @@ ORDERS = [
         "lvconvert --merge -b -i 5 vg/lv vg/other",
         (
             "lvconvert",
-            ((LV, Subject("vg", "other")), ConversionOrder((("merge", True),), background=True, interval=5)),
+            ((LV, Subject("vg", "other")), ConvertVolume(options=(("merge", True),))),
             {},
         ),
     ),
     (
         "lvconvert --type toy vg/lv /dev/sdb:1-2",
-        ("lvconvert", ((LV,), ConversionOrder((), type="toy", pvs=(PvChoice("/dev/sdb", ":1-2"),))), {}),
+        ("lvconvert", ((LV,), ConvertVolume(type="toy", pvs=("/dev/sdb:1-2",))), {}),
     ),
     ("vgcfgbackup -f /tmp/%s vg", ("vgcfgbackup", ((Subject("vg"),), "/tmp/%s"), {})),
     ("vgcfgrestore -f /tmp/x vg", ("vgcfgrestore", ("vg", "/tmp/x"), {"force": False})),
@@ -326,11 +331,27 @@ def test_a_command_line_that_means_nothing_is_refused_and_nothing_is_ordered(app
 )
 def test_common_options_say_how_a_command_is_run(app, monkeypatch, words, options):
     monkeypatch.delenv("LVM_COMMAND_PROFILE", raising=False)
-    from attrs import evolve
-
     assert app.run("lvremove", "vg/lv", *words) == 0
     command = " ".join(["lvremove", "vg/lv", *words])
     assert app.options == evolve(options, command=command)
+
+
+@pytest.mark.parametrize(
+    ("line", "options"),
+    [
+        ("lvremove -ff vg/lv", RunOptions(force=2)),
+        ("lvextend -L1g -r -n vg/lv", RunOptions(fs="resize", check_fs=False)),
+        ("lvreduce -L1g --fs checksize --fsmode offline -f vg/lv",
+         RunOptions(fs="checksize", fs_mode="offline", force=1)),
+        ("lvconvert --merge -b -i 5 vg/lv", RunOptions(background=True, interval=5)),
+        ("vgchange -ay --poll n vg", RunOptions(poll=False)),
+        ("lvchange -ay --sysinit vg/lv", RunOptions(poll=False, ignore_lock_failure=True)),
+        ("vgchange -ay --poll y vg", RunOptions()),
+    ],
+)  # fmt: skip
+def test_what_is_no_property_of_a_volume_says_how_the_command_is_run(app, line, options):
+    assert app.run(*line.split()) == 0
+    assert app.options == evolve(options, command=line)
 
 
 def test_a_profile_is_a_metadata_profile_where_the_command_keeps_one(app):

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from vmgr.cli.declare import Argument, Command, Option
 from vmgr.cli.parse import check, parse
+from vmgr.core.amounts import Percent, SizeSpec
 from vmgr.core.errors import InvalidSize, UsageError
-from vmgr.core.requests import Percent, SizeSpec
 from vmgr.core.units import Extents, Sectors
 
 OPTIONS = (

@@ -10,15 +10,16 @@ from attrs import evolve
 from tests.support.cli_stage import Recorder
 from tests.support.groups import STAMP, TARGETS, a_group
 from vmgr.cli.plan_text import plan_json, plan_text
+from vmgr.core.amounts import SizeSpec
 from vmgr.core.change import Change
 from vmgr.core.ids import LvName
 from vmgr.core.operations.create import create_volume
 from vmgr.core.operations.extend import extend_volume
 from vmgr.core.plan import plan_change
-from vmgr.core.requests import CreateVolume, ExtendVolume, SizeSpec
+from vmgr.core.requests import CreateVolume, ExtendVolume
 from vmgr.core.table import LiveDevice
 from vmgr.core.units import Extents
-from vmgr.orders import Outcome
+from vmgr.outcome import Outcome
 
 
 def counted(change: Change) -> Change:

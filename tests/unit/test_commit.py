@@ -10,6 +10,7 @@ import pytest
 from attrs import evolve
 
 from tests.support.rig import TARGETS, Rig
+from vmgr.core.amounts import SizeSpec
 from vmgr.core.change import Change
 from vmgr.core.errors import DeviceError, Interrupted, InUse, StoppedHalfway, VmgrError
 from vmgr.core.ids import LvName
@@ -19,13 +20,7 @@ from vmgr.core.operations.extend import extend_volume
 from vmgr.core.operations.remove import remove_volume
 from vmgr.core.operations.rename import rename_volume
 from vmgr.core.phases import Plan
-from vmgr.core.requests import (
-    CreateVolume,
-    ExtendVolume,
-    RemoveVolume,
-    RenameVolume,
-    SizeSpec,
-)
+from vmgr.core.requests import CreateVolume, ExtendVolume, RemoveVolume, RenameVolume
 from vmgr.core.step import Step
 from vmgr.core.steps import (
     Backup,

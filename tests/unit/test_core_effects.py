@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from tests.support.groups import STAMP, TARGETS, a_group, create, rename
+from vmgr.core.amounts import SizeSpec
 from vmgr.core.change import Change
 from vmgr.core.effects import effects
 from vmgr.core.ids import VgName
@@ -13,7 +14,7 @@ from vmgr.core.operations.create import create_volume
 from vmgr.core.operations.group import remove_group, rename_group
 from vmgr.core.operations.remove import remove_volume
 from vmgr.core.plan import plan_change
-from vmgr.core.requests import CreateVolume, RemoveVolume, SizeSpec
+from vmgr.core.requests import CreateVolume, RemoveVolume
 from vmgr.core.table import LiveDevice
 from vmgr.core.units import Extents
 

@@ -7,12 +7,13 @@ import pytest
 from tests.support.cli_stage import Recorder
 from tests.support.groups import STAMP, TARGETS, a_group, create
 from vmgr.cli.registry import COMMANDS, load
+from vmgr.core.amounts import SizeSpec
 from vmgr.core.errors import UnknownKind
 from vmgr.core.kinds import kind_of_option, kind_of_type, way_out
 from vmgr.core.operations.convert import convert_volume
 from vmgr.core.operations.create import create_volume
 from vmgr.core.operations.extend import extend_volume
-from vmgr.core.requests import ConvertVolume, CreateVolume, ExtendVolume, SizeSpec
+from vmgr.core.requests import ConvertVolume, CreateVolume, ExtendVolume
 from vmgr.core.units import Extents
 
 ONE = SizeSpec(Extents(1))

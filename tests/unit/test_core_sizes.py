@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vmgr.core.amounts import Percent, SizeSpec
 from vmgr.core.errors import EXIT_BAD_COMMAND_LINE, InvalidSize, Refused
-from vmgr.core.requests import Percent, SizeSpec
 from vmgr.core.sizes import (
     HUMAN,
     LONG,

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.rig import TARGETS, Rig
 from tests.unit.test_commit import SCENES, Operation, create, extend, remove, snapshot, tables
+from vmgr.core.amounts import SizeSpec
 from vmgr.core.change import Change
 from vmgr.core.devices import stack
 from vmgr.core.errors import InUse
@@ -19,7 +20,7 @@ from vmgr.core.operations.convert import convert_volume
 from vmgr.core.operations.group import rename_group
 from vmgr.core.operations.reduce import reduce_volume
 from vmgr.core.phases import Plan
-from vmgr.core.requests import ConvertVolume, ReduceVolume, SizeSpec
+from vmgr.core.requests import ConvertVolume, ReduceVolume
 from vmgr.core.steps import Suspend
 from vmgr.core.table import KernelLine
 from vmgr.core.units import Extents, Sectors

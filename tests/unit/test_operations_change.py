@@ -14,11 +14,10 @@ from vmgr.core.hooks import TargetStatus
 from vmgr.core.ids import Tag
 from vmgr.core.model import LogicalVolume, VolumeGroup
 from vmgr.core.naming import dm_uuid
-from vmgr.core.operations.change import NO_NUMBERS, change_volume
+from vmgr.core.operations.change import change_volume
 from vmgr.core.operations.checks import with_flag
 from vmgr.core.operations.convert import convert_volume, finish_volume
-from vmgr.core.operations.create import READ_AHEAD_AUTO
-from vmgr.core.requests import ChangeVolume, ConvertVolume
+from vmgr.core.requests import NO_NUMBERS, READ_AHEAD_AUTO, ChangeVolume, ConvertVolume
 from vmgr.core.table import LiveDevice
 
 

@@ -32,7 +32,7 @@ from vmgr.core.operations.change import change_volume
 from vmgr.core.operations.convert import convert_volume, finish_volume
 from vmgr.core.operations.extend import resize_volume
 from vmgr.core.operations.group_change import change_group, change_pvs
-from vmgr.core.requests import ChangeVolume, ConvertVolume, ExtendVolume
+from vmgr.core.requests import ChangeVolume, ConvertVolume, ResizeVolume
 from vmgr.core.sizes import parse_extents
 from vmgr.core.units import Sectors
 from vmgr.core.validate import validate
@@ -100,7 +100,7 @@ class GroupLife(RuleBasedStateMachine):
     @rule(size=SIZES, sign=st.sampled_from(("", "+", "+", "-")), data=st.data())
     def resize(self, size: str, sign: str, data: st.DataObject) -> None:
         lv = volume(self.group, self.some(data))
-        request = ExtendVolume(lv.id, parse_extents(sign + size))
+        request = ResizeVolume(lv.id, parse_extents(sign + size))
         self.attempt(lambda g: resize_volume(g, request, TARGETS, STAMP.part(self.count)))
 
     @precondition(lambda self: self.group.lvs)

@@ -26,6 +26,7 @@ from tests.support.groups import (
     uuid,
     volume,
 )
+from vmgr.core.amounts import SizeSpec
 from vmgr.core.change import Wipe
 from vmgr.core.errors import (
     EXIT_FAILED,
@@ -46,7 +47,7 @@ from vmgr.core.operations.extend import extend_volume, resize_volume, shrinks
 from vmgr.core.operations.reduce import reduce_volume
 from vmgr.core.operations.remove import removal_set, remove_volume
 from vmgr.core.operations.sizing import physical_extents
-from vmgr.core.requests import CreateVolume, ExtendVolume, ReduceVolume, RemoveVolume, SizeSpec
+from vmgr.core.requests import CreateVolume, ExtendVolume, ReduceVolume, RemoveVolume, ResizeVolume
 from vmgr.core.sizes import MAX_EXTENTS, parse_extents, parse_size
 from vmgr.core.units import Extents, Sectors
 
@@ -110,7 +111,7 @@ def test_properties_of_a_new_volume() -> None:
         numbers=(253, 7),
         read_ahead=256,
         autoactivate=False,
-        contiguous=True,
+        alloc="contiguous",
     )
     lv = volume(after(change), "a")
     assert lv.tags == ("x", "y")
@@ -452,7 +453,7 @@ def test_a_resize_goes_either_way() -> None:
     group = create(a_group(100), "10", "a")
 
     def resized(size: str) -> int:
-        request = ExtendVolume(volume(group, "a").id, parse_extents(size))
+        request = ResizeVolume(volume(group, "a").id, parse_extents(size))
         assert shrinks(group, request) == (size in ("5", "-5", "50%LV"))
         return int(volume(after(resize_volume(group, request, TARGETS, STAMP)), "a").size)
 
@@ -649,5 +650,5 @@ def test_a_resize_by_less_than_an_extent_downwards_is_a_reduction() -> None:
     group = create(a_group(20), "8")
     (lv,) = group.lvs
     with pytest.raises(SameSize) as caught:
-        resize_volume(group, ExtendVolume(lv.id, SizeSpec(Sectors(2048), "-")), TARGETS, STAMP)
+        resize_volume(group, ResizeVolume(lv.id, SizeSpec(Sectors(2048), "-")), TARGETS, STAMP)
     assert caught.value.details == ("Rounding size to boundary between physical extents: 0   .",)

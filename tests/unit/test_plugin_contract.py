@@ -8,13 +8,14 @@ from tests.support.contract_targets import CONTRACT, PoolBody, ThinBody
 from tests.support.plugins import STAMP, a_group
 from tests.support.stacks import GOLDEN, Stack, load_stack
 from tests.unit.test_plugin_golden import _bare
+from vmgr.core.amounts import SizeSpec
 from vmgr.core.change import Change
 from vmgr.core.devices import own_uuid, stack
 from vmgr.core.ids import LvName, Uuid
 from vmgr.core.model import LvArea, VolumeGroup
 from vmgr.core.operations.create import create_volume
 from vmgr.core.plan import active_volumes, plan_change
-from vmgr.core.requests import CreateVolume, SizeSpec
+from vmgr.core.requests import CreateVolume
 from vmgr.core.steps import LoadTable, RenameDevice, Resume, SendMessage, Suspend
 from vmgr.core.units import Extents
 from vmgr.core.validate import validate

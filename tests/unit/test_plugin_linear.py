@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from tests.support.plugins import a_group, area, create, extend, extents_of, lines_of, uuid
 from tests.support.stacks import TARGETS
+from vmgr.core.amounts import SizeSpec
 from vmgr.core.errors import DamagedMetadata, Refused, UsageError
 from vmgr.core.ids import LvName, Tag
 from vmgr.core.model import LvArea, Segment, UnknownBody
-from vmgr.core.requests import CreateVolume, ExtendVolume, Options, SizeSpec
+from vmgr.core.requests import CreateVolume, ExtendVolume, Options
 from vmgr.core.units import Extents, Sectors
 from vmgr.plugins.linear.body import LinearBody
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.plugins import STAMP, a_group
 from tests.support.stacks import TARGETS
+from vmgr.core.amounts import Percent, SizeSpec
 from vmgr.core.devices import stack
 from vmgr.core.errors import UsageError
 from vmgr.core.ids import LvName
@@ -13,7 +14,7 @@ from vmgr.core.model import VolumeGroup
 from vmgr.core.operations.create import create_volume
 from vmgr.core.operations.extend import extend_volume
 from vmgr.core.operations.reduce import reduce_volume
-from vmgr.core.requests import CreateVolume, ExtendVolume, Percent, PvRange, ReduceVolume, SizeSpec
+from vmgr.core.requests import CreateVolume, ExtendVolume, PvRange, ReduceVolume
 from vmgr.core.units import Extents
 from vmgr.plugins.error import ErrorBody
 from vmgr.plugins.zero import ZeroBody

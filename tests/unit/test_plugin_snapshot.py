@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.support.plugins import STAMP, a_group, area, create, extend, extents_of, uuid, with_built
 from tests.support.stacks import TARGETS, load_stack
 from tests.unit.test_plugin_linear import Names
+from vmgr.core.amounts import Percent, SizeSpec
 from vmgr.core.change import Change
 from vmgr.core.devices import stack
 from vmgr.core.errors import DamagedMetadata, InUse, InvalidSize, PluginError, Refused, UsageError
@@ -33,11 +34,9 @@ from vmgr.core.requests import (
     CreateVolume,
     ExtendVolume,
     Options,
-    Percent,
     ReduceVolume,
     RemoveVolume,
     RenameVolume,
-    SizeSpec,
 )
 from vmgr.core.steps import Commit, LoadTable, RemoveDevice, Resume, Suspend, ZeroSectors
 from vmgr.core.table import DevRef, KernelLine, LiveDevice, PvRef

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from tests.support.plugins import a_group, area, create, extend, extents_of, lines_of
 from tests.support.stacks import TARGETS
 from tests.unit.test_plugin_linear import Names
+from vmgr.core.amounts import Percent, SizeSpec
 from vmgr.core.errors import DamagedMetadata, InvalidSize, Refused, UsageError
 from vmgr.core.exchange import SpaceNeeds
 from vmgr.core.ids import LvName
 from vmgr.core.model import Segment, VolumeGroup
-from vmgr.core.requests import CreateVolume, ExtendVolume, Options, Percent, SizeSpec
+from vmgr.core.requests import CreateVolume, ExtendVolume, Options
 from vmgr.core.units import Extents, Sectors
 from vmgr.plugins.striped.body import StripedBody
 

@@ -13,15 +13,16 @@ from tests.support.rig import TARGETS, Rig
 from tests.support.rig_session import RigSession
 from tests.unit.test_commit import create, snapshot
 from vmgr.core.change import Change
-from vmgr.core.errors import GroupUnusable, Refused, UnclaimedSegment
+from vmgr.core.errors import GroupUnusable, NotFound, Refused, UnclaimedSegment
 from vmgr.core.ids import LvName, Uuid
 from vmgr.core.model import LogicalVolume, Segment, UnknownBody, VolumeGroup
-from vmgr.core.steps import MarkPvs, RemoveText
+from vmgr.core.requests import ChangeVolume, CreateVolume, RemoveVolume, RenameVolume
+from vmgr.core.steps import Commit, MarkPvs, RemoveText
 from vmgr.core.units import Extents
 from vmgr.orders import ActivationOrder, Subject
 from vmgr.outcome import RunOptions
 from vmgr.report.facts import Context, GroupFacts
-from vmgr.services import activation, groups
+from vmgr.services import activation, batch, groups
 
 
 @pytest.fixture
@@ -139,3 +140,27 @@ def test_a_node_that_cannot_be_made_is_told_of_and_keeps_no_change_from_being_ma
     (warning,) = session.heard.warnings
     assert "cannot make the node" in warning
     assert "vmgr vgmknodes" in warning
+
+
+def test_requests_for_one_group_are_one_commit_and_see_each_other(rig):
+    requests = (
+        CreateVolume(name="more", size="4m"),
+        CreateVolume(name="copy", origin="more", size="4m", options={"snapshot": True}),
+        ChangeVolume("data", add_tags="old"),
+        RenameVolume("data", "was"),
+    )
+    seqno = rig.group.seqno
+    (plan,) = batch.run(RigSession(rig), "vg", requests).plans
+    assert [type(step) for step in plan.steps].count(Commit) == 1
+    assert rig.group.seqno == seqno + 1
+    assert {lv.name for lv in rig.group.lvs if lv.visible} == {"more", "copy", "was"}
+    assert rig.group.volume("was").tags == ("old",)
+    assert {device.name for device in rig.live.values()} >= {"vg-more", "vg-copy", "vg-was"}
+    assert not any("data" in device.name for device in rig.live.values())
+
+
+def test_of_several_requests_none_is_carried_out_where_one_cannot_be(rig):
+    before = rig.group
+    with pytest.raises(NotFound, match="vg/nothing"):
+        batch.run(RigSession(rig), "vg", (CreateVolume(size="4m"), RemoveVolume("nothing")))
+    assert rig.group == before

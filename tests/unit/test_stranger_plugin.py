@@ -10,6 +10,7 @@ import pytest
 from attrs import evolve
 
 from tests.support.plugins import STAMP, a_group
+from vmgr.core.amounts import SizeSpec
 from vmgr.core.change import Change
 from vmgr.core.devices import stack
 from vmgr.core.errors import DamagedMetadata, UnclaimedSegment, UsageError
@@ -20,7 +21,7 @@ from vmgr.core.operations.extend import extend_volume
 from vmgr.core.operations.reduce import reduce_volume
 from vmgr.core.operations.remove import remove_volume
 from vmgr.core.plan import plan_change
-from vmgr.core.requests import CreateVolume, ExtendVolume, Options, ReduceVolume, RemoveVolume, SizeSpec
+from vmgr.core.requests import CreateVolume, ExtendVolume, Options, ReduceVolume, RemoveVolume
 from vmgr.core.steps import CreateDevice, WipeVolume
 from vmgr.core.targets import Targets
 from vmgr.core.units import Extents

@@ -20,7 +20,4 @@ def activation_order(invocation: Invocation) -> ActivationOrder | None:
         mode,
         completeness="partial" if invocation.flag("partial") else invocation.text("activationmode"),
         ignore_skip=invocation.flag("ignoreactivationskip"),
-        sysinit=invocation.flag("sysinit"),
-        force=bool(invocation.times("force")),
-        poll=invocation.yesno("poll") is not False and not invocation.flag("sysinit"),
     )

@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from vmgr.cli.terminal import Terminal
+    from vmgr.core.amounts import SizeSpec
     from vmgr.core.ids import Tag
-    from vmgr.core.requests import Options, SizeSpec
+    from vmgr.core.requests import Options
     from vmgr.core.units import Sectors
 
     class Argument(Protocol):
@@ -123,7 +124,7 @@ class Invocation:
 
     def spec(self, *names: str) -> SizeSpec | None:
         """The size given with the first of ``names`` that was given (``--size`` or ``--extents``)."""
-        from vmgr.core.requests import SizeSpec
+        from vmgr.core.amounts import SizeSpec
 
         for name in names:
             value = self.values.get(name)
@@ -134,7 +135,7 @@ class Invocation:
 
     def plugin_options(self) -> Options:
         """What was given of the options that target plugins declared, as requests take them."""
-        from vmgr.core.requests import SizeSpec
+        from vmgr.core.amounts import SizeSpec
 
         found: list[tuple[str, bool | int | str | Sectors]] = []
         for name in self.plugin:

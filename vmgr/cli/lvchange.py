@@ -52,7 +52,7 @@ PROPERTIES = (
 
 
 def run(app: Application, invocation: Invocation) -> int:
-    """Order changes of properties, then an activation."""
+    """Ask for changes of properties, then for an activation."""
     import os
 
     named = subjects(invocation.arguments, os.environ, app.config.dev_dir)
@@ -60,27 +60,30 @@ def run(app: Application, invocation: Invocation) -> int:
     if not chosen:
         return EXIT_OK
     status = EXIT_OK
-    if any(invocation.given(name) for name in PROPERTIES):
-        from vmgr.orders import VolumeChange
+    options = invocation.plugin_options()
+    if options or any(invocation.given(name) for name in PROPERTIES):
+        from vmgr.core.requests import NO_NUMBERS, ChangeVolume
 
         persistent, minor = invocation.yesno("persistent"), invocation.number("minor")
         if persistent and minor is None:
             raise UsageError("--persistent y needs --minor", hint="give the number that the device shall have")
         major = invocation.number("major")
+        numbers = None
+        if persistent is not None:
+            numbers = (-1 if major is None else major, minor or 0) if persistent else NO_NUMBERS
         permission = invocation.text("permission")
-        change = VolumeChange(
+        request = ChangeVolume(
+            options=options,
             read_only=None if permission is None else permission == "r",
             alloc=policy(invocation),
             add_tags=invocation.tags("addtag"),
             del_tags=invocation.tags("deltag"),
             read_ahead=invocation.number("readahead"),
-            persistent=persistent,
-            major=-1 if major is None else major,
-            minor=minor,
+            numbers=numbers,
             autoactivate=invocation.yesno("setautoactivation"),
-            skip_activation=invocation.yesno("setactivationskip"),
+            activation_skip=invocation.yesno("setactivationskip"),
         )
-        status = conclude(app, invocation, app.lvchange(chosen, change))
+        status = conclude(app, invocation, app.lvchange(chosen, request))
     order = activation_order(invocation)
     if order is not None:
         status = max(status, conclude(app, invocation, app.activate(chosen, order), silent=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmgr.cli.declare import Argument, Command, Option
-from vmgr.cli.names import pv_choice, split_volume, subject
+from vmgr.cli.names import split_volume, subject
 from vmgr.cli.options_change import ALLOC, AUTOBACKUP, FORCE, NOUDEVSYNC, REPORTFORMAT, TYPE
 from vmgr.cli.output import conclude
 from vmgr.core.errors import InvalidName, UsageError
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def run(app: Application, invocation: Invocation) -> int:
-    """Order the conversion."""
+    """Ask for the conversion."""
     import os
 
-    from vmgr.orders import ConversionOrder
+    from vmgr.core.requests import ConvertVolume
 
     options = invocation.plugin_options()
     if not options and not invocation.given("type"):
@@ -27,17 +27,14 @@ def run(app: Application, invocation: Invocation) -> int:
     dev_dir = app.config.dev_dir
     pvs = [word for word in invocation.arguments[1:] if is_device(word, dev_dir)]
     volumes = [word for word in invocation.arguments if word not in pvs]
-    order = ConversionOrder(
-        options,
+    request = ConvertVolume(
+        options=options,
         type=invocation.text("type"),
-        pvs=tuple(pv_choice(word) for word in pvs),
+        pvs=pvs,
         alloc=invocation.text("alloc"),
-        background=invocation.flag("background"),
-        interval=invocation.number("interval"),
-        force=bool(invocation.times("force")),
     )
     chosen = tuple(dict.fromkeys(subject(word, os.environ, dev_dir) for word in volumes))
-    return conclude(app, invocation, app.lvconvert(chosen, order))
+    return conclude(app, invocation, app.lvconvert(chosen, request))
 
 
 def is_device(word: str, dev_dir: str) -> bool:

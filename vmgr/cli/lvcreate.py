@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmgr.cli.declare import Argument, Command, Option
-from vmgr.cli.names import default_group, pv_choice, split_volume
+from vmgr.cli.names import default_group, split_volume
 from vmgr.cli.options_change import (
     ACTIVATE,
     ADDTAG,
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
     from vmgr.app import Application
     from vmgr.cli.invocation import Invocation
-    from vmgr.core.requests import SizeSpec
+    from vmgr.core.amounts import SizeSpec
 
 
 def run(app: Application, invocation: Invocation) -> int:
-    """Order the volume."""
+    """Ask for the volume."""
     import os
 
-    from vmgr.orders import VolumeOrder
+    from vmgr.core.requests import CreateVolume
 
     vg, name, origin, rest = place(invocation, os.environ, app.config.dev_dir)
     persistent, minor = invocation.yesno("persistent"), invocation.number("minor")
@@ -58,28 +58,27 @@ def run(app: Application, invocation: Invocation) -> int:
         raise UsageError("lvcreate needs --size or --extents", hint="say how large the volume shall be, as -L 10g")
     autoactivate = invocation.yesno("setautoactivation")
     major = invocation.number("major")
-    order = VolumeOrder(
+    request = CreateVolume(
         size=size,
         name=name,
         type=invocation.text("type"),
         origin=origin,
         options=options,
-        pvs=tuple(pv_choice(word) for word in rest),
+        pvs=rest,
         alloc=policy(invocation) or "inherit",
         tags=invocation.tags("addtag"),
         read_only=invocation.text("permission") == "r",
         activate=invocation.text("activate") or "y",
         zero=invocation.yesno("zero"),
-        wipe=invocation.yesno("wipesignatures"),
-        skip_activation=invocation.yesno("setactivationskip"),
+        wipe_signatures=invocation.yesno("wipesignatures"),
+        activation_skip=invocation.yesno("setactivationskip"),
         ignore_skip=invocation.flag("ignoreactivationskip"),
         autoactivate=True if autoactivate is None else autoactivate,
         read_ahead=invocation.number("readahead"),
-        major=-1 if major is None else major,
-        minor=minor,
+        numbers=None if minor is None else (-1 if major is None else major, minor),
         profile=invocation.text("metadataprofile") or "",
     )
-    return conclude(app, invocation, app.lvcreate(vg, order))
+    return conclude(app, invocation, app.lvcreate(vg, request))
 
 
 def place(
@@ -137,7 +136,7 @@ def policy(invocation: Invocation) -> str | None:
 
 def absolute(size: SizeSpec | None) -> SizeSpec | None:
     """Without the plus sign that LVM2's lvcreate has always let pass."""
-    from vmgr.core.requests import SizeSpec
+    from vmgr.core.amounts import SizeSpec
 
     return None if size is None else SizeSpec(size.value)
 

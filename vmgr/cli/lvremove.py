@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def run(app: Application, invocation: Invocation) -> int:
-    """Order the removal."""
+    """Ask for the removal."""
     import os
 
     named = subjects(invocation.arguments, os.environ, app.config.dev_dir)
     chosen = select_volumes(app, invocation, named)
-    return conclude(app, invocation, app.lvremove(chosen, force=invocation.times("force")))
+    return conclude(app, invocation, app.lvremove(chosen))
 
 
 DECLARED = {

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 
 def run(app: Application, invocation: Invocation) -> int:
-    """Order the new name."""
+    """Ask for the new name."""
     import os
 
+    from vmgr.core.requests import RenameVolume
+
     vg, old, new = place(invocation.arguments, os.environ, app.config.dev_dir)
-    return conclude(app, invocation, app.lvrename(vg, old, new))
+    return conclude(app, invocation, app.lvrename(vg, RenameVolume(old, new)))
 
 
 def place(words: tuple[str, ...], environ: Mapping[str, str], dev_dir: str) -> tuple[str, str, str]:

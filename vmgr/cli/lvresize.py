@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vmgr.cli.declare import Argument, Command, Option
-from vmgr.cli.names import pv_choice, volume
+from vmgr.cli.names import volume
 from vmgr.cli.options_change import ALLOC, AUTOBACKUP, FORCE, NOUDEVSYNC, REPORTFORMAT, RESIZEFS, TYPE
 from vmgr.cli.output import conclude
 from vmgr.core.errors import UsageError
@@ -13,28 +13,35 @@ from vmgr.core.errors import UsageError
 if TYPE_CHECKING:
     from vmgr.app import Application
     from vmgr.cli.invocation import Invocation
-    from vmgr.orders import ResizeOrder, Subject
 
 
 def run_extend(app: Application, invocation: Invocation) -> int:
-    """Order a larger size."""
-    return conclude(app, invocation, app.lvextend(*_order(app, invocation)))
+    """Ask for a larger size."""
+    from vmgr.core.requests import ExtendVolume
+
+    vg, fields = _asked(app, invocation)
+    return conclude(app, invocation, app.lvextend(vg, ExtendVolume(**fields)))
 
 
 def run_reduce(app: Application, invocation: Invocation) -> int:
-    """Order a smaller size."""
-    return conclude(app, invocation, app.lvreduce(*_order(app, invocation)))
+    """Ask for a smaller size."""
+    from vmgr.core.requests import ReduceVolume
+
+    vg, fields = _asked(app, invocation)
+    return conclude(app, invocation, app.lvreduce(vg, ReduceVolume(**fields)))
 
 
 def run_resize(app: Application, invocation: Invocation) -> int:
-    """Order another size."""
-    return conclude(app, invocation, app.lvresize(*_order(app, invocation)))
+    """Ask for another size."""
+    from vmgr.core.requests import ResizeVolume
+
+    vg, fields = _asked(app, invocation)
+    return conclude(app, invocation, app.lvresize(vg, ResizeVolume(**fields)))
 
 
-def _order(app: Application, invocation: Invocation) -> tuple[Subject, ResizeOrder]:
+def _asked(app: Application, invocation: Invocation) -> tuple[str, dict[str, Any]]:
+    """The group, and the fields of the request that were given."""
     import os
-
-    from vmgr.orders import ResizeOrder
 
     name, *pvs = invocation.arguments
     size = invocation.spec("size", "extents")
@@ -45,18 +52,16 @@ def _order(app: Application, invocation: Invocation) -> tuple[Subject, ResizeOrd
         )
     if invocation.text("fs") == "resize_fsadm" and invocation.given("fsmode"):
         raise UsageError("--fsmode does not go with --fs resize_fsadm", hint="use --fs resize")
-    order = ResizeOrder(
-        size=size,
-        type=invocation.text("type"),
-        options=invocation.plugin_options(),
-        pvs=tuple(pv_choice(word) for word in pvs),
-        alloc=invocation.text("alloc"),
-        fs="resize" if invocation.flag("resizefs") else invocation.text("fs"),
-        fs_mode=invocation.text("fsmode"),
-        check_fs=not invocation.flag("nofsck"),
-        force=bool(invocation.times("force")),
-    )
-    return volume(name, os.environ, app.config.dev_dir), order
+    subject = volume(name, os.environ, app.config.dev_dir)
+    asked = {
+        "lv": subject.lv,
+        "size": size,
+        "type": invocation.text("type"),
+        "options": invocation.plugin_options(),
+        "pvs": pvs,
+        "alloc": invocation.text("alloc"),
+    }
+    return subject.vg, {name: value for name, value in asked.items() if value}
 
 
 def _sizes(sign: str, what: str) -> tuple[Option, ...]:

@@ -13,7 +13,7 @@ from vmgr.core.errors import InvalidName, Refused, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from vmgr.orders import PvChoice, Subject
+    from vmgr.orders import Subject
 
 VG_NAME_VARIABLE = "LVM_VG_NAME"
 
@@ -129,17 +129,3 @@ def default_group(environ: Mapping[str, str], dev_dir: str = "/dev") -> str:
     """The group that ``LVM_VG_NAME`` names; empty without one. Raises :class:`InvalidName`."""
     text = environ.get(VG_NAME_VARIABLE, "")
     return group(text, dev_dir) if text else ""
-
-
-def pv_choice(text: str) -> PvChoice:
-    r"""A physical volume to allocate from: ``PV``, ``PV:0-99:200-``, ``@tag``. A colon in a name is ``\:``."""
-    from vmgr.core.ids import Tag
-    from vmgr.core.sizes import split_pv_argument
-    from vmgr.orders import PvChoice
-
-    if text.startswith("@"):
-        return PvChoice(tag=Tag(text[1:]))
-    device, ranges = split_pv_argument(text)
-    if not device:
-        raise UsageError(f"{text!r} names no physical volume", hint="give a device, as /dev/sdb:0-99")
-    return PvChoice(device, ranges)

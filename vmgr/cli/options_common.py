@@ -1,4 +1,4 @@
-"""Options that every command takes, and how they become :class:`~vmgr.orders.RunOptions`."""
+"""Options that every command takes, and how they become :class:`~vmgr.outcome.RunOptions`."""
 
 from __future__ import annotations
 
@@ -88,6 +88,11 @@ def run_options(values: Mapping[str, object], *, command: str, environ: Mapping[
     def flag(name: str) -> bool:
         return bool(values.get(name, False))
 
+    def number(name: str) -> int | None:
+        value = values.get(name)
+        assert value is None or isinstance(value, int)
+        return value
+
     devices = values.get("devices")
     assert devices is None or isinstance(devices, tuple)
     if devices and text("devicesfile"):
@@ -110,4 +115,11 @@ def run_options(values: Mapping[str, object], *, command: str, environ: Mapping[
         read_only=flag("readonly"),
         use_kernel=bool(values.get("driverloaded", True)),
         udev_sync=not flag("noudevsync"),
+        force=number("force") or 0,
+        fs="resize" if flag("resizefs") else text("fs") or None,
+        fs_mode=text("fsmode") or None,
+        check_fs=not flag("nofsck"),
+        background=flag("background"),
+        interval=number("interval"),
+        poll=values.get("poll") is not False and not sysinit,
     )

@@ -60,7 +60,7 @@ def _appeared(app: Application, invocation: Invocation) -> int:
     subjects = tuple(Subject(vg) for vg in complete)
     for vg in complete:
         invocation.terminal.done(f"pvscan[{os.getpid()}] VG {vg} run autoactivation.")
-    return conclude(app, invocation, app.activate(subjects, ActivationOrder(mode, sysinit=True)))
+    return conclude(app, invocation, app.activate(subjects, ActivationOrder(mode)))
 
 
 def skipped(app: Application, invocation: Invocation) -> str:

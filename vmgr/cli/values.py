@@ -86,7 +86,7 @@ def number(text: str) -> int:
 
 def read_ahead(text: str) -> int:
     """Sectors of read-ahead: ``auto``, ``none``, or a size whose bare number counts sectors."""
-    from vmgr.orders import READ_AHEAD_AUTO
+    from vmgr.core.requests import READ_AHEAD_AUTO
 
     if text == "auto":
         return READ_AHEAD_AUTO

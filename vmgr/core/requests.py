@@ -1,39 +1,44 @@
-"""What a command asks of a group, as frozen values.
+"""What is asked of a group, as frozen values: the command line, Python programs and plugins use the same.
 
-The command line makes them from arguments, Python programs make them directly. Names have become
-UUIDs and physical volumes by then; sizes have not become extents, because a percentage is
-of a group that is known only under its lock.
+A program writes what a user would write: a volume as its name or UUID, a physical volume as a path, ``@tag`` or
+UUID, a size as text. :func:`vmgr.core.resolve.resolve` looks the names up under the group's lock and gives the
+same request with UUIDs. The fields are typed as they are then, which is how operations and plugins see them;
+their converters take what may be written instead. Sizes do not become extents here, because a percentage is of a
+group that is known only under its lock.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import cast
+
 from attrs import evolve, field, frozen
 
+from vmgr.core.amounts import CHOICES, Percent, SizeSpec
+from vmgr.core.errors import UsageError
 from vmgr.core.ids import LvName, Tag, Uuid
 from vmgr.core.units import Extents, Sectors
+from vmgr.core.value import Value
 
-PERCENT_OF = ("VG", "FREE", "PVS", "LV", "ORIGIN")
-"""What a percentage may be of (``lvcreate(8)``, ``-l``)."""
+NAMES = "names"
+"""Key of a field's metadata: what the names in it are of, one of the words below."""
+VOLUME, PVS, OPTIONS = "volume", "pvs", "options"
+LEAST = "least"
+"""Key of a field's metadata: the smallest number that it may be, where that is not 0."""
 
+READ_AHEAD_AUTO = -1
+"""A read-ahead that the kernel chooses (``--readahead auto``); 0 is none, other numbers are sectors."""
 
-@frozen
-class Percent:
-    """``value`` percent of the group, its free space, the listed PVs, the volume or its origin."""
-
-    value: int
-    of: str
-
-
-@frozen
-class SizeSpec:
-    """A size from the command line. ``sign`` is ``""`` (absolute), ``"+"`` or ``"-"`` (relative)."""
-
-    value: Sectors | Extents | Percent
-    sign: str = ""
+NO_NUMBERS = (-1, -1)
+"""Persistent numbers that are to be dropped (``lvchange -Mn``)."""
 
 
-@frozen
-class PvRange:
+PVS_SPACE = SizeSpec(Percent(100, "PVS"), "+")
+"""All that is free on the physical volumes named."""
+
+
+@frozen(repr=False)
+class PvRange(Value):
     """A physical volume to allocate from; with ``ranges``, only those extents (first, last)."""
 
     pv: Uuid
@@ -53,99 +58,240 @@ def option(options: Options, name: str) -> OptionValue | None:
     return None
 
 
-@frozen
-class CreateVolume:
-    """Make a volume. ``name`` None means the next free ``lvolN``; ``origin`` is the volume named as source.
+# -- what people write ----------------------------------------------------------------------------
+#
+# What a converter cannot read it leaves as it is: vmgr.arguments names the class and the field.
 
-    ``defaults`` are values of target plugins' options for which the user said nothing. ``ignore_skip`` activates
-    also what ``activation_skip`` leaves out from now on.
+POLICIES = ("contiguous", "cling", "cling_by_tags", "normal", "anywhere", "inherit")
+_POLICY = {CHOICES: POLICIES}
+_VOLUME = {NAMES: VOLUME}
+_PVS = {NAMES: PVS}
+_OPTIONS = {NAMES: OPTIONS}
+
+
+def to_volume(name: str) -> Uuid:
+    """A volume's name or UUID; a UUID once it is resolved."""
+    return cast(Uuid, name)
+
+
+EACH = cast(Uuid, "")
+"""In a request, each of the volumes that are named beside it."""
+
+
+def to_origin(name: str | None) -> Uuid | None:
+    """Like :func:`to_volume`, or None."""
+    return cast(Uuid | None, name)
+
+
+def to_name(text: str | None) -> LvName | None:
+    """A name for a volume that is to be made. Raises :class:`InvalidName`."""
+    return LvName.chosen(text) if isinstance(text, str) and not isinstance(text, LvName) else text
+
+
+def to_new_name(text: str) -> LvName:
+    """Like :func:`to_name`."""
+    return cast(LvName, to_name(text))
+
+
+def to_size(size: str | Sectors | Extents | Percent | SizeSpec | None) -> SizeSpec | None:
+    """A size; as text in the grammar of ``-L`` (``10g``, ``+512m``) or a percentage (``50%FREE``).
+
+    Raises :class:`InvalidSize`.
+    """
+    if isinstance(size, str):
+        from vmgr.core.sizes import parse_extents, parse_size
+
+        return parse_extents(size) if "%" in size else parse_size(size)
+    return SizeSpec(size) if isinstance(size, Sectors | Extents | Percent) else size
+
+
+def to_new_size(size: str | Sectors | Extents | Percent | SizeSpec) -> SizeSpec:
+    """Like :func:`to_size`."""
+    return cast(SizeSpec, to_size(size))
+
+
+def to_sectors(size: str | Sectors | None) -> Sectors | None:
+    """A length; as text in the grammar of ``-L``. Raises :class:`InvalidSize`."""
+    if isinstance(size, str):
+        from vmgr.core.sizes import parse_sectors
+
+        return parse_sectors(size)
+    return size
+
+
+def to_pvs(pvs: str | PvRange | Iterable[str | PvRange]) -> tuple[PvRange, ...]:
+    """Physical volumes to allocate from, one or several: ``/dev/sdb``, ``/dev/sdb:0-99:200-``, ``@tag``, a UUID.
+
+    Raises :class:`InvalidName` and :class:`UsageError`.
+    """
+    if isinstance(pvs, str | PvRange):
+        pvs = (pvs,)
+    if not isinstance(pvs, list | tuple):
+        return cast(tuple[PvRange, ...], pvs)
+    for pv in pvs:
+        if isinstance(pv, str):
+            _check_pv(pv)
+    return cast(tuple[PvRange, ...], tuple(pvs))
+
+
+def _check_pv(text: str) -> None:
+    if text.startswith("@"):
+        Tag(text[1:])
+        return
+    from vmgr.core.sizes import split_pv_argument
+
+    if not split_pv_argument(text)[0]:
+        raise UsageError(f"{text!r} names no physical volume", hint="give a device, as /dev/sdb:0-99")
+
+
+def to_tags(tags: str | Iterable[str]) -> tuple[Tag, ...]:
+    """One tag or several. Raises :class:`InvalidName`."""
+    if isinstance(tags, str):
+        tags = (tags,)
+    if not isinstance(tags, list | tuple):
+        return cast(tuple[Tag, ...], tags)
+    return tuple(Tag(tag) if isinstance(tag, str) and not isinstance(tag, Tag) else cast(Tag, tag) for tag in tags)
+
+
+def to_options(options: Mapping[str, OptionValue] | Options) -> Options:
+    """Values of plugins' options, as pairs or in a dictionary."""
+    return tuple(options.items()) if isinstance(options, Mapping) else options
+
+
+def to_activation(activate: str | bool) -> str:
+    """``y``, ``n`` or ``ay``; True and False are the first two."""
+    return ("y" if activate else "n") if isinstance(activate, bool) else activate
+
+
+# -- requests -------------------------------------------------------------------------------------
+
+
+@frozen(repr=False)
+class CreateVolume(Value):
+    """Make a volume (``lvcreate``).
+
+    ``name`` None means the next free ``lvolN``; ``origin`` is the volume to start from. ``options`` are those that
+    target plugins declared. ``activate`` is ``y``, ``n`` or ``ay`` (only if the configuration lets it be activated
+    by itself). ``zero``, ``wipe_signatures`` and ``read_ahead`` None follow lvm.conf. ``read_ahead`` is in sectors,
+    :data:`READ_AHEAD_AUTO`, or 0. ``numbers`` are persistent (major, minor); major -1 is any. ``activation_skip``
+    marks the volume to be left out of activations, ``ignore_skip`` activates it all the same this time.
+    ``profile`` is the metadata profile that is kept with the volume. ``defaults`` are the configuration's values of
+    plugins' options.
     """
 
-    size: SizeSpec | None = None
-    name: LvName | None = None
+    size: SizeSpec | None = field(default=None, converter=to_size)
+    name: LvName | None = field(default=None, converter=to_name)
     type: str | None = None
-    origin: Uuid | None = None
-    options: Options = ()
-    pvs: tuple[PvRange, ...] = ()
-    alloc: str = "inherit"
-    tags: tuple[Tag, ...] = ()
+    origin: Uuid | None = field(default=None, converter=to_origin, metadata=_VOLUME)
+    options: Options = field(default=(), converter=to_options, metadata=_OPTIONS)
+    pvs: tuple[PvRange, ...] = field(default=(), converter=to_pvs, metadata=_PVS)
+    alloc: str = field(default="inherit", metadata=_POLICY)
+    tags: tuple[Tag, ...] = field(default=(), converter=to_tags)
     read_only: bool = False
-    activate: bool = True
-    zero: bool = True
-    wipe_signatures: bool = True
+    activate: str = field(default="y", converter=to_activation, metadata={CHOICES: ("y", "n", "ay")})
+    zero: bool | None = None
+    wipe_signatures: bool | None = None
     autoactivate: bool = True
     activation_skip: bool | None = None
-    contiguous: bool | None = None
-    read_ahead: int | None = None
+    read_ahead: int | None = field(default=None, metadata={LEAST: -1})
     numbers: tuple[int, int] | None = None
-    defaults: Options = ()
+    defaults: Options = field(default=(), converter=to_options)
     ignore_skip: bool = False
     profile: str = ""
 
 
-@frozen
-class ExtendVolume:
-    """Make a volume longer, to ``size`` or by it. ``defaults``: see :class:`CreateVolume`."""
-
-    lv: Uuid
-    size: SizeSpec
+@frozen(repr=False)
+class _OtherSize(Value):
+    lv: Uuid = field(converter=to_volume, metadata=_VOLUME)
+    size: SizeSpec = field(default=PVS_SPACE, converter=to_new_size)
     type: str | None = None
-    options: Options = ()
-    pvs: tuple[PvRange, ...] = ()
-    alloc: str | None = None
-    defaults: Options = ()
+    options: Options = field(default=(), converter=to_options, metadata=_OPTIONS)
+    pvs: tuple[PvRange, ...] = field(default=(), converter=to_pvs, metadata=_PVS)
+    alloc: str | None = field(default=None, metadata=_POLICY)
+    defaults: Options = field(default=(), converter=to_options)
+
+    def __attrs_post_init__(self) -> None:
+        if self.size is PVS_SPACE and not self.pvs:
+            raise UsageError("no new size given", hint="say how large it shall be: -L SIZE or -l EXTENTS")
 
 
-@frozen
-class ReduceVolume:
-    """Make a volume shorter, to ``size`` or by it. Data behind the new end is lost."""
+@frozen(repr=False)
+class ExtendVolume(_OtherSize):
+    """Make a volume longer (``lvextend``), to ``size`` or by it; without a size by all that is free on ``pvs``.
 
-    lv: Uuid
-    size: SizeSpec
-
-
-@frozen
-class RemoveVolume:
-    """Remove a volume and what goes with it."""
-
-    lv: Uuid
+    ``defaults``: see :class:`CreateVolume`. Raises :class:`UsageError` where there is neither size nor ``pvs``.
+    """
 
 
-@frozen
-class RenameVolume:
-    """Give a volume another name; hidden helpers named after it follow."""
-
-    lv: Uuid
-    name: LvName
+@frozen(repr=False)
+class ResizeVolume(_OtherSize):
+    """Give a volume the length ``size`` (``lvresize``), whichever way that is: see :class:`ExtendVolume`."""
 
 
-@frozen
-class ChangeVolume:
-    """Change a volume's attributes; None leaves each as it is."""
+@frozen(repr=False)
+class ReduceVolume(Value):
+    """Make a volume shorter (``lvreduce``), to ``size`` or by it. Data behind the new end is lost."""
 
-    lv: Uuid
+    lv: Uuid = field(converter=to_volume, metadata=_VOLUME)
+    size: SizeSpec = field(converter=to_new_size)
+    options: Options = field(default=(), converter=to_options, metadata=_OPTIONS)
+
+
+@frozen(repr=False)
+class RemoveVolume(Value):
+    """Remove a volume and what goes with it (``lvremove``)."""
+
+    lv: Uuid = field(default=EACH, converter=to_volume, metadata=_VOLUME)
+
+
+@frozen(repr=False)
+class RenameVolume(Value):
+    """Give a volume another name (``lvrename``); hidden helpers named after it follow."""
+
+    lv: Uuid = field(converter=to_volume, metadata=_VOLUME)
+    name: LvName = field(converter=to_new_name)
+
+
+@frozen(repr=False)
+class ChangeVolume(Value):
+    """Change a volume's attributes (``lvchange``); None leaves each as it is.
+
+    ``numbers`` are persistent (major, minor), major -1 is any; :data:`NO_NUMBERS` drops them.
+    """
+
+    lv: Uuid = field(default=EACH, converter=to_volume, metadata=_VOLUME)
     read_only: bool | None = None
-    alloc: str | None = None
-    add_tags: tuple[Tag, ...] = ()
-    del_tags: tuple[Tag, ...] = ()
-    read_ahead: int | None = None
+    alloc: str | None = field(default=None, metadata=_POLICY)
+    add_tags: tuple[Tag, ...] = field(default=(), converter=to_tags)
+    del_tags: tuple[Tag, ...] = field(default=(), converter=to_tags)
+    read_ahead: int | None = field(default=None, metadata={LEAST: -1})
     numbers: tuple[int, int] | None = None
     autoactivate: bool | None = None
     activation_skip: bool | None = None
+    options: Options = field(default=(), converter=to_options, metadata=_OPTIONS)
 
 
-@frozen
-class ConvertVolume:
-    """Ask the plugin that declared the given ``options`` or ``type`` to turn a volume into something else."""
+@frozen(repr=False)
+class ConvertVolume(Value):
+    """Turn a volume into something else (``lvconvert``), as the plugin of ``options`` or ``type`` says."""
 
-    lv: Uuid
-    options: Options
+    lv: Uuid = field(default=EACH, converter=to_volume, metadata=_VOLUME)
+    options: Options = field(default=(), converter=to_options, metadata=_OPTIONS)
     type: str | None = None
-    pvs: tuple[PvRange, ...] = ()
-    alloc: str | None = None
+    pvs: tuple[PvRange, ...] = field(default=(), converter=to_pvs, metadata=_PVS)
+    alloc: str | None = field(default=None, metadata=_POLICY)
 
 
-Request = CreateVolume | ExtendVolume | ReduceVolume | RemoveVolume | RenameVolume | ChangeVolume | ConvertVolume
+Request = (
+    CreateVolume
+    | ExtendVolume
+    | ResizeVolume
+    | ReduceVolume
+    | RemoveVolume
+    | RenameVolume
+    | ChangeVolume
+    | ConvertVolume
+)
 
 
 @frozen

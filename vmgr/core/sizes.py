@@ -20,7 +20,7 @@ from vmgr.core.units import SECTOR_SIZE, Extents, Sectors
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vmgr.core.requests import SizeSpec
+    from vmgr.core.amounts import SizeSpec
 
 MAX_SECTORS = (1 << 64) // SECTOR_SIZE - 1
 """A size must be below 16 EiB: LVM2 counts bytes in 64 bits."""
@@ -51,7 +51,7 @@ def parse_sectors(text: str, unit: str = "m", *, what: str = "size") -> Sectors:
 
 def parse_size(text: str, unit: str = "m", *, signs: str = "+-", what: str = "size") -> SizeSpec:
     """A size that may be relative, as ``-L`` takes it: ``+1g`` and ``-1g`` where ``signs`` allows them."""
-    from vmgr.core.requests import SizeSpec
+    from vmgr.core.amounts import SizeSpec
 
     sign, sectors = _size(text, unit, what)
     _check_sign(sign, signs, text, what)
@@ -111,7 +111,7 @@ def parse_extents(text: str, *, signs: str = "+-", what: str = "number of extent
 
     Raises :class:`InvalidSize`.
     """
-    from vmgr.core.requests import Percent, SizeSpec
+    from vmgr.core.amounts import Percent, SizeSpec
 
     match = re.fullmatch(_EXTENTS, text, re.ASCII)
     if match is None:

@@ -13,6 +13,8 @@ class Value:
     __slots__ = ()
 
     def __repr__(self) -> str:
+        """What differs from the default."""
         attributes = type(self).__attrs_attrs__  # type: ignore[attr-defined]
-        shown = ", ".join([f"{a.name}={getattr(self, a.name)!r}" for a in attributes])
+        values = [(a, getattr(self, a.name)) for a in attributes]
+        shown = ", ".join([f"{a.name}={value!r}" for a, value in values if value is not a.default])
         return f"{type(self).__qualname__}({shown})"

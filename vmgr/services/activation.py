@@ -16,7 +16,7 @@ from vmgr.core.plan import is_active
 from vmgr.core.running import describe_device, running_volumes, strange_devices, understood, unknown_types
 from vmgr.core.usable import TOLD
 from vmgr.dm.address import by_uuid
-from vmgr.orders import ActivationOrder, Outcome
+from vmgr.outcome import Outcome
 from vmgr.services.subjects import Chosen, choose, for_each, together
 from vmgr.system.rules import auto_activates, may_activate
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.view import GroupView
-    from vmgr.orders import Subject
+    from vmgr.orders import ActivationOrder, Subject
     from vmgr.session import Session
 
 
@@ -34,7 +34,7 @@ def activate(session: Session, subjects: Sequence[Subject], order: ActivationOrd
         _completeness(session, order)
     chosen = choose(session, subjects, leaving=order.mode == "n")
     outcome = for_each(chosen, lambda item: _in_group(session, item, order))
-    if order.poll and order.mode != "n" and not session.options.test:
+    if session.options.poll and order.mode != "n" and not session.options.test:
         from vmgr.services.conversion import follow_in_background, under_way
 
         for item in chosen:

@@ -13,7 +13,8 @@ from vmgr.core.change import Change
 from vmgr.core.errors import DamagedMetadata, GroupUnusable, Interrupted, InvalidGroup, NotFound, Refused
 from vmgr.core.plan import active_volumes
 from vmgr.core.validate import validate
-from vmgr.orders import ArchiveView, Outcome, Subject
+from vmgr.orders import ArchiveView, Subject
+from vmgr.outcome import Outcome
 from vmgr.services.labels import restored_group
 from vmgr.services.subjects import Chosen, choose, for_each
 

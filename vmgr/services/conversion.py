@@ -8,28 +8,46 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from vmgr.core.errors import StoppedHalfway, VmgrError
-from vmgr.orders import ConversionOrder, Outcome, Subject
-from vmgr.services.subjects import Chosen, choose, for_each, pv_ranges
+from vmgr.outcome import Outcome
+from vmgr.services.batch import resolved
+from vmgr.services.subjects import Chosen, choose, for_each
 
 if TYPE_CHECKING:
+    from vmgr.core.change import Change
     from vmgr.core.hooks import TargetStatus
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
+    from vmgr.core.requests import ConvertVolume
     from vmgr.core.table import LiveDevice
+    from vmgr.core.view import GroupView
+    from vmgr.orders import Subject
     from vmgr.session import Session
 
 
-def convert(session: Session, subjects: Sequence[Subject], order: ConversionOrder) -> Outcome:
-    """Convert volumes; without ``background``, wait until what that starts in the kernel has ended."""
-    return for_each(choose(session, subjects, all_if_none=False), lambda item: _in_group(session, item, order))
-
-
-def _in_group(session: Session, chosen: Chosen, order: ConversionOrder) -> Outcome:
+def change(session: Session, view: GroupView, request: ConvertVolume) -> Change:
+    """The change that begins a conversion."""
     from vmgr.core.operations.convert import convert_volume
-    from vmgr.core.requests import ConvertVolume
     from vmgr.system.rules import allocation_rules
 
+    return convert_volume(
+        view.group,
+        request,
+        session.targets,
+        session.stamp(),
+        live=session.live(table=True, status=True),
+        rules=allocation_rules(session.config),
+    )
+
+
+def convert_each(session: Session, subjects: Sequence[Subject], request: ConvertVolume) -> Outcome:
+    """Convert volumes; unless it shall go on in the background, wait for the end of what has been started."""
+    return for_each(choose(session, subjects, all_if_none=False), lambda item: _in_group(session, item, request))
+
+
+def _in_group(session: Session, chosen: Chosen, request: ConvertVolume) -> Outcome:
     outcome = Outcome()
     touched: list[Uuid] = []
     with session.changing(chosen.vg) as view:
@@ -37,27 +55,17 @@ def _in_group(session: Session, chosen: Chosen, order: ConversionOrder) -> Outco
     for name in names:
         with session.changing(chosen.vg) as view:
             volume = view.group.volume(name)
-            request = ConvertVolume(
-                volume.id, order.options, type=order.type, pvs=pv_ranges(view, order.pvs), alloc=order.alloc
-            )
-            change = convert_volume(
-                view.group,
-                request,
-                session.targets,
-                session.stamp(),
-                live=session.live(table=True, status=True),
-                rules=allocation_rules(session.config),
-            )
-            outcome += session.carry_out(change, view)
-            assert change.after is not None
-            touched += _changed(view.group, change.after, volume)
+            made = change(session, view, resolved(session, view, evolve(request, lv=volume.id)))
+            outcome += session.carry_out(made, view)
+            assert made.after is not None
+            touched += _changed(view.group, made.after, volume)
     if session.options.test:
         return outcome
-    if order.background:
+    if session.options.background:
         follow_in_background(session, chosen.vg, under_way(session, Chosen.all(chosen.vg)))
         return outcome
     for lv in dict.fromkeys(touched):
-        outcome += follow(session, chosen.vg, lv, order.interval)
+        outcome += follow(session, chosen.vg, lv, session.options.interval)
     return outcome
 
 

@@ -11,8 +11,10 @@ from vmgr.core.change import Change, combine
 from vmgr.core.errors import AlreadyExists, GroupUnusable, Interrupted, Refused
 from vmgr.core.ids import Uuid, VgName
 from vmgr.core.plan import active_volumes
+from vmgr.core.resolve import Members
 from vmgr.core.units import Sectors
-from vmgr.orders import STANDARD_GROUP, STANDARD_LABEL, GroupChange, GroupOrder, LabelOrder, Outcome, Subject
+from vmgr.orders import STANDARD_GROUP, STANDARD_LABEL, GroupChange, GroupOrder, LabelOrder, Subject
+from vmgr.outcome import Outcome
 from vmgr.services.labels import (
     NewPv,
     enter_devices,
@@ -23,7 +25,8 @@ from vmgr.services.labels import (
     require_distinct,
     way_out,
 )
-from vmgr.services.subjects import Chosen, Members, choose, for_each
+from vmgr.services.subjects import Chosen, choose, for_each
+from vmgr.system.devices import device_number
 
 if TYPE_CHECKING:
     from vmgr.core.model import PhysicalVolume, VolumeGroup
@@ -161,7 +164,7 @@ def _restore_missing(session: Session, vg: str, devices: Sequence[str]) -> Outco
     from vmgr.core.missing import without_mark
 
     with session.changing(vg, whole_namespace=True, missing=True) as view:
-        members = Members((view,))
+        members = Members((view,), device_number)
         back: list[PhysicalVolume] = []
         for path in devices:
             pv = view.group.pv_by_id[members.of(view, path).id]
@@ -202,8 +205,8 @@ def reduce(
                 raise Refused(f"volume group {vg} has no unused physical volume to remove")
         else:
             last = []
-            members = Members((view,))
-            left = Members((evolve(view, pvs={pv.id: pv for pv in view.removed}),))
+            members = Members((view,), device_number)
+            left = Members((evolve(view, pvs={pv.id: pv for pv in view.removed}),), device_number)
             ids = []
             for path in devices:
                 if not path.startswith("@"):

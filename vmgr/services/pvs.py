@@ -10,7 +10,9 @@ from attrs import evolve
 from vmgr.core.change import Change, LabelPv
 from vmgr.core.errors import Interrupted, NotFound, Refused, VmgrError
 from vmgr.core.ids import GroupName
-from vmgr.orders import STANDARD_LABEL, LabelOrder, Outcome, PvChange
+from vmgr.core.resolve import Members
+from vmgr.orders import STANDARD_LABEL, LabelOrder, PvChange
+from vmgr.outcome import Outcome
 from vmgr.services.labels import (
     enter_devices,
     existing_pv,
@@ -21,7 +23,8 @@ from vmgr.services.labels import (
     way_out,
     whose,
 )
-from vmgr.services.subjects import Members, read_all
+from vmgr.services.subjects import read_all
+from vmgr.system.devices import device_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,7 +146,7 @@ def change(session: Session, pvs: Sequence[str] | None, order: PvChange) -> Outc
             places[view.group.name, view.group.id] = dict.fromkeys(
                 pv.id for pv in view.group.pvs if pv.id in view.pvs
             )
-    members = Members(views)
+    members = Members(views, device_number)
     for word in pvs or ():
         if word.startswith("@"):
             found = [(view, pv.id) for view in views for pv in view.group.pvs if word[1:] in pv.tags]

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from vmgr.core.devices import own_uuid
-from vmgr.core.errors import Interrupted, NotFound, Refused, SameSize, UsageError, VmgrError
+from vmgr.core.errors import Interrupted, NotFound, Refused, SameSize, VmgrError
+from vmgr.core.ids import GroupName
+from vmgr.core.operations.checks import find_volume
+from vmgr.core.requests import ExtendVolume, ReduceVolume, ResizeVolume
 from vmgr.core.units import Bytes
-from vmgr.orders import Outcome, ResizeOrder, Subject
-from vmgr.services.subjects import pv_ranges
+from vmgr.outcome import Outcome
+from vmgr.services.batch import resolved
 from vmgr.system.putback import Note
 
 if TYPE_CHECKING:
@@ -16,32 +21,46 @@ if TYPE_CHECKING:
     from vmgr.contents.job import Job
     from vmgr.core.change import Change
     from vmgr.core.model import LogicalVolume, VolumeGroup
-    from vmgr.core.requests import ExtendVolume
     from vmgr.core.table import LiveDevice
     from vmgr.core.units import Extents
     from vmgr.core.view import GroupView
+    from vmgr.outcome import RunOptions
     from vmgr.session import Session
 
-EXTEND, REDUCE, RESIZE = "extend", "reduce", "resize"
+Resize = ExtendVolume | ReduceVolume | ResizeVolume
 
 FOLLOWS = ("resize", "resize_fsadm")
 """Values of ``fs`` with which the content follows the volume."""
 
 
-def resize(session: Session, subject: Subject, order: ResizeOrder, direction: str) -> Outcome:
-    """Make a volume longer or shorter, with what lies on it if so ordered.
+def change(session: Session, view: GroupView, request: Resize) -> Change:
+    """The change of a volume's size as one of several. Raises :class:`Refused` where its content is to follow."""
+    volume = find_volume(view.group, request.lv)
+    made = _change(session, view, request)
+    job, notes = _content_job(session, view, volume, _new_size(made, volume), session.options)
+    if job is not None or made is None:
+        raise Refused(
+            f"what is on {view.group.name}/{volume.name} is not resized together with other changes",
+            hint="resize this volume by a request of its own, or leave the content alone",
+        )
+    return evolve(made, notes=notes + made.notes)
+
+
+def resize(session: Session, vg: str, request: Resize) -> Outcome:
+    """Make a volume longer or shorter, with what lies on it if the options say so.
 
     What the content needs is checked first. A content that shrinks does so before its volume, one that grows after
     it, so that whatever is cut off leaves a content that fits. Its programs run without the group's lock.
     """
-    with session.changing(subject.vg) as view:
-        volume = view.group.volume(subject.lv)
+    with session.changing(vg) as view:
+        request = resolved(session, view, request)
+        volume = view.group.lv_by_id[request.lv]
         note = Note(own_uuid(view.group, volume))
-        if order.fs in FOLLOWS and not session.options.test:
+        if session.options.fs in FOLLOWS and not session.options.test:
             _put_back(session, note)
-        change = _change(session, view, volume, order, direction)
+        change = _change(session, view, request)
         old, new = volume.size, _new_size(change, volume)
-        job, notes = _content_job(session, view, volume, new, order)
+        job, notes = _content_job(session, view, volume, new, session.options)
         if job is None:
             if change is None:
                 return Outcome(notes=notes)
@@ -54,7 +73,7 @@ def resize(session: Session, subject: Subject, order: ResizeOrder, direction: st
                 order_of = "around the commit"
             return planned + Outcome(notes=(*notes, f"{', '.join(job.steps)}: run {order_of}"))
     job.note = note
-    return Outcome(notes=notes) + _with_content(session, subject, order, direction, (old, new), job)
+    return Outcome(notes=notes) + _with_content(session, view.group, request, (old, new), job)
 
 
 def _put_back(session: Session, note: Note) -> None:
@@ -73,16 +92,11 @@ def _put_back(session: Session, note: Note) -> None:
 
 
 def _with_content(
-    session: Session,
-    subject: Subject,
-    order: ResizeOrder,
-    direction: str,
-    sizes: tuple[Extents, Extents],
-    job: Job,
+    session: Session, group: VolumeGroup, request: Resize, sizes: tuple[Extents, Extents], job: Job
 ) -> Outcome:
     """Run the content's steps around the volume's change; ``sizes`` are the volume's before and after it."""
     say = session.dialogue.progress
-    name = f"{subject.vg}/{subject.lv}"
+    name = f"{group.name}/{group.lv_by_id[request.lv].name}"
     outcome = Outcome()
     try:
         try:
@@ -92,7 +106,7 @@ def _with_content(
             raise
         if sizes[0] != sizes[1]:
             try:
-                outcome = _volume_alone(session, subject, order, direction, sizes)
+                outcome = _volume_alone(session, group, request, sizes)
             except VmgrError as error:
                 if sizes[1] < sizes[0]:
                     error.details = (*error.details, f"what is on {name} was made smaller already, and is in order")
@@ -113,16 +127,15 @@ def _with_content(
     return outcome
 
 
-def _volume_alone(
-    session: Session, subject: Subject, order: ResizeOrder, direction: str, sizes: tuple[Extents, Extents]
-) -> Outcome:
+def _volume_alone(session: Session, group: VolumeGroup, request: Resize, sizes: tuple[Extents, Extents]) -> Outcome:
     """Change the volume, unless it is another by now than the one whose content was prepared."""
-    with session.changing(subject.vg) as view:
-        volume = view.group.volume(subject.lv)
-        change = _change(session, view, volume, order, direction)
-        if change is None or (volume.size, _new_size(change, volume)) != sizes:
+    with session.changing(GroupName(group.name, group.id)) as view:
+        volume = view.group.lv_by_id.get(request.lv)
+        change = None if volume is None else _change(session, view, request)
+        name = group.lv_by_id[request.lv].name
+        if volume is None or change is None or (volume.size, _new_size(change, volume)) != sizes:
             raise Refused(
-                f"logical volume {view.group.name}/{volume.name} was changed by somebody else meanwhile",
+                f"logical volume {group.name}/{name} was changed by somebody else meanwhile",
                 hint="the volume was not changed by this command; run it again",
             )
         return session.carry_out(change, view)
@@ -131,47 +144,25 @@ def _volume_alone(
 # -- the volume -----------------------------------------------------------------------------------
 
 
-def _change(
-    session: Session, view: GroupView, volume: LogicalVolume, order: ResizeOrder, direction: str
-) -> Change | None:
+def _change(session: Session, view: GroupView, request: Resize) -> Change | None:
     """The change of the volume; None where it has the size and only its content is to follow."""
     from vmgr.core.operations.extend import extend_volume, resize_volume
     from vmgr.core.operations.reduce import reduce_volume
-    from vmgr.core.requests import ReduceVolume
-    from vmgr.system.rules import allocation_rules
+    from vmgr.system.rules import allocation_rules, option_defaults
 
     live = session.live(table=True, status=True)
-    request = _request(session, view, volume, order)
-    if direction == REDUCE:
-        return reduce_volume(view.group, ReduceVolume(volume.id, request.size), session.targets, live=live)
-    operation = extend_volume if direction == EXTEND else resize_volume
+    if isinstance(request, ReduceVolume):
+        return reduce_volume(view.group, request, session.targets, live=live)
+    request = evolve(request, defaults=option_defaults(session.config))
     rules = allocation_rules(session.config)
     try:
-        return operation(view.group, request, session.targets, session.stamp(), live=live, rules=rules)
+        if isinstance(request, ExtendVolume):
+            return extend_volume(view.group, request, session.targets, session.stamp(), live=live, rules=rules)
+        return resize_volume(view.group, request, session.targets, session.stamp(), live=live, rules=rules)
     except SameSize:
-        if order.fs not in FOLLOWS:
+        if session.options.fs not in FOLLOWS:
             raise
         return None
-
-
-def _request(session: Session, view: GroupView, volume: LogicalVolume, order: ResizeOrder) -> ExtendVolume:
-    from vmgr.core.requests import ExtendVolume, Percent, SizeSpec
-    from vmgr.system.rules import option_defaults
-
-    size = order.size
-    if size is None:
-        if not order.pvs:
-            raise UsageError("no new size given", hint="say how large it shall be: -L SIZE or -l EXTENTS")
-        size = SizeSpec(Percent(100, "PVS"), "+")
-    return ExtendVolume(
-        lv=volume.id,
-        size=size,
-        type=order.type,
-        options=order.options,
-        pvs=pv_ranges(view, order.pvs),
-        alloc=order.alloc,
-        defaults=option_defaults(session.config),
-    )
 
 
 def _new_size(change: Change | None, volume: LogicalVolume) -> Extents:
@@ -185,22 +176,22 @@ def _new_size(change: Change | None, volume: LogicalVolume) -> Extents:
 
 
 def _content_job(
-    session: Session, view: GroupView, volume: LogicalVolume, new: Extents, order: ResizeOrder
+    session: Session, view: GroupView, volume: LogicalVolume, new: Extents, options: RunOptions
 ) -> tuple[Job | None, tuple[str, ...]]:
     """What is to be done to the content, None where it stays as it is; and notes.
 
     Raises what keeps it from being done, and asks what is to be asked.
     """
     group = view.group
-    smaller, follows = new < volume.size, order.fs in FOLLOWS
+    smaller, follows = new < volume.size, options.fs in FOLLOWS
     if not smaller and not follows:
         return None, ()
     name = f"{group.name}/{volume.name}"
     device = session.live().get(own_uuid(group, volume))
     notes: tuple[str, ...] = ()
-    fs = order.fs
+    fs = options.fs
     if fs != "ignore" and _is_store(session, group, volume):
-        if order.fs is not None:
+        if options.fs is not None:
             notes = (f"{name} is a snapshot: its size is that of its store, and what is on it stays as it is",)
         fs, follows = "ignore", False
         if not smaller:
@@ -215,14 +206,14 @@ def _content_job(
             notes += _check_inactive(session, view, volume, new)
         return None, notes  # as in LVM2 2.03.16, nobody is asked about a volume that is not active
     if fs == "ignore":
-        _confirm_reduction(session, name, device, order)
+        _confirm_reduction(session, name, device, options)
         return None, notes
     content = _content(session, group, volume, device)
     size = Bytes(int(new.sectors(group.extent_size)) * 512)
     if not follows:
         if content is None:
             if fs is None:
-                _confirm_reduction(session, name, device, order)
+                _confirm_reduction(session, name, device, options)
         else:
             _require_unused(content, size)
         return None, notes
@@ -230,7 +221,7 @@ def _content_job(
         raise NotFound(
             f"no file system found on logical volume {name}", hint="nothing was changed; leave --resizefs out"
         )
-    return _job(session, name, content, size, smaller, order), notes
+    return _job(session, name, content, size, smaller, options), notes
 
 
 def _check_inactive(session: Session, view: GroupView, volume: LogicalVolume, new: Extents) -> tuple[str, ...]:
@@ -275,18 +266,18 @@ def _require_unused(content: Content, size: Bytes) -> None:
 
 
 def _job(
-    session: Session, name: str, content: Content, size: Bytes, smaller: bool, order: ResizeOrder
+    session: Session, name: str, content: Content, size: Bytes, smaller: bool, options: RunOptions
 ) -> Job | None:
     from vmgr.contents.job import MANAGE, Manner
 
-    manner = Manner(session.dialogue, order.fs_mode or MANAGE, order.check_fs)
+    manner = Manner(session.dialogue, options.fs_mode or MANAGE, options.check_fs)
     if smaller:
         if content.end is not None and content.end <= size:
             return None
         job = content.shrinking(size, manner)
     else:
         job = content.growing(size, manner)
-    if job.moves and order.fs_mode is None and not session.options.test:
+    if job.moves and options.fs_mode is None and not session.options.test:
         question = f"Resize {content.described} with these steps: {', '.join(job.steps)}?"
         if not session.dialogue.ask(question):
             raise Interrupted(
@@ -295,11 +286,11 @@ def _job(
     return job
 
 
-def _confirm_reduction(session: Session, name: str, device: LiveDevice, order: ResizeOrder) -> None:
+def _confirm_reduction(session: Session, name: str, device: LiveDevice, options: RunOptions) -> None:
     """Ask before an active volume loses its end."""
     if session.options.test:
         return
     state = "active and open" if device.open_count else "active"
     session.dialogue.warn(f"WARNING: Reducing {state} logical volume {name} may destroy the data on it.")
-    if not order.force and not session.dialogue.ask(f"Do you really want to reduce {name}?"):
+    if not options.force and not session.dialogue.ask(f"Do you really want to reduce {name}?"):
         raise Interrupted(f"logical volume {name} not reduced", hint="answer y, or use --yes")

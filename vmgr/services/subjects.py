@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from vmgr.core.errors import Interrupted, NotFound, Refused, StoppedHalfway, VmgrError
+from vmgr.core.errors import Interrupted, StoppedHalfway, VmgrError
 from vmgr.core.ids import GroupName, Tag
-from vmgr.orders import Outcome
+from vmgr.outcome import Outcome
 
 if TYPE_CHECKING:
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
-    from vmgr.core.requests import PvRange
-    from vmgr.core.view import GroupView, PvView
-    from vmgr.orders import PvChoice, Subject
+    from vmgr.core.view import GroupView
+    from vmgr.orders import Subject
     from vmgr.session import Session
 
 
@@ -207,70 +206,3 @@ def _halves(
 
 def _words(error: VmgrError) -> tuple[object, ...]:
     return type(error), error.message, error.details
-
-
-def pv_ranges(view: GroupView, choices: Sequence[PvChoice]) -> tuple[PvRange, ...]:
-    """Physical volumes named on a command line, as identities.
-
-    Raises :class:`NotFound` for one that the group does not have, :class:`Refused` for a tag that none carries, and
-    for extents that are named twice.
-    """
-    from vmgr.core.requests import PvRange
-    from vmgr.core.sizes import parse_pv_ranges
-
-    found: list[PvRange] = []
-    named: dict[Uuid, list[tuple[int, int]]] = {}
-    members = Members((view,))
-    for choice in choices:
-        if choice.tag:
-            tagged = [pv for pv in view.group.pvs if choice.tag in pv.tags]
-            if not tagged:
-                raise Refused(f"no physical volume of {view.group.name} carries the tag @{choice.tag}")
-            found += [PvRange(pv.id) for pv in tagged]
-            continue
-        pv = members.of(view, choice.device)
-        count = view.group.pv_by_id[pv.id].pe_count
-        ranges = parse_pv_ranges(choice.ranges, count) if choice.ranges else ()
-        spans = [(int(first), int(last)) for first, last in ranges] or [(0, int(count) - 1)]
-        for first, last in spans:
-            for a, b in named.get(pv.id, ()):
-                if first <= b and a <= last:
-                    raise Refused(
-                        f"overlapping PE ranges specified ({a}-{b}, {first}-{last}) on {pv.device}",
-                        hint="name each physical volume, or each range of its extents, once",
-                    )
-        named.setdefault(pv.id, []).extend(spans)
-        found.append(PvRange(pv.id, ranges))
-    return tuple(found)
-
-
-class Members:
-    """The physical volumes of groups, to be found by any path of their devices."""
-
-    def __init__(self, views: Iterable[GroupView]) -> None:
-        self._by_path: dict[str, tuple[GroupView, PvView]] = {}
-        self._by_number: dict[tuple[int, int], tuple[GroupView, PvView]] = {}
-        for view in views:
-            for pv in view.pvs.values():
-                found = view, pv
-                self._by_number.setdefault((pv.major, pv.minor), found)
-                for path in (pv.device, *pv.aliases):
-                    self._by_path.setdefault(path, found)
-
-    def find(self, device: str) -> tuple[GroupView, PvView] | None:
-        """The group and its physical volume on ``device``; None if it is in none of these groups."""
-        from vmgr.system.devices import device_number
-
-        found = self._by_path.get(device)
-        number = device_number(device) if found is None else None
-        return found if number is None else self._by_number.get(number)
-
-    def of(self, view: GroupView, device: str) -> PvView:
-        """The physical volume on ``device``, of the only group. Raises :class:`NotFound`."""
-        found = self.find(device)
-        if found is None:
-            raise NotFound(
-                f'physical volume "{device}" not found in volume group "{view.group.name}"',
-                hint=f"pvs -S vg_name={view.group.name} lists the ones that are",
-            )
-        return found[1]

@@ -7,92 +7,86 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from vmgr.core.errors import Interrupted, Refused, UsageError, VmgrError
-from vmgr.core.ids import LvName
+from vmgr.core.errors import Interrupted, Refused, VmgrError
+from vmgr.core.operations.checks import find_volume
 from vmgr.core.plan import is_active
-from vmgr.orders import READ_AHEAD_AUTO, Outcome, Subject, VolumeChange, VolumeOrder
-from vmgr.services.subjects import Chosen, choose, for_each, pv_ranges, together
+from vmgr.core.requests import READ_AHEAD_AUTO, RemoveVolume
+from vmgr.outcome import Outcome
+from vmgr.services.subjects import Chosen, choose, for_each, together
 
 if TYPE_CHECKING:
     from vmgr.core.change import Change
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume
+    from vmgr.core.requests import ChangeVolume, CreateVolume, RenameVolume
     from vmgr.core.view import GroupView
+    from vmgr.orders import Subject
     from vmgr.session import Session
 
 
 # -- create ---------------------------------------------------------------------------------------
 
 
-def create(session: Session, vg: str, order: VolumeOrder) -> Outcome:
-    """Make a volume in the group ``vg``, activate and wipe it."""
+def create(session: Session, view: GroupView, request: CreateVolume) -> Change:
+    """The change that makes a volume, activates and wipes it."""
     from vmgr.core.operations.create import create_volume
-    from vmgr.core.requests import CreateVolume
-    from vmgr.system.rules import allocation_rules, auto_activates, option_defaults, reads_ahead
+    from vmgr.system.rules import allocation_rules
+
+    _require_wipeable(request)
+    settled = _settled(session, view, request)
+    if settled.activate != "n":
+        session.need_client()
+    change = create_volume(
+        view.group,
+        settled,
+        session.targets,
+        session.stamp(),
+        live=session.live(table=True),
+        rules=allocation_rules(session.config),
+    )
+    return _as_listed(session, change)
+
+
+def _settled(session: Session, view: GroupView, request: CreateVolume) -> CreateVolume:
+    """The request with what the configuration says where it says nothing."""
+    from vmgr.system.rules import auto_activates, option_defaults, reads_ahead
 
     config = session.config
-    with session.changing(vg) as view:
-        group = view.group
-        zero = True if order.zero is None else order.zero
-        wipe = order.wipe
-        if wipe is None:
-            wipe = zero and config.flag("allocation/wipe_signatures_when_zeroing_new_lvs")
-        activate = order.activate != "n"
-        if order.activate == "ay":
-            activate = auto_activates(config, group.name, order.name or "", order.tags)
-        skip = False if order.ignore_skip and order.skip_activation is None else order.skip_activation
-        _require_wipeable(order, skipped=skip is True and not order.ignore_skip)
-        if activate:
-            session.need_client()
-        read_ahead = order.read_ahead
-        if read_ahead is None:
-            read_ahead = READ_AHEAD_AUTO if reads_ahead(config) else 0
-        read_ahead = _whole_pages(session, read_ahead)
-        if order.minor is not None:
-            _kernel_gives_majors(session, order.major)
-        request = CreateVolume(
-            size=order.size,
-            name=None if order.name is None else LvName.chosen(order.name),
-            type=order.type,
-            origin=None if order.origin is None else group.volume(order.origin).id,
-            options=order.options,
-            pvs=pv_ranges(view, order.pvs),
-            alloc=order.alloc,
-            tags=order.tags,
-            read_only=order.read_only,
-            activate=activate,
-            zero=zero,
-            wipe_signatures=wipe,
-            autoactivate=order.autoactivate,
-            activation_skip=skip,
-            read_ahead=read_ahead,
-            numbers=None if order.minor is None else (order.major, order.minor),
-            defaults=option_defaults(config),
-            ignore_skip=order.ignore_skip,
-            profile=order.profile,
-        )
-        change = create_volume(
-            group,
-            request,
-            session.targets,
-            session.stamp(),
-            live=session.live(table=True),
-            rules=allocation_rules(config),
-        )
-        return session.carry_out(_as_listed(session, change), view)
+    zero = request.zero is not False
+    wipe = request.wipe_signatures
+    if wipe is None:
+        wipe = zero and config.flag("allocation/wipe_signatures_when_zeroing_new_lvs")
+    activate = request.activate
+    if activate == "ay":
+        activate = "y" if auto_activates(config, view.group.name, request.name or "", request.tags) else "n"
+    skip = False if request.ignore_skip and request.activation_skip is None else request.activation_skip
+    read_ahead = request.read_ahead
+    if read_ahead is None:
+        read_ahead = READ_AHEAD_AUTO if reads_ahead(config) else 0
+    if request.numbers is not None:
+        _kernel_gives_majors(session, request.numbers[0])
+    return evolve(
+        request,
+        zero=zero,
+        wipe_signatures=wipe,
+        activate=activate,
+        activation_skip=skip,
+        read_ahead=_whole_pages(session, read_ahead),
+        defaults=option_defaults(config),
+    )
 
 
-def _require_wipeable(order: VolumeOrder, *, skipped: bool) -> None:
+def _require_wipeable(request: CreateVolume) -> None:
     """Raise :class:`Refused` where a volume shall be cleared that nobody can write to, as LVM2 does."""
-    if not (order.zero or (order.wipe and order.zero is None)):
+    if not (request.zero or (request.wipe_signatures and request.zero is None)):
         return
-    if order.activate == "n":
+    if request.activate == "n":
         what = "inactive"
-    elif order.activate == "ay":
+    elif request.activate == "ay":
         what = "auto activated"
-    elif order.read_only:
+    elif request.read_only:
         what = "read-only"
-    elif skipped:
+    elif request.activation_skip and not request.ignore_skip:
         what = "skipped from activation"
     else:
         return
@@ -150,22 +144,25 @@ def _whole_pages(session: Session, sectors: int) -> int:
 # -- remove ---------------------------------------------------------------------------------------
 
 
-def remove(session: Session, subjects: Sequence[Subject], *, force: int = 0) -> Outcome:
+def remove(session: Session, view: GroupView, request: RemoveVolume) -> Change:
+    """The change that removes one volume, after a question if it is active or has dependents."""
+    _confirmed(session, view, [find_volume(view.group, request.lv)])
+    return _alone(*_removal(session, view, (request,)))
+
+
+def remove_each(session: Session, subjects: Sequence[Subject]) -> Outcome:
     """Remove volumes, or all volumes of groups, after a question for each that is active or has dependents."""
-    chosen = choose(session, subjects, all_if_none=False)
-    return for_each(chosen, lambda item: _remove_in(session, item, force))
+    return for_each(choose(session, subjects, all_if_none=False), lambda item: _remove_in(session, item))
 
 
-def _remove_in(session: Session, chosen: Chosen, force: int) -> Outcome:
+def _remove_in(session: Session, chosen: Chosen) -> Outcome:
     with session.changing(chosen.vg, missing=True) as view:
-        agreed = _confirmed(session, view, chosen.volumes(view.group), force)
+        agreed = _confirmed(session, view, chosen.volumes(view.group))
         volumes = [view.group.lv_by_id[lv] for lv in agreed]
         return together(volumes, lambda some: _remove_some(session, chosen.vg, some), lambda lv: agreed[lv.id])
 
 
-def _confirmed(
-    session: Session, view: GroupView, volumes: list[LogicalVolume], force: int
-) -> dict[Uuid, tuple[Uuid, ...]]:
+def _confirmed(session: Session, view: GroupView, volumes: list[LogicalVolume]) -> dict[Uuid, tuple[Uuid, ...]]:
     """The volumes whose removal is agreed to, each with all that goes with it; none is there twice."""
     from vmgr.core.operations.remove import removal_set
 
@@ -187,7 +184,7 @@ def _confirmed(
             question = f"Do you really want to remove active logical volume {name}?"
         else:
             question = ""
-        if question and not force and not session.options.test and not session.dialogue.ask(question):
+        if question and not (session.options.force or session.options.test) and not session.dialogue.ask(question):
             refused.append(name)
             continue
         taken = tuple(lv.id for lv in going)
@@ -201,13 +198,25 @@ def _confirmed(
 
 
 def _remove_some(session: Session, vg: str, volumes: Sequence[LogicalVolume]) -> Outcome:
-    from vmgr.core.operations.remove import remove_volumes
-    from vmgr.core.requests import RemoveVolume
-
     view = session.locked_group(vg)
-    live = session.live(table=True, status=session.wants_status(view.group))
     requests = [RemoveVolume(volume.id) for volume in volumes]
-    return _as_far_as_possible(session, view, *remove_volumes(view.group, requests, session.targets, live=live))
+    return _as_far_as_possible(session, view, *_removal(session, view, requests))
+
+
+def _removal(
+    session: Session, view: GroupView, requests: Sequence[RemoveVolume]
+) -> tuple[Change, dict[Uuid, VmgrError]]:
+    from vmgr.core.operations.remove import remove_volumes
+
+    live = session.live(table=True, status=session.wants_status(view.group))
+    return remove_volumes(view.group, requests, session.targets, live=live)
+
+
+def _alone(change: Change, refused: Mapping[Uuid, VmgrError]) -> Change:
+    """The change of one volume. Raises what speaks against it."""
+    for error in refused.values():
+        raise error
+    return change
 
 
 def _as_far_as_possible(
@@ -225,62 +234,52 @@ def _as_far_as_possible(
 # -- rename ---------------------------------------------------------------------------------------
 
 
-def rename(session: Session, vg: str, old: str, new: str) -> Outcome:
-    """Give a volume another name; live devices and links follow."""
+def rename(session: Session, view: GroupView, request: RenameVolume) -> Change:
+    """The change that gives a volume another name; live devices and links follow."""
     from vmgr.core.operations.rename import rename_volume
-    from vmgr.core.requests import RenameVolume
 
-    with session.changing(vg) as view:
-        volume = view.group.volume(old)
-        request = RenameVolume(volume.id, LvName.chosen(new))
-        change = rename_volume(view.group, request, session.targets, live=session.live(table=True))
-        return session.carry_out(change, view)
+    return rename_volume(view.group, request, session.targets, live=session.live(table=True))
 
 
 # -- change ---------------------------------------------------------------------------------------
 
 
-def change(session: Session, subjects: Sequence[Subject], order: VolumeChange) -> Outcome:
-    """Change volumes' properties; those of one group in one commit."""
-    if order.read_ahead is not None:
-        order = evolve(order, read_ahead=_whole_pages(session, order.read_ahead))
-    if order.persistent:
-        _kernel_gives_majors(session, order.major)
+def change(session: Session, view: GroupView, request: ChangeVolume) -> Change:
+    """The change of one volume's properties."""
+    from vmgr.core.operations.change import change_volume
+
+    live = session.live(table=True)
+    return change_volume(view.group, _as_kernel_takes(session, request), session.targets, live=live)
+
+
+def change_each(session: Session, subjects: Sequence[Subject], request: ChangeVolume) -> Outcome:
+    """Change volumes' properties as ``request`` says; those of one group in one commit."""
+    request = _as_kernel_takes(session, request)
     chosen = choose(session, subjects, all_if_none=False)
 
     def one(item: Chosen) -> Outcome:
         with session.changing(item.vg, missing=True) as view:
             volumes = item.volumes(view.group)
-            return together(volumes, lambda some: _change_some(session, item.vg, some, order), lambda lv: (lv.id,))
+            return together(
+                volumes, lambda some: _change_some(session, item.vg, some, request), lambda lv: (lv.id,)
+            )
 
     return for_each(chosen, one)
 
 
-def _change_some(session: Session, vg: str, volumes: Sequence[LogicalVolume], order: VolumeChange) -> Outcome:
-    from vmgr.core.operations.change import NO_NUMBERS, change_volumes
-    from vmgr.core.requests import ChangeVolume
+def _as_kernel_takes(session: Session, request: ChangeVolume) -> ChangeVolume:
+    """The request with a read-ahead and numbers that the kernel takes, with a word to the user."""
+    if request.numbers is not None:
+        _kernel_gives_majors(session, request.numbers[0])
+    if request.read_ahead is None:
+        return request
+    return evolve(request, read_ahead=_whole_pages(session, request.read_ahead))
 
-    numbers = None
-    if order.persistent is not None:
-        if order.persistent and order.minor is None:
-            raise UsageError(
-                "a persistent number needs --minor", hint="give --minor NUMBER, and --major if it matters"
-            )
-        numbers = (order.major, order.minor or 0) if order.persistent else NO_NUMBERS
+
+def _change_some(session: Session, vg: str, volumes: Sequence[LogicalVolume], request: ChangeVolume) -> Outcome:
+    from vmgr.core.operations.change import change_volumes
+
     view = session.locked_group(vg)
     live = session.live(table=True)
-    requests = [
-        ChangeVolume(
-            volume.id,
-            read_only=order.read_only,
-            alloc=order.alloc,
-            add_tags=order.add_tags,
-            del_tags=order.del_tags,
-            read_ahead=order.read_ahead,
-            numbers=numbers,
-            autoactivate=order.autoactivate,
-            activation_skip=order.skip_activation,
-        )
-        for volume in volumes
-    ]
+    requests = [evolve(request, lv=volume.id) for volume in volumes]
     return _as_far_as_possible(session, view, *change_volumes(view.group, requests, session.targets, live=live))

@@ -19,7 +19,8 @@ from vmgr.core.operations.checks import (
     require_visible,
     with_flag,
 )
-from vmgr.core.operations.create import READ_AHEAD_AUTO, require_numbers
+from vmgr.core.operations.create import require_numbers
+from vmgr.core.requests import NO_NUMBERS, READ_AHEAD_AUTO
 from vmgr.core.targets import NOTHING_LIVE
 from vmgr.core.validate import require_valid
 
@@ -30,18 +31,15 @@ if TYPE_CHECKING:
     from vmgr.core.requests import ChangeVolume
     from vmgr.core.targets import Targets
 
-NO_NUMBERS = (-1, -1)
-"""In a request, persistent numbers to be dropped (``lvchange -Mn``)."""
-
 
 def change_volume(
     group: VolumeGroup, request: ChangeVolume, targets: Targets, *, live: Live = NOTHING_LIVE
 ) -> Change:
     """Change a volume's attributes.
 
-    ``read_ahead`` :data:`~vmgr.core.operations.create.READ_AHEAD_AUTO` is "auto"; numbers :data:`NO_NUMBERS` none.
-    As in LVM2, asking for what is already so raises :class:`Refused`, unless it is a permission that the kernel has
-    otherwise: then the volume is refreshed.
+    ``read_ahead`` :data:`~vmgr.core.requests.READ_AHEAD_AUTO` is "auto", ``numbers``
+    :data:`~vmgr.core.requests.NO_NUMBERS` none. As in LVM2, asking for what is already so raises :class:`Refused`,
+    unless it is a permission that the kernel has otherwise: then the volume is refreshed.
     """
     made, refused = change_volumes(group, (request,), targets, live=live)
     for error in refused.values():

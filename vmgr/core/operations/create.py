@@ -21,6 +21,7 @@ from vmgr.core.operations.checks import (
 )
 from vmgr.core.operations.placing import Where, place
 from vmgr.core.operations.sizing import size_for_new
+from vmgr.core.requests import READ_AHEAD_AUTO
 from vmgr.core.space import effective_policy
 from vmgr.core.targets import NOTHING_LIVE
 from vmgr.core.validate import require_valid
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from vmgr.core.model import VolumeGroup
     from vmgr.core.requests import CreateVolume, Stamp
     from vmgr.core.targets import Targets
-
-READ_AHEAD_AUTO = -1
-"""In requests, a read-ahead that the kernel chooses; the model says None."""
 
 
 def create_volume(
@@ -48,8 +46,8 @@ def create_volume(
 ) -> Change:
     """Make the volume that ``request`` describes.
 
-    The change activates and wipes it unless the request says otherwise. Raises :class:`NoSpace` with what would
-    fit, :class:`AlreadyExists`, :class:`InvalidName`, :class:`GroupUnusable`, :class:`Refused` and
+    The change activates, zeroes and wipes it unless the request says otherwise. Raises :class:`NoSpace` with what
+    would fit, :class:`AlreadyExists`, :class:`InvalidName`, :class:`GroupUnusable`, :class:`Refused` and
     :class:`UsageError`.
     """
     require_changeable(group)
@@ -59,25 +57,22 @@ def create_volume(
         targets.check_request(group, find_volume(group, request.origin), request, live)
     _require_room(group)
     name = next_name(group) if request.name is None else require_free_name(group, request.name)
-    alloc = request.alloc
-    if request.contiguous is not None and alloc == "inherit":
-        alloc = "contiguous" if request.contiguous else "inherit"
 
     sized = size_for_new(group, request)
-    where = Where(effective_policy(group, alloc), request.pvs, rules)
+    where = Where(effective_policy(group, request.alloc), request.pvs, rules)
     placed = place(group, sized, lambda extents: targets.space_needed(group, request, extents), where)
     if request.size is None and not placed.needs.extents:
         raise UsageError(
             "no size given for the new volume", hint="say how large it shall be: -L SIZE or -l EXTENTS"
         )
 
-    blank = _blank(request, name, alloc, stamp)
+    blank = _blank(request, name, stamp)
     built = targets.build_volumes(group, request, blank, placed.grant, stamp, placed.needs.extents)
     after = with_built(group, built, targets)
     if not after.lv_by_id[built.main].size:
         raise Refused(f"the new volume {name} would have no extents", hint="give a larger size")
     require_valid(after, targets)
-    active = request.activate and (request.activation_skip is not True or request.ignore_skip)
+    active = request.activate != "n" and (request.activation_skip is not True or request.ignore_skip)
     wipe = _wipe(request, built, after) if active else ()
     notes = placed.notes + built.notes
     if built.wipe and not (wipe and wipe[0].zero):
@@ -101,7 +96,7 @@ def _require_room(group: VolumeGroup) -> None:
         )
 
 
-def _blank(request: CreateVolume, name: LvName, alloc: str, stamp: Stamp) -> LogicalVolume:
+def _blank(request: CreateVolume, name: LvName, stamp: Stamp) -> LogicalVolume:
     status: tuple[str, ...] = ("READ", "VISIBLE") if request.read_only else ("READ", "WRITE", "VISIBLE")
     major = minor = None
     if request.numbers is not None:
@@ -123,7 +118,7 @@ def _blank(request: CreateVolume, name: LvName, alloc: str, stamp: Stamp) -> Log
         tags=tuple(dict.fromkeys(request.tags)),
         created=stamp.time,
         host=stamp.host,
-        alloc=alloc,
+        alloc=request.alloc,
         read_ahead=read_ahead,
         profile=request.profile,
         major=major,
@@ -144,8 +139,9 @@ def require_numbers(major: int, minor: int) -> None:
 
 
 def _wipe(request: CreateVolume, built: Built, after: VolumeGroup) -> tuple[Wipe, ...]:
-    if not built.wipe or not (request.zero or request.wipe_signatures):
+    zero, signatures = request.zero is not False, request.wipe_signatures is not False
+    if not built.wipe or not (zero or signatures):
         return ()
     if not after.lv_by_id[built.main].writable:
         return ()
-    return (Wipe(built.main, zero=request.zero, signatures=request.wipe_signatures),)
+    return (Wipe(built.main, zero=zero, signatures=signatures),)

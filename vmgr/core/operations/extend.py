@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import evolve
+from attrs import asdict, evolve
 
 from vmgr.core.allocate import DEFAULT_RULES, AllocationRules
 from vmgr.core.change import Change
@@ -20,7 +20,7 @@ from vmgr.core.operations.checks import (
 )
 from vmgr.core.operations.placing import Where, first_areas, place
 from vmgr.core.operations.sizing import require_countable, size_changed, size_for_change
-from vmgr.core.requests import ReduceVolume
+from vmgr.core.requests import ExtendVolume, ReduceVolume
 from vmgr.core.space import effective_policy
 from vmgr.core.targets import NOTHING_LIVE
 from vmgr.core.units import Extents
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vmgr.core.hooks import Live
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.operations.sizing import Sized
-    from vmgr.core.requests import ExtendVolume, Stamp
+    from vmgr.core.requests import ResizeVolume, Stamp
     from vmgr.core.targets import Targets
 
 
@@ -62,7 +62,7 @@ def extend_volume(
 
 def resize_volume(
     group: VolumeGroup,
-    request: ExtendVolume,
+    request: ResizeVolume,
     targets: Targets,
     stamp: Stamp,
     *,
@@ -73,11 +73,13 @@ def resize_volume(
     from vmgr.core.operations.reduce import reduce_volume
 
     if request.size.sign == "-" or shrinks(group, request):
-        return reduce_volume(group, ReduceVolume(request.lv, request.size), targets, live=live)
-    return extend_volume(group, request, targets, stamp, live=live, rules=rules)
+        reduction = ReduceVolume(request.lv, request.size, request.options)
+        return reduce_volume(group, reduction, targets, live=live)
+    extension = ExtendVolume(**asdict(request, recurse=False))
+    return extend_volume(group, extension, targets, stamp, live=live, rules=rules)
 
 
-def shrinks(group: VolumeGroup, request: ExtendVolume) -> bool:
+def shrinks(group: VolumeGroup, request: ResizeVolume) -> bool:
     """Whether a resize would make the volume shorter; for the question that goes before it."""
     volume = find_volume(group, request.lv)
     return size_for_change(group, volume, request.size, request.pvs).extents < volume.size

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from vmgr.core.amounts import Percent
 from vmgr.core.errors import Refused, UsageError
 from vmgr.core.model import LvArea, PvArea
 from vmgr.core.operations.checks import full_name
-from vmgr.core.requests import Percent
 from vmgr.core.sizes import MAX_EXTENTS, display_size, with_extents
 from vmgr.core.space import usable_pvs
 from vmgr.core.units import Extents, Sectors
@@ -21,9 +21,10 @@ from vmgr.core.units import Extents, Sectors
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vmgr.core.amounts import SizeSpec
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
-    from vmgr.core.requests import CreateVolume, PvRange, SizeSpec
+    from vmgr.core.requests import CreateVolume, PvRange
 
 
 @frozen

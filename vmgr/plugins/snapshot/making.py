@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from vmgr.core.amounts import Percent
 from vmgr.core.errors import Refused, UsageError
 from vmgr.core.exchange import Built, ZeroRange
 from vmgr.core.ids import LvName
 from vmgr.core.model import LogicalVolume, PvArea, Segment
-from vmgr.core.requests import Percent, option
+from vmgr.core.requests import option
 from vmgr.core.sizes import display_size
 from vmgr.core.units import Extents, Sectors
 from vmgr.plugins.snapshot.body import SnapshotBody, merging_into, snapshot_in

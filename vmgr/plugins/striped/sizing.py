@@ -100,7 +100,8 @@ def rounded(
 
     Rounds up; a percentage for which that would be too much rounds down.
     """
-    from vmgr.core.requests import CreateVolume, Percent
+    from vmgr.core.amounts import Percent
+    from vmgr.core.requests import CreateVolume
 
     rest = int(extents) % step
     if not rest:
