@@ -77,7 +77,7 @@ class Healer:
 
     def _mend(self, missing: list[str], nodes: list[str], links: list[Link]) -> None:
         try:
-            self._client.mend((*missing, *nodes), links=links)
+            self._client.repair_nodes((*missing, *nodes), links=links)
         except NodeError as error:
             self._tell(f"{error.message}; `vmgr vgmknodes` tries again")
             return

@@ -78,7 +78,7 @@ def test_modprobe_helps_where_opening_loads_nothing(unloaded: None) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["missing", "file", "other numbers", "dangling link"])
-def test_a_control_node_that_is_missing_or_wrong_is_mended(wrong: str) -> None:
+def test_a_control_node_that_is_missing_or_wrong_is_repaired(wrong: str) -> None:
     right = os.stat(CONTROL).st_rdev
     os.unlink(CONTROL)
     if wrong == "file":

@@ -372,7 +372,7 @@ def test_nodes_have_owner_group_and_mode(dm: DmClient) -> None:
     assert os.readlink("/dev/labvg/one") == "/dev/mapper/labvg-one"
 
 
-def test_a_wrong_node_is_mended(dm: DmClient) -> None:
+def test_a_wrong_node_is_repaired(dm: DmClient) -> None:
     os.mknod("/dev/mapper/labvg-one", stat.S_IFBLK | 0o600, os.makedev(7, 7))
     os.mkdir("/dev/labvg")
     os.symlink("/dev/loop7", "/dev/labvg/one")

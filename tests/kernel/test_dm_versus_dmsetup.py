@@ -260,7 +260,7 @@ def test_of_several_devices_the_first_that_is_missing_ends_a_command() -> None:
     )
 
 
-def test_nodes_are_made_and_mended() -> None:
+def test_nodes_are_made_and_repaired() -> None:
     def gone(name: str) -> Do:
         return Do(lambda: os.unlink(f"/dev/mapper/{name}"), f"(unlink {name})")
 

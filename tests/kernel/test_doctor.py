@@ -1,4 +1,4 @@
-"""Each thing is broken for real: doctor names it, --fix mends what it may, and the next look finds nothing."""
+"""Each thing is broken for real: doctor names it, --fix repairs what it may, and the next look finds nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def ids(found: dict[str, dict]) -> set[str]:
     return {id for id, finding in found.items() if id != "fixes" and finding["state"] == "problem"}
 
 
-def mend(*words: str) -> dict[str, dict]:
+def repair(*words: str) -> dict[str, dict]:
     """Fix, check that every fix was done and that a second look finds nothing wrong; what the first said."""
     first = doctor("--fix", *words, status=0)
     assert all(one["done"] for one in first["fixes"]), first["fixes"]
@@ -83,7 +83,7 @@ def test_a_missing_control_node_is_made(device, udev):
     assert ids(found) == {"control.missing"}
     assert found["control.missing"]["fixable"]
     assert not os.path.exists(CONTROL), "an examination made the node"
-    mend()
+    repair()
     assert numbers(CONTROL) == right
     assert stat.S_IMODE(os.stat(CONTROL).st_mode) == 0o600
 
@@ -96,16 +96,16 @@ def test_the_remedy_for_the_control_node_is_a_command_that_works():
     assert ids(doctor("control", status=0)) == set()
 
 
-def test_a_control_node_with_wrong_numbers_or_open_to_all_is_mended():
+def test_a_control_node_with_wrong_numbers_or_open_to_all_is_repaired():
     right = numbers(CONTROL)
     os.unlink(CONTROL)
     os.mknod(CONTROL, stat.S_IFCHR | 0o600, os.makedev(1, 3))
     assert ids(doctor(status=5)) == {"control.wrong-numbers"}
-    mend()
+    repair()
     assert numbers(CONTROL) == right
     os.chmod(CONTROL, 0o666)
     assert ids(doctor(status=5)) == {"control.open-to-all"}
-    mend()
+    repair()
     assert stat.S_IMODE(os.stat(CONTROL).st_mode) == 0o600
 
 
@@ -118,7 +118,7 @@ def test_a_node_with_wrong_numbers_is_made_right(device, udev):
     found = doctor(status=5)
     assert ids(found) == {"nodes.wrong"}
     assert found["nodes.wrong"]["facts"]["device"] == device
-    mend("nodes")
+    repair("nodes")
     assert numbers(path) == right
 
 
@@ -128,7 +128,7 @@ def test_a_missing_node_is_made(device, udev):
     right = numbers(path)
     os.unlink(path)
     assert ids(doctor(status=5)) == {"nodes.missing"}
-    mend()
+    repair()
     assert numbers(path) == right
 
 
@@ -141,7 +141,7 @@ def test_stale_nodes_and_links_go_and_others_files_stay(device):
     planned = doctor("--fix", "--test", status=5)
     assert {one["done"] for one in planned["fixes"]} == {False}
     assert os.path.lexists("/dev/mapper/gone"), "--test removed a node"
-    mend()
+    repair()
     assert not os.path.lexists("/dev/mapper/gone")
     assert not os.path.exists("/dev/oldvg")
     assert os.path.exists(f"/dev/mapper/{device}")
@@ -161,7 +161,7 @@ def test_the_directory_of_before_0_96_04_is_migrated(device):
     os.rename(f"/dev/mapper/{device}", f"/dev/device-mapper/{device}")
     try:
         assert ids(doctor(status=5)) == {"nodes.missing", "nodes.old-directory"}
-        mend()
+        repair()
         assert numbers(f"/dev/mapper/{device}") == right
         assert os.path.realpath("/dev/device-mapper") == "/dev/mapper"
     finally:
@@ -179,7 +179,7 @@ def obey(finding: dict) -> None:
     vmgr(*words[1:])
 
 
-def test_each_remedy_for_nodes_is_a_command_that_mends_it(device):
+def test_each_remedy_for_nodes_is_a_command_that_repairs_it(device):
     path = f"/dev/mapper/{device}"
     right = numbers(path)
     os.unlink(path)
@@ -328,7 +328,7 @@ def test_an_unloaded_device_mapper_stays_so_until_it_is_to_be_fixed():
         assert found["kernel.module"]["fixable"]
         assert found["kernel.module"]["state"] == "warning"
         assert "device-mapper" not in text("/proc/misc"), "an examination loaded the module"
-        mend()
+        repair()
     finally:
         lab.run("modprobe", "dm-mod")
     assert "device-mapper" in text("/proc/misc")

@@ -267,7 +267,7 @@ def test_whatever_the_cause_what_could_not_be_undone_is_said(rig: Rig, kind: typ
     [("create", Backup, "vgcfgbackup vg"), ("remove snapshot", RemoveDevice, "vmgr dm remove vg-snap")],
 )
 def test_what_is_pending_is_followed_by_what_does_it(rig: Rig, scene: str, kind: type[Step], hint: str) -> None:
-    """A backup file is not mended by activating, nor is a device that should be gone."""
+    """A backup file is not repaired by activating, nor is a device that should be gone."""
     plan = rig.plan(prepared(rig, scene)(rig.group))
 
     def fail(step: Step) -> None:

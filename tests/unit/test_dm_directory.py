@@ -1,4 +1,4 @@
-"""The device directory compared with the kernel, mended, moved from its old place; all below a test's directory."""
+"""The device directory: compared with the kernel, repaired, moved from its old place; all in a test directory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.support.dm_conformance import zeros
 from vmgr.dm import directory
 from vmgr.dm.client import DmClient
-from vmgr.dm.directory import NodeProblem, examine, mend
+from vmgr.dm.directory import NodeProblem, examine, repair
 from vmgr.dm.fake import FakeKernel, FakeNodes
 from vmgr.dm.migration import migrate, plan_migration
 from vmgr.dm.nodes import Nodes
@@ -79,8 +79,8 @@ class Machine:
         )
         return [(problem.kind, os.path.relpath(problem.path, self.dev), problem.safe) for problem in found]
 
-    def mend(self, *names: str, dry: bool = False) -> directory.Mending:
-        return mend(
+    def repair(self, *names: str, dry: bool = False) -> directory.RepairResult:
+        return repair(
             self.client,
             dev_dir=str(self.dev),
             names=names,
@@ -109,7 +109,7 @@ def texts(problems: tuple[NodeProblem, ...]) -> str:
     return "\n".join(problem.text for problem in problems)
 
 
-# -- examined and mended ------------------------------------------------------------------------------
+# -- examined and repaired ------------------------------------------------------------------------------
 
 
 def test_a_directory_that_says_what_the_kernel_says_has_no_problem(machine: Machine) -> None:
@@ -117,14 +117,14 @@ def test_a_directory_that_says_what_the_kernel_says_has_no_problem(machine: Mach
     (machine.dev / "dm-1").touch()
     machine.device("no-table", table=False)
     assert machine.examine() == []
-    assert machine.mend() == directory.Mending((), ())
+    assert machine.repair() == directory.RepairResult((), ())
 
 
 def test_a_missing_node_is_made_with_owner_group_and_mode(machine: Machine) -> None:
     minor = machine.device("a")
     machine.nodes = Nodes(str(machine.dev), uid=os.getuid(), gid=os.getgid(), mode=0o640)
     assert machine.examine() == [("missing", "mapper/a", True)]
-    assert [problem.action for problem in machine.mend().done] == [f"make {machine.mapper}/a ({MAJOR}:{minor})"]
+    assert [problem.action for problem in machine.repair().done] == [f"make {machine.mapper}/a ({MAJOR}:{minor})"]
     assert machine.leads_to("mapper/a") == (MAJOR, minor)
     assert stat.S_IMODE(os.stat(machine.mapper / "a").st_mode) == 0o640
     assert machine.examine() == []
@@ -137,7 +137,7 @@ def test_a_device_without_a_table_has_a_node_only_if_that_is_wanted(machine: Mac
 
 
 @pytest.mark.parametrize("link", [False, True])
-def test_a_node_with_the_right_name_and_wrong_numbers_is_mended(machine: Machine, link: bool) -> None:
+def test_a_node_with_the_right_name_and_wrong_numbers_is_repaired(machine: Machine, link: bool) -> None:
     minor = machine.device("a")
     if link:
         machine.node("dm-7", 7, where=".")
@@ -145,7 +145,7 @@ def test_a_node_with_the_right_name_and_wrong_numbers_is_mended(machine: Machine
     else:
         machine.node("a", 7)
     assert machine.examine() == [("wrong", "mapper/a", True)]
-    machine.mend()
+    machine.repair()
     assert machine.leads_to("mapper/a") == (MAJOR, minor)
     assert machine.examine() == []
 
@@ -154,9 +154,9 @@ def test_a_dry_run_changes_nothing_and_tells_the_same(machine: Machine) -> None:
     machine.device("a")
     machine.node("b", 7)
     before = sorted(os.listdir(machine.mapper))
-    would = machine.mend(dry=True)
+    would = machine.repair(dry=True)
     assert sorted(os.listdir(machine.mapper)) == before
-    assert machine.mend() == would
+    assert machine.repair() == would
 
 
 def test_nodes_and_links_without_a_device_are_removed(machine: Machine) -> None:
@@ -169,7 +169,7 @@ def test_nodes_and_links_without_a_device_are_removed(machine: Machine) -> None:
     (machine.mapper / "dangling").symlink_to("../dm-9")
     stale = ["dangling", "gone", "old-major", "renamed"]
     assert machine.examine() == [("stale", f"mapper/{name}", True) for name in stale]
-    machine.mend()
+    machine.repair()
     assert sorted(os.listdir(machine.mapper)) == ["a", "control"]
 
 
@@ -183,9 +183,9 @@ def test_what_is_no_node_is_told_and_stays(machine: Machine) -> None:
     (machine.mapper / "alias").symlink_to("disk")
     expected = {("foreign", f"mapper/{name}", False) for name in ("a", "b", "c", "disk", "elsewhere", "alias")}
     assert set(machine.examine()) == expected
-    mending = machine.mend()
-    assert mending.done == ()
-    assert "b is a file, which does not belong there" in texts(mending.left)
+    result = machine.repair()
+    assert result.done == ()
+    assert "b is a file, which does not belong there" in texts(result.left)
     assert (machine.mapper / "a").read_text() == (machine.mapper / "b").read_text() == "precious"
     assert set(machine.examine()) == expected
 
@@ -206,10 +206,10 @@ def test_a_node_in_use_under_its_name_is_told_and_stays(machine: Machine, user: 
             (machine.proc / f"{number + 40}/comm").write_text("dd\n")
             (machine.proc / f"{number + 40}/fd/3").symlink_to(path)
     assert machine.examine() == [("wrong", "mapper/a", False), ("stale", "mapper/b", False)]
-    mending = machine.mend()
-    assert mending.done == ()
+    result = machine.repair()
+    assert result.done == ()
     words = {"mount": "mounted on /mnt 1", "swap": "in use as swap", "process": "open in process 41 (dd)"}
-    assert words[user] in mending.left[1].text
+    assert words[user] in result.left[1].text
     assert machine.leads_to("mapper/a") == (MAJOR, 7)
     assert machine.leads_to("mapper/b") == (MAJOR, 8)
 
@@ -247,7 +247,7 @@ def test_a_device_that_is_made_after_the_look_keeps_its_node(
     monkeypatch.setattr(directory, "examine", lambda *_, **__: found)
     machine.client.remove("gone")
     machine.device("b")
-    assert machine.mend() == ((), ())
+    assert machine.repair() == ((), ())
     assert sorted(os.listdir(machine.mapper)) == ["b", "control"]
 
 
@@ -277,7 +277,7 @@ def test_links_in_groups_directories_are_examined(machine: Machine) -> None:
         ("stale-link", "my-vg/gone2", True),
         ("wrong-link", "my-vg/lv", True),
     ]
-    machine.mend()
+    machine.repair()
     assert sorted(os.listdir(group)) == ["alias", "lv", "mine"], "an alias for a device that is away is not ours"
     assert machine.leads_to("my-vg/lv") == (MAJOR, minor)
     assert machine.examine() == []
@@ -286,7 +286,7 @@ def test_links_in_groups_directories_are_examined(machine: Machine) -> None:
 def test_a_group_s_directory_goes_with_its_last_stale_link(machine: Machine) -> None:
     (machine.dev / "vg").mkdir()
     (machine.dev / "vg" / "lv").symlink_to("../dm-9")
-    machine.mend()
+    machine.repair()
     assert not (machine.dev / "vg").exists()
 
 
@@ -296,7 +296,7 @@ def test_one_device_can_be_examined_alone(machine: Machine) -> None:
     machine.node("c", 9)
     assert machine.examine("a") == [("missing", "mapper/a", True)]
     assert machine.examine("c", "d") == [("stale", "mapper/c", True)]
-    machine.mend("c")
+    machine.repair("c")
     assert os.listdir(machine.mapper) == ["control"]
 
 
@@ -306,7 +306,7 @@ def test_a_node_that_everybody_may_open_is_told(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("what", ["missing", "numbers", "file", "mode"])
-def test_the_control_node_is_examined_and_mended(machine: Machine, what: str) -> None:
+def test_the_control_node_is_examined_and_repaired(machine: Machine, what: str) -> None:
     control = machine.mapper / "control"
     if what == "mode":
         control.chmod(0o666)
@@ -317,7 +317,7 @@ def test_the_control_node_is_examined_and_mended(machine: Machine, what: str) ->
         elif what == "file":
             control.touch()
     assert machine.examine() == [("control", "mapper/control", True)]
-    machine.mend()
+    machine.repair()
     found = os.stat(control)
     assert stat.S_ISCHR(found.st_mode)
     assert (found.st_rdev, stat.S_IMODE(found.st_mode)) == (os.makedev(10, 236), 0o600)
@@ -329,11 +329,11 @@ def test_beside_udev_a_link_to_the_kernel_s_node_is_made(machine: Machine) -> No
     minor = machine.device("a")
     machine.node(f"dm-{minor}", minor, where=".")
     machine.nodes.beside_udev = True
-    machine.mend()
+    machine.repair()
     assert os.readlink(machine.mapper / "a") == f"../dm-{minor}"
     os.unlink(machine.mapper / "a")
     os.unlink(machine.dev / f"dm-{minor}")
-    machine.mend()
+    machine.repair()
     assert stat.S_ISBLK(os.lstat(machine.mapper / "a").st_mode), "without the kernel's node, a node"
 
 

@@ -65,11 +65,11 @@ def test_the_remedy_and_what_fix_can_do_follow_the_text(findings, capsys):
         "                        -> rm x",
         "                           or vmgr doctor --fix nodes",
     ]
-    assert err == "  1 problem, no warnings; vmgr doctor --fix mends it.\n"
+    assert err == "  1 problem, no warnings; vmgr doctor --fix repairs it.\n"
 
 
-def test_the_summary_counts_what_fix_mends(findings, capsys):
-    for more, said in ((BROKEN, "mends it."), (BROKEN, "mends them."), (DUE, "mends 2 of them.")):
+def test_the_summary_counts_what_fix_repairs(findings, capsys):
+    for more, said in ((BROKEN, "repairs it."), (BROKEN, "repairs them."), (DUE, "repairs 2 of them.")):
         findings.append(more)
         assert run() == 5
         assert capsys.readouterr().err.rstrip().endswith(f"vmgr doctor --fix {said}")
@@ -134,11 +134,11 @@ def test_fix_says_each_repair_and_reports_what_is_left(findings, capsys, monkeyp
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     findings += [BROKEN, DUE]
 
-    def mend(question, batch):
+    def run_batch(question, batch):
         findings.remove(BROKEN)
         return [repair.Done(one) for one in batch]
 
-    monkeypatch.setattr(repair, "_run", mend)
+    monkeypatch.setattr(repair, "_run", run_batch)
     assert run("--fix") == 5
     out, err = capsys.readouterr()
     assert "stale" not in out

@@ -45,7 +45,7 @@ def test_a_registered_device_mapper_that_is_no_module_is_built_in(tmp_path):
     assert (found.id, found.state) == ("kernel.built-in", OK)
 
 
-def test_a_module_that_is_not_loaded_is_a_warning_that_fix_mends(tree):
+def test_a_module_that_is_not_loaded_is_a_warning_that_fix_repairs(tree):
     tree.modules("dm-mod", "dm-snapshot")
     found = presence(tree)
     assert (found.id, found.state, found.remedy) == ("kernel.module", WARNING, "modprobe dm-mod")

@@ -202,7 +202,7 @@ def cookie(**changes):
     return found
 
 
-def test_an_old_cookie_of_nobody_is_left_over_and_can_be_mended():
+def test_an_old_cookie_of_nobody_is_left_over_and_can_be_repaired():
     found = cookie()
     assert (found.id, found.state) == ("cookies.left-over", PROBLEM)
     assert found.repair.arguments == (0xD4D1234, 7)

@@ -148,7 +148,7 @@ def test_volumes_without_a_link_have_been_shown_to_nobody(dev: Path) -> None:
     assert not_shown(str(dev), hidden, live) == set(), "a hidden volume never has a link"
 
 
-def test_mending_asks_the_kernel_what_a_name_is_now() -> None:
+def test_repairing_asks_the_kernel_what_a_name_is_now() -> None:
     kernel, nodes = FakeKernel(), FakeNodes()
     dm = DmClient(kernel, nodes=nodes)
     from vmgr.core.table import KernelLine
@@ -159,6 +159,6 @@ def test_mending_asks_the_kernel_what_a_name_is_now() -> None:
     dm.resume("there")
     nodes.nodes = {"gone": (254, 5)}
     nodes.links = {("vg", "gone"): "gone", ("vg", "there"): "there"}
-    dm.mend(["there", "gone"], links=[("vg", "gone", "gone")])
+    dm.repair_nodes(["there", "gone"], links=[("vg", "gone", "gone")])
     assert nodes.nodes == {"there": (254, 0)}
     assert nodes.links == {("vg", "there"): "there"}

@@ -1,4 +1,4 @@
-"""``doctor``: is everything there that the device mapper and vmgr need, and what mends what is not."""
+"""``doctor``: examine what the device mapper and vmgr need, and name the command that repairs each problem."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ _STATE_WIDTH = 7
 
 
 def run(invocation: Invocation) -> int:
-    """Examine the machine, or a kernel that is given; mend what is safe to mend if that is asked for."""
+    """Examine the machine or a given kernel; with ``--fix``, repair what is safe to repair."""
     from vmgr.doctor.examine import examine
     from vmgr.doctor.finding import PROBLEM
     from vmgr.doctor.repair import fix, repairs
 
     question = _question(invocation)
     terminal = invocation.terminal
-    test, mend = invocation.flag("test"), invocation.flag("fix")
+    test, wanted = invocation.flag("test"), invocation.flag("fix")
     done: tuple[Done, ...] = ()
     refused: NotPermitted | None = None
-    if mend and not test and os.geteuid() == 0:
+    if wanted and not test and os.geteuid() == 0:
         result = fix(question, lambda does: terminal.done(f"Fixing: {does}."))
         findings, done = result.left, result.done
     else:
         findings = examine(question)
-        if mend and not test and repairs(findings):
-            refused = NotPermitted("nothing was mended: only root can", hint="sudo vmgr doctor --fix")
+        if wanted and not test and repairs(findings):
+            refused = NotPermitted("nothing was repaired: only root can", hint="sudo vmgr doctor --fix")
     if terminal.document is not None or invocation.flag("json"):
         terminal.begin_document().members |= _members(findings, done, test=test)
     else:
         shown = [f for f in findings if f.state == PROBLEM] if terminal.quiet else findings
         terminal.data(text_of(shown, width=_width(), test=test, verbose=terminal.verbose), "findings")
-        terminal.note(summary(findings, mended=mend and not test, test=test))
+        terminal.note(summary(findings, repaired=wanted and not test, test=test))
     for one in done:
         if one.error is not None:
             terminal.error(one.error)
@@ -78,7 +78,7 @@ def _question(invocation: Invocation) -> Question:
                 hint=f"leave it out, or --kernel-config and --kernel-dir; they go with {', '.join(OF_A_KERNEL)}",
             )
     if given and invocation.flag("fix"):
-        raise UsageError("--fix mends this machine, not a kernel that is given", hint="leave one of them out")
+        raise UsageError("--fix repairs this machine, not a kernel that is given", hint="leave one of them out")
     settings = invocation.text("config")
     return Question(
         Roots(dev=_device_directory(invocation)),
@@ -163,7 +163,7 @@ def _width() -> int:
     return max(width, 60) if width else 0
 
 
-def summary(findings: Sequence[Finding], *, mended: bool, test: bool) -> str:
+def summary(findings: Sequence[Finding], *, repaired: bool, test: bool) -> str:
     """The last line: how many of each state, and what can be done about it."""
     from vmgr.doctor.finding import PROBLEM, WARNING
 
@@ -175,13 +175,13 @@ def summary(findings: Sequence[Finding], *, mended: bool, test: bool) -> str:
         return "Everything is as it should be."
     if test:
         return f"{text}. Nothing was changed."
-    if mended:
+    if repaired:
         return f"{text} left."
     if not fixable:
         return f"{text}."
     whole = problems + warnings
-    mends = f"{fixable} of them" if fixable < whole else "it" if whole == 1 else "them"
-    return f"{text}; vmgr doctor --fix mends {mends}."
+    which = f"{fixable} of them" if fixable < whole else "it" if whole == 1 else "them"
+    return f"{text}; vmgr doctor --fix repairs {which}."
 
 
 def _count(number: int, word: str) -> str:
@@ -219,7 +219,7 @@ def _members(findings: Sequence[Finding], done: Sequence[Done], *, test: bool) -
 DECLARED = {
     "doctor": Command(
         "doctor",
-        "Find out what is wrong with the device mapper, nodes, udev and locks, and what mends it.",
+        "Find out what is wrong with the device mapper, nodes, udev and locks, and how to repair it.",
         usages=("[--fix] [SUBJECT ...]", "--kernel-config FILE | --kernel-dir DIR [kernel] [targets] [plugins]"),
         run_alone=run,
         arguments=(
@@ -232,7 +232,7 @@ DECLARED = {
             ),
         ),
         options=(
-            Option("fix", "flag", "Mend what can be mended safely, say what is done, and examine again."),
+            Option("fix", "flag", "Repair what can be repaired safely, report each repair, and examine again."),
             Option("json", "flag", "Print the findings as JSON, for programs."),
             Option(
                 "reportformat",

@@ -32,9 +32,7 @@ DECLARED = {
         arguments=(Argument("VG|Tag", "a group, or @tag; all groups if there is none", needed=False, many=True),),
         options=(
             REPORTFORMAT,
-            Option(
-                "updatemetadata", "flag", "Write the metadata anew, which mends copies that are damaged or old."
-            ),
+            Option("updatemetadata", "flag", "Write the metadata again to repair damaged or outdated copies."),
         ),
         changes=True,
     )

@@ -26,7 +26,7 @@ def examine(path: str, number: tuple[int, int], client: DmClient) -> Content | N
     if device_number(path) != number:
         raise Refused(
             f"{path} does not lead to the volume's device {number[0]}:{number[1]}",
-            hint="nothing was changed; mend the links of the group's volumes first: vgmknodes",
+            hint="nothing was changed; repair the links of the group's volumes first: vgmknodes",
         )
     found = list(find_signatures(path))
     kinds = list(dict.fromkeys(s.type for s in found if s.usage in WHOLE)) or [s.type for s in found[:1]]

@@ -241,7 +241,7 @@ class DmClient(Grouping):
         self._upkeep.want_scan(abi.major_minor(reply.dev))
         self._settle()
 
-    def mend(self, names: Iterable[str], *, links: Iterable[tuple[str, str, str]] = ()) -> None:
+    def repair_nodes(self, names: Iterable[str], *, links: Iterable[tuple[str, str, str]] = ()) -> None:
         """Make the nodes of devices called ``names``, there or gone, what the kernel says.
 
         ``links`` are (group, volume, device name) of links that shall go; one that leads elsewhere, to a device

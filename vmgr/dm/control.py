@@ -83,7 +83,7 @@ def no_device_mapper() -> NoDeviceMapper:
 
 
 def open_control(dev_dir: str = "/dev", proc: str = "/proc") -> int:
-    """Open the control node, making or mending it and loading the module where needed; a file descriptor.
+    """Open the control node, making or repairing it and loading the module where needed; a file descriptor.
 
     Raises :class:`NoDeviceMapper`, :class:`NotPermitted`, or :class:`KernelError` for a node that cannot be made.
     """
@@ -126,7 +126,7 @@ def control_problem(dev_dir: str = "/dev", proc: str = "/proc") -> str:
     return ""
 
 
-def mend_control(dev_dir: str = "/dev", proc: str = "/proc") -> bool:
+def repair_control(dev_dir: str = "/dev", proc: str = "/proc") -> bool:
     """Make the control node what it should be, without opening it; True when something had to be done.
 
     Raises :class:`KernelError` or :class:`NotPermitted`.

@@ -1,9 +1,9 @@
-"""The device directory as a whole: does it say what the kernel says, and what it takes that it does.
+"""The device directory as a whole: compare it with the kernel, and repair it.
 
-:func:`examine` compares and changes nothing; :func:`mend` does what is safe. A node that is in use under its name,
-and a file that is no device node, are never touched: they are told. What counts as right is what libdevmapper's
-``dmsetup mknodes`` leaves behind (``libdm/ioctl/libdm-iface.c``, ``_mknodes_v4``), which removes even files.
-The directory's old place is dealt with in :mod:`vmgr.dm.migration`.
+:func:`examine` compares and changes nothing; :func:`repair` makes the changes that are safe. A node that is in use
+under its name, and a file that is not a device node, are never touched, only reported. The correct state is what
+libdevmapper's ``dmsetup mknodes`` leaves behind (``libdm/ioctl/libdm-iface.c``, ``_mknodes_v4``); libdevmapper
+removes even files. :mod:`vmgr.dm.migration` handles the directory's old place.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vmgr.core.errors import KernelError, NotPermitted
 from vmgr.core.table import DM_NAME_MAX
 from vmgr.dm import abi
-from vmgr.dm.control import NAME, block_majors, control_path, control_problem, mend_control
+from vmgr.dm.control import NAME, block_majors, control_path, control_problem, repair_control
 from vmgr.dm.failure import NodeError
 from vmgr.dm.holders import users_of
 from vmgr.dm.migration import OLD_NAME, Migration, migrate, plan_migration
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from vmgr.dm.query import DmReader
 
-__all__ = ["Mending", "Migration", "NodeProblem", "examine", "mend", "migrate", "plan_migration"]
+__all__ = ["Migration", "NodeProblem", "RepairResult", "examine", "migrate", "plan_migration", "repair"]
 
 _TEMPORARY = re.compile(r"\.(\d+)~$").search
 _NOT_GROUPS = frozenset(("block", "bus", "char", "cpu", "disk", "fd", "input", "mapper", "mqueue", "pts", "shm"))
@@ -35,11 +35,11 @@ _NOT_GROUPS = frozenset(("block", "bus", "char", "cpu", "disk", "fd", "input", "
 
 
 class NodeProblem(NamedTuple):
-    """One way in which the directory differs from the kernel.
+    """One difference between the directory and the kernel.
 
-    ``kind`` is ``control`` (the control node is not right), ``missing`` (a device has no node), ``wrong`` (its node
-    has other numbers), ``foreign`` (something that is no node is in the way), ``stale`` (a node or link without a
-    device), ``stale-link`` and ``wrong-link`` (in a group's directory), ``open-to-all`` (everybody may open a
+    ``kind`` is ``control`` (the control node is wrong), ``missing`` (a device has no node), ``wrong`` (its node
+    has other numbers), ``foreign`` (something that is not a node is in the way), ``stale`` (a node or link without
+    a device), ``stale-link`` and ``wrong-link`` (in a group's directory), ``open-to-all`` (every user may open a
     device) or ``old-directory`` (the place before 0.96.04).
     """
 
@@ -50,13 +50,13 @@ class NodeProblem(NamedTuple):
     text: str
     """One sentence that says what is wrong."""
     safe: bool
-    """Whether :func:`mend` mends it."""
+    """Whether :func:`repair` corrects it."""
     action: str = ""
-    """What :func:`mend` does, as words that follow "would" (``make /dev/mapper/a (253:0)``)."""
+    """What :func:`repair` does, as words that follow "would" (``make /dev/mapper/a (253:0)``)."""
 
 
-class Mending(NamedTuple):
-    """What :func:`mend` did or, in a dry run, would do (``done``), and what is left and why."""
+class RepairResult(NamedTuple):
+    """What :func:`repair` did or, in a dry run, would do (``done``), and what is left and why."""
 
     done: tuple[NodeProblem, ...]
     left: tuple[NodeProblem, ...]
@@ -71,15 +71,15 @@ def examine(
     proc: str = "/proc",
     run: str = "/run",
 ) -> tuple[NodeProblem, ...]:
-    """Every way in which ``dev_dir`` differs from the kernel; with ``names`` for these devices only.
+    """Every difference between ``dev_dir`` and the kernel; with ``names``, for these devices only.
 
-    ``tableless``: a device without a live table ought to have a node as well (as ``dmsetup mknodes`` sees it). A
-    link below ``/dev/mapper`` that udev's database knows is udev's own, and not stale.
+    ``tableless``: a device without a live table should have a node as well, as for ``dmsetup mknodes``. A
+    link below ``/dev/mapper`` that is in udev's database belongs to udev, and is not stale.
     """
     return tuple(_Examination(reader, dev_dir, names, tableless, proc, run).problems())
 
 
-def mend(
+def repair(
     reader: DmReader,
     *,
     dev_dir: str = "/dev",
@@ -89,10 +89,10 @@ def mend(
     dry: bool = False,
     proc: str = "/proc",
     run: str = "/run",
-) -> Mending:
-    """Make ``dev_dir`` say what the kernel says; ``dry``: only tell.
+) -> RepairResult:
+    """Make ``dev_dir`` agree with the kernel; ``dry``: only report what would be done.
 
-    ``nodes`` says with which owner, group and mode; the other arguments are those of :func:`examine`.
+    ``nodes`` gives owner, group and mode of new nodes; the other arguments are those of :func:`examine`.
     """
     found = examine(reader, dev_dir=dev_dir, names=names, tableless=tableless, proc=proc, run=run)
     if nodes is None:
@@ -106,19 +106,19 @@ def mend(
             left.append(problem)
             continue
         try:
-            if dry or _mend(reader, problem, nodes, dev_dir, proc):
+            if dry or _repair(reader, problem, nodes, dev_dir, proc):
                 done.append(problem)
         except (KernelError, NotPermitted) as e:
             left.append(problem._replace(text=e.message))
         except OSError as e:
             left.append(problem._replace(text=f"{problem.path}: {e.strerror}"))
-    return Mending(tuple(done), tuple(left))
+    return RepairResult(tuple(done), tuple(left))
 
 
-def _mend(reader: DmReader, problem: NodeProblem, nodes: Nodes, dev_dir: str, proc: str) -> bool:
-    """Mend one problem, after another look at the kernel; False when there is nothing to do any more."""
+def _repair(reader: DmReader, problem: NodeProblem, nodes: Nodes, dev_dir: str, proc: str) -> bool:
+    """Repair one problem, after another look at the kernel; False when there is nothing to do any more."""
     if problem.kind == "control":
-        mend_control(dev_dir, proc)  # which the look at the kernel has done already, most likely
+        repair_control(dev_dir, proc)  # usually done already, when the kernel was asked above
         return True
     device = reader.info(name=problem.name) if problem.name else None
     if problem.kind in ("missing", "wrong"):
@@ -133,13 +133,13 @@ def _mend(reader: DmReader, problem: NodeProblem, nodes: Nodes, dev_dir: str, pr
         if not (stat.S_ISBLK(found.st_mode) or stat.S_ISLNK(found.st_mode)):
             raise NodeError(f"{problem.path} is not a device node any more")
     elif os.path.exists(problem.path):
-        return False  # a stale link that leads somewhere by now
+        return False  # a stale link that now leads somewhere
     os.unlink(problem.path)
     if problem.kind == "stale-link":
         try:
             os.rmdir(os.path.dirname(problem.path))
         except OSError:
-            pass  # others are in it
+            pass  # other files are in it
     return True
 
 
@@ -150,7 +150,7 @@ class _Examination:
         self.reader, self.dev_dir, self.tableless, self.proc, self.run = reader, dev_dir, tableless, proc, run
         self.wanted = names
         self.nodes = Nodes(dev_dir)
-        # Before the kernel is asked: that opens the control node, and mends it.
+        # Before the kernel is asked, because asking opens the control node and so repairs it.
         self.control = "" if names else control_problem(dev_dir, proc)
         self.devices: dict[str, tuple[int, int]] = {}
         self.uuids: dict[str, str] = {}
@@ -182,7 +182,7 @@ class _Examination:
             yield NodeProblem("old-directory", old, "", text, False)
 
     def of_device(self, name: str, major: int, minor: int) -> Iterator[NodeProblem]:
-        """A device that there is."""
+        """The problems of a device that exists."""
         path = self.nodes.path(name)
         action = f"make {path} ({major}:{minor})"
         try:
@@ -204,7 +204,7 @@ class _Examination:
         yield self._unless_used("wrong", path, name, f"{_leads(path)}, and {name} is {major}:{minor}", action)
 
     def of_stranger(self, name: str, path: str) -> Iterator[NodeProblem]:
-        """Something in the directory that is named as no device that we know of."""
+        """The problems of a directory entry that no known device has as its name."""
         match = _TEMPORARY(name)
         if match and os.path.exists(f"{self.proc}/{match[1]}"):
             return  # another program is about to make a node
@@ -222,7 +222,7 @@ class _Examination:
                 if self._claimed(path):
                     return
             elif not self._points_to_device(os.readlink(path)):
-                yield self._foreign(path, f"{_leads(path)}, and not to a device")
+                yield self._foreign(path, f"{_leads(path)}, which is not a device")
                 return
         elif not stat.S_ISBLK(mode):
             yield self._foreign(path, f"{path} is {_kind(mode)}, which does not belong there")
@@ -249,7 +249,7 @@ class _Examination:
                 except OSError:
                     target = os.path.basename(os.readlink(path))
                     if target != name and not re.fullmatch(r"dm-\d+", target):
-                        continue  # no volume's: somebody's alias for a device that may come back
+                        continue  # not a volume's link: an alias for a device that may come back
                     text = f"{_leads(path)}, and there is no such device"
                     yield self._unless_used("stale-link", path, "", text, f"remove {path}")
                     continue
@@ -282,7 +282,7 @@ class _Examination:
         return stat.S_ISBLK(found.st_mode) and block_majors(self.proc).get(os.major(found.st_rdev)) == NAME
 
     def _driver(self, major: int) -> bool:
-        """Whether another driver has that block major now."""
+        """Whether another driver has the block major ``major`` now."""
         return block_majors(self.proc).get(major, NAME) != NAME
 
     def _points_to_device(self, target: str) -> bool:

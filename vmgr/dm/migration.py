@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vmgr.core.errors import KernelError, NotPermitted
 from vmgr.dm import abi
-from vmgr.dm.control import NAME, block_majors, control_problem, mend_control
+from vmgr.dm.control import NAME, block_majors, control_problem, repair_control
 from vmgr.dm.holders import users_of
 from vmgr.dm.nodes import Nodes
 
@@ -121,7 +121,7 @@ def migrate(
 
 def _do(step: Step, nodes: Nodes, dev_dir: str, proc: str) -> None:
     if step.kind == "control":
-        mend_control(dev_dir, proc)
+        repair_control(dev_dir, proc)
     elif step.kind == "move":
         # Keeps owner, group and mode that a site may have given it.
         os.makedirs(nodes.mapper_dir, 0o755, exist_ok=True)

@@ -164,26 +164,26 @@ class Upkeep:
             return
         self.prepare()
         failures: list[NodeError] = []
-        mended: list[str] = []
+        repaired: list[str] = []
         # A udev that did not answer just now is made up for, whatever it was trusted with.
         if self._udev is None or not self._udev.trusted or self._stuck > stuck:
             for new, old in moves.items():
                 try:
-                    self._move_node(old, new, mended)
+                    self._move_node(old, new, repaired)
                 except NodeError as e:
                     failures.append(e)
             for name, announced in names.items():
                 try:
-                    self._mend_node(name, mended if announced else [])
+                    self._repair_node(name, repaired if announced else [])
                 except NodeError as e:
                     failures.append(e)
             for link, (name, dev, wanted) in links.items():
                 try:
-                    self._mend_link(link, name, dev, wanted, mended)
+                    self._repair_link(link, name, dev, wanted, repaired)
                 except NodeError as e:
                     failures.append(e)
-        if waited and mended:
-            self._client.warn(f"udev did not set up {', '.join(mended)}; done without it")
+        if waited and repaired:
+            self._client.warn(f"udev did not set up {', '.join(repaired)}; done without it")
         for numbers, (sectors, at_least) in read_ahead.items():
             self._set_read_ahead(numbers, sectors, at_least)
         if self._udev is not None:
@@ -192,7 +192,7 @@ class Upkeep:
         if failures:
             first = failures[0]
             first.details = (*first.details, *(e.message for e in failures[1:]))
-            first.hint = first.hint or "the kernel has done what was asked; `vmgr dm mknodes` mends the nodes"
+            first.hint = first.hint or "the kernel has done what was asked; `vmgr dm mknodes` repairs the nodes"
             raise first
 
     def _wait(self) -> bool:
@@ -209,7 +209,7 @@ class Upkeep:
             self._client.warn(f"{e.message}; making up for it ({e.hint})")
         return self._udev.rules
 
-    def _mend_node(self, name: str, mended: list[str]) -> None:
+    def _repair_node(self, name: str, repaired: list[str]) -> None:
         nodes = self._nodes
         assert nodes is not None
         reply = self._client.look(name)
@@ -220,17 +220,17 @@ class Upkeep:
         else:
             return  # without a table there is nothing to open, and udev makes no node either
         if changed:
-            mended.append(nodes.path(name))
+            repaired.append(nodes.path(name))
 
-    def _move_node(self, old: str, new: str, mended: list[str]) -> None:
+    def _move_node(self, old: str, new: str, repaired: list[str]) -> None:
         nodes = self._nodes
         assert nodes is not None
         if nodes.has(old) and self._client.look(old) is None:
             reply = self._client.look(new)
             if reply is not None and nodes.move(old, new, *abi.major_minor(reply.dev)):
-                mended.append(nodes.path(new))
+                repaired.append(nodes.path(new))
 
-    def _mend_link(self, link: tuple[str, str], name: str, dev: int, wanted: bool, mended: list[str]) -> None:
+    def _repair_link(self, link: tuple[str, str], name: str, dev: int, wanted: bool, repaired: list[str]) -> None:
         nodes = self._nodes
         assert nodes is not None
         reply = self._client.look(name) if wanted else None
@@ -239,7 +239,7 @@ class Upkeep:
         else:
             changed = nodes.unlink(*link, name, *abi.major_minor(dev))
         if changed:
-            mended.append(nodes.link_path(*link))
+            repaired.append(nodes.link_path(*link))
 
     def _set_read_ahead(self, numbers: tuple[int, int], sectors: int, at_least: bool) -> None:
         from vmgr.dm.nodes import set_read_ahead

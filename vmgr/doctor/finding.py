@@ -38,8 +38,8 @@ class Finding:
     """One thing that was looked at.
 
     ``id`` never changes its meaning (``control.missing``); ``subject`` is the module that found it; ``text`` is one
-    sentence for a person; ``remedy`` is the exact command that mends it (what a person should know of it behind a
-    ``#``, so that it can be pasted into a shell) or a choice in words, empty where there is nothing to mend;
+    sentence for a person; ``remedy`` is the exact command that repairs it (what a person should know of it behind a
+    ``#``, so that it can be pasted into a shell) or a choice in words, empty where there is nothing to repair;
     ``repair`` is what ``--fix`` would do, None where a person must decide; ``facts`` are the values behind the
     text, for programs.
     """
@@ -54,7 +54,7 @@ class Finding:
 
     @property
     def fixable(self) -> bool:
-        """Whether ``--fix`` mends it."""
+        """Whether ``--fix`` repairs it."""
         return self.repair is not None
 
     def as_json(self) -> dict[str, Fact | dict[str, Fact]]:

@@ -1,6 +1,6 @@
 """Subject ``nodes``: does ``/dev`` say what the kernel says, and is the directory of before 0.96.04 still there.
 
-What is right, and how it is mended, :mod:`vmgr.dm.directory` and :mod:`vmgr.dm.migration` know.
+:mod:`vmgr.dm.directory` and :mod:`vmgr.dm.migration` decide what is right and make the repairs.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ SUBJECT = "nodes"
 
 @frozen
 class Facts:
-    """``problems`` are the library's, but for the control node. ``why`` tells why nothing was compared, if so.
+    """``problems`` are the library's, except those of the control node. ``why`` is why nothing was compared, if so.
 
-    ``certain``: nothing that the kernel has is missing from the comparison. ``mendable``: it is so, or will be once
-    the control node is mended. ``plan`` has what a migration would do, in words; ``left`` what it leaves.
+    ``certain``: every device of the kernel is in the comparison. ``repairable``: every device is, or will be once
+    the control node is repaired. ``plan`` is what a migration would do, in words; ``left`` what it would leave.
     """
 
     dev: str
     problems: tuple[NodeProblem, ...] = ()
     why: str = ""
     certain: bool = True
-    mendable: bool = True
+    repairable: bool = True
     devices: int = 0
     old: str = ""
     plan: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ def gather(machine: Machine) -> Facts:
         roots.dev,
         tuple(p for p in problems if p.kind not in ("control", "old-directory")),
         certain=certain(machine),
-        mendable=certain(machine) or os.geteuid() == 0,
+        repairable=certain(machine) or os.geteuid() == 0,
         devices=len(machine.devices),
         old=old if plan is not None else "",
         plan=tuple(step.words for step in plan.steps) if plan is not None else (),
@@ -124,15 +124,15 @@ def check(facts: Facts, *, container: bool = False) -> tuple[Finding, ...]:
         if container and not facts.certain and problem.kind == "missing":
             continue
         repair = None
-        if problem.safe and facts.mendable:
-            repair = Repair("nodes", problem.action or f"mend {problem.path}", (problem.path,))
+        if problem.safe and facts.repairable:
+            repair = Repair("nodes", problem.action or f"repair {problem.path}", (problem.path,))
         found.append(
             Finding(f"nodes.{problem.kind}", SUBJECT, PROBLEM, problem.text, _remedy(problem), repair, known)
         )
     if facts.old:
         text = f"{facts.old} is the device mapper's directory of before 0.96.04 (2003)"
         repair = None
-        if facts.plan and facts.mendable:
+        if facts.plan and facts.repairable:
             repair = Repair("migrate", f"move what is in {facts.old} to {facts.dev}/mapper", (facts.old,))
         known = {"path": facts.old, "plan": facts.plan, "left": facts.left}
         if not facts.plan and facts.left:

@@ -109,9 +109,9 @@ def _load_module(question: Question, repair: Repair) -> None:
 
 
 def _control(question: Question, repair: Repair) -> None:
-    from vmgr.dm.control import mend_control
+    from vmgr.dm.control import repair_control
 
-    mend_control(question.roots.dev, question.roots.proc)
+    repair_control(question.roots.dev, question.roots.proc)
 
 
 def _cookie(question: Question, repair: Repair) -> None:
@@ -153,15 +153,15 @@ def _migrate(question: Question, repair: Repair) -> None:
 
 
 def _nodes(question: Question, batch: Sequence[Repair]) -> list[Done]:
-    """Mend all nodes at once; what stays is told by the library, path by path."""
-    from vmgr.dm.directory import mend
+    """Repair all nodes at once. The library reports path by path what it leaves."""
+    from vmgr.dm import directory
 
     roots = question.roots
     with _sure_reader(question) as reader:
-        mending = mend(reader, dev_dir=roots.dev, proc=roots.proc, run=roots.run)
-    failed = {problem.path: problem.text for problem in mending.left}
+        result = directory.repair(reader, dev_dir=roots.dev, proc=roots.proc, run=roots.run)
+    failed = {problem.path: problem.text for problem in result.left}
     asked = {str(repair.arguments[0]) for repair in batch}
-    done = [Done(Repair("nodes", p.action, (p.path,))) for p in mending.done if p.path not in asked]
+    done = [Done(Repair("nodes", p.action, (p.path,))) for p in result.done if p.path not in asked]
     for repair in batch:
         text = failed.get(str(repair.arguments[0]))
         done.append(Done(repair, KernelError(text) if text is not None else None))

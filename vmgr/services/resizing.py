@@ -115,7 +115,8 @@ def _with_content(
             job.run_after(say)
         except VmgrError as error:  # the volume has its new size all the same
             error.hint = (
-                f"{name} has its new size, what is on it not; when that is mended: lvextend -r -l {sizes[1]} {name}"
+                f"{name} has its new size, but its contents do not;"
+                f" once the cause is corrected: lvextend -r -l {sizes[1]} {name}"
             )
             outcome += Outcome(errors=(error,))
     finally:

@@ -19,8 +19,8 @@ _HARMLESS = ("old-directory", "open-to-all")
 
 
 def mknodes(invocation: Invocation) -> int:
-    """Make missing nodes, mend wrong ones, remove stale ones; with ``--migrate`` first move the old directory."""
-    from vmgr.dm.directory import mend
+    """Make missing nodes, repair wrong ones, remove stale ones; with ``--migrate`` first move the old directory."""
+    from vmgr.dm.directory import repair
 
     dry = invocation.flag("test")
     with Context(invocation) as context:
@@ -28,16 +28,14 @@ def mknodes(invocation: Invocation) -> int:
         client, nodes = context.client(), _nodes(context)
         migration = _migrate(context, nodes, dry) if invocation.flag("migrate") else None
         # A device without a table has a node, too, as with dmsetup.
-        mending = mend(client, dev_dir=context.dev_dir, names=names, tableless=True, nodes=nodes, dry=dry)
-        done = mending.done
+        result = repair(client, dev_dir=context.dev_dir, names=names, tableless=True, nodes=nodes, dry=dry)
+        done = result.done
         if migration is not None and dry:
             # What the move would have done already.
             moved = {step.name for step in migration.steps if step.kind in ("make", "move")}
             control = any(step.kind == "control" for step in migration.steps)
             done = tuple(p for p in done if p.name not in moved and not (control and p.kind == "control"))
-        left = [
-            problem for problem in mending.left if not (migration is not None and problem.kind in _HARMLESS[:1])
-        ]
+        left = [problem for problem in result.left if not (migration is not None and problem.kind in _HARMLESS[:1])]
         if context.json:
             context.emit_json(_as_json(dry, migration, done, left))
         else:
@@ -123,7 +121,7 @@ def _as_json(
 DECLARED = {
     "mknodes": Command(
         "mknodes",
-        "Make missing device nodes, mend wrong ones, and remove those without a device.",
+        "Make missing device nodes, repair wrong ones, and remove those without a device.",
         usages=("[Device ...]", "--migrate"),
         run_alone=mknodes,
         arguments=(Argument("Device", "only these devices; all if there is none", needed=False, many=True),),
