@@ -123,6 +123,45 @@ def without(hook: str) -> object:
     return type("Lacking", (), {name: value for name, value in vars(Odd).items() if name != hook})()
 
 
+def encoding(*fields: tuple[str, object], forgets: bool = False) -> object:
+    """The target with these fields more in its text; ``forgets``: what is read is one extent further on."""
+
+    class Other(Odd):
+        @hookimpl
+        def encode_segment(self, body, names):
+            word, known = Odd.encode_segment(self, body, names)
+            return word, (*known, *fields)
+
+        @hookimpl
+        def decode_segment(self, length, fields, names):
+            name, start = fields["oddity"]
+            return OddBody((names.area(name, start + forgets, length),))
+
+    return Other()
+
+
+def making(*status: str) -> object:
+    """The target with words more in the status of what it makes."""
+
+    class Other(Odd):
+        @hookimpl
+        def build_volumes(self, blank, grant):
+            return Odd.build_volumes(self, evolve(blank, status=(*blank.status, *status)), grant)
+
+    return Other()
+
+
+WRITING = {
+    "a field that it does not declare": (encoding(("odder", 1)), "the field 'odder', which it does not declare"),
+    "a field twice": (encoding(("oddity", 1)), "the field 'oddity' twice"),
+    "a field of the core's": (encoding(("start_extent", 1)), "the field 'start_extent', which it does not declare"),
+    "what it reads otherwise": (encoding(forgets=True), "of volume strange OddBody.areas was written as"),
+    "a word that nobody knows": (making("ODD"), "volume strange has the word 'ODD' in its status"),
+    "what it cannot read": (returning("decode_segment", None), "OddBody was written, and UnknownBody is read"),
+}
+"""Plugins whose text must not be written, and what is said of them."""
+
+
 def claiming_all() -> object:
     """The target as one that takes the segments of plain volumes for its own."""
 

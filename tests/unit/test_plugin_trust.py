@@ -5,16 +5,18 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from tests.support.odd_target import FAILING, HOOKS, INFO, UNUSABLE, Odd, declaring, raising, returning
+from tests.support.odd_target import FAILING, HOOKS, INFO, UNUSABLE, WRITING, Odd, declaring, raising, returning
 from tests.support.ondisk import HEADER
 from tests.support.plugins import a_group, area, create
 from vmgr.core.errors import PluginError
 from vmgr.core.guard import TELLING, check_of
 from vmgr.core.hooks import ColumnSpec, OptionSpec, TargetSpec
+from vmgr.core.ids import LvName
 from vmgr.core.model import UnknownBody, VolumeGroup
 from vmgr.core.registered import LeftOut
 from vmgr.core.targets import Targets
 from vmgr.ondisk.codec import decode_group, encode_group
+from vmgr.ondisk.proof import require_readable
 from vmgr.plugins import error, linear, snapshot, striped, zero
 
 OWN: list[tuple[str, object]] = [
@@ -172,3 +174,33 @@ def test_what_plugins_share_is_no_conflict() -> None:
         segment_types=("odd", "striped"),
     )
     assert "odd" in {info.name for info in Targets([*OWN, ("odd-entry", shared)], SOURCES).infos()}
+
+
+@pytest.mark.parametrize("what", WRITING)
+def test_what_cannot_be_read_again_is_not_written(what: str) -> None:
+    """The error names plugin, distribution, volume and field."""
+    plugin, words = WRITING[what]
+    targets, _ = loaded(plugin)
+    group, _ = create(a_group(), "plain", [[area(0, 0, 4)]])
+    after, _ = create(group, "strange", [[area(0, 10, 4)]], type="odd", targets=targets)
+    require_readable(None, group, targets)
+    require_readable(group, group, targets)
+    with pytest.raises(PluginError) as caught:
+        require_readable(group, after, targets)
+    assert words in caught.value.message
+    assert (caught.value.plugin, caught.value.source) == ("odd-entry", "vmgr_odd-1.0")
+
+
+def test_what_can_be_read_again_is_written() -> None:
+    require_readable(None, decode_group(text(), RIGHT).group, RIGHT)
+
+
+def test_only_what_changes_is_read_back() -> None:
+    """A word that another tool wrote stays."""
+    group = decode_group(text(), RIGHT).group
+    odd = group.lv_by_name["strange"]
+    group = group.with_lv(evolve(odd, status=(*odd.status, "FROM_THE_FUTURE")))
+    after, _ = create(group, "more", [[area(1, 0, 4)]])
+    require_readable(group, after, RIGHT)
+    odd = after.lv_by_name["strange"]
+    require_readable(after, after.with_lv(evolve(odd, name=LvName("renamed"))), RIGHT)

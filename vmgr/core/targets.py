@@ -47,6 +47,15 @@ def _length(grant: Grant) -> Extents:
     return Extents.total(run.extents * len(run.areas) for run in grant.get(PLAIN_ROLE, ()))
 
 
+def _wrong_fields(keys: list[str], declared: frozenset[str]) -> str:
+    """What is wrong with the fields of a section that is to be written."""
+    twice = [key for key in keys if keys.count(key) > 1]
+    if twice:
+        return f"its hook encode_segment gave the field {twice[0]!r} twice"
+    undeclared = next(key for key in keys if key not in declared)
+    return f"its hook encode_segment gave the field {undeclared!r}, which it does not declare in TargetInfo.fields"
+
+
 class Targets:
     """All registered target plugins. Nothing changes once it is built, but that a plugin may be left out."""
 
@@ -181,8 +190,19 @@ class Targets:
         """The type word and fields of ``body``, in LVM2's order."""
         if isinstance(body, UnknownBody):
             return body.type_word, body.fields
-        word, fields = self._of(body).hooks["encode_segment"](body, names)
-        return word, fields
+        plugin = self._of(body)
+        encoded: tuple[str, Fields] = plugin.hooks["encode_segment"](body, names)
+        keys = [key for key, _ in encoded[1]]
+        if len(set(keys)) != len(keys) or not plugin.info.fields.issuperset(keys):
+            raise self.blame(body, _wrong_fields(keys, plugin.info.fields))
+        return encoded
+
+    def blame(self, body: SegmentBody | None, what: str) -> PluginError:
+        """The error of the plugin of ``body``: it broke the contract by ``what``."""
+        plugin = None if body is None else self._by_body.get(type(body))
+        if plugin is None:
+            return PluginError(f"a plugin breaks the plugin contract: {what}")
+        return broken(plugin.name, plugin.source, what)
 
     def group_read(self, group: VolumeGroup) -> VolumeGroup:
         """The group as it is meant, from one as its text says it."""

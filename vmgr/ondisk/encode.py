@@ -50,6 +50,11 @@ def backup_text(
     return f"{_header(header)}{_group(group, targets, form, pieces)}"
 
 
+def volume_text(lv: LogicalVolume, targets: Encoder, names: WriteNames) -> str:
+    """The part of a metadata area's text that describes one volume."""
+    return _lv(lv, targets, names, _BARE)
+
+
 class Pieces:
     """The volumes' parts of one backup, for the next: a change leaves most volumes as they were."""
 

@@ -96,6 +96,10 @@ class Execution:
         from vmgr.commit import Committer
         from vmgr.core.effects import effects
 
+        if plan.change.after is not None and plan.change.changes_metadata:
+            from vmgr.ondisk.proof import require_readable
+
+            require_readable(plan.change.before, plan.change.after, self._machine.targets)
         store, devices = self._machine.store(pvs, repair=repair), self._machine.devices(pvs)
         if view is not None and view.faults:
             store.text_before = view.text.rstrip(b"\0")
