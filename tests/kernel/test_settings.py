@@ -152,3 +152,26 @@ def test_a_resize_to_the_size_that_is_there(tool: str, pvs: list[str]) -> None:
     do("lvcreate", "-q", "-Zn", "-Wn", "-l", "2", "-n", "data", "tank")
     do("lvresize", "-l", "2", "tank/data", status=5)
     do("lvextend", "-l", "2", "tank/data", status=5)
+
+
+@BOTH
+def test_where_metadata_are_read_only_volumes_are_activated_all_the_same(tool: str, pvs: list[str]) -> None:
+    """LVM2 does not obey global/metadata_read_only; vmgr does, and hinders nothing that writes no metadata."""
+    do, setting = Tool(tool), ("--config", "global/metadata_read_only=1")
+    do("vgcreate", "tank", *pvs)
+    do("lvcreate", "-q", "-an", "-Zn", "-Wn", "-l", "1", "-n", "data", "tank")
+    seqno = do("vgs", "--noheadings", "-o", "seqno", "tank")
+    for words, active in (
+        ("vgchange -ay tank", True), ("lvchange --refresh tank/data", True), ("vgmknodes", True),
+        ("vgchange --poll y tank", True), ("vgck tank", True), ("vgcfgbackup tank", True),
+        ("lvchange -an tank/data", False), ("lvchange -ay tank/data", True), ("vgchange -an tank", False),
+    ):  # fmt: skip
+        do(*words.split(), *setting)
+        assert bool(read_only()) is active, words
+    assert do("vgs", "--noheadings", "-o", "seqno", "tank") == seqno
+    if tool == "vmgr":
+        for words in ("lvchange --addtag x tank/data", "vgck --updatemetadata tank", "vgremove -f tank"):
+            run = lab.run(tool, *words.split(), *setting, check=False)
+            assert run.returncode == 5
+            assert "operation prohibited while global/metadata_read_only is set" in run.stderr
+        assert do("vgs", "--noheadings", "-o", "seqno", "tank") == seqno

@@ -179,6 +179,15 @@ def test_metadata_read_only_takes_real_read_locks_and_refuses_writing(make):
         assert os.listdir(make.dir) == ["V_vg"]
     with pytest.raises(Refused, match="metadata_read_only"):
         locks.group("vg", exclusive=True)
+    with pytest.raises(Refused, match="metadata_read_only"):
+        locks.all_groups(exclusive=True)
+    with locks.group("vg", exclusive=True, activating=True):
+        assert os.listdir(make.dir) == ["V_vg"]
+
+
+def test_read_only_refuses_activation_too(make):
+    with pytest.raises(Refused, match="--readonly"):
+        make(mode=module.READ_ONLY).group("vg", exclusive=True, activating=True)
 
 
 def test_an_unusable_directory_is_an_error_unless_ignored(tmp_path):

@@ -402,7 +402,8 @@ def check(session: Session, subjects: Sequence[Subject], *, update: bool = False
     from vmgr.core.validate import validate
 
     def one(chosen: Chosen) -> Outcome:
-        with session.changing(chosen.vg, missing=True, purpose="change" if update else "check") as view:
+        purpose = "change" if update else "check"
+        with session.changing(chosen.vg, missing=True, purpose=purpose, writing=update) as view:
             broken = validate(view.group, session.targets)
             if broken:
                 raise GroupUnusable(

@@ -46,6 +46,7 @@ class Session(Survey):
         activating: bool = False,
         leaving: bool = False,
         refreshing: bool = False,
+        writing: bool = True,
         purpose: str = "change",
         **allow: bool,
     ) -> Iterator[GroupView]:
@@ -53,12 +54,13 @@ class Session(Survey):
 
         ``whole_namespace`` also locks group names and devices (for what adds or removes those).
         ``activating`` is for what changes no metadata, ``leaving`` for what only lets go of devices: that is
-        possible whoever owns the group. ``purpose`` says in a refusal what could not be done. ``allow`` names
+        possible whoever owns the group. ``writing`` off: no metadata are to be written, by what is no activation
+        either. ``purpose`` says in a refusal what could not be done. ``allow`` names
         states that are no hindrance: ``missing``, ``exported``.
         """
         if whole_namespace:
             self.locks.all_groups(exclusive=True)
-        with self._locked_under_all_names(self.meant(name), activating) as view:
+        with self._locked_under_all_names(self.meant(name), activating or not writing) as view:
             if leaving:
                 self._require_ours_or_active(view)
             elif activating:

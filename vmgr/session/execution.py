@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from vmgr.core.errors import AlreadyExists, InUse, StoppedHalfway, VmgrError
+from vmgr.core.errors import AlreadyExists, InUse, Refused, StoppedHalfway, VmgrError
 from vmgr.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ class Execution:
         first: Callable[[], None] | None = None,
     ) -> Outcome:
         """As :meth:`vmgr.session.Session.carry_out`."""
+        if change.changes_metadata and self._machine.config.flag("global/metadata_read_only"):
+            from vmgr.system.locks import METADATA_READ_ONLY, METADATA_READ_ONLY_HINT
+
+            # Also what an activation finds to be written (the end of a merge): its lock was not refused.
+            raise Refused(METADATA_READ_ONLY, hint=METADATA_READ_ONLY_HINT)
         from vmgr.core.mapped import require_room, require_unmapped
         from vmgr.core.mismatch import require_in_place
         from vmgr.core.missing import with_marks

@@ -42,6 +42,10 @@ IGNORE_FAILURE = "ignorelockingfailure"
 NO_ROOM = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 """Why no file can be made, whoever asks: readers do without a lock then."""
 
+METADATA_READ_ONLY = "operation prohibited while global/metadata_read_only is set"
+METADATA_READ_ONLY_HINT = "unset it in lvm.conf or with --config"
+"""Why metadata are not written, whatever the lock."""
+
 SOON = 1.0
 """Seconds after which it is told that a lock is waited for."""
 
@@ -222,13 +226,11 @@ class Locks:
             self.on_none(f"reading without a lock: {error.message}")
 
     def _refuse(self, *, activating: bool) -> None:
+        """Refuse an exclusive lock; what only activates may have it where metadata are not to be written."""
         if self.mode == READ_ONLY:
             raise Refused("operation prohibited while --readonly is set", hint="leave --readonly out")
-        if self.metadata_read_only:
-            raise Refused(
-                "operation prohibited while global/metadata_read_only is set",
-                hint="unset it in lvm.conf or with --config",
-            )
+        if self.metadata_read_only and not activating:
+            raise Refused(METADATA_READ_ONLY, hint=METADATA_READ_ONLY_HINT)
 
     def _prepare(self, exclusive: bool, activating: bool) -> bool:
         """Make the lock directory; False when locks shall be done without because it cannot be made."""
