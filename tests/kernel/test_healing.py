@@ -118,7 +118,11 @@ def test_a_device_that_somebody_suspended_is_resumed_by_a_refresh_only(pvs: list
     for words in (["lvcreate", "-y", "-l1", "-n", "more", "tank"], ["vgchange", "-ay", "tank"]):
         assert "lvchange --refresh tank/data" in vmgr(*words).stderr
     before = vmgr("vgs", "-o", "seqno").stdout
-    for words in (["lvextend", "-l+1", "tank/data"], list(SNAPSHOT)):
+    for words in (
+        ["lvextend", "-l+1", "tank/data"], ["lvextend", "-r", "-l+1", "tank/data"], list(SNAPSHOT),
+        ["lvreduce", "-y", "-l-1", "tank/data"], ["lvreduce", "-y", "--fs", "ignore", "-l-1", "tank/data"],
+        ["lvchange", "-y", "-pr", "tank/data"],
+    ):  # fmt: skip
         assert "tank-data is suspended" in vmgr(*words, status=FAILED).stderr
     assert suspended() == {"tank-data"}
     assert vmgr("vgs", "-o", "seqno").stdout == before
@@ -158,3 +162,19 @@ def test_a_table_that_the_kernel_refuses_changes_nothing(
     assert lvm("vgck", "tank").returncode == 0
     vmgr("lvcreate", "-y", "-l4", "-n", "more", "tank")
     vmgr("vgremove", "-ff", "tank")
+
+
+def test_a_device_that_somebody_suspended_is_taken_away_at_the_users_word_as_by_lvm2(pvs: list[str]) -> None:
+    """What leaves it as it is goes on, and so does what does away with it; each says that it is suspended."""
+    lab.run("dmsetup", "suspend", "tank-data")
+    for words in (["lvchange", "--addtag", "x", "tank/data"], ["lvrename", "tank", "data", "old"]):
+        assert "is suspended" in vmgr(*words).stderr
+    assert suspended() == {"tank-old"}
+    assert "is suspended" in vmgr("lvchange", "-an", "tank/old").stderr
+    assert kernel_tables() == {}
+    for words in (["lvremove", "-y", "tank/old"], ["vgremove", "-ff", "-y", "tank"]):
+        vmgr("lvchange", "-ay", "tank/old", status=None)
+        if "old" in vmgr("lvs", "--noheadings", "-o", "name", "tank").stdout:
+            lab.run("dmsetup", "suspend", "tank-old")
+        vmgr(*words)
+        assert kernel_tables() == {}

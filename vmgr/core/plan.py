@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.step import Step
-    from vmgr.core.table import DmDevice
+    from vmgr.core.table import DmDevice, LiveDevice
     from vmgr.core.targets import Targets
 
 # -- which volumes are active ---------------------------------------------------------------------
@@ -77,6 +77,15 @@ def active_volumes(group: VolumeGroup | None, live: Live) -> tuple[Uuid, ...]:
     if group is None or not live:
         return ()
     return tuple(lv.id for lv in group.lvs if lv.visible and is_active(group, lv, live) and understood(group, lv))
+
+
+def require_running(device: LiveDevice) -> None:
+    """Raise :class:`InUse` if a device is suspended that would have to be resumed, or read."""
+    if device.suspended:
+        raise InUse(
+            f"device {device.name} is suspended, and this change would resume it",
+            hint="whoever suspended it may rely on that; to resume it: lvchange --refresh",
+        )
 
 
 # -- the planner ----------------------------------------------------------------------------------
@@ -262,12 +271,7 @@ class _DevicePlan:
     def _refuse_held(self, reload: set[str]) -> None:
         """A device that somebody suspended is resumed only when that is asked for: who did it may rely on it."""
         for uuid in sorted(reload):
-            device = self._live[uuid]
-            if device.suspended:
-                raise InUse(
-                    f"device {device.name} is suspended, and this change would resume it",
-                    hint="whoever suspended it may rely on that; to resume it: lvchange --refresh",
-                )
+            require_running(self._live[uuid])
 
     @staticmethod
     def _vanishing(

@@ -247,7 +247,13 @@ def _is_store(session: Session, group: VolumeGroup, volume: LogicalVolume) -> bo
 
 def _content(session: Session, group: VolumeGroup, volume: LogicalVolume, device: LiveDevice) -> Content | None:
     from vmgr.contents.examine import examine
+    from vmgr.core.naming import dm_uuid
+    from vmgr.core.plan import require_running
 
+    own = dm_uuid(group.id, volume.id)
+    for uuid, one in session.live().items():
+        if uuid.startswith(own):
+            require_running(one)  # whoever read it would hang until it runs again
     path = f"{session.config.dev_dir}/{group.name}/{volume.name}"
     return examine(path, (device.major, device.minor), session.need_client())
 
