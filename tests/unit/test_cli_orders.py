@@ -286,7 +286,7 @@ REFUSED = [
     ("pvcreate -u nonsense --norestorefile /dev/sdb", "invalid UUID"),
     ("pvcreate --labelsector 4 /dev/sdb", "sectors 0 to 3"),
     ("pvcreate --metadatacopies 3 /dev/sdb", "not one of 0, 1, 2"),
-    ("pvchange -xy", "either PVs or --all"),
+    ("pvchange -xy", "needs PVs, --select or --all"),
     ("pvchange --all", "needs one of"),
     ("vgcreate vg", "vgcreate needs PV"),
     ("vgcreate a/b /dev/sdb", "is not a group's name"),

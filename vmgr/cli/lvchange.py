@@ -23,6 +23,7 @@ from vmgr.cli.options_change import (
     IGNORESKIP,
     IGNORESKIPPED,
     MAJOR,
+    METADATAPROFILE,
     MINOR,
     MONITOR,
     NOUDEVSYNC,
@@ -46,8 +47,8 @@ if TYPE_CHECKING:
     from vmgr.cli.invocation import Invocation
 
 PROPERTIES = (
-    "addtag", "alloc", "contiguous", "deltag", "permission", "persistent", "readahead", "setactivationskip",
-    "setautoactivation",
+    "addtag", "alloc", "contiguous", "deltag", "detachprofile", "metadataprofile", "permission", "persistent",
+    "readahead", "setactivationskip", "setautoactivation",
 )  # fmt: skip
 
 
@@ -82,6 +83,7 @@ def run(app: Application, invocation: Invocation) -> int:
             numbers=numbers,
             autoactivate=invocation.yesno("setautoactivation"),
             activation_skip=invocation.yesno("setactivationskip"),
+            profile="" if invocation.flag("detachprofile") else invocation.text("metadataprofile"),
         )
         status = conclude(app, invocation, app.lvchange(chosen, request))
     order = activation_order(invocation)
@@ -109,11 +111,13 @@ DECLARED = {
             AUTOBACKUP,
             CONTIGUOUS,
             DELTAG,
+            Option("detachprofile", "flag", "Forget the volume's metadata profile."),
             FORCE,
             IGNORESKIP,
             IGNORELOCK,
             IGNOREMONITORING,
             IGNORESKIPPED,
+            METADATAPROFILE,
             MAJOR,
             MINOR,
             MONITOR,
@@ -132,10 +136,13 @@ DECLARED = {
             SYSINIT,
         ),
         one_of=((*PROPERTIES, "activate", "refresh", "monitor", "poll"),),
-        exclusive=(("alloc", "contiguous"), ("activate", "refresh"), ("activationmode", "partial")),
+        exclusive=(
+            ("metadataprofile", "detachprofile"),
+            ("alloc", "contiguous"), ("activate", "refresh"), ("activationmode", "partial"),
+        ),
         unsupported=(
             "cachemode", "cachepolicy", "cachesettings", "compression", "deduplication",
-            "detachprofile", "discards", "errorwhenfull", "maxrecoveryrate", "metadataprofile",
+            "discards", "errorwhenfull", "maxrecoveryrate",
             "minrecoveryrate", "rebuild", "resync", "syncaction", "vdosettings", "writebehind",
             "writemostly", "zero/Z",
         ),

@@ -13,12 +13,15 @@ from vmgr.cli.options_change import (
     IGNORESKIPPED,
     METADATAIGNORE,
     REPORTFORMAT,
+    SELECT,
 )
 from vmgr.cli.output import conclude
 from vmgr.core.errors import UsageError
 from vmgr.outcome import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vmgr.app import Application
     from vmgr.cli.invocation import Invocation
 
@@ -28,8 +31,15 @@ def run(app: Application, invocation: Invocation) -> int:
     from vmgr.orders import PvChange
 
     everything = invocation.flag("all")
-    if everything == bool(invocation.arguments):
-        raise UsageError("pvchange needs either PVs or --all", hint="usage: pvchange OPTION... PV ...")
+    chosen: Sequence[str] | None = None if everything else invocation.arguments
+    if everything and invocation.arguments:
+        raise UsageError("pvchange takes either PVs or --all", hint="usage: pvchange OPTION... PV ...")
+    if invocation.texts("select"):
+        from vmgr.cli.selecting import select_pvs
+
+        chosen = select_pvs(app, invocation)
+    elif not everything and not invocation.arguments:
+        raise UsageError("pvchange needs PVs, --select or --all", hint="usage: pvchange OPTION... PV ...")
     order = PvChange(
         allocatable=invocation.yesno("allocatable"),
         add_tags=invocation.tags("addtag"),
@@ -37,7 +47,7 @@ def run(app: Application, invocation: Invocation) -> int:
         metadata_ignore=invocation.yesno("metadataignore"),
         new_uuid=invocation.flag("uuid"),
     )
-    outcome = app.pvchange(None if everything else invocation.arguments, order)
+    outcome = app.pvchange(chosen, order)
     return conclude(app, invocation, outcome + Outcome(done=(summary(outcome),)))
 
 
@@ -53,7 +63,7 @@ DECLARED = {
     "pvchange": Command(
         "pvchange",
         "Change properties of physical volumes.",
-        usages=("OPTION ... PV|Tag ...", "OPTION ... --all"),
+        usages=("OPTION ... PV|Tag ...", "OPTION ... --select Selection", "OPTION ... --all"),
         run=run,
         arguments=(Argument("PV|Tag", "the device of a physical volume, or @tag", needed=False, many=True),),
         options=(
@@ -72,10 +82,10 @@ DECLARED = {
             IGNORESKIPPED,
             METADATAIGNORE,
             REPORTFORMAT,
+            SELECT,
             Option("uuid", "flag", "Give the PV a new random UUID.", "u"),
         ),
         one_of=(("allocatable", "addtag", "deltag", "metadataignore", "uuid"),),
-        unsupported=("select/S",),
         changes=True,
     )
 }

@@ -33,7 +33,13 @@ def run(app: Application, invocation: Invocation) -> int:
         )
     from vmgr.cli.scans import run
 
-    return run(app, invocation)
+    exported, free = invocation.flag("exported"), invocation.flag("novolumegroup")
+    if exported and free:
+        raise UsageError("--exported and --novolumegroup exclude each other", hint="give only one of them")
+    if exported or free:
+        which = "of exported volume group(s)" if exported else "in no volume group"
+        invocation.terminal.warn(f"only considering physical volumes {which}")
+    return run(app, invocation, select="vg_exported=1" if exported else 'vg_name=""' if free else "")
 
 
 def _appeared(app: Application, invocation: Invocation) -> int:
@@ -137,12 +143,14 @@ DECLARED = {
             Option("background", "flag", "Accepted for LVM2's sake.", "b"),
             Option("cache", "flag", "Tell of each device whether it is a physical volume, and of which group."),
             Option("checkcomplete", "flag", "With --listvg: tell whether the group is complete."),
+            Option("exported", "flag", "List only physical volumes of exported groups.", "e"),
             IGNORE_LOCK,
             Option("listlvs", "flag", "With --cache: the same as --listvg."),
             Option("listvg", "flag", "With --cache or a device: print the groups of the devices."),
             Option("major", "number", "With --cache: the major number of a device.", "j"),
             Option("minor", "number", "With --cache: the minor number of a device."),
             NOUDEVSYNC,
+            Option("novolumegroup", "flag", "List only physical volumes that are in no group.", "n"),
             REPORTFORMAT,
             Option("short", "flag", "Print only the devices.", "s"),
             Option("udevoutput", "flag", "With --listvg --checkcomplete: print a variable for udev, nothing else."),
@@ -153,6 +161,5 @@ DECLARED = {
                 "With --checkcomplete: report a complete group once, until it is deactivated or the next boot.",
             ),
         ),
-        unsupported=("exported/e", "novolumegroup/n"),
     )
 }

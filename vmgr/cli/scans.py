@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from vmgr.cli.invocation import Invocation
 
 
-def run(app: Application, invocation: Invocation) -> int:
-    """Print the lines."""
+def run(app: Application, invocation: Invocation, *, select: str = "") -> int:
+    """Print the lines, of what ``select`` matches."""
     from vmgr.cli.reports import refuse_json, units
     from vmgr.report import DisplayRequest, ReportRequest, prepare, scan_lines
 
@@ -31,6 +31,7 @@ def run(app: Application, invocation: Invocation) -> int:
         si_units=config.flag("global/si_unit_consistency"),
         dev_dir=config.dev_dir,
         uuid=invocation.flag("uuid"),
+        select=select,
     )
     view = app.view()
     live = None

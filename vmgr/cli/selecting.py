@@ -51,6 +51,21 @@ def select_volumes(app: Application, invocation: Invocation, named: Subjects) ->
     )
 
 
+def select_pvs(app: Application, invocation: Invocation) -> tuple[str, ...]:
+    """The devices of the physical volumes of groups that ``--select`` matches: of those named, else of all."""
+    from os.path import realpath
+
+    named = {realpath(word) for word in invocation.arguments}
+    tags = {word[1:] for word in invocation.arguments if word.startswith("@")}
+    return tuple(
+        g.pvs[pv.id].device
+        for g, matches in _by_group(app, invocation, "pvs")
+        for pv in g.group.pvs
+        if pv.id in g.pvs and matches(pv.id)
+        if not named or realpath(g.pvs[pv.id].device) in named or tags & set(pv.tags)
+    )
+
+
 def _selects(invocation: Invocation, named: Subjects, needed: bool) -> bool:
     """Whether there is a selection; an error where there is nothing to go by."""
     if invocation.texts("select"):

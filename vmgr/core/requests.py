@@ -256,7 +256,8 @@ class RenameVolume(Value):
 class ChangeVolume(Value):
     """Change a volume's attributes (``lvchange``); None leaves each as it is.
 
-    ``numbers`` are persistent (major, minor), major -1 is any; :data:`NO_NUMBERS` drops them.
+    ``numbers`` are persistent (major, minor), major -1 is any; :data:`NO_NUMBERS` drops them. ``profile`` is the
+    metadata profile that is kept with the volume; an empty name keeps none.
     """
 
     lv: Uuid = field(default=EACH, converter=to_volume, metadata=_VOLUME)
@@ -268,6 +269,7 @@ class ChangeVolume(Value):
     numbers: tuple[int, int] | None = None
     autoactivate: bool | None = None
     activation_skip: bool | None = None
+    profile: str | None = None
     options: Options = field(default=(), converter=to_options, metadata=_OPTIONS)
 
 

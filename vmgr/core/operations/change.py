@@ -91,6 +91,8 @@ def _changed(
     new = _read_ahead(new, request, name)
     new = _numbers(new, request, name)
     new = _flags(new, request)
+    if request.profile is not None:
+        new = evolve(new, profile=request.profile)
     return evolve(new, tags=changed_tags(new.tags, request.add_tags, request.del_tags)), notes
 
 
