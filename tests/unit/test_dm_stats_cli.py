@@ -118,7 +118,7 @@ def test_sizes_have_units(machine: Machine, options: str, made: tuple[int, ...])
         ("create a --length 100e", "--length: '100e' is too large"),
         ("create a --start 4096", "a ends at sector 2048, before 4096"),
         ("create a --bounds 5ms,1ms", "histogram bounds must rise: 1ms is not above 5ms"),
-        ("create a --bounds 5m", "histogram bounds '5m': '5m' is no time"),
+        ("create a --bounds 5m", "histogram bounds '5m': '5m' is not a time"),
         (["create", "a", "--programid", ""], "a region without a program ID takes --force"),
         (["create", "a", "--programid", "two words"], "program ID 'two words' is not a word"),
         ("create a --alias x", "--alias is for the group that --segments makes"),

@@ -1,8 +1,8 @@
 """The kernel's device-mapper interface, version 4: layouts, flags, and one row for each ioctl.
 
-Only numbers live here; :mod:`vmgr.dm.wire` turns them into bytes and back. Source of every fact:
-``linux/dm-ioctl.h`` and ``drivers/md/dm-ioctl.c`` of the kernel; the versions in which a flag
-came are those of libdevmapper's own checks (``libdm/ioctl/libdm-iface.c``).
+This module holds numbers only; :mod:`vmgr.dm.wire` turns them into bytes and back. Source of every fact:
+``linux/dm-ioctl.h`` and ``drivers/md/dm-ioctl.c`` of the kernel. The version that introduced a flag
+is taken from libdevmapper's own checks (``libdm/ioctl/libdm-iface.c``).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ NAME_ENTRY = struct.Struct("=Q I")
 """Start of ``struct dm_name_list``: dev, next; the name follows."""
 
 NAME_TAIL = struct.Struct("=I I")
-"""After a name, on the next multiple of 8: event_nr (since 4.38), flags (since 4.45); the UUID follows,
-when the request's flag UUID asked for it."""
+"""After a name, on the next multiple of 8: event_nr (since 4.38), flags (since 4.45). The UUID follows
+if the request has the flag UUID."""
 
 TARGET_VERSION = struct.Struct("=I 3I")
 """``struct dm_target_versions``: next, version[3]; the name follows."""
@@ -70,7 +70,7 @@ NAME_LIST_HAS_NO_UUID = 2
 
 
 class Flag(NamedTuple):
-    """One bit of ``dm_ioctl.flags``: ``goes_in`` and ``comes_out`` say in which direction it means something."""
+    """One bit of ``dm_ioctl.flags``. ``goes_in``: requests use it; ``comes_out``: replies use it."""
 
     name: str
     bit: int
@@ -131,11 +131,11 @@ UDEV_DISABLE_SUBSYSTEM_RULES = 0x0002
 UDEV_DISABLE_DISK_RULES = 0x0004
 """Do not look for file systems, make no ``/dev/disk`` links."""
 UDEV_DISABLE_OTHER_RULES = 0x0008
-"""No rule of anyone else's either."""
+"""Other subsystems' rules do nothing either."""
 UDEV_LOW_PRIORITY = 0x0010
 """Another device with the same label (a snapshot's origin) wins the ``/dev/disk`` link."""
 UDEV_DISABLE_LIBRARY_FALLBACK = 0x0020
-"""The caller will not make up for what the rules leave undone."""
+"""The caller does not make the nodes that the rules fail to make."""
 UDEV_PRIMARY_SOURCE = 0x0040
 """The event comes from a command, not from a rescan."""
 UDEV_NOSCAN = 0x0100
@@ -150,10 +150,10 @@ UDEV_HIDDEN = UDEV_DISABLE_SUBSYSTEM_RULES | UDEV_DISABLE_DISK_RULES | UDEV_DISA
 class Command(NamedTuple):
     """One ioctl of ``/dev/mapper/control``.
 
-    ``flags`` are the input flags that it heeds. ``payload`` tells that bytes after the header go in;
-    ``reply`` that bytes come back, in a buffer that may have to grow. ``uevent`` tells that
-    the kernel may send one, with the event number given as its cookie. ``silent``: of the reply's header it
-    writes the version and nothing else. ``logs``: when it refuses, its log may say more than the errno.
+    ``flags`` are the input flags that it obeys. ``payload``: the request has data after the header. ``reply``: the
+    reply has data, in a buffer that may have to grow. ``uevent``: the kernel may send an event, with the
+    request's event number as its cookie. ``silent``: the reply's header has the version and nothing else.
+    ``logs``: when the kernel refuses the command, its log may say more than the errno.
     """
 
     name: str
@@ -170,7 +170,7 @@ class Command(NamedTuple):
     def code(self) -> int:
         """The request number for ``ioctl(2)``: ``_IOWR(0xfd, nr, struct dm_ioctl)``.
 
-        The direction bits differ between architectures, but "both" is the same on all that Linux runs on.
+        The direction bits differ between architectures, but "both" is the same on all of them.
         """
         return 0xC000_0000 | HEADER_SIZE << 16 | 0xFD << 8 | self.nr
 
@@ -205,11 +205,11 @@ COMMANDS = (
 """Every ioctl, at the index of its number."""
 
 LATER: dict[tuple[int, int], Version] = {(LIST_DEVICES.nr, UUID): NAME_LIST_UUID_SINCE}
-"""Commands that learnt a flag (by number and bit) only after both had come: before, they ignore it in silence."""
+"""The version since which a command obeys a flag (by number and bit), if later than both. Before, it ignores it."""
 
 
 def flag_since(command: Command, flag: Flag) -> Version:
-    """The first interface in which ``command`` heeds ``flag``."""
+    """The first version of the interface in which ``command`` obeys ``flag``."""
     return LATER.get((command.nr, flag.bit)) or max(command.since, flag.since)
 
 

@@ -1,7 +1,4 @@
-"""How a caller says which device: by UUID, by name, or by number, never by a guess between them.
-
-And which devices a table's text means.
-"""
+"""Addresses of devices: by UUID, by name, or by number. Also the devices that a table's text refers to."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class DevId(NamedTuple):
-    """One device; exactly one of the three is set. Made by :func:`by_uuid`, :func:`by_name`, :func:`by_number`."""
+    """The address of one device; exactly one field is set. See :func:`by_uuid`, :func:`by_name`, `by_number`."""
 
     uuid: str = ""
     name: str = ""
@@ -33,8 +30,8 @@ class DevId(NamedTuple):
 
 
 Dev = str | DevId | LiveDevice
-"""What commands take for a device. A plain string is looked for among UUIDs and names, and refused
-(:class:`vmgr.core.errors.AmbiguousName`) if it is the UUID of one device and the name of another."""
+"""What commands accept as a device. A plain string is a UUID or a name; one that is the UUID of one device
+and the name of another is refused (:class:`vmgr.core.errors.AmbiguousName`)."""
 
 
 def by_uuid(uuid: str) -> DevId:
@@ -48,16 +45,16 @@ def by_name(name: str) -> DevId:
 
 
 def by_number(major: int, minor: int) -> DevId:
-    """The device ``major:minor``. Raises :class:`vmgr.core.errors.InvalidName` for numbers that none can have."""
+    """The device ``major:minor``. Raises :class:`vmgr.core.errors.InvalidName` for numbers out of range."""
     if not (0 <= major < MAJORS and 0 <= minor < MINORS):
         raise InvalidName(f"invalid device number {major}:{minor}")
     return DevId(numbers=(major, minor))
 
 
 def devices_in(lines: Iterable[KernelLine]) -> tuple[int, ...]:
-    """The block devices that tables refer to, as :func:`vmgr.dm.abi.dev_number` has them, in order.
+    """The block devices that tables refer to, as numbers (:func:`vmgr.dm.abi.dev_number`), in order.
 
-    By ``major:minor`` or, as the kernel takes it too, by the absolute path of a node.
+    As for the kernel, a reference is ``major:minor`` or the absolute path of a node.
     """
     found: list[int] = []
     for line in lines:

@@ -1,4 +1,4 @@
-"""Typed commands to the device mapper: what programs import.
+"""Typed commands to the device mapper: the interface for programs.
 
 ::
 
@@ -10,10 +10,10 @@
         dm.load(by_uuid("EXAMPLE-1"), [KernelLine(Sectors(0), Sectors(2048), "zero", "")])
         dm.resume(by_uuid("EXAMPLE-1"))
 
-Device nodes: where udev keeps the directory, each resume, rename and remove carries a cookie and the
-client waits for it, with a bound; then it looks, and makes what is missing. Where udev does not, the client
-makes the nodes. Either way they are dealt with only when nothing that this client suspended
-is still suspended, because opening a device may otherwise wait for ever.
+Device nodes: where udev manages the directory, each resume, rename and remove carries a cookie. The client
+waits for it, with a time limit, and then makes the nodes that are missing. Without udev, the client makes all
+nodes itself. Either way it touches nodes only when no device that it suspended is still suspended, because
+opening a device could otherwise wait for ever.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ RETRY_PAUSE = 0.2
 
 
 class DmClient(Grouping):
-    """Commands to one kernel, nodes in one device directory. For one thread: others make their own.
+    """Commands to one kernel, nodes in one device directory. Each thread needs a client of its own.
 
-    ``udev`` None: the client makes the nodes itself and tells udev's rules, if any run, to keep out.
-    ``nodes`` None: they are made below ``dev_dir``. ``warn`` is given one sentence when something
-    was done that the caller did not ask for, such as making up for udev.
+    ``udev`` None: the client makes the nodes itself and tells udev's rules, if any run, to leave them alone.
+    ``nodes`` None: the nodes are below ``dev_dir``. ``warn`` is called with one sentence when the client does
+    something unasked, such as making a node that udev did not make.
     """
 
     def __init__(
@@ -82,9 +82,9 @@ class DmClient(Grouping):
     ) -> DmClient:
         """A client of the running kernel. The control node is opened by the first command, not here.
 
-        ``use_udev`` None: find out, when it first matters, whether udev keeps ``dev_dir`` (not so
-        with ``DM_DISABLE_UDEV`` in the environment). Where it does, ``sync``, ``rules``, ``verify`` and ``cookie``
-        say how to work with it: see :class:`vmgr.dm.udev.Udev`.
+        ``use_udev`` None: find out, when it first matters, whether udev manages ``dev_dir``
+        (``DM_DISABLE_UDEV`` in the environment means no). ``sync``, ``rules``, ``verify`` and ``cookie``
+        are passed on to :class:`vmgr.dm.udev.Udev`.
         """
         client = cls(IoctlKernel(dev_dir), dev_dir=dev_dir, nodes=nodes, warn=warn)
         client._upkeep.choose_udev(use_udev, sync=sync, rules=rules, verify=verify, cookie=cookie)
@@ -110,8 +110,8 @@ class DmClient(Grouping):
     def create(self, name: str, uuid: str = "", *, numbers: tuple[int, int] | None = None) -> LiveDevice:
         """Make a device without a table; it has no node yet. Raises :class:`vmgr.dm.failure.DmExists`.
 
-        ``numbers`` is a persistent (major, minor); a major of 0 or less is the kernel's. The kernel has one major
-        for all its devices and does not even look at another, so another is refused here (:class:`Refused`).
+        ``numbers`` is a persistent (major, minor); a major of 0 or less leaves the choice to the kernel. The kernel
+        has one major for all devices and ignores any other, so another one is refused here (:class:`Refused`).
         """
         from vmgr.dm.names import check_name, check_uuid
 
@@ -124,9 +124,9 @@ class DmClient(Grouping):
         return live_device(self.kernel.call(Request(abi.DEV_CREATE, name=name, uuid=uuid, dev=dev, flags=flags)))
 
     def load(self, dev: Dev, lines: Sequence[KernelLine], *, read_only: bool = False, secure: bool = False) -> None:
-        """Load a table into the inactive slot, where it replaces any that waits there; a resume makes it live.
+        """Load a table into the inactive slot, replacing any table there. A resume makes it live.
 
-        ``secure``: it holds a key, so nothing of it stays in a buffer of this library's or of the kernel's.
+        ``secure``: the table holds a key, so every buffer of this library and the kernel is wiped after use.
         """
         flags = (abi.READONLY if read_only else 0) | (abi.SECURE_DATA if secure else 0)
         data = wire.pack_secret_table(lines) if secure else wire.pack_table(lines)
@@ -149,10 +149,10 @@ class DmClient(Grouping):
         self._command(dev, abi.TABLE_CLEAR)
 
     def wipe(self, dev: Dev, *, flush: bool = True, freeze: bool = True) -> LiveDevice:
-        """Put a table in place of the live one under which every read and write fails, at the same size.
+        """Replace the live table by one of the same size under which every read and write fails.
 
-        For a device that cannot be removed because it is open, or whose input and output hang. A waiting table is
-        dropped. ``flush`` and ``freeze`` as in :meth:`suspend`.
+        For a device that cannot be removed because it is open, or whose input and output hang. A table in the
+        inactive slot is dropped. ``flush`` and ``freeze`` as in :meth:`suspend`.
         """
         from vmgr.core.table import KernelLine
         from vmgr.core.units import Sectors
@@ -171,15 +171,15 @@ class DmClient(Grouping):
             raise
 
     def set_geometry(self, dev: Dev, cylinders: int, heads: int, sectors: int, start: int) -> None:
-        """Say what ``HDIO_GETGEO`` shall tell of a device; ``start`` in sectors."""
+        """Set the geometry that ``HDIO_GETGEO`` returns for a device; ``start`` in sectors."""
         text = f"{cylinders} {heads} {sectors} {start}"
         self._command(dev, abi.DEV_SET_GEOMETRY, data=wire.pack_text(text))
 
     def suspend(self, dev: Dev, *, flush: bool = True, freeze: bool = True) -> LiveDevice:
         """Hold back input and output until a resume.
 
-        ``freeze``: bring a file system on it into a consistent state first. ``flush`` False: do not wait
-        for what is queued. No import or file access happens from here to the resume.
+        ``freeze``: bring a file system on the device into a consistent state first. ``flush`` False: do not wait
+        for queued requests. The client imports nothing and opens no file from here to the resume.
         """
         self._upkeep.prepare()
         flags = abi.SUSPEND | (0 if flush else self._noflush()) | (0 if freeze else abi.SKIP_LOCKFS)
@@ -202,14 +202,14 @@ class DmClient(Grouping):
         flush: bool = True,
         freeze: bool = True,
     ) -> LiveDevice:
-        """Make a waiting table live and let input and output flow; then see to the node and the link.
+        """Make the table in the inactive slot live, let input and output flow, then update the node and the link.
 
-        ``hidden``: udev's rules make the node and nothing else. ``noscan``: LVM's rules do not look for
-        signatures on it yet. ``low_priority``: it holds a copy of what another device holds (a snapshot), whose
-        label wins the link in ``/dev/disk``. ``link``: (group, volume) for ``DEV_DIR/GROUP/VOLUME``;
-        ``unlink``: such a link to it goes, as it is shown no longer.
+        ``hidden``: udev's rules make the node and nothing else. ``noscan``: LVM's rules do not scan the device for
+        signatures yet. ``low_priority``: the device is a copy of another one (a snapshot), and the other one gets
+        the links in ``/dev/disk``. ``link``: (group, volume) of the link ``DEV_DIR/GROUP/VOLUME`` to make;
+        ``unlink``: the same of a link to remove.
         ``read_ahead`` in sectors, None for the kernel's choice; ``read_ahead_at_least``: only raise it.
-        ``flush`` and ``freeze`` are for the suspend that the kernel does by itself to swap tables under a
+        ``flush`` and ``freeze`` apply to the suspend that the kernel itself does to swap tables under a
         running device.
         """
         udev_flags |= _udev_flags(hidden, noscan, low_priority)
@@ -233,7 +233,7 @@ class DmClient(Grouping):
         return live_device(reply)
 
     def show(self, dev: Dev, *, link: tuple[str, str] | None = None) -> None:
-        """End what ``noscan`` began: udev's rules may look into the device now, and ``link`` leads to it."""
+        """End ``noscan``: udev's rules may scan the device now. Make ``link`` lead to it."""
         reply = self._command(dev, abi.DEV_STATUS)
         self._upkeep.touch(reply.name)
         if link is not None:
@@ -242,11 +242,11 @@ class DmClient(Grouping):
         self._settle()
 
     def repair_nodes(self, names: Iterable[str], *, links: Iterable[tuple[str, str, str]] = ()) -> None:
-        """Make the nodes of devices called ``names``, there or gone, what the kernel says.
+        """Make the nodes called ``names`` agree with the kernel, whether their devices exist or not.
 
-        ``links`` are (group, volume, device name) of links that shall go; one that leads elsewhere, to a device
-        that is there, stays. For what a process left that was killed before it came to them. Where udev makes the
-        names, they are its own.
+        ``links`` are (group, volume, device name) of links to remove; one that leads to another existing device
+        stays. This cleans up after a process that was killed before it updated its nodes. Where udev makes the
+        nodes, they are left to udev.
         """
         for name in names:
             self._upkeep.touch(name, announced=False)
@@ -276,7 +276,7 @@ class DmClient(Grouping):
         old = self._command(dev, abi.DEV_STATUS)
         if hidden is None:
             hidden = old.uuid.startswith("LVM-") and old_link is None and new_link is None
-        # The kernel looks for the old name only, whatever else it is given.
+        # The kernel finds the device by its old name only, whatever else the request has.
         reply = self._eventful(
             by_name(old.name),
             abi.DEV_RENAME,
@@ -289,12 +289,12 @@ class DmClient(Grouping):
         if new_link is not None:
             self._upkeep.want_link(new_link, new_name)
         self._settle()
-        # The kernel's reply has the old name, no UUID, and does not tell of a waiting table.
+        # The kernel's reply has the old name, no UUID, and no flag for a table in the inactive slot.
         flags = reply.flags | (old.flags & abi.INACTIVE_PRESENT)
         return live_device(reply._replace(name=new_name, uuid=old.uuid, flags=flags))
 
     def set_uuid(self, dev: Dev, uuid: str) -> None:
-        """Give a UUID to a device that has none; one that is there cannot be changed."""
+        """Give a UUID to a device that has none. A UUID cannot be changed."""
         from vmgr.dm.names import check_uuid
 
         check_uuid(uuid)
@@ -305,15 +305,15 @@ class DmClient(Grouping):
     def remove(
         self, dev: Dev, *, link: tuple[str, str] | None = None, deferred: bool = False, retry: float = 0
     ) -> bool:
-        """Remove a device, its node and its link. True when it is gone, False when it goes once it is closed.
+        """Remove a device, its node and its link. True when it is gone, False when its removal is deferred.
 
-        ``deferred``: rather than fail because it is open, go when it is closed. ``retry``: for that many
-        seconds try again while it is open, because scanners open devices for a moment. Raises
-        :class:`vmgr.dm.failure.DmInUse`, whose details say who holds it.
+        ``deferred``: if the device is open, remove it when it is closed. ``retry``: try again for that many
+        seconds while it is open, because scanners open devices for a moment. Raises
+        :class:`vmgr.dm.failure.DmInUse`, whose details say what keeps it open.
         """
         flags = abi.DEFERRED_REMOVE if deferred else 0
         address = self._address(dev)
-        # Asked now, because the kernel's reply to a removal has no number.
+        # Asked before the removal, because the kernel's reply to that has no number.
         old = self._command(address, abi.DEV_STATUS)
         deadline = time.monotonic() + retry
         while True:
@@ -335,9 +335,9 @@ class DmClient(Grouping):
         return gone
 
     def remove_all(self, *, deferred: bool = False) -> tuple[str, ...]:
-        """Remove every device that is not open, and what becomes unused by that; the names of those that are left.
+        """Remove every device that is not open, repeatedly, until all that are left are open. Return their names.
 
-        ``deferred``: those go once they are closed.
+        ``deferred``: the kernel removes those once they are closed.
         """
         before = [entry.name for entry in self.names()]
         self.kernel.call(Request(abi.REMOVE_ALL, flags=abi.DEFERRED_REMOVE if deferred else 0))
@@ -366,7 +366,7 @@ class DmClient(Grouping):
     # -- inside --------------------------------------------------------------------------------------
 
     def _persistent(self, major: int, minor: int) -> int:
-        """The number to ask for, for a wish."""
+        """The device number to request for a persistent ``major`` and ``minor``."""
         if not 0 <= minor < abi.MINORS:
             raise InvalidName(
                 f"invalid minor number {minor}", hint=f"it is at least 0 and at most {abi.MINORS - 1}"

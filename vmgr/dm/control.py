@@ -45,7 +45,7 @@ def proc_number(path: str, name: str, section: str = "") -> int | None:
 
 
 def block_majors(proc: str = "/proc") -> dict[int, str]:
-    """The block majors that are taken now, and by which driver."""
+    """The block majors in use now, each with its driver's name."""
     found = {}
     try:
         with open(f"{proc}/devices", encoding="ascii", errors="replace") as f:
@@ -60,7 +60,7 @@ def block_majors(proc: str = "/proc") -> dict[int, str]:
 
 
 def control_numbers(proc: str = "/proc") -> tuple[int, int]:
-    """The (major, minor) that the control node must have, the well-known ones where ``/proc`` does not tell."""
+    """The (major, minor) that the control node must have; the well-known ones if ``/proc`` lacks them."""
     major = proc_number(f"{proc}/devices", "misc", "Character devices:")
     minor = proc_number(f"{proc}/misc", NAME)
     return MISC_MAJOR if major is None else major, CONTROL_MINOR if minor is None else minor
@@ -83,7 +83,7 @@ def no_device_mapper() -> NoDeviceMapper:
 
 
 def open_control(dev_dir: str = "/dev", proc: str = "/proc") -> int:
-    """Open the control node, making or repairing it and loading the module where needed; a file descriptor.
+    """Open the control node and return a file descriptor. If needed, make or repair the node and load the module.
 
     Raises :class:`NoDeviceMapper`, :class:`NotPermitted`, or :class:`KernelError` for a node that cannot be made.
     """
@@ -96,7 +96,7 @@ def open_control(dev_dir: str = "/dev", proc: str = "/proc") -> int:
             raise _cannot(f"cannot open {path}", e) from None
     if not _load_module():
         raise no_device_mapper()
-    _make_right(path, control_numbers(proc))  # a kernel before 2.6.36 may have given another minor
+    _make_right(path, control_numbers(proc))  # kernels before 2.6.36 may use another minor
     try:
         return os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError as e:
@@ -122,12 +122,12 @@ def control_problem(dev_dir: str = "/dev", proc: str = "/proc") -> str:
         numbers = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
         return f"{path} is the character device {numbers}; it should be {wanted[0]}:{wanted[1]}"
     if stat.S_IMODE(found.st_mode) & 0o006:
-        return f"{path} may be opened by everybody (mode {stat.S_IMODE(found.st_mode):04o}); it should be 0600"
+        return f"{path} may be opened by every user (mode {stat.S_IMODE(found.st_mode):04o}); it should be 0600"
     return ""
 
 
 def repair_control(dev_dir: str = "/dev", proc: str = "/proc") -> bool:
-    """Make the control node what it should be, without opening it; True when something had to be done.
+    """Correct the control node without opening it; True if something had to be done.
 
     Raises :class:`KernelError` or :class:`NotPermitted`.
     """
@@ -144,12 +144,12 @@ def repair_control(dev_dir: str = "/dev", proc: str = "/proc") -> bool:
 
 
 def check_control(dev_dir: str = "/dev") -> None:
-    """Raise what :func:`open_control` does where the device mapper is not to be had."""
+    """Raise the error of :func:`open_control` if the device mapper is not available."""
     os.close(open_control(dev_dir))
 
 
 def _make_right(path: str, numbers: tuple[int, int]) -> None:
-    """See to it that ``path`` is the control node."""
+    """Make ``path`` the control node, if it is not."""
     wanted = os.makedev(*numbers)
     try:
         found = os.stat(path)
@@ -170,7 +170,7 @@ def _make_right(path: str, numbers: tuple[int, int]) -> None:
         directory = os.path.dirname(path)
         if not os.path.isdir(directory):
             os.makedirs(directory, 0o755, exist_ok=True)
-        # Made under another name and moved into place: nobody ever opens a half-made node.
+        # Made under another name and moved into place, so that no program opens a half-made node.
         temporary = f"{path}.{os.getpid()}"
         os.mknod(temporary, stat.S_IFCHR | 0o600, wanted)
         try:
@@ -189,7 +189,7 @@ def _cannot(what: str, e: OSError) -> KernelError | NotPermitted:
 
 
 def _load_module() -> bool:
-    """Ask modprobe for the module; False when there are no modules for this kernel or it cannot be had."""
+    """Have modprobe load the module; False if this kernel has no modules or modprobe fails."""
     if os.geteuid() != 0 or not os.path.isdir(f"/lib/modules/{os.uname().release}"):
         return False
     import subprocess

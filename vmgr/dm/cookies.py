@@ -1,8 +1,9 @@
-"""udev's cookies as an administrator sees them: which there are, make one, complete it, release it, read its flags.
+"""udev's cookies for administrators: list them, make one, complete it, release it, decode its flags.
 
-What a cookie is, is told in :mod:`vmgr.dm.udev`. The meaning of each operation is that of dmsetup's
+:mod:`vmgr.dm.udev` explains cookies. Each operation does what dmsetup's
 ``udevcookies``, ``udevcreatecookie``, ``udevcomplete``, ``udevcomplete_all``, ``udevreleasecookie`` and
-``udevflags`` (``libdm/dm-tools/dmsetup.c``); a release has a bound here. Nothing here asks the device mapper.
+``udevflags`` do (``libdm/dm-tools/dmsetup.c``), but a release has a time limit here. Nothing here calls the device
+mapper.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _FLAGS = (
     "DISABLE_DM_RULES", "DISABLE_SUBSYSTEM_RULES", "DISABLE_DISK_RULES", "DISABLE_OTHER_RULES", "LOW_PRIORITY",
     "DISABLE_LIBRARY_FALLBACK", "PRIMARY_SOURCE",
 )  # fmt: skip
-"""Names of the lower eight flags, from bit 16 of a cookie's value upwards; the eighth has none."""
+"""Names of the lower eight flags, from bit 16 of a cookie's value upwards; the eighth has no name."""
 
 
 class CookieState(NamedTuple):
@@ -37,7 +38,7 @@ class CookieState(NamedTuple):
 
 
 class Completion(NamedTuple):
-    """What :func:`complete_all` did: values of cookies, and a sentence for each that could not be removed."""
+    """The result of :func:`complete_all`: removed cookies, and a sentence for each that could not be removed."""
 
     completed: tuple[int, ...]
     skipped: tuple[int, ...]
@@ -57,16 +58,16 @@ def cookies(proc: str = "/proc") -> tuple[CookieState, ...]:
 
 
 def create() -> int:
-    """Make a cookie for several commands (``--udevcookie``); its value. :func:`release` ends it."""
+    """Make a cookie for several commands (``--udevcookie``) and return its value. :func:`release` ends it."""
     return Udev().new_cookie().value
 
 
 def complete(value: int) -> bool:
-    """Count the cookie down by one, as udev's rules do at the end of an event. True when there was one.
+    """Subtract one from the cookie, as udev's rules do at the end of an event. True if ``value`` has a cookie.
 
-    The upper half of ``value`` may hold flags for the rules, as in ``DM_COOKIE``; a value that has nothing but
-    flags is no cookie, and nothing is done. Raises :class:`NotFound`, :class:`NotPermitted`, or
-    :class:`KernelError` when the cookie is at zero already.
+    The upper half of ``value`` may hold flags for the rules, as in ``DM_COOKIE``. A value with flags only
+    has no cookie, and nothing is done. Raises :class:`NotFound`, :class:`NotPermitted`, or
+    :class:`KernelError` when the cookie is already at zero.
     """
     if not value & 0xFFFF:
         return False
@@ -78,9 +79,9 @@ def complete(value: int) -> bool:
 
 
 def complete_all(age: int = 0, *, now: float | None = None) -> Completion:
-    """Remove every cookie that was neither made nor counted within the last ``age`` minutes.
+    """Remove every cookie that was not made or changed within the last ``age`` minutes.
 
-    Whoever waits for one then waits no longer. ``now`` is in seconds since 1970.
+    Commands that wait for one of them go on. ``now`` is in seconds since 1970.
     """
     if now is None:
         import time
@@ -102,10 +103,10 @@ def complete_all(age: int = 0, *, now: float | None = None) -> Completion:
 
 
 def release(value: int, *, timeout: float = TIMEOUT) -> None:
-    """Wait until udev is done with every event announced in a cookie, then remove it, whatever happens.
+    """Wait until udev has handled every event announced in a cookie. Remove the cookie in any case.
 
-    Raises :class:`NotFound`, :class:`UsageError` for what is no cookie, and
-    :class:`vmgr.core.errors.UdevTimeout` when nothing moves for ``timeout`` seconds.
+    Raises :class:`NotFound`, :class:`UsageError` for a value that is not a cookie, and
+    :class:`vmgr.core.errors.UdevTimeout` after ``timeout`` seconds without progress.
     """
     check_cookie(value)
     calls = Semaphores()
@@ -122,7 +123,7 @@ def release(value: int, *, timeout: float = TIMEOUT) -> None:
 def parse_cookie(text: str) -> int:
     """A cookie's value as a command line or ``DM_COOKIE`` gives it: decimal, or with ``0x`` or ``0`` in front.
 
-    Raises :class:`UsageError` for anything else, for 0, and for what has more than 32 bits.
+    Raises :class:`UsageError` for anything else, for 0, and for numbers of more than 32 bits.
     """
     digits = text.strip().removeprefix("+").lower()
     base = 16 if digits.startswith("0x") else 8 if digits.startswith("0") else 10
@@ -136,9 +137,9 @@ def parse_cookie(text: str) -> int:
 
 
 def decode_flags(value: int) -> tuple[str, ...]:
-    """The variables that the flags in a cookie's upper half set in udev's rules, lowest bit first.
+    """The udev variables that the flags in a cookie's upper half set, lowest bit first.
 
-    Subsystems' own flags, in the upper eight bits, have numbers for names.
+    The subsystems' own flags, in the upper eight bits, are named by number.
     """
     names = []
     for bit in range(16):
@@ -156,7 +157,5 @@ def decode_flags(value: int) -> tuple[str, ...]:
 def _find(calls: Semaphores, value: int) -> int:
     semid = calls.find(value)
     if semid is None:
-        raise NotFound(
-            f"there is no udev cookie {value:#x}", hint="`vmgr dm udevcookies` lists those that there are"
-        )
+        raise NotFound(f"there is no udev cookie {value:#x}", hint="`vmgr dm udevcookies` lists the existing ones")
     return semid

@@ -1,7 +1,7 @@
-"""What the kernel counts of input and output, as values: counters, latency histograms, figures made from them.
+"""The kernel's input/output statistics as values: counters, latency histograms, and figures computed from them.
 
-Pure: nothing here talks to a kernel. Where counting is done, see :mod:`vmgr.dm.statistics`. All times are
-nanoseconds, also where the kernel counted milliseconds. Formats: ``drivers/md/dm-stats.c`` of Linux and
+Pure: nothing here calls a kernel; :mod:`vmgr.dm.statistics` does. All times are
+nanoseconds, even where the kernel counted milliseconds. Formats: ``drivers/md/dm-stats.c`` of Linux and
 ``Documentation/admin-guide/device-mapper/statistics.rst``; figures: ``libdm/libdm-stats.c`` of LVM2.
 """
 
@@ -23,16 +23,17 @@ UNITS = {"ns": 1, "us": 1_000, "ms": MILLISECOND, "s": SECOND}
 """Nanoseconds in each unit in which a time may be written."""
 
 _TIMED = (3, 7, 9, 10, 11, 12)
-"""Places of the counters that are times, in the kernel's order."""
+"""Positions of the counters that are times, in the kernel's order."""
 
 
 @frozen
 class Counters:
     """The kernel's thirteen counters, in its order; those that end in ``_ns`` are times.
 
-    ``io_ns`` is how long at least one request was under way, ``queue_ns`` the same weighted with how many were,
-    ``reading_ns`` and ``writing_ns`` how long at least one read or write was. ``read_ns`` and ``write_ns`` add up
-    how long each request took. ``in_progress`` is a state rather than a sum: clearing leaves it as it is.
+    ``io_ns`` is the time during which at least one request was in progress, ``queue_ns`` the same weighted by the
+    number of requests; ``reading_ns`` and ``writing_ns`` are the time with at least one read or write in progress.
+    ``read_ns`` and ``write_ns`` are the sums of all requests' durations. ``in_progress`` is the present number of
+    requests, not a sum: clearing does not change it.
     """
 
     reads: int = 0
@@ -51,7 +52,7 @@ class Counters:
 
     @classmethod
     def of_kernel(cls, numbers: Iterable[int], *, precise: bool) -> Counters:
-        """From the kernel's numbers, whose times are milliseconds unless the region counts ``precise`` ones."""
+        """From the kernel's numbers. Times there are milliseconds, or nanoseconds if the region is ``precise``."""
         found = list(numbers)
         if not precise:
             for place in _TIMED:
@@ -60,7 +61,7 @@ class Counters:
 
     @classmethod
     def total(cls, several: Iterable[Counters]) -> Counters:
-        """The sums of each counter: of a region's areas, or a group's regions."""
+        """The sum of each counter, over a region's areas or a group's regions."""
         rows = [tuple(getattr(one, name) for name in COUNTERS) for one in several]
         return cls(*(sum(column) for column in zip(*rows, strict=True)))
 
@@ -71,10 +72,10 @@ COUNTERS = tuple(fields_dict(Counters))
 
 @frozen
 class Histogram:
-    """How many requests took how long.
+    """A latency histogram: numbers of requests by duration.
 
-    ``bounds`` are ascending times; request ``i`` of ``counts`` took at least ``bounds[i - 1]`` and less than
-    ``bounds[i]``. There is one more count than bounds: the last has no end.
+    ``bounds`` are ascending times. The requests in ``counts[i]`` took at least ``bounds[i - 1]`` and less than
+    ``bounds[i]``. There is one more count than bounds: the last bin has no upper bound.
     """
 
     bounds: tuple[int, ...]
@@ -87,18 +88,18 @@ class Histogram:
 
     @property
     def ranges(self) -> tuple[tuple[int, int | None], ...]:
-        """(from, below) of each bin; None where it has no end."""
+        """(lower bound, upper bound) of each bin; the upper bound of the last is None."""
         return tuple(zip((0, *self.bounds), (*self.bounds, None), strict=True))
 
     @property
     def percentages(self) -> tuple[float, ...]:
-        """The share of each bin in the total; all 0 when nothing was counted."""
+        """The share of each bin in the total, in percent; all 0 when nothing was counted."""
         total = self.total
         return tuple(100 * count / total if total else 0.0 for count in self.counts)
 
     @classmethod
     def sum(cls, several: Iterable[Histogram]) -> Histogram | None:
-        """All counts together. The bounds must be the same; None without any histogram."""
+        """The sum of several histograms with the same bounds; None if there are none."""
         rows = list(several)
         if not rows:
             return None
@@ -109,10 +110,10 @@ class Histogram:
 
 @frozen
 class Figures:
-    """What follows from counters that were gathered during ``interval_ns``.
+    """Rates and averages computed from counters of an interval of ``interval_ns``.
 
-    Definitions as in libdm, except for merges per second and the service time, which LVM2 up to 2.03.16 divides by
-    a thousand million and a million too much, so that it always shows 0.
+    Definitions as in libdm, except for merges per second and the service time: LVM2 up to 2.03.16 divides these by
+    10**9 and 10**6 too much, so it always shows 0.
     """
 
     counters: Counters
@@ -120,7 +121,7 @@ class Figures:
 
     def __attrs_post_init__(self) -> None:
         if self.interval_ns <= 0:
-            raise ValueError("an interval must be longer than nothing")
+            raise ValueError("an interval must be longer than 0")
 
     def _per_second(self, count: int) -> float:
         return count * SECOND / self.interval_ns
@@ -168,7 +169,7 @@ class Figures:
 
     @property
     def queue_size(self) -> float:
-        """Requests under way, on average."""
+        """Requests in progress, on average."""
         return self.counters.queue_ns / self.interval_ns
 
     @property
@@ -189,9 +190,9 @@ class Figures:
 
     @property
     def utilisation(self) -> float:
-        """The share of the interval in which a request was under way, from 0 to 1.
+        """The share of the interval in which a request was in progress, from 0 to 1.
 
-        Never more: counters that were not cleared before the interval began may know of a longer time.
+        Capped at 1, because counters that were not cleared at the start of the interval may cover a longer time.
         """
         return min(self.counters.io_ns, self.interval_ns) / self.interval_ns
 
@@ -210,16 +211,17 @@ def _ratio(amount: int, count: int) -> float:
 
 
 def parse_bounds(text: str) -> tuple[int, ...]:
-    """Histogram bounds as ``dmstats --bounds`` takes them: ``100us,5ms,1s``; a bare number counts nanoseconds.
+    """Histogram bounds as ``dmstats --bounds`` takes them: ``100us,5ms,1s``. A bare number is in nanoseconds.
 
-    Raises :class:`InvalidSize` for what is no time, and for bounds that :func:`check_bounds` refuses. (LVM2 reads a
-    bare number in the unit of the one before it, ``1ms,5`` as 5 ms. That is refused here unless it is in order.)
+    Raises :class:`InvalidSize` for a word that is not a time, and for bounds that :func:`check_bounds` refuses.
+    (LVM2 gives a bare number the unit of the one before it: ``1ms,5`` has a bound of 5 ms there. Here the 5 ns are
+    refused for being below 1 ms.)
     """
     bounds = []
     for word in text.split(","):
         match = re.fullmatch(r"(\d+)(ns|us|ms|s)?", word, re.ASCII)
         if match is None:
-            what = f"{word!r} is no time" if word else "a bound is empty"
+            what = f"{word!r} is not a time" if word else "a bound is empty"
             raise InvalidSize(f"histogram bounds {text!r}: {what}", hint="write times such as 500us,10ms,1s")
         bounds.append(int(match[1]) * UNITS[match[2] or "ns"])
     check_bounds(bounds)
@@ -227,7 +229,7 @@ def parse_bounds(text: str) -> tuple[int, ...]:
 
 
 def check_bounds(bounds: Iterable[int]) -> None:
-    """Refuse bounds that the kernel would: each must be larger than the one before, the first than 0.
+    """Refuse bounds that the kernel refuses: they must ascend, and the first must be larger than 0.
 
     Raises :class:`InvalidSize`.
     """
@@ -236,7 +238,7 @@ def check_bounds(bounds: Iterable[int]) -> None:
         if bound >= 1 << 64:
             raise InvalidSize("a histogram bound is too large", hint="times must fit in 64 bits of nanoseconds")
         if bound <= last:
-            what = f"{time_words(bound)} is not above {time_words(last)}" if last else "0 is no bound"
+            what = f"{time_words(bound)} is not above {time_words(last)}" if last else "0 is not a bound"
             raise InvalidSize(
                 f"histogram bounds must rise: {what}",
                 hint="give each bound once, the smallest first, as in 1ms,10ms",
@@ -245,7 +247,7 @@ def check_bounds(bounds: Iterable[int]) -> None:
 
 
 def needs_precision(bounds: Iterable[int]) -> bool:
-    """Whether a bound cannot be told in whole milliseconds, so that the region must count nanoseconds."""
+    """Whether a bound is not a whole number of milliseconds, so that the region must count nanoseconds."""
     return any(bound % MILLISECOND for bound in bounds)
 
 

@@ -1,9 +1,10 @@
-"""The critical section: nothing in it may wait for a disk that is suspended.
+"""The critical section: nothing in it may wait for a suspended disk.
 
-Between suspend and resume a page fault that reads a program file, an import, or a swapped-out page can
-wait for the very device that is suspended, for ever; and a process that ends or is stopped there leaves
-everybody waiting. So everything is fetched and locked first, signals wait until the end, and the
-process runs at a raised priority, as LVM2 does (``lib/mm/memlock.c``, ``lib/misc/lvm-signal.c``).
+Between suspend and resume, a page fault on a program file, an import, or a swapped-out page may have to be read
+from the suspended device itself, which never ends. A process that ends or is stopped there leaves the device
+suspended, and other programs waiting for it. So the process first loads what it needs and locks its memory; it
+blocks signals until the end, and raises its priority, as LVM2 does (``lib/mm/memlock.c``,
+``lib/misc/lvm-signal.c``).
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ PRIORITY = -18
 """LVM2's default for ``activation/process_priority``."""
 
 RESERVE = 8 * 1024 * 1024
-"""Bytes of heap touched beforehand (LVM2's ``activation/reserved_memory`` is 8 MiB)."""
+"""Bytes of heap to allocate and touch beforehand (LVM2's ``activation/reserved_memory`` is 8 MiB)."""
 
 _CHUNK = 64 * 1024
 """Below malloc's threshold for ``mmap``: larger blocks go straight back to the system when freed."""
 
 
 class _Process:
-    """What is held for this process, whatever the number of sections that are open."""
+    """The state of this process, shared by all open sections."""
 
     def __init__(self) -> None:
         self.depth = 0
@@ -57,7 +58,7 @@ class _Process:
                 pass  # no privilege: slower, not wrong
 
     def _hold_signals(self) -> None:
-        """Let every signal wait that would end or stop the process, but for its own faults."""
+        """Block every signal that would end or stop the process, except those for its own faults."""
         import signal
 
         s = signal.Signals
@@ -67,7 +68,7 @@ class _Process:
     def _reserve(self, size: int) -> None:
         """Make the allocator hold ``size`` bytes of touched memory.
 
-        The last block is kept: it caps the heap, so that the free ones below it are not given back.
+        The last block is kept: it is the top of the heap, so the free blocks below it do not go back to the system.
         """
         blocks = [bytearray(_CHUNK) for _ in range(size // _CHUNK)]
         self._cap = blocks.pop() if blocks else None
@@ -88,7 +89,7 @@ class _Process:
             import signal
 
             mask, self._old_mask = self._old_mask, None
-            # Last of all: what waited arrives now, and may raise.
+            # Last of all, because blocked signals arrive now, and may raise.
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
@@ -98,11 +99,11 @@ _process = _Process()
 class critical_section:
     """``with critical_section():`` around suspend to resume. Sections nest; only the outermost does anything.
 
-    Signals that would end or stop the process wait until the end (Ctrl-C raises there). In a
-    program with several threads they may still reach another one.
+    Signals that would end or stop the process are blocked until the end (Ctrl-C raises there). In a
+    program with several threads they may still reach another thread.
 
-    Locking memory may be refused (no privilege, a limit): the section runs all the same, and
-    :attr:`locked` tells. ``priority`` None leaves the priority alone.
+    If memory cannot be locked (no privilege, a limit), the section runs anyway; see
+    :attr:`locked`. ``priority`` None leaves the priority unchanged.
     """
 
     def __init__(self, *, priority: int | None = PRIORITY, reserve: int = RESERVE) -> None:
@@ -133,7 +134,7 @@ def held() -> bool:
 
 
 def preload() -> None:
-    """Import what is used between suspend and resume, including when something fails there."""
+    """Import everything that is used between suspend and resume, error handling included."""
     import importlib
 
     for name in ("traceback", "linecache", "vmgr.dm.client", "vmgr.dm.holders", "vmgr.dm.nodes", "vmgr.dm.udev"):

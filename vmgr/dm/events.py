@@ -1,4 +1,4 @@
-"""What happens to devices, one by one: for a loop, for ``poll`` and for asyncio, on one descriptor for all.
+"""Events of devices, one by one: for a loop, for ``poll`` and for asyncio. One descriptor serves all devices.
 
 ::
 
@@ -10,15 +10,15 @@
         async for event in events:
             ...
 
-The kernel counts each device's events and tells who polls its control node that there was one somewhere
-(``DEV_ARM_POLL``, interface 4.36). Then the list of devices says where (event numbers in it since 4.38; before
-that, each device is asked). The descriptor is armed before every look, so what happens between two looks is
-never missed: it is in the next one, or ends the wait. Several events of a device between two looks are one item
-with the latest number.
+The kernel counts each device's events. ``poll`` on its control node returns after an event of any device
+(``DEV_ARM_POLL``, interface 4.36). The list of devices then shows which one (it has event numbers since 4.38;
+before that, each device is asked). The descriptor is armed before the list is read, so no event between two
+readings is missed: it is in the next list, or ends the wait. Several events of a device between two readings are
+one item with the latest number.
 
-What raises a device's number: its target (a snapshot that overflows, a mirror whose leg fails, a pool that fills
-up), a rename, a UUID set. Creating and removing a device is told as well. Suspend, resume, load and messages are no
-events: a table that is swapped ends the kernel's wait and changes no number.
+A device's number rises when its target raises an event (a snapshot overflows, a mirror leg fails, a pool fills
+up), and when it is renamed or given a UUID. Creation and removal of a device are reported as well. Suspend,
+resume, load and messages are not events: a swapped table ends the kernel's wait but changes no number.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ Numbers = tuple[int, int]
 class Event(NamedTuple):
     """What happened to a device since the last item about it.
 
-    ``kind`` is :data:`CREATED`, :data:`CHANGED` or :data:`REMOVED`. ``event_nr`` is the kernel's latest number, of
-    a removed device the last that was seen; ``since`` the one before, so ``event_nr - since`` events are in
-    this item. ``old_name`` is set when the device was renamed. ``numbers`` are its (major, minor).
+    ``kind`` is :data:`CREATED`, :data:`CHANGED` or :data:`REMOVED`. ``event_nr`` is the kernel's latest number (for
+    a removed device, the last one seen), and ``since`` the number before: the item covers ``event_nr - since``
+    events. ``old_name`` is set when the device was renamed. ``numbers`` are its (major, minor).
     """
 
     kind: str
@@ -62,7 +62,7 @@ class Event(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """A device as it was when it was last looked at."""
+    """The state of a device when it was last read."""
 
     name: str
     uuid: str
@@ -72,12 +72,12 @@ class Seen(NamedTuple):
 class Events:
     """The events of all devices, or of ``devices``, from now on; an iterator, also for ``async for``.
 
-    A device that is not there yet is reported when it is created. One that was found is followed through a
-    rename. A :class:`LiveDevice` counts from the number that it has: what happened since it was read is reported,
-    its removal included. A plain string is a name or a UUID.
+    A device that does not exist yet is reported when it is created. A device keeps being watched after a
+    rename. For a :class:`LiveDevice`, everything since it was read is reported, even its removal.
+    A plain string is a name or a UUID.
 
-    ``timeout``: iteration ends when so many seconds pass without an event; None: never. The ``reader``'s own
-    descriptor is not used, so waiting and arming there disturbs nothing here. For one thread, one task at a time.
+    ``timeout``: iteration ends after that many seconds without an event; None: never. The object opens a
+    descriptor of its own and does not use that of ``reader``. For one thread, and one task at a time.
     Raises :class:`vmgr.dm.failure.Unsupported` on a kernel without ``DEV_ARM_POLL``.
     """
 
@@ -115,7 +115,7 @@ class Events:
         self.close()
 
     def close(self) -> None:
-        """Close the descriptor; a task that waits comes to its end."""
+        """Close the descriptor; a waiting task ends."""
         if self._closed:
             return
         self._closed = True
@@ -126,18 +126,18 @@ class Events:
         self._kernel.close()
 
     def fileno(self) -> int:
-        """The descriptor, for a ``poll`` of one's own: when it is readable, call :meth:`poll`."""
+        """The descriptor, for the caller's own event loop: when it is readable, call :meth:`poll`."""
         self._check_open()
         return self._kernel.fileno()
 
     def devices(self) -> Mapping[Numbers, Seen]:
-        """The watched devices as they were when last looked at, by (major, minor)."""
+        """The watched devices as last read, by (major, minor)."""
         return dict(self._known)
 
     # -- waiting -------------------------------------------------------------------------------------
 
     def poll(self, timeout: float | None = 0) -> tuple[Event, ...]:
-        """What has happened, having waited up to ``timeout`` seconds for it (None: as long as it takes)."""
+        """The new events, after a wait of up to ``timeout`` seconds for the first (None: no limit)."""
         self._check_open()
         self._wait(timeout)
         events = tuple(self._pending)
@@ -189,7 +189,7 @@ class Events:
     async def _readable(self, loop: asyncio.AbstractEventLoop, deadline: float | None) -> None:
         """Wait until the descriptor is readable, or until the deadline."""
         if self._waiter is not None:
-            raise RuntimeError("another task waits for these events already")
+            raise RuntimeError("another task already waits for these events")
         waiter = self._waiter = loop.create_future()
         loop.add_reader(self._kernel.fileno(), _wake, waiter)
         alarm = None if deadline is None else loop.call_at(deadline, _wake, waiter)
@@ -198,7 +198,7 @@ class Events:
         finally:
             if alarm is not None:
                 alarm.cancel()
-            # After close() the number may be somebody else's descriptor already.
+            # After close() the number may already belong to another file.
             if self._waiter is waiter:
                 self._waiter = None
                 loop.remove_reader(self._kernel.fileno())
@@ -210,10 +210,10 @@ class Events:
             raise ValueError("these events are closed")
 
     def _look(self) -> None:
-        """Arm, see what is different, and remember it."""
+        """Arm the descriptor, find the differences, and store the new state."""
         self._reader.arm_poll()
         now = self._watched(self._list(), self._known)
-        # Noted before it is remembered: an interrupt in between may tell twice, but never keeps quiet.
+        # Events are queued before the state is stored: an interrupt in between may repeat one, but never loses one.
         self._pending.extend(_differences(self._known, now))
         self._known = now
 
@@ -221,7 +221,7 @@ class Events:
         found = {}
         for dev, name, event_nr, uuid in self._reader.names():
             numbers = abi.major_minor(dev)
-            if event_nr is None or uuid is None:  # an older kernel's list does not tell
+            if event_nr is None or uuid is None:  # an older kernel's list lacks them
                 device = self._reader.info(major_minor=numbers)
                 if device is None:
                     continue
@@ -266,7 +266,7 @@ def _same(old: Seen, new: Seen) -> bool:
 
 
 def _differences(known: dict[Numbers, Seen], now: dict[Numbers, Seen]) -> list[Event]:
-    """What lies between two looks; what went comes first."""
+    """The events between two readings, removals first."""
     events = []
     gone = [n for n, old in known.items() if n not in now or not _same(old, now[n])]
     for numbers in gone:

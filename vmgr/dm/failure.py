@@ -1,7 +1,7 @@
-"""The errors of the device mapper. Each keeps all that was asked: command, device, request and errno.
+"""The errors of the device mapper. Each has the command, the device, the request and the errno.
 
-Most are also of one of the core's classes, so that callers can catch "in use" or "not found" without knowing of
-ioctls. :func:`vmgr.dm.meanings.explain` makes them of a refusal.
+Most also inherit from one of the core's error classes, so that callers can catch "in use" or "not found" without
+knowing about ioctls. :func:`vmgr.dm.meanings.explain` makes them when the kernel refuses a command.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 class DmError(KernelError):
     """The kernel refused a command.
 
-    ``command`` is its name, ``device`` what was asked for in words, ``request`` the header and the data that
-    went in (without the data, if they were secret), ``reply`` the header as the kernel left it, None when it
-    left none, ``errno`` the kernel's number and ``errno_name`` its word. ``log`` are the lines that the device
-    mapper wrote to the kernel's log meanwhile, oldest first, as far as they can be read.
+    ``command`` is its name, ``device`` the device in words, ``request`` the header and the data that were sent
+    (without secret data), ``reply`` the header that the kernel returned, None if it returned none, ``errno`` the
+    kernel's number and ``errno_name`` its name. ``log`` are the lines that the device mapper meanwhile wrote to
+    the kernel's log, oldest first, as far as they can be read.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class DmExists(DmError, AlreadyExists):
 
 
 class DmInUse(DmError, InUse):
-    """The device is open, or what a table refers to is held by someone else."""
+    """The device is open, or a device that a table refers to is in use elsewhere."""
 
     code = InUse.code
 
@@ -74,7 +74,7 @@ class DmNotPermitted(DmError, NotPermitted):
 
 
 class NoDeviceMapper(KernelError):
-    """The kernel has no device mapper, or an interface of another generation."""
+    """The kernel has no device mapper, or an interface of another major version."""
 
 
 class Unsupported(KernelError):
@@ -82,12 +82,12 @@ class Unsupported(KernelError):
 
 
 class NodeError(KernelError):
-    """The kernel has done what was asked, and a node or link in the device directory could not be made to match."""
+    """The kernel did what was asked, but a node or link in the device directory could not be updated."""
 
 
 def command_name(request: Request) -> str:
     """The command in words: one ioctl suspends and resumes, another renames and sets a UUID."""
-    from vmgr.dm import abi  # loaded by whoever made the request; not needed to say that there is no device mapper
+    from vmgr.dm import abi  # already loaded by the request's caller; not needed to report a missing device mapper
 
     command = request.command
     if command is abi.DEV_SUSPEND and not request.flags & abi.SUSPEND:

@@ -1,8 +1,8 @@
 """A device mapper in memory: the same protocol, the same refusals, no kernel.
 
-For unit tests and dry runs. It knows of disks only their sizes, and of a target only what a table must
-look like (:mod:`vmgr.dm.fake_targets`). One conformance suite runs on it and on the real kernel
-(``tests/support/dm_conformance``); where they differ, this is wrong. Semantics: ``drivers/md/dm-ioctl.c``,
+For unit tests and dry runs. It knows only the sizes of disks, and only the table syntax of
+targets (:mod:`vmgr.dm.fake_targets`). One conformance suite runs on it and on the real kernel
+(``tests/support/dm_conformance``); where they differ, the fake is wrong. Semantics: ``drivers/md/dm-ioctl.c``,
 ``dm.c`` and ``dm-table.c`` of Linux 6.1. The commands are in :mod:`~vmgr.dm.fake_naming`,
 :mod:`~vmgr.dm.fake_tables` and :mod:`~vmgr.dm.fake_messages`, what they work on in :mod:`~vmgr.dm.fake_state`.
 """
@@ -34,17 +34,17 @@ __all__ = ["FakeKernel", "FakeNodes"]
 MAJOR = 254
 
 _TELLING = frozenset(command.nr for command in (abi.REMOVE_ALL, abi.DEV_CREATE, abi.DEV_REMOVE, abi.DEV_RENAME))
-"""Commands whose success is an event in itself for who polls (``IOCTL_FLAGS_ISSUE_GLOBAL_EVENT``)."""
+"""Commands whose success ends a ``poll`` like an event (``IOCTL_FLAGS_ISSUE_GLOBAL_EVENT``)."""
 
 _UNNAMED = frozenset(command.nr for command in (abi.REMOVE_ALL, abi.LIST_DEVICES, abi.LIST_VERSIONS, abi.VERSION))
-"""Commands for which the kernel does not look at the names in the header."""
+"""Commands for which the kernel ignores the names in the header."""
 
 
 class FakeKernel:
     """A kernel with nothing but a device mapper.
 
-    ``disks`` maps (major, minor) to a size in sectors. ``calls`` records every request that reached it.
-    Minor numbers are given out from 0 upwards, the lowest free one first.
+    ``disks`` maps (major, minor) to a size in sectors. ``calls`` records every request.
+    A new device gets the lowest free minor number.
     """
 
     def __init__(
@@ -61,9 +61,9 @@ class FakeKernel:
         self.calls: list[Request] = []
         self._state = FakeState(self.disks, {target.name: target for target in targets}, version, major)
         self.blocks = self._state.blocks
-        """Sectors in a logical block of a disk (``abi.dev_number``), where it is not one."""
+        """Sectors in a logical block, for disks (``abi.dev_number``) where that is not 1."""
         self.busy = self._state.busy
-        """Disks that something else holds (``abi.dev_number``): a table that refers to one is refused."""
+        """Disks that are in use elsewhere (``abi.dev_number``): a table that refers to one is refused."""
         naming, tables = FakeNaming(self._state), FakeTables(self._state)
         self._messages = messages = FakeMessages(self._state)
         self._commands: dict[int, Callable[[Request], Reply]] = {
@@ -116,7 +116,7 @@ class FakeKernel:
         return reply
 
     def poll(self, timeout: float | None) -> bool:
-        """Whether there was an event since the last arming; never waits, for nothing else could make one."""
+        """Whether there was an event since the last arming. Never waits: nothing else can raise an event."""
         happened = self._state.events > self._messages.armed
         if not happened and timeout is None:
             raise RuntimeError("nothing in this process could end a wait for an event")
@@ -130,7 +130,7 @@ class FakeKernel:
         """A descriptor that becomes readable with an event; see :meth:`vmgr.dm.kernel.Kernel.watch`."""
         return FakeWatch(self, self._state)
 
-    # -- what a test or a dry run does to it -----------------------------------------------------------
+    # -- what a test or a dry run can make happen ------------------------------------------------------
 
     def hold(self, name: str) -> None:
         """Open a device, as mounting it would."""
@@ -149,15 +149,15 @@ class FakeKernel:
         self._state.raise_event(device)
 
     def transfer(self, name: str, sector: int, sectors: int, *, write: bool, nanoseconds: int = 0) -> None:
-        """Let a device's statistics count a read or a write that took so long."""
+        """Let a device's statistics count a read or a write of that duration."""
         self._state.by_name(name).stats.count(write, sector, sectors, nanoseconds)
 
     def hold_back(self, name: str, held: bool = True) -> None:
-        """Let another device's target suspend this one, or let it go on (``DM_INTERNAL_SUSPEND_FLAG``)."""
+        """Suspend or resume the device as another device's target would (``DM_INTERNAL_SUSPEND_FLAG``)."""
         self._state.by_name(name).internal = held
 
     def seed(self, devices: Iterable[LiveDevice]) -> None:
-        """Start from what a real kernel has: ``devices`` with their tables, lowest first or not."""
+        """Add the devices of a real kernel, with their tables, in any order."""
         devices = tuple(devices)
         for live in devices:
             device = FakeDevice(live.name, live.uuid, live.minor)
@@ -184,9 +184,9 @@ class FakeKernel:
 
 
 class FakeWatch:
-    """What opening the control node once more gives: the same devices, and an arming of its own.
+    """The control node opened once more: the same devices, but armed on its own.
 
-    Unlike the fake kernel itself it really waits in :meth:`poll`: another thread or a signal may end that.
+    Unlike the fake kernel itself it really waits in :meth:`poll`: another thread or a signal may end the wait.
     """
 
     def __init__(self, kernel: FakeKernel, state: FakeState) -> None:
@@ -208,11 +208,11 @@ class FakeWatch:
         try:
             os.eventfd_read(self._fd)
         except BlockingIOError:
-            pass  # there was none
+            pass  # there was no event
         return Reply(self.version)
 
     def notify(self) -> None:
-        """There was an event."""
+        """Report an event."""
         os.eventfd_write(self._fd, 1)
 
     def poll(self, timeout: float | None) -> bool:

@@ -1,4 +1,4 @@
-"""The fake kernel's commands to targets and about none: messages, geometry, versions, arming."""
+"""The fake kernel's commands to targets, and those not about a device: messages, geometry, versions, arming."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class FakeMessages:
-    """Words to one target, to the device mapper itself, and questions about targets."""
+    """Messages to a target or to the device mapper itself, and queries about targets."""
 
     def __init__(self, state: FakeState) -> None:
         self._state = state
         self.armed = 0
 
     def message(self, request: Request) -> Reply:
-        """What begins with ``@`` is for the device mapper itself; all else needs a target that listens."""
+        """A message that begins with ``@`` goes to the device mapper, any other to a target that takes messages."""
         state = self._state
         device = state.find(request)
         if len(request.data) < abi.MESSAGE.size:
@@ -48,7 +48,7 @@ class FakeMessages:
         raise Refusal(errno.EINVAL)
 
     def geometry(self, request: Request) -> Reply:
-        """Four plain numbers in range."""
+        """Set the geometry: four plain numbers in range."""
         self._state.find(request)
         text = wire.unpack_text(request.data).lstrip()
         words = text.split()
@@ -72,7 +72,7 @@ class FakeMessages:
         return self._state.echo(request, data=wire.pack_versions([(target.name, target.version)]))
 
     def arm(self, request: Request) -> Reply:
-        """Events from now on count."""
+        """Count events from now on."""
         self.armed = self._state.events
         return self._state.echo(request)
 

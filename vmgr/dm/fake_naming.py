@@ -1,4 +1,4 @@
-"""The fake kernel's commands about which devices there are: create, remove, remove_all, rename, list."""
+"""The fake kernel's commands that create, remove, rename and list devices."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class FakeNaming:
-    """Devices come, go and change their names."""
+    """The commands create, remove, remove_all, rename and list."""
 
     def __init__(self, state: FakeState) -> None:
         self._state = state
 
     def list(self, request: Request) -> Reply:
-        """Sorted by name; a name and a UUID in the request are prefixes (since 4.45)."""
+        """List devices, sorted by name. A name and a UUID in the request are prefixes (since 4.45)."""
         state = self._state
         devices = sorted(state.devices.values(), key=lambda device: wire.encode(device.name))
         if state.version >= abi.NAME_LIST_UUID_SINCE:
@@ -33,7 +33,7 @@ class FakeNaming:
         return state.echo(request, data=wire.pack_names(entries, state.version) if entries else b"")
 
     def create(self, request: Request) -> Reply:
-        """The number is looked at before the name."""
+        """Create a device. The number is checked before the name."""
         state = self._state
         _check_name(request.name)
         if request.flags & abi.PERSISTENT_DEV:
@@ -49,7 +49,7 @@ class FakeNaming:
         return state.reply(device, request)
 
     def remove(self, request: Request) -> Reply:
-        """The reply has name and UUID, but no number and no state."""
+        """Remove a device. The reply has name and UUID, but no number and no state."""
         state = self._state
         device = state.find(request)
         flags = abi.INACTIVE_PRESENT if device.inactive is not None else 0
@@ -64,7 +64,7 @@ class FakeNaming:
         return reply._replace(flags=flags | (abi.UEVENT_GENERATED if device.settled else 0))
 
     def remove_all(self, request: Request) -> Reply:
-        """Until nothing is left that is not open."""
+        """Remove devices until all that are left are open."""
         state = self._state
         while True:
             unused = [device for device in state.devices.values() if not state.open_count(device)]
@@ -79,7 +79,7 @@ class FakeNaming:
         return Reply(state.version)
 
     def rename(self, request: Request) -> Reply:
-        """Another name, or a first UUID. Looks for the name only, whatever else it is given."""
+        """Change the name, or set the UUID. The device is found by name only, whatever else the request has."""
         state = self._state
         new = wire.unpack_text(request.data)
         to_uuid = bool(request.flags & abi.UUID)
@@ -100,7 +100,7 @@ class FakeNaming:
             device.name = new
         if device.live is not None:
             state.raise_event(device)
-        # The kernel does not look the device up for the reply: old name, no UUID, no word of a waiting table.
+        # The kernel does not look the device up for the reply: old name, no UUID, no flag for an inactive table.
         flags = abi.UEVENT_GENERATED if device.settled else 0
         return state.reply(device, request, flags=flags, waiting=False)._replace(name=request.name, uuid="")
 

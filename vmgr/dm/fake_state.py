@@ -1,6 +1,6 @@
-"""What the fake kernel keeps, and what every command needs of it.
+"""The state of the fake kernel, and what every command does with it.
 
-Devices with their tables, finding one, the header of a reply, and going away.
+Devices with their tables; finding a device, filling the header of a reply, removing a device.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class FakeTable:
         self.read_only = read_only
         self.deps = deps
         self.block = 1
-        """The sectors in its logical block, once it is live: the largest of those of what it lies on."""
+        """Sectors in its logical block, once it is live: the largest of the devices below."""
         self.resumed = False
-        """Whether it has run: only then has a snapshot its exceptions."""
+        """Whether it has been live: only then does a snapshot have its exceptions."""
 
     @property
     def size(self) -> int:
@@ -44,7 +44,7 @@ class FakeTable:
 
 
 class FakeDevice:
-    """A device, with the tables in its two slots and the opens that tests make."""
+    """A device, with the tables in its two slots and the number of opens by tests."""
 
     __slots__ = (
         "deferred", "event_nr", "inactive", "internal", "live", "minor", "name", "opens", "read_only", "settled",
@@ -57,13 +57,13 @@ class FakeDevice:
         self.inactive: FakeTable | None = None
         self.suspended = False
         self.internal = False
-        """Whether a target of another device holds it back."""
+        """Whether a target of another device has suspended it."""
         self.read_only = False
         self.deferred = False
         self.opens = 0
         self.event_nr = 0
         self.settled = False
-        """Whether a table was ever loaded: only the first load checks the areas, and only then is there a disk."""
+        """Whether a table was ever loaded: only the first load checks the areas and makes the disk."""
         self.status: dict[int, str] = {}
         self.stats = FakeStats()
 
@@ -85,7 +85,7 @@ class FakeState:
     # -- looking up ----------------------------------------------------------------------------------
 
     def find(self, request: Request) -> FakeDevice:
-        """The device that a request names, by one of the three and nothing beside it."""
+        """The device that a request names by exactly one of UUID, name and number."""
         found = None
         if request.uuid:
             if not request.dev:
@@ -101,7 +101,7 @@ class FakeState:
         return found
 
     def by_name(self, name: str) -> FakeDevice:
-        """The device called ``name``, which a test made."""
+        """The device called ``name``, which must exist."""
         return next(device for device in self.devices.values() if device.name == name)
 
     def dev(self, device: FakeDevice) -> int:
@@ -109,7 +109,7 @@ class FakeState:
         return abi.dev_number(self.major, device.minor)
 
     def holders(self, device: FakeDevice) -> int:
-        """Devices above: each opens what its tables refer to once, however many tables it has."""
+        """The number of devices above. Each opens a device once, however many tables refer to it."""
         wanted = self.dev(device)
         return sum(
             len({t.read_only for t in (other.live, other.inactive) if t is not None and wanted in t.deps})
@@ -117,7 +117,7 @@ class FakeState:
         )
 
     def open_count(self, device: FakeDevice) -> int:
-        """How often a device is open."""
+        """The number of times that a device is open."""
         return device.opens + self.holders(device)
 
     def size(self, dev: int) -> int | None:
@@ -137,7 +137,7 @@ class FakeState:
         return self.blocks.get(dev, 1) if device is None or device.live is None else device.live.block
 
     def can_open(self, dev: int) -> bool:
-        """A disk, or a device that had a table: before its first, a device has no disk behind its number."""
+        """Whether it is a disk, or a device that had a table. Before the first table, a device cannot be opened."""
         if dev in self.disks:
             return True
         major, minor = abi.major_minor(dev)
@@ -147,25 +147,25 @@ class FakeState:
     # -- changing ------------------------------------------------------------------------------------
 
     def tell(self) -> None:
-        """Let everybody who polls know that something happened."""
+        """Notify all pollers of an event."""
         self.events += 1
         for watch in self.watches:
             watch()
 
     def raise_event(self, device: FakeDevice) -> None:
-        """An event of a device, of which ``poll`` tells, too."""
+        """Raise an event of a device, and notify all pollers."""
         device.event_nr += 1
         self.tell()
 
     def destroy(self, device: FakeDevice) -> None:
-        """Take a device away, and those whose turn comes with it."""
+        """Remove a device, and then those whose deferred removal is due."""
         del self.devices[device.minor]
         if device.live is not None:
             self.tell()
         self.reap()
 
     def reap(self) -> None:
-        """Remove what was to go once it is closed, and is."""
+        """Remove the devices with a deferred removal that are closed now."""
         for device in list(self.devices.values()):
             if device.deferred and not self.open_count(device):
                 self.destroy(device)
@@ -182,9 +182,9 @@ class FakeState:
         data: bytes = b"",
         waiting: bool | None = None,
     ) -> Reply:
-        """The header as ``__dev_status`` fills it: what was asked stays in the flags, unless it means a state.
+        """The header as ``__dev_status`` fills it: the request's flags, except those that mean a state.
 
-        ``waiting``: whether it says that a table waits; None for what is true.
+        ``waiting``: the flag for a table in the inactive slot; None: as it is.
         """
         inactive = bool(request.flags & abi.QUERY_INACTIVE_TABLE)
         flags |= kept_flags(request) & ~(abi.SUSPEND | abi.READONLY)
@@ -214,7 +214,7 @@ class FakeState:
         )
 
     def echo(self, request: Request, *, flags: int = 0, data: bytes = b"") -> Reply:
-        """The header as it went in, as commands that are not about one device leave it."""
+        """The request's header, which commands that are not about one device return unchanged."""
         return Reply(
             self.version,
             0,
@@ -229,5 +229,5 @@ class FakeState:
 
 
 def kept_flags(request: Request) -> int:
-    """What the kernel leaves of a request's flags before it looks at them (``validate_params``)."""
+    """The flags of a request that the kernel does not clear beforehand (``validate_params``)."""
     return request.flags & ~abi.SECURE_DATA

@@ -1,6 +1,6 @@
-"""The fake kernel's statistics: what ``@stats_*`` messages do, and counters that a test moves.
+"""The fake kernel's statistics: the ``@stats_*`` messages, and counters that a test moves.
 
-Semantics: ``drivers/md/dm-stats.c`` of Linux 6.1. No request is ever under way here, and nothing is merged.
+Semantics: ``drivers/md/dm-stats.c`` of Linux 6.1. No request is ever in progress here, and none is merged.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import re
 from vmgr.dm.fake_targets import Refusal
 
 MOST_AREAS = 1 << 22
-"""Beyond this the fake says that memory is short; where a kernel does depends on the machine."""
+"""Beyond this number the fake reports a lack of memory; a real kernel's limit depends on the machine."""
 
 MILLISECOND = 1_000_000
 
 
 class FakeRegion:
-    """A region and the counters of those of its areas that were touched."""
+    """A region, and the counters of its areas that had a request."""
 
     __slots__ = ("aux_data", "bounds", "counts", "end", "histograms", "precise", "program_id", "start", "step")
 
@@ -31,7 +31,7 @@ class FakeRegion:
 
     @property
     def areas(self) -> int:
-        """How many there are."""
+        """The number of areas."""
         return -(-(self.end - self.start) // self.step)
 
     def line(self, number: int) -> str:
@@ -42,14 +42,14 @@ class FakeRegion:
         return f"{number}: {where} {self.program_id} {self.aux_data}{precise}{bounds}\n"
 
     def area_line(self, area: int) -> str:
-        """An area's line of counters; its length is the step, even of one that is shorter."""
+        """An area's line of counters. The line gives the step as length, even if the area is shorter."""
         counts = " ".join(map(str, self.counts.get(area, [0] * 13)))
         bins = self.histograms.get(area, [0] * (len(self.bounds) + 1))
         histogram = f" {':'.join(map(str, bins))}" if self.bounds else ""
         return f"{self.start + area * self.step}+{self.step} {counts}{histogram}\n"
 
     def count(self, write: bool, sector: int, sectors: int, nanoseconds: int) -> None:
-        """Count a request, in every area that it touches."""
+        """Count a request in every area that it touches."""
         first, end = max(sector, self.start), min(sector + sectors, self.end)
         time = nanoseconds if self.precise else nanoseconds // MILLISECOND
         while first < end:
@@ -79,7 +79,7 @@ class FakeStats:
             region.count(write, sector, sectors, nanoseconds)
 
     def message(self, text: str, size: int) -> str | None:
-        """What a message to a device of ``size`` sectors answers, None for nothing. Raises :class:`Refusal`."""
+        """The answer to a message to a device of ``size`` sectors, None for none. Raises :class:`Refusal`."""
         words = split(text)
         command = words[0].lower()
         if command == "@stats_create":
@@ -170,6 +170,6 @@ def _take(region: FakeRegion, option: str) -> None:
 
 
 def split(text: str) -> list[str]:
-    """Words as ``dm_split_args`` makes them: a backslash takes what follows as it is."""
+    """Split a text into words as ``dm_split_args`` does: a backslash escapes the next character."""
     words = re.findall(r"(?:\\.|[^\s\\])+", text, re.DOTALL)
     return [re.sub(r"\\(.)", r"\1", word, flags=re.DOTALL) for word in words]

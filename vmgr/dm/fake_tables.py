@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class FakeTables:
-    """Tables wait, become live and go."""
+    """The commands load, clear, suspend, resume, deps, status and wait."""
 
     def __init__(self, state: FakeState) -> None:
         self._state = state
 
     def load(self, request: Request) -> Reply:
-        """Into the inactive slot, if every line is to a target's liking and what it refers to can be opened."""
+        """Load the inactive slot, if the targets accept every line and all devices in it can be opened."""
         state = self._state
         device = state.find(request)
         if not request.target_count:
@@ -41,7 +41,7 @@ class FakeTables:
         return state.reply(device, request)
 
     def clear(self, request: Request) -> Reply:
-        """Drop what waits."""
+        """Drop the table in the inactive slot."""
         state = self._state
         device = state.find(request)
         device.inactive = None
@@ -49,7 +49,7 @@ class FakeTables:
         return state.reply(device, request)
 
     def suspend_or_resume(self, request: Request) -> Reply:
-        """One command does both. A resume takes the waiting table, or drops it if it does not fit."""
+        """Suspend or resume. A resume makes the inactive table live, or drops it if it does not fit."""
         state = self._state
         device = state.find(request)
         if request.flags & abi.SUSPEND:
@@ -62,7 +62,7 @@ class FakeTables:
             new.block = max((state.block(dev) for dev in new.deps), default=1)
             device.live, device.read_only = new, new.read_only
             device.status.clear()
-            state.tell()  # though the device's own number stays as it is
+            state.tell()  # though the device's own event number does not change
         flags = 0
         if device.suspended:
             if device.live is None:
@@ -75,13 +75,13 @@ class FakeTables:
         return state.reply(device, request, flags=flags)
 
     def deps(self, request: Request) -> Reply:
-        """What the table has opened."""
+        """List the devices that the table has opened."""
         device = self._state.find(request)
         table = self._asked(device, request)
         return self._state.reply(device, request, data=b"" if table is None else wire.pack_deps(table.deps))
 
     def status(self, request: Request) -> Reply:
-        """The lines of the table, of its status, or of its measurement."""
+        """List the lines of the table, of its status, or of its measurement."""
         device = self._state.find(request)
         table = self._asked(device, request)
         if table is None:
@@ -95,7 +95,7 @@ class FakeTables:
         return self._state.reply(device, request, data=wire.pack_status(lines))
 
     def wait(self, request: Request) -> Reply:
-        """The status, if the event has been; nothing in this process could bring one."""
+        """Return the status if the event has happened. Otherwise fail: nothing in this process can raise one."""
         device = self._state.find(request)
         if device.event_nr == request.event_nr:
             raise RuntimeError(f"nothing in this process could end a wait for event {request.event_nr}")
@@ -141,11 +141,11 @@ class FakeTables:
                 if size and (area.start % block or area.length % block):
                     raise Refusal(errno.EINVAL)
 
-    # A snapshot's exceptions are in the memory of one table. Another table with the same store can only take them
-    # over, when it is resumed, while the first one is suspended (``dm-snap.c``, ``__find_snapshots_sharing_cow``).
+    # One table has a snapshot's exceptions in memory. Another table with the same store can only take them over:
+    # it is resumed while the first one is suspended (``dm-snap.c``, ``__find_snapshots_sharing_cow``).
 
     def _stores(self, table: FakeTable | None) -> dict[tuple[int, int], bool]:
-        """The stores that a table has lines for; whether as the target of a merge."""
+        """The exception stores in a table's lines; True for one that is being merged."""
         found = {}
         for line in table.lines if table is not None else ():
             store = self._state.targets[line.target].store(line)
@@ -163,7 +163,7 @@ class FakeTables:
         ]
 
     def _check_stores(self, table: FakeTable) -> None:
-        """Refuse a table for a store that another waits for, or a second merge into an origin."""
+        """Refuse a table for a store that another inactive table has, and a second merge into an origin."""
         for store, merges in self._stores(table).items():
             sharing = [other for _, other in self._others(table) if store in self._stores(other)]
             if len(sharing) > 1 or any(not other.resumed for other in sharing):
@@ -177,7 +177,7 @@ class FakeTables:
                 raise Refusal(errno.EINVAL)
 
     def _check_handover(self, table: FakeTable) -> None:
-        """Refuse to run a table before it has handed its exceptions over, or before it can be handed any."""
+        """Refuse to resume a table that has yet to hand over its exceptions, or cannot take them over yet."""
         for store in self._stores(table):
             for holder, other in self._others(table):
                 if store not in self._stores(other) or other.resumed == table.resumed:

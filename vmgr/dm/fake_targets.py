@@ -1,6 +1,6 @@
-"""What the fake kernel knows of targets: what a line must look like, and what it prints back.
+"""The fake kernel's targets: which lines they accept, and what they print.
 
-Not a model of what targets do to data. Semantics: ``dm-linear.c``, ``dm-stripe.c``, ``dm-snap.c``,
+This does not model what targets do to data. Semantics: ``dm-linear.c``, ``dm-stripe.c``, ``dm-snap.c``,
 ``dm-zero.c`` and ``dm-target.c`` of Linux 6.1, with that kernel's versions.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vmgr.dm.abi import Version
 
 DEFAULT_CHUNK = 32
-"""Sectors in a snapshot's chunk when the table does not say (``DM_CHUNK_SIZE_DEFAULT_SECTORS``)."""
+"""Sectors in a snapshot's chunk by default (``DM_CHUNK_SIZE_DEFAULT_SECTORS``)."""
 
 
 class Refusal(Exception):
@@ -38,9 +38,9 @@ class Area(NamedTuple):
 
 
 class FakeTarget:
-    """A target that refers to nothing, and looks at no parameters, as ``error`` does.
+    """A target that refers to no device and ignores its parameters, as ``error`` does.
 
-    ``alone`` tells that it must be the only line of its table.
+    ``alone``: it must be the only line of its table.
     """
 
     alone = False
@@ -50,24 +50,24 @@ class FakeTarget:
         self.version = version
 
     def parse(self, line: KernelLine) -> tuple[KernelLine, tuple[Area, ...]]:
-        """The line as the kernel prints it, and what it refers to. Raises :class:`Refusal`."""
+        """The line as the kernel prints it, and the areas that it refers to. Raises :class:`Refusal`."""
         return _with(line, ""), ()
 
     @property
     def measured_name(self) -> str:
-        """How the text of a measurement begins."""
+        """The name at the start of a measurement."""
         return f"target_name={self.name},target_version={'.'.join(map(str, self.version))}"
 
     def store(self, line: KernelLine) -> tuple[int, int] | None:
-        """The (origin, exception store) of which only one line in all devices has the exceptions; None: no such."""
+        """The (origin, exception store) whose exceptions only one line in all devices can have; None: none."""
         return None
 
     def status(self, line: KernelLine, size: Callable[[int], int]) -> str:
-        """The status that a healthy device has; ``size`` gives a device's sectors."""
+        """The status of a healthy device; ``size`` gives a device's sectors."""
         return ""
 
     def measured(self, line: KernelLine) -> str:
-        """What an integrity measurement says of the line (``STATUSTYPE_IMA``)."""
+        """The line's integrity measurement (``STATUSTYPE_IMA``)."""
         return ""
 
     def message(self, line: KernelLine, text: str) -> str | None:
@@ -79,14 +79,14 @@ class Bare(FakeTarget):
     """A target that takes no parameters."""
 
     def parse(self, line: KernelLine) -> tuple[KernelLine, tuple[Area, ...]]:
-        """Nothing but start and length."""
+        """Accept start and length only."""
         if line.params.split():
             raise Refusal(errno.EINVAL)
         return super().parse(line)
 
 
 class AnyTarget(FakeTarget):
-    """A target whose parameters are not understood: every word that looks like a device refers to it."""
+    """A target that is not modelled: every parameter that looks like a device is taken for one."""
 
     def parse(self, line: KernelLine) -> tuple[KernelLine, tuple[Area, ...]]:
         """Keep the parameters as they are."""
@@ -97,7 +97,7 @@ class Linear(FakeTarget):
     """``DEVICE START``."""
 
     def parse(self, line: KernelLine) -> tuple[KernelLine, tuple[Area, ...]]:
-        """Exactly two words."""
+        """Accept exactly two words."""
         words = line.params.split()
         if len(words) != 2:
             raise Refusal(errno.EINVAL)
@@ -115,7 +115,7 @@ class Striped(FakeTarget):
     """``STRIPES CHUNK [DEVICE START]...``."""
 
     def parse(self, line: KernelLine) -> tuple[KernelLine, tuple[Area, ...]]:
-        """The length must be a multiple of stripes, each stripe's a multiple of the chunk."""
+        """Accept a length that is a multiple of the stripes, if that of each stripe is a multiple of the chunk."""
         words = line.params.split()
         if len(words) < 2:
             raise Refusal(errno.EINVAL)
@@ -132,7 +132,7 @@ class Striped(FakeTarget):
         return _with(line, f"{stripes} {chunk} {places}"), areas
 
     def status(self, line: KernelLine, size: Callable[[int], int]) -> str:
-        """The devices, and an A for each that is well."""
+        """The devices, and an A for each healthy one."""
         words = line.params.split()
         stripes = int(words[0])
         return f"{stripes} {' '.join(words[2::2])} 1 {'A' * stripes}"
@@ -152,7 +152,7 @@ class Origin(FakeTarget):
     """``DEVICE``."""
 
     def parse(self, line: KernelLine) -> tuple[KernelLine, tuple[Area, ...]]:
-        """Exactly one word."""
+        """Accept exactly one word."""
         words = line.params.split()
         if len(words) != 1:
             raise Refusal(errno.EINVAL)
@@ -161,10 +161,10 @@ class Origin(FakeTarget):
 
 
 class Snapshot(FakeTarget):
-    """``ORIGIN COW P|N|PO CHUNK [N FEATURE...]``. A fresh store is what a zeroed one looks like."""
+    """``ORIGIN COW P|N|PO CHUNK [N FEATURE...]``. The store is always fresh, as if zeroed."""
 
     def parse(self, line: KernelLine) -> tuple[KernelLine, tuple[Area, ...]]:
-        """At least four words; the chunk a power of two."""
+        """Accept at least four words, and a chunk that is a power of two."""
         words = line.params.split()
         if len(words) < 4:
             raise Refusal(errno.EINVAL)
@@ -180,13 +180,13 @@ class Snapshot(FakeTarget):
         return _device(origin), _device(store)
 
     def status(self, line: KernelLine, size: Callable[[int], int]) -> str:
-        """Sectors used and in all, and those for metadata: a fresh store has its header and one area."""
+        """Used sectors, all sectors, and those for metadata: a fresh store has its header and one area."""
         _, store, kind, chunk, *_ = line.params.split()
         used = 0 if kind == "N" else 2 * (int(chunk) or DEFAULT_CHUNK)
         return f"{used}/{size(_device(store))} {used}"
 
     def measured(self, line: KernelLine) -> str:
-        """The two devices, and that it is well."""
+        """The two devices, and that the snapshot is valid."""
         origin, store, *_ = line.params.split()
         state = "snap_valid=y,snap_merge_failed=n,snapshot_overflowed=n"
         return f"{self.measured_name},snap_origin_name={origin},snap_cow_name={store},{state};"

@@ -1,7 +1,7 @@
-"""Commands of one client that belong together: what it has suspended, and what is left to do when it has resumed.
+"""Transactions of one client: it waits for udev and updates nodes once for several commands, after the last resume.
 
 Each command of :class:`vmgr.dm.client.DmClient` that udev acts on goes through :meth:`Grouping._eventful`, and
-ends in :meth:`Grouping._settle`, which waits and looks after nodes at once or at the end of a transaction.
+ends in :meth:`Grouping._settle`, which waits and updates nodes at once or at the end of a transaction.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
 
 
 class Grouping(DmReader):
-    """A reader that keeps count of what its client changes."""
+    """A reader that tracks the changes of its client."""
 
     _upkeep: Upkeep
 
     def __init__(self, kernel: Kernel, warn: Callable[[str], None] | None) -> None:
         super().__init__(kernel)
         self.warnings: list[str] = []
-        """What was said to ``warn``, all of it."""
+        """All warnings so far."""
         self._warn = warn
         self._suspended: set[int] = set()
         self._depth = 0
 
     def transaction(self) -> Transaction:
-        """``with client.transaction():`` waits for udev once, at the end, for all that is done inside."""
+        """``with client.transaction():`` waits for udev only once, at the end, for all commands inside."""
         return Transaction(self)
 
     def sync(self) -> None:
-        """Wait for udev and see to nodes and links now, unless something is suspended: then at its resume."""
+        """Wait for udev and update nodes and links now; while a device is suspended, at its resume."""
         if not self._suspended:
             self._upkeep.finish()
 
@@ -58,7 +58,7 @@ class Grouping(DmReader):
         return self._ask(Request(abi.DEV_STATUS, name))
 
     def warn(self, text: str) -> None:
-        """Say something that the caller did not ask for."""
+        """Pass a warning on to the caller."""
         self.warnings.append(text)
         if self._warn is not None:
             self._warn(text)
@@ -73,7 +73,7 @@ class Grouping(DmReader):
         self._depth -= 1
         if self._depth:
             return
-        # What is suspended now was left so by a failure; a semaphore must not be left as well.
+        # A failure left these devices suspended; the semaphore must be removed all the same.
         try:
             self._upkeep.finish()
         except KernelError as e:
@@ -82,7 +82,7 @@ class Grouping(DmReader):
             self.warn(e.message)
 
     def _eventful(self, dev: Dev, command: Command, udev_flags: int, flags: int = 0, data: bytes = b"") -> Reply:
-        """A command that makes udev act: announced before, and taken back if no event came of it."""
+        """Run a command that udev acts on: announce it in the cookie, and retract that if it raises no event."""
         request = self._request(dev, command, flags)
         if self.kernel.version < abi.COOKIE_SINCE:
             return self.kernel.call(request._replace(data=data) if data else request)
@@ -97,10 +97,10 @@ class Grouping(DmReader):
         return reply
 
     def _reopen(self, dev: Dev, udev_flags: int) -> None:
-        """After a refused resume: let a device go on with its old table.
+        """After a refused resume, resume a device on its old table.
 
-        The kernel suspends a running device to swap its table, drops a table that proves unfit, and leaves the
-        device suspended. One that the caller had suspended stays so: the caller knows what else is.
+        The kernel suspends a running device to swap its table, drops a table that does not fit, and leaves the
+        device suspended. A device that the caller suspended stays suspended, because the caller knows the rest.
         """
         reply = self._ask(self._request(dev, abi.DEV_STATUS, 0))
         if reply is None or reply.dev in self._suspended or not reply.flags & abi.SUSPEND:
@@ -112,9 +112,9 @@ class Grouping(DmReader):
                 self.warn(f"{e.message}; it is left suspended")
 
     def _say_who(self, error: DmInUse, *devs: int) -> None:
-        """Add to an error who keeps the devices busy."""
+        """Add to an error what keeps the devices busy."""
         if not isinstance(self.kernel, IoctlKernel) or self._suspended:
-            return  # while something is suspended, a look at files may wait for ever
+            return  # while a device is suspended, opening files may wait for ever
         from vmgr.dm.holders import in_words
 
         error.details = tuple(text for dev in dict.fromkeys(devs) for text in in_words(*abi.major_minor(dev)))
@@ -124,7 +124,7 @@ class Grouping(DmReader):
 
 
 class Transaction:
-    """Groups commands under one cookie; see :meth:`Grouping.transaction`. They nest; the outermost waits."""
+    """Groups commands under one cookie; see :meth:`Grouping.transaction`. Only the outermost one waits."""
 
     __slots__ = ("_client",)
 
@@ -141,5 +141,5 @@ class Transaction:
         self._client._leave(kind is not None)
 
     def sync(self) -> None:
-        """Wait now for what has been done so far; see :meth:`Grouping.sync`."""
+        """Wait now for the commands so far; see :meth:`Grouping.sync`."""
         self._client.sync()

@@ -1,7 +1,7 @@
-"""Who keeps a device busy: file systems, swap, devices above it, processes that have it open.
+"""The holders of a device, which keep it busy: file systems, swap, devices above it, processes that have it open.
 
-Reads ``/proc`` and ``/sys`` and nothing else; what cannot be read is left out, because an answer to
-"why is it busy" must not become a second failure.
+Reads only ``/proc`` and ``/sys``. Leaves out what cannot be read, because the search for the reason of one
+failure must not become a second failure.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MOST_PROCESSES = 8
 
 
 class Holder(NamedTuple):
-    """One reason: ``kind`` is ``mount``, ``swap``, ``device`` or ``process``; ``what`` names it for a person."""
+    """One holder: ``kind`` is ``mount``, ``swap``, ``device`` or ``process``; ``what`` describes it for people."""
 
     kind: str
     what: str
@@ -37,14 +37,14 @@ Number = tuple[int, int]
 
 
 def holders(major: int, minor: int, *, proc: str = "/proc", sys: str = "/sys") -> tuple[Holder, ...]:
-    """Everything that is seen to hold the block device, devices above it first."""
+    """All visible holders of the block device, devices above it first."""
     return holders_of([(major, minor)], proc=proc, sys=sys)[major, minor]
 
 
 def holders_of(
     numbers: Iterable[Number], *, proc: str = "/proc", sys: str = "/sys"
 ) -> dict[Number, tuple[Holder, ...]]:
-    """:func:`holders` of each of many devices, with one look at the processes of the machine for all of them."""
+    """:func:`holders` of each of many devices, with one scan of the machine's processes for all of them."""
     found: dict[Number, list[Holder]] = {number: _devices_above(*number, sys) for number in numbers}
     wanted = {os.makedev(*number): number for number in found}
     for part in (_mounts, _swaps, _processes):
@@ -127,14 +127,14 @@ def _swaps(wanted: Mapping[int, Number], proc: str) -> Iterator[tuple[Number, Ho
 
 
 def _processes(wanted: Mapping[int, Number], proc: str) -> Iterator[tuple[Number, Holder]]:
-    """Processes with the device open. Another user's are not seen without privilege."""
+    """Processes with the device open. Other users' processes are only visible with privilege."""
     own = str(os.getpid())
     counts: dict[Number, int] = {}
     for pid in _pids(proc):
         opened: set[Number] = set()
         for fd in _listdir(f"{proc}/{pid}/fd"):
             path = f"{proc}/{pid}/fd/{fd}"
-            # stat follows to the open file itself; the link's text spares it for sockets and pipes.
+            # stat follows the link to the open file. The link's text makes that unnecessary for sockets and pipes.
             if _link(path).startswith("/") and (number := wanted.get(_device_at(path))) is not None:
                 opened.add(number)
         for number in opened:
@@ -148,9 +148,9 @@ def _processes(wanted: Mapping[int, Number], proc: str) -> Iterator[tuple[Number
 
 
 def users_of(path: str, proc: str = "/proc") -> tuple[str, ...]:
-    """Who uses a node under its very name: mounts, swap, processes; in words, the first few.
+    """The first few users of a node by this very path, in words: mounts, swap, processes.
 
-    A device may be in use and its node not, where another name of it was used.
+    A device may be in use through another path.
     """
     found = []
     for line in _read(f"{proc}/self/mountinfo").splitlines():
@@ -178,7 +178,7 @@ def users_of(path: str, proc: str = "/proc") -> tuple[str, ...]:
 
 
 def unescape(text: str) -> str:
-    """A path as ``/proc`` escapes it: blanks and the like as three octal digits."""
+    """Decode a path from ``/proc``, where blanks and the like are written as three octal digits."""
     return _OCTAL(lambda m: chr(int(m[1], 8)), text)
 
 

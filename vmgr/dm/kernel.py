@@ -1,6 +1,6 @@
-"""The one door to the kernel's device mapper: the ``Kernel`` protocol, and the ioctl behind it.
+"""The interface to the kernel's device mapper: the ``Kernel`` protocol, and its implementation with ``ioctl``.
 
-:class:`IoctlKernel` is the only caller of ``ioctl`` on the control node. Whatever takes a
+:class:`IoctlKernel` is the only caller of ``ioctl`` on the control node. All code that takes a
 :class:`Kernel` also runs on :class:`vmgr.dm.fake.FakeKernel`.
 """
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from vmgr.dm.kmsg import KernelLog
 
 SMALL = 1024
-"""``fcntl.ioctl`` copies a buffer of up to this size and then lets other threads run during the call, so
-commands that can block (suspend, resume, remove, wait) use no more."""
+"""``fcntl.ioctl`` lets other threads run during the call only if the buffer has at most this size (it copies
+such a buffer). So commands that can block (suspend, resume, remove, wait) use no larger one."""
 
 ROOM = 16 * 1024
 LARGEST = 256 * 1024 * 1024
 
 
 class Kernel(Protocol):
-    """What a client needs of a device mapper."""
+    """The device mapper, as a client uses it."""
 
     @property
     def version(self) -> Version:
@@ -39,9 +39,9 @@ class Kernel(Protocol):
     def call(self, request: Request) -> Reply:
         """Run one command. Raises :class:`vmgr.dm.failure.DmError` when it is refused.
 
-        A command or flag that this kernel's version lacks is refused by name (``Unsupported``) before the call.
-        With the flag for secure data, the request's data and the reply's may be secrets: a reply has its data as a
-        ``bytearray`` then, for the caller to wipe, and no copy of either is left behind here.
+        A command or flag that this kernel's version lacks is refused before the call (``Unsupported``, which names
+        it). With the flag for secure data, the data of request and reply may be secret. The reply's data is then a
+        ``bytearray``, for the caller to wipe, and all copies made here are wiped.
         """
 
     def poll(self, timeout: float | None) -> bool:
@@ -51,11 +51,11 @@ class Kernel(Protocol):
         """The major number of device-mapper devices."""
 
     def watch(self) -> Watch:
-        """The same device mapper through a descriptor of its own: what is armed there is nobody else's."""
+        """The same device mapper through another descriptor, which is armed independently."""
 
 
 class Watch(Kernel, Protocol):
-    """A kernel behind a descriptor, which is readable once there was an event since the last arming."""
+    """A kernel with a descriptor that becomes readable at the first event since the last arming."""
 
     def fileno(self) -> int:
         """The descriptor."""
@@ -65,9 +65,9 @@ class Watch(Kernel, Protocol):
 
 
 def check(request: Request, version: Version) -> None:
-    """Refuse what a kernel of interface ``version`` lacks, and flags that the command never heeds.
+    """Refuse what a kernel of interface ``version`` lacks, and flags that the command ignores.
 
-    The second is a programming error, hence ``ValueError``: a flag that is silently ignored is worse.
+    The second is a programming error (``ValueError``), because a silently ignored flag would do harm.
     """
     command, flags = request.command, request.flags
     if flags & ~command.flags:
@@ -91,7 +91,7 @@ def _too_old(what: str, since: Version, version: Version) -> Unsupported:
 
 
 class IoctlKernel:
-    """The running kernel, through ``DEV_DIR/mapper/control``, which is opened when first needed."""
+    """The running kernel, through ``DEV_DIR/mapper/control``. The first command opens that node."""
 
     def __init__(self, dev_dir: str = "/dev", *, log: KernelLog | None = None) -> None:
         """``log`` None: the kernel's own."""
@@ -101,7 +101,7 @@ class IoctlKernel:
         self._version: Version | None = None
         self._major: int | None = None
         # Buffers are kept, so that a call between suspend and resume needs no new memory. A list's
-        # pop and append are atomic: two threads never share one.
+        # pop and append are atomic, so two threads never share a buffer.
         self._small = [bytearray(SMALL)]
         self._large = [bytearray(abi.DATA_START + ROOM)]
 
@@ -121,11 +121,11 @@ class IoctlKernel:
             self._log = None
 
     def __del__(self) -> None:
-        # A client that nobody closed must not keep descriptors, and the module in use, while a program runs.
+        # A client that was never closed must not keep its descriptor open, and the module in use.
         try:
             self.close()
         except OSError:
-            return  # nobody is there to be told
+            return  # there is no caller to report an error to
 
     def fileno(self) -> int:
         """The descriptor of the control node, for ``poll``."""
@@ -135,12 +135,12 @@ class IoctlKernel:
 
     @property
     def version(self) -> Version:
-        """The interface's version, asked once. Raises :class:`NoDeviceMapper` unless it is of generation 4."""
+        """The interface's version, asked once. Raises :class:`NoDeviceMapper` unless its major version is 4."""
         if self._version is None:
             version = self._ioctl(Request(abi.VERSION)).version
             if version[0] != 4:
                 raise NoDeviceMapper(
-                    f"the kernel's device mapper has interface {'.'.join(map(str, version))}; vmgr speaks 4"
+                    f"the kernel's device mapper has interface {'.'.join(map(str, version))}; vmgr supports 4"
                 )
             self._version = version
         return self._version
@@ -176,8 +176,8 @@ class IoctlKernel:
         fd = self._fd if self._fd >= 0 else self.fileno()
         secret = bool(request.flags & abi.SECURE_DATA)
         log = self._marked_log() if command.logs else None
-        # A wait starts with no room, because the interpreter would stand still with a large buffer. Once it is
-        # back it has had its event: another one, with room for a longer reply, returns at once.
+        # A wait starts with a small buffer, because with a large one no other thread could run. If the reply does
+        # not fit, the event has happened, so the same call with a larger buffer returns at once.
         room = ROOM if command.reply and command is not abi.DEV_WAIT else 0
         while True:
             size = request_size(request, room)
@@ -218,7 +218,7 @@ class IoctlKernel:
 
     def _marked_log(self) -> KernelLog:
         if self._log is None:
-            # A refusal while something is suspended must not have to load what explains it.
+            # A refusal while a device is suspended must not load a module to explain it.
             from vmgr.dm import meanings  # noqa: F401
             from vmgr.dm.kmsg import KernelLog
 
@@ -228,7 +228,7 @@ class IoctlKernel:
 
     @staticmethod
     def _refusal(request: Request, code: int, buffer: bytearray, log: KernelLog | None) -> DmError:
-        # With secure data the kernel has wiped the header, too, even when it refuses.
+        # With secure data the kernel wipes the header, too, even when it refuses.
         reply = unpack_reply(buffer)._replace(data=b"") if any(buffer[: abi.HEADER.size]) else None
         from vmgr.dm.meanings import explain
 

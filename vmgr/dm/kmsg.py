@@ -1,6 +1,6 @@
-"""What the kernel wrote to its log while a command failed: only there it says which word of a table it minds.
+"""The lines in the kernel's log about a failed command. Only the log names the word of a table that is wrong.
 
-The log is never a second failure: without ``/dev/kmsg``, or without permission to read it, there are no lines.
+Reading the log never fails: without ``/dev/kmsg``, or without permission to read it, there are no lines.
 Record format: ``Documentation/ABI/testing/dev-kmsg`` of the kernel.
 """
 
@@ -11,9 +11,9 @@ import os
 PATH = "/dev/kmsg"
 _PREFIX = "device-mapper: "
 _RECORD = 8192
-"""No record is longer (``CONSOLE_EXT_LOG_MAX``, ``PRINTK_MESSAGE_MAX``)."""
+"""The maximum length of a record (``CONSOLE_EXT_LOG_MAX``, ``PRINTK_MESSAGE_MAX``)."""
 _MOST_RECORDS = 1000
-"""Read after one failure at most, should something else flood the log meanwhile."""
+"""The most records to read after one failure, in case something else floods the log meanwhile."""
 
 _UNHELPFUL = (
     "ioctl: error adding target to table",
@@ -32,7 +32,7 @@ class KernelLog:
         self._tried = False
 
     def mark(self) -> None:
-        """What comes from here on is new. Costs one system call, and one more the first time."""
+        """Mark the end of the log: later lines are new. Takes one system call, and one more the first time."""
         if self._fd < 0:
             if self._tried:
                 return
@@ -61,7 +61,7 @@ class KernelLog:
             for line in raw.decode("utf-8", "replace").splitlines():
                 head, _, text = line.partition(";")
                 priority = head.partition(",")[0]
-                # Facility 0 is the kernel itself: anybody may write the others.
+                # Facility 0 is the kernel itself: any user may write the others.
                 if priority.isdigit() and int(priority) < 8 and text.startswith(_PREFIX):
                     found.append(text[len(_PREFIX) :])
         return tuple(found)
@@ -74,9 +74,9 @@ class KernelLog:
 
 
 def telling(lines: tuple[str, ...]) -> str:
-    """The last of the lines that says something by itself; ``""`` when there is none.
+    """The last line that gives a reason; ``""`` when there are no lines.
 
-    A line that only says which step failed stands for itself where nothing else was written.
+    A line that only names the failed step counts if there is no other.
     """
     last = next((line for line in reversed(lines) if line != _UNHELPFUL[0]), "")
     return next((line for line in reversed(lines) if line not in _UNHELPFUL), last)

@@ -106,7 +106,7 @@ def udevcomplete(invocation: Invocation) -> int:
             raise UsageError("--age goes with --all", hint="`vmgr dm complete --all --age MINUTES`")
         if not invocation.arguments:
             raise UsageError(
-                f"{invocation.command.name} needs a cookie", hint="`vmgr dm cookies` lists those that there are"
+                f"{invocation.command.name} needs a cookie", hint="`vmgr dm cookies` lists the existing ones"
             )
         value = _one(invocation.arguments[0])
         if not context.json:
