@@ -31,7 +31,7 @@ class Healer:
     """A look at one group's devices, whose lock is held. ``tell`` is given a sentence for all that is done.
 
     ``kept`` says whether the backup of a group of some name is of this group; with True, whether its last archive
-    is. A rename takes the backup under the old name away as its last step.
+    is. A rename takes the backup under the old name away; its links may come after that.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Healer:
             self._mend(missing, nodes, links)
         for name in empty_folders(self._dev_dir):
             # Who killed a command between its last link and the directory left it; of no use to anybody.
-            ours = not self._live if name == self._group.name else self._kept(name, False)
+            ours = not self._live if name == self._group.name else self._was_ours(name)
             if ours:
                 with contextlib.suppress(OSError):
                     os.rmdir(f"{self._dev_dir}/{name}")
@@ -93,16 +93,25 @@ class Healer:
         return {lv.name for lv in self._group.lvs if lv.visible}
 
     def was_called(self, vg: str) -> bool:
-        """Whether something of the group still has ``vg`` for the group's name: a device, a node, its backup, or a
-        link that leads nowhere, if the last archive of ``vg`` is of this group. Such a link alone may be of any
-        group that had a volume of that name.
+        """Whether something of the group still has ``vg`` for the group's name: a device, a node, or its backup.
+
+        Or a link is still to be moved, and the last archive of ``vg`` is of this group. A link that leads nowhere,
+        alone, may be of any group that had a volume of that name.
         """
         nodes, _ = stale(self._dev_dir, self._group.name, self._live)
         names = (*nodes, *(device.name for device in self._live))
         if any(split_dm_name(name)[0] == vg for name in names) or self._kept(vg, False):
             return True
         links = old_links(self._dev_dir, self._group.name, self._volumes())
-        return any(link[0] == vg for link in links) and self._kept(vg, True)
+        unfinished = (
+            any(link[0] == vg for link in links)
+            or vg in empty_folders(self._dev_dir)
+            or bool(not_shown(self._dev_dir, self._group, self._live))
+        )
+        return unfinished and self._was_ours(vg)
+
+    def _was_ours(self, vg: str) -> bool:
+        return self._kept(vg, False) or self._kept(vg, True)
 
     def find(
         self,

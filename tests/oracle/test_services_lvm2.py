@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from fcntl import LOCK_EX, LOCK_UN, flock
 
 import pytest
 
+from tests.proof.tracer import trace
 from tests.support.lvm2 import Lvm2, requires_lvm2
+from vmgr.cli.main import main
 from vmgr.system.signatures import find_signatures
 
 pytestmark = requires_lvm2
@@ -152,6 +155,66 @@ def test_a_device_that_the_devices_file_lacks_is_not_seen_by_other_commands(lvm,
     lvm.run("pvcreate", one)
     assert vmgr("pvs", *listed).stdout == ""
     vmgr("pvremove", *listed, one, status=5)
+
+
+def killed(at: int, *words: str) -> bool:
+    """Run a vmgr command that is killed at its ``at``-th call that changes a disk; False if it ended before."""
+
+    def program() -> None:
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(null, number)
+        sys.argv = ["vmgr", words[0], "--driverloaded", "n", *words[1:]]
+        main()
+
+    return trace(program, kill_at=at).killed_at is not None
+
+
+@pytest.mark.parametrize("following", ["pvcreate", "vgcreate"])
+def test_what_a_killed_pvcreate_labelled_and_did_not_enter_is_known_to_who_names_it(lvm, disk, listed, following):
+    """The labels are written first, one disk after the other, then the devices file."""
+    disks = [disk(name) for name in ("one", "two", "three")]
+    kept = [start(path, MIB) for path in disks]
+    empty = (lvm.dir / "devices" / "ours.devices").read_text()
+    all_labelled = 0
+    for at in itertools.count(1):
+        if not killed(at, "pvcreate", *listed, *disks):
+            break
+        assert entries(lvm) == {}
+        labelled = [path for path in disks if b"LABELONE" in start(path, 4096)]
+        all_labelled += labelled == disks
+        if labelled == disks:
+            # Nobody else looks at such a disk, as in LVM2; what enters it is named.
+            assert "pvcreate" in vmgr("pvremove", *listed, disks[0], status=5).stderr
+        vmgr(following, *listed, *(["vg"] if following == "vgcreate" else []), *disks)
+        assert set(entries(lvm)) == set(disks)
+        assert lvm.run("pvs", *listed, "--noheadings", "-o", "pv_name").split() == sorted(disks)
+        for path, data in zip(disks, kept, strict=True):
+            overwrite(path, 0, data)
+        (lvm.dir / "devices" / "ours.devices").write_text(empty)
+    assert all_labelled
+
+
+def test_a_killed_pvremove_leaves_nothing_that_the_next_one_or_pvcreate_does_not_end(lvm, disk, listed):
+    """The labels are wiped before the devices file is told: an entry of a PV that is gone is not believed."""
+    disks = [disk("one"), disk("two")]
+    vmgr("pvcreate", *listed, *disks)
+    kept = [start(path, MIB) for path in disks]
+    text = (lvm.dir / "devices" / "ours.devices").read_text()
+    for at, following in itertools.product((2, 3, 4), ("pvremove", "pvcreate")):
+        assert killed(at, "pvremove", *listed, *disks)
+        gone = [path for path in disks if b"LABELONE" not in start(path, 4096)]
+        done = vmgr(following, *listed, *disks, status=5 if following == "pvremove" and gone else 0)
+        for path in gone if following == "pvremove" else ():
+            assert f"no PV found on device {path}" in done.stderr
+        listed_now = {path: pv for path, pv in entries(lvm).items() if pv != "."}
+        by_lvm = lvm.run("pvs", *listed, "--noheadings", "-o", "pv_name").split()
+        wanted = disks if following == "pvcreate" else []
+        assert by_lvm == sorted(wanted)
+        assert sorted(listed_now) == sorted(wanted), at
+        for path, data in zip(disks, kept, strict=True):
+            overwrite(path, 0, data)
+        (lvm.dir / "devices" / "ours.devices").write_text(text)
 
 
 # -- block sizes ----------------------------------------------------------------------------------

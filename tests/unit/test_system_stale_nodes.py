@@ -112,7 +112,7 @@ def test_an_empty_directory_goes_if_the_backup_says_that_the_group_was_called_so
         entry.unlink()
     devices = [device("vg-lv0", 0)] if live else []
     told: list[str] = []
-    healer_of(dev, devices, told, lambda name, archived: name == "was" and not archived).mend_nodes()
+    healer_of(dev, devices, told, lambda name, archived: name == "was" and archived).mend_nodes()
     assert not (dev / "was").exists()
     assert (dev / "shm").exists()
     assert (dev / "vg").exists() == live, "udev or a command is about to make a link there"
@@ -121,13 +121,19 @@ def test_an_empty_directory_goes_if_the_backup_says_that_the_group_was_called_so
 
 @pytest.mark.parametrize(
     ("sign", "called"),
-    [("nothing", False), ("link", False), ("link and archive", True), ("archive", False), ("backup", True)],
-)
+    [
+        ("nothing", False), ("link", False), ("link and archive", True), ("archive", False), ("backup", True),
+        ("empty", False), ("empty and archive", True), ("unseen", False), ("unseen and archive", True),
+    ],
+)  # fmt: skip
 def test_what_tells_that_a_group_was_called_so(dev: Path, sign: str, called: bool) -> None:
-    """A link that leads nowhere may be of any group with a volume of that name."""
-    (dev / "was").mkdir()
+    """A link that leads nowhere may be of any group with a volume of that name, an empty directory of any."""
+    if "link" in sign or "empty" in sign:
+        (dev / "was").mkdir()
     if "link" in sign:
         link(dev, "was", "lv0", "was-lv0")
+    if "unseen" in sign:
+        (dev / "vg" / "lv0").unlink()
 
     def kept(name: str, archived: bool) -> bool:
         return name == "was" and ("archive" if archived else "backup") in sign

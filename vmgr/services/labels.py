@@ -113,8 +113,10 @@ def _refusal_hint(reason: str) -> str:
         return "use one of its partitions, or wipe the partition table first: wipefs -a"
     if "too small" in reason:
         return "a physical volume needs 2 MiB (devices/pv_min_size in lvm.conf)"
-    if "filter" in reason or "devices file" in reason:
-        return "lvm.conf and the devices file decide which devices vmgr sees: lvm.conf(5), lvmdevices(8)"
+    if "devices file" in reason:
+        return "pvcreate, vgcreate and vgextend enter the devices that they are given; LVM2's lvmdevices does, too"
+    if "filter" in reason:
+        return "lvm.conf decides which devices vmgr sees: lvm.conf(5)"
     return ""
 
 

@@ -106,14 +106,14 @@ def old_links(dev_dir: str, vg: str, volumes: Collection[str]) -> list[Link]:
 
 
 def empty_folders(dev_dir: str) -> list[str]:
-    """The names of directories in which nothing is."""
+    """The names of directories in which nothing is; file systems of their own, as mqueue, are none."""
     return [name for name in _folders(dev_dir) if name != "mapper" and _is_empty(f"{dev_dir}/{name}")]
 
 
 def _is_empty(folder: str) -> bool:
     try:
         with os.scandir(folder) as entries:
-            return next(entries, None) is None
+            return next(entries, None) is None and not os.path.ismount(folder)
     except OSError:
         return False
 
