@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         ExtendVolume,
         ReduceVolume,
         RenameVolume,
+        RepairVolume,
         Request,
         ResizeVolume,
     )
@@ -349,8 +350,8 @@ class Application:
         return volumes.change_each(self._session, subjects, request)
 
     @_checked
-    def lvconvert(self, subjects: Sequence[Subject], request: ConvertVolume) -> Outcome:
-        """Convert volumes."""
+    def lvconvert(self, subjects: Sequence[Subject], request: ConvertVolume | RepairVolume) -> Outcome:
+        """Convert or repair volumes."""
         from vmgr.services import conversion
 
         return conversion.convert_each(self._session, subjects, request)

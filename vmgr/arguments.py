@@ -29,7 +29,7 @@ CHOICES_OF: dict[tuple[str, str], tuple[str, ...]] = {
 
 _REQUESTS = (
     "ChangeVolume", "ConvertVolume", "CreateVolume", "ExtendVolume", "PvRange", "ReduceVolume",
-    "RemoveVolume", "RenameVolume", "ResizeVolume",
+    "RemoveVolume", "RenameVolume", "RepairVolume", "ResizeVolume",
 )  # fmt: skip
 _ORDERS = ("ActivationOrder", "GroupChange", "GroupOrder", "LabelOrder", "PvChange", "Subject")
 _HOMES = {

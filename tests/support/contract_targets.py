@@ -11,13 +11,12 @@ from collections.abc import Mapping
 
 from attrs import evolve, frozen
 
+from vmgr.core.context import Context
 from vmgr.core.exchange import Built, Need, Run, SpaceNeeds, TargetMessage, ZeroRange
 from vmgr.core.hooks import (
     PLAIN_ROLE,
     ColumnSpec,
-    Grant,
     KernelTarget,
-    Makers,
     Names,
     OptionSpec,
     TargetInfo,
@@ -39,7 +38,7 @@ from vmgr.core.model import (
     VolumeGroup,
 )
 from vmgr.core.naming import dm_name, dm_uuid
-from vmgr.core.requests import CreateVolume, Stamp, option
+from vmgr.core.requests import CreateVolume, FinishVolume, RemoveVolumes, Request, option
 from vmgr.core.table import DevRef, DmDevice, TargetLine
 from vmgr.core.targets import Targets
 from vmgr.core.units import Extents, Sectors
@@ -59,6 +58,10 @@ def _whole(lv: Uuid, length: Extents) -> LvArea:
 def _line(group: VolumeGroup, segment: Segment, target: str, *args: DevRef | str) -> tuple[TargetLine, ...]:
     size = group.extent_size
     return (TargetLine(segment.start.sectors(size), segment.length.sectors(size), target, args),)
+
+
+def _with_body(volume: LogicalVolume, body: SegmentBody) -> LogicalVolume:
+    return evolve(volume, segments=(evolve(volume.segments[0], body=body),))
 
 
 def _suffixed(group: VolumeGroup, volume: LogicalVolume, base: DmDevice, layer: str) -> tuple[DmDevice, ...]:
@@ -117,44 +120,38 @@ class Raid1:
         return "raid1", (count, ("region_size", body.region_size), ("raids", tuple(raids)))
 
     @hookimpl
-    def space_needed(self, request: CreateVolume, extents: Extents) -> SpaceNeeds:
+    def change(self, group: VolumeGroup, request: Request, ctx: Context) -> Built | None:
+        if not isinstance(request, CreateVolume):
+            return None
         copies = int(option(request.options, "mirrors") or 1) + 1
-        return SpaceNeeds(
-            extents,
-            (Need(PLAIN_ROLE, copies, extents), Need("meta", copies, Extents(1), with_role=PLAIN_ROLE)),
-        )
 
-    @hookimpl
-    def build_volumes(
-        self,
-        group: VolumeGroup,
-        request: CreateVolume,
-        blank: LogicalVolume,
-        grant: Grant,
-        stamp: Stamp,
-        makers: Makers,
-    ) -> Built:
+        def needs(extents: Extents) -> SpaceNeeds:
+            return SpaceNeeds(
+                extents,
+                (Need(PLAIN_ROLE, copies, extents), Need("meta", copies, Extents(1), with_role=PLAIN_ROLE)),
+            )
+
+        placed = ctx.place(needs)
         helpers: list[LogicalVolume] = []
         zero: list[ZeroRange] = []
         plain = evolve(request, type=None, options=())
         ids: dict[str, list[Uuid]] = {PLAIN_ROLE: [], "meta": []}
         for role, word in ((PLAIN_ROLE, "rimage"), ("meta", "rmeta")):
-            for number in range(len(grant[role][0].areas)):
-                part = stamp.part(len(helpers))
+            for number in range(copies):
+                part = len(helpers)
                 below = LogicalVolume(
-                    part.uuid(0), LvName(f"{blank.name}_{word}_{number}"), HIDDEN, created=stamp.time
+                    ctx.stamp.part(part).uuid(0), LvName(f"{ctx.volume.name}_{word}_{number}"), HIDDEN
                 )
-                runs = tuple(Run((run.areas[number],)) for run in grant[role])
-                made = makers.build_volumes(group, plain, below, {PLAIN_ROLE: runs}, part)
-                helpers += made.volumes
+                runs = tuple(Run((run.areas[number],)) for run in placed.grant[role])
+                helpers += ctx.make(group, plain, below, part, runs=runs).volumes
                 ids[role].append(below.id)
                 first = runs[0].areas[0]
                 if role == "meta":
                     zero.append(ZeroRange(first, Sectors(0), first.length.sectors(group.extent_size)))
         length = helpers[0].size
         body = Raid1Body(tuple(_whole(lv, length) for lv in ids[PLAIN_ROLE]), tuple(ids["meta"]), 4096)
-        top = evolve(blank, segments=(Segment(Extents(0), length, body),))
-        return Built((top, *helpers), top.id, zero=tuple(zero))
+        top = evolve(ctx.volume, segments=(Segment(Extents(0), length, body),))
+        return Built((top, *helpers), (top.id,), zero=tuple(zero), notes=placed.notes)
 
     @hookimpl
     def segment_lines(self, group: VolumeGroup, segment: Segment) -> tuple[TargetLine, ...]:
@@ -196,6 +193,7 @@ class PoolBody(SegmentBody):
     transaction: int
     rest: Fields
     create: tuple[int, ...] = ()
+    delete: tuple[int, ...] = ()
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -259,8 +257,9 @@ class Thin:
             )
             return "thin", fields + ((("origin", names.lv_name(body.origin)),) if body.origin else ())
         assert isinstance(body, PoolBody)
+        told = [("create", device) for device in body.create] + [("delete", device) for device in body.delete]
         messages = tuple(
-            (f"message{n}", Section((("create", str(device)),))) for n, device in enumerate(body.create, 1)
+            (f"message{n}", Section(((word, str(device)),))) for n, (word, device) in enumerate(told, 1)
         )
         return "thin-pool", (
             ("metadata", names.lv_name(body.metadata)),
@@ -271,26 +270,55 @@ class Thin:
         )
 
     @hookimpl
-    def space_needed(self, extents: Extents) -> SpaceNeeds:
-        return SpaceNeeds(extents, ())
-
-    @hookimpl
-    def build_volumes(self, group: VolumeGroup, request: CreateVolume, blank: LogicalVolume) -> Built:
+    def change(self, group: VolumeGroup, request: Request, ctx: Context) -> Built | None:
+        if isinstance(request, FinishVolume):
+            return self._told(group, ctx)
+        if isinstance(request, RemoveVolumes):
+            return self._removed(group, request)
+        if not isinstance(request, CreateVolume):
+            return None
         pool = group.lv_by_name[str(option(request.options, "thinpool"))]
         body = pool.segments[0].body
         assert isinstance(body, PoolBody)
-        assert request.size is not None
         taken = [s.body.device for lv in group.lvs for s in lv.segments if isinstance(s.body, ThinBody)]
         device = max(taken, default=0) + 1
         thin = ThinBody(pool.id, body.transaction, device)
-        length = Extents(int(request.size.value))  # type: ignore[arg-type]
-        pool_segment = evolve(
-            pool.segments[0], body=evolve(body, transaction=body.transaction + 1, create=(*body.create, device))
-        )
         return Built(
-            (evolve(blank, segments=(Segment(Extents(0), length, thin),)), evolve(pool, segments=(pool_segment,))),
-            blank.id,
+            (
+                evolve(ctx.volume, segments=(Segment(Extents(0), ctx.extents, thin),)),
+                _with_body(pool, evolve(body, transaction=body.transaction + 1, create=(*body.create, device))),
+            ),
+            (ctx.volume.id,),
         )
+
+    @staticmethod
+    def _removed(group: VolumeGroup, request: RemoveVolumes) -> Built | None:
+        """Pools that stay are told which devices go, all in one transaction."""
+        gone: dict[Uuid, list[int]] = {}
+        for lv in request.lvs:
+            body = group.lv_by_id[lv].segments[0].body
+            if isinstance(body, ThinBody) and body.pool not in request.lvs:
+                gone.setdefault(body.pool, []).append(body.device)
+        pools = []
+        for lv, devices in gone.items():
+            body = group.lv_by_id[lv].segments[0].body
+            assert isinstance(body, PoolBody)
+            told = evolve(body, transaction=body.transaction + 1, delete=(*body.delete, *devices))
+            pools.append(_with_body(group.lv_by_id[lv], told))
+        return Built(tuple(pools), tuple(gone)) if pools else None
+
+    @staticmethod
+    def _told(group: VolumeGroup, ctx: Context) -> Built | None:
+        """Without the messages, once the pool has them."""
+        body = ctx.volume.segments[0].body
+        if not isinstance(body, PoolBody) or not (body.create or body.delete):
+            return None
+        device = ctx.live.get(dm_uuid(group.id, ctx.volume.id, "tpool"))
+        if device is None or not device.status:
+            return None
+        if int(device.status[0].params.split()[0]) != body.transaction:
+            return None
+        return Built((_with_body(ctx.volume, evolve(body, create=(), delete=())),), (ctx.volume.id,))
 
     @hookimpl
     def segment_lines(self, group: VolumeGroup, segment: Segment) -> tuple[TargetLine, ...]:
@@ -325,23 +353,14 @@ class Thin:
     @hookimpl
     def messages(self, group: VolumeGroup, volume: LogicalVolume) -> tuple[TargetMessage, ...]:
         body = volume.segments[0].body
-        if not isinstance(body, PoolBody) or not body.create:
+        if not isinstance(body, PoolBody) or not (body.create or body.delete):
             return ()
         device, sent = dm_uuid(group.id, volume.id, "tpool"), f"{body.transaction} "
         return (
             *(TargetMessage(device, f"create_thin {n}", sent) for n in body.create),
+            *(TargetMessage(device, f"delete {n}", sent) for n in body.delete),
             TargetMessage(device, f"set_transaction_id {body.transaction - 1} {body.transaction}", sent),
         )
-
-    @hookimpl
-    def finish(self, group: VolumeGroup, volume: LogicalVolume, status: TargetStatus) -> Built | None:
-        body = volume.segments[0].body
-        if not isinstance(body, PoolBody) or not body.create:
-            return None
-        if dict(status.values).get("transaction") != body.transaction:
-            return None
-        segment = evolve(volume.segments[0], body=evolve(body, create=()))
-        return Built((evolve(volume, segments=(segment,)),), volume.id, wipe=False, activate=False)
 
     @hookimpl
     def status_device(self, group: VolumeGroup, volume: LogicalVolume) -> str | None:

@@ -19,6 +19,7 @@ from vmgr.core.hooks import (
     hookimpl,
 )
 from vmgr.core.model import PvArea, Segment, SegmentBody
+from vmgr.core.requests import CreateVolume, ExtendVolume
 from vmgr.core.table import PvRef, TargetLine
 
 
@@ -59,16 +60,15 @@ class Odd:
         return "odd", (("oddity", (names.area_name(area), int(area.start))),)
 
     @hookimpl
-    def space_needed(self, extents):
-        return SpaceNeeds(extents, (Need(PLAIN_ROLE, 1, extents),))
-
-    @hookimpl
-    def build_volumes(self, blank, grant):
-        segments, start = list(blank.segments), blank.size
-        for run in grant[PLAIN_ROLE]:
+    def change(self, request, ctx):
+        if not isinstance(request, CreateVolume | ExtendVolume):
+            return None
+        placed = ctx.place(lambda extents: SpaceNeeds(extents, (Need(PLAIN_ROLE, 1, extents),)))
+        segments, start = list(ctx.volume.segments), ctx.volume.size
+        for run in placed.grant[PLAIN_ROLE]:
             segments.append(Segment(start, run.extents, OddBody(run.areas)))
             start += run.extents
-        return Built((evolve(blank, segments=tuple(segments)),), blank.id)
+        return Built((evolve(ctx.volume, segments=tuple(segments)),), (ctx.volume.id,), notes=placed.notes)
 
     @hookimpl
     def segment_lines(self, group, segment):
@@ -145,8 +145,9 @@ def making(*status: str) -> object:
 
     class Other(Odd):
         @hookimpl
-        def build_volumes(self, blank, grant):
-            return Odd.build_volumes(self, evolve(blank, status=(*blank.status, *status)), grant)
+        def change(self, request, ctx):
+            volume = evolve(ctx.volume, status=(*ctx.volume.status, *status))
+            return Odd.change(self, request, evolve(ctx, volume=volume))
 
     return Other()
 

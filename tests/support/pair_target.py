@@ -10,9 +10,10 @@ from collections.abc import Mapping
 
 from attrs import evolve, frozen
 
+from vmgr.core.context import Context
 from vmgr.core.errors import Refused
 from vmgr.core.exchange import Built, Need, SpaceNeeds
-from vmgr.core.hooks import Claim, Grant, OptionSpec, TargetInfo, hookimpl
+from vmgr.core.hooks import OptionSpec, TargetInfo, hookimpl
 from vmgr.core.ids import LvName, Uuid
 from vmgr.core.model import (
     Area,
@@ -26,7 +27,7 @@ from vmgr.core.model import (
     SegmentBody,
     VolumeGroup,
 )
-from vmgr.core.requests import CreateVolume, ExtendVolume, Stamp
+from vmgr.core.requests import CreateVolume, ExtendVolume, Request, Stamp, option
 from vmgr.core.table import TargetLine
 from vmgr.core.units import Extents
 from vmgr.plugins.linear.body import LinearBody
@@ -72,23 +73,21 @@ class PairPlugin:
         return ()
 
     @hookimpl
-    def claim_request(self, group: VolumeGroup, request: CreateVolume | ExtendVolume) -> int:
-        return Claim.YES if request.type == "pair" else Claim.NO
-
-    @hookimpl
-    def space_needed(
-        self, group: VolumeGroup, request: CreateVolume | ExtendVolume, extents: Extents
-    ) -> SpaceNeeds:
-        distinct = ("together", True) not in request.options
-        return SpaceNeeds(
-            extents,
-            (Need("legs", 2, extents, distinct), Need("log", 1, Extents(1), with_role="legs", whole=True)),
-        )
-
-    @hookimpl
-    def build_volumes(self, blank: LogicalVolume, grant: Grant, stamp: Stamp) -> Built:
-        if blank.segments:
+    def change(self, request: Request, ctx: Context) -> Built | None:
+        if isinstance(request, ExtendVolume):
             raise Refused("a pair cannot be extended")
+        if not isinstance(request, CreateVolume):
+            return None
+        distinct = not option(request.options, "together")
+
+        def needs(extents: Extents) -> SpaceNeeds:
+            return SpaceNeeds(
+                extents,
+                (Need("legs", 2, extents, distinct), Need("log", 1, Extents(1), with_role="legs", whole=True)),
+            )
+
+        placed = ctx.place(needs)
+        grant, blank, stamp = placed.grant, ctx.volume, ctx.stamp
         legs = [
             self._part(blank, stamp, i + 1, f"leg_{i}", [run.areas[i] for run in grant["legs"]]) for i in (0, 1)
         ]
@@ -96,7 +95,7 @@ class PairPlugin:
         length = legs[0].size
         body = PairBody(tuple(LvArea(leg.id, Extents(0), length) for leg in legs), log.id)
         main = evolve(blank, segments=(Segment(Extents(0), length, body),))
-        return Built((main, *legs, log), main.id)
+        return Built((main, *legs, log), (main.id,), notes=placed.notes)
 
     @staticmethod
     def _part(blank: LogicalVolume, stamp: Stamp, number: int, word: str, areas: list[PvArea]) -> LogicalVolume:

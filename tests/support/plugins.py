@@ -6,7 +6,9 @@ from collections.abc import Iterable
 
 from tests.support.stacks import TARGETS
 from vmgr.core.amounts import SizeSpec
-from vmgr.core.exchange import Built, Run
+from vmgr.core.context import NO_MACHINE, Context, Machine, NeedsOf, granted
+from vmgr.core.errors import NoSpace
+from vmgr.core.exchange import Built, Placed, Run, SpaceNeeds
 from vmgr.core.ids import LvName, Uuid, VgName
 from vmgr.core.model import LogicalVolume, PhysicalVolume, PvArea, VolumeGroup
 from vmgr.core.requests import CreateVolume, ExtendVolume, Options, Stamp
@@ -90,9 +92,9 @@ def create(
         read_only=read_only,
     )
     number = len(group.lvs)
-    built = targets.build_volumes(
-        group, request, blank(name, number=number, read_only=read_only), grant, STAMP.part(number)
-    )
+    volume = blank(name, number=number, read_only=read_only)
+    context = Context(volume, targets, STAMP.part(number), place=granted(grant["data"]))
+    built = targets.change(group, request, context)
     return with_built(group, built), built
 
 
@@ -104,8 +106,38 @@ def extend(
     count = sum(int(run.extents) * len(run.areas) for run in grant["data"])
     volume = group.lv_by_name[name]
     request = ExtendVolume(volume.id, SizeSpec(Extents(count), "+"), None, options)
-    built = TARGETS.build_volumes(group, request, volume, grant, STAMP.part(len(group.lvs)))
+    context = Context(volume, TARGETS, STAMP.part(len(group.lvs)), place=granted(grant["data"]))
+    built = TARGETS.change(group, request, context)
     return with_built(group, built)
+
+
+class _Asked(NoSpace):
+    """What space a plugin asked for; there is none."""
+
+    def __init__(self, needs: SpaceNeeds) -> None:
+        super().__init__("no space")
+        self.needs = needs
+
+
+def needs_of(
+    group: VolumeGroup,
+    request: CreateVolume | ExtendVolume,
+    extents: int,
+    targets: Targets = TARGETS,
+    machine: Machine = NO_MACHINE,
+) -> SpaceNeeds:
+    """The space that a plugin asks for where a request's size comes to ``extents``."""
+
+    def place(needs_of: NeedsOf, **_: object) -> Placed:
+        raise _Asked(needs_of(Extents(extents)))
+
+    volume = blank("x") if isinstance(request, CreateVolume) else group.lv_by_id[request.lv]
+    context = Context(volume, targets, STAMP, machine=machine, extents=Extents(extents), place=place)
+    try:
+        targets.change(group, request, context)
+    except _Asked as asked:
+        return asked.needs
+    raise AssertionError("no space was asked for")
 
 
 def lines_of(group: VolumeGroup, name: str) -> list[str]:

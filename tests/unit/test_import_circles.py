@@ -8,6 +8,7 @@ ROOT = Path(__file__).parents[2]
 
 ALLOWED = (
     {"vmgr.cli.dm.clicks", "vmgr.cli.dm.command", "vmgr.cli.dm.help", "vmgr.cli.group", "vmgr.cli.main"},
+    {"vmgr.core.context", "vmgr.core.hooks"},
     {"vmgr.ondisk.codec", "vmgr.ondisk.decode", "vmgr.ondisk.encode", "vmgr.ondisk.fast"},
     {"vmgr.system.devices", "vmgr.system.udevdb"},
 )

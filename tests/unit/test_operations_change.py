@@ -10,7 +10,6 @@ from attrs import evolve
 from tests.support.groups import STAMP, TARGETS, a_group, after, create, snapshot_of, volume
 from vmgr.core.change import Change
 from vmgr.core.errors import Refused, UsageError
-from vmgr.core.hooks import TargetStatus
 from vmgr.core.ids import Tag
 from vmgr.core.model import LogicalVolume, VolumeGroup
 from vmgr.core.naming import dm_uuid
@@ -144,8 +143,7 @@ def test_a_merge_that_has_ended_is_written_down() -> None:
     merging = after(convert_volume(group, request, TARGETS, STAMP))
     assert merging != group
     origin = volume(merging, "a").id
-    assert finish_volume(merging, origin, TargetStatus(), TARGETS, STAMP) is None
-    done = finish_volume(merging, origin, TargetStatus(done=True), TARGETS, STAMP)
+    done = finish_volume(merging, origin, TARGETS, STAMP)
     assert done is not None
     assert [lv.name for lv in after(done).lvs] == ["a"]
     assert after(done).free == PLAIN.free

@@ -26,7 +26,6 @@ from tests.support.groups import (
 )
 from vmgr.core.change import Change
 from vmgr.core.errors import InvalidGroup, Refused, VmgrError
-from vmgr.core.hooks import TargetStatus
 from vmgr.core.model import VolumeGroup
 from vmgr.core.operations.change import change_volume
 from vmgr.core.operations.convert import convert_volume, finish_volume
@@ -131,7 +130,7 @@ class GroupLife(RuleBasedStateMachine):
             return
 
         def finish(group: VolumeGroup) -> VolumeGroup | Change:
-            return finish_volume(group, lv.id, TargetStatus(done=True), TARGETS, STAMP.part(self.count)) or group
+            return finish_volume(group, lv.id, TARGETS, STAMP.part(self.count)) or group
 
         self.attempt(finish)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from tests.support.contract_targets import CONTRACT, PoolBody, ThinBody
 from tests.support.plugins import STAMP, a_group
@@ -10,14 +11,20 @@ from tests.support.stacks import GOLDEN, Stack, load_stack
 from tests.unit.test_plugin_golden import _bare
 from vmgr.core.amounts import SizeSpec
 from vmgr.core.change import Change
+from vmgr.core.context import Context
 from vmgr.core.devices import own_uuid, stack
+from vmgr.core.errors import UsageError
 from vmgr.core.ids import LvName, Uuid
 from vmgr.core.model import LvArea, VolumeGroup
+from vmgr.core.naming import dm_uuid
 from vmgr.core.operations.create import create_volume
+from vmgr.core.operations.reduce import reduce_volume
+from vmgr.core.operations.remove import remove_volumes
 from vmgr.core.plan import active_volumes, plan_change
-from vmgr.core.requests import CreateVolume
+from vmgr.core.requests import CreateVolume, FinishVolume, ReduceVolume, RemoveVolume
 from vmgr.core.steps import LoadTable, RenameDevice, Resume, SendMessage, Suspend
-from vmgr.core.units import Extents
+from vmgr.core.table import KernelLine
+from vmgr.core.units import Extents, Sectors
 from vmgr.core.validate import validate
 from vmgr.ondisk.codec import TextHeader, decode_group, encode_group
 
@@ -159,14 +166,41 @@ def test_the_message_is_forgotten_once_the_kernel_has_it() -> None:
     after = thin(load("thin").group).after
     assert after is not None
     pool = after.lv_by_name["pool"]
+    made = load("thin")
     for number, done in ((2, False), (3, True)):
         said = f"{number} 112/1024 0/640 - rw no_discard_passdown queue_if_no_space - 256"
-        built = CONTRACT.finish(after, pool, CONTRACT.parse_status("thin-pool", said), STAMP)
+        live = dict(made.live)
+        uuid = dm_uuid(after.id, pool.id, "tpool")
+        live[uuid] = evolve(live[uuid], status=(KernelLine(Sectors(0), Sectors(8), "thin-pool", said),))
+        built = CONTRACT.finish(after, FinishVolume(pool.id), Context(pool, CONTRACT, STAMP, live))
         assert (built is not None) == done
     assert built is not None
     body = built.volumes[0].segments[0].body
     assert isinstance(body, PoolBody)
     assert (body.create, body.transaction) == ((), 3)
+
+
+def test_a_pool_is_told_of_all_thin_volumes_that_go_at_once() -> None:
+    """A removal changes a volume that stays: the pool gets the messages and one new transaction."""
+    group = load("thin").group
+    requests = [RemoveVolume(group.lv_by_name[name].id) for name in ("thin", "tsnap")]
+    change, refused = remove_volumes(group, requests, CONTRACT)
+    assert not refused
+    assert change.after is not None
+    assert {lv.name for lv in change.after.lvs if lv.visible} == {"pool"}
+    body = change.after.lv_by_name["pool"].segments[0].body
+    assert isinstance(body, PoolBody)
+    assert (body.delete, body.transaction) == ((1, 2), 3)
+    made = load("thin")
+    sent = [s.text for s in plan_change(change, made.live, CONTRACT).steps if isinstance(s, SendMessage)]
+    assert sent == ["delete 1", "delete 2", "set_transaction_id 2 3"]
+
+
+def test_an_option_that_no_hook_has_read_is_refused_by_name() -> None:
+    group = load("raid1").group
+    request = ReduceVolume(group.lv_by_name["r"].id, SizeSpec(Extents(4)), (("mirrors", 2),))
+    with pytest.raises(UsageError, match="takes no --mirrors here"):
+        reduce_volume(group, request, CONTRACT)
 
 
 def test_a_pool_s_first_volume_turns_its_device_into_a_layer() -> None:

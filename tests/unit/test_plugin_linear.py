@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.plugins import a_group, area, create, extend, extents_of, lines_of, uuid
+from tests.support.plugins import a_group, area, create, extend, extents_of, lines_of, needs_of, uuid
 from tests.support.stacks import TARGETS
 from vmgr.core.amounts import SizeSpec
 from vmgr.core.errors import DamagedMetadata, Refused, UsageError
@@ -92,15 +92,14 @@ def test_the_linear_type_takes_no_stripes() -> None:
 
 def test_a_stripe_size_without_stripes_is_taken_and_means_nothing() -> None:
     request = CreateVolume(extents_of(4), LvName("x"), options=(("stripesize", Sectors(128)),))
-    needs = TARGETS.space_needed(a_group(), request, Extents(4))
+    needs = needs_of(a_group(), request, 4)
     assert needs.notes == ("Ignoring stripesize argument with single stripe.",)
     assert (needs.extents, needs.step) == (4, 1)
 
 
 def test_each_run_becomes_a_segment() -> None:
     group, built = create(a_group(), "x", [[area(0, 5, 3)], [area(2, 0, 4)]])
-    assert built.wipe
-    assert built.activate
+    assert (built.wipe, built.activate) == (None, None)
     assert built.main == group.lv_by_name["x"].id
     assert lines_of(group, "x") == [
         f"0 {3 * 8192} linear /dev/pv0 {2048 + 5 * 8192}",
@@ -112,7 +111,7 @@ def test_an_extension_continues_where_the_volume_ends() -> None:
     group, _ = create(a_group(), "x", [[area(0, 5, 3)]])
     volume = group.lv_by_name["x"]
     request = ExtendVolume(volume.id, SizeSpec(Extents(2), "+"))
-    needs = TARGETS.space_needed(group, request, Extents(2))
+    needs = needs_of(group, request, 2)
     assert needs.needs[0].after == (area(0, 5, 3),)
     group = extend(group, "x", [[area(1, 0, 2)]])
     assert [s.start for s in group.lv_by_name["x"].segments] == [0, 3]
@@ -123,7 +122,7 @@ def test_how_to_go_on_must_be_said_where_segments_differ() -> None:
     group = extend(group, "x", [[area(2, 0, 2)]], options=(("stripes", 1),))
     request = ExtendVolume(group.lv_by_name["x"].id, SizeSpec(Extents(2), "+"))
     with pytest.raises(Refused, match="different numbers of stripes"):
-        TARGETS.space_needed(group, request, Extents(2))
+        needs_of(group, request, 2)
 
 
 # -- segments -------------------------------------------------------------------------------------

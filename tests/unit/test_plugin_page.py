@@ -90,4 +90,4 @@ def test_all_hooks_but_the_example_s_are_used_by_some_target() -> None:
     used = {
         name for targets in (TARGETS, CONTRACT) for plugin in targets._plugins for name in HOOKS if plugin.has(name)
     }
-    assert set(HOOKS) - used <= {"reduce_volume", "convert_needs"}
+    assert set(HOOKS) == used

@@ -9,11 +9,12 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.plugins import STAMP, a_group, area, create, extend, extents_of, uuid, with_built
+from tests.support.plugins import STAMP, a_group, area, create, extend, extents_of, needs_of, uuid, with_built
 from tests.support.stacks import TARGETS, load_stack
 from tests.unit.test_plugin_linear import Names
 from vmgr.core.amounts import Percent, SizeSpec
 from vmgr.core.change import Change
+from vmgr.core.context import Context
 from vmgr.core.devices import stack
 from vmgr.core.errors import DamagedMetadata, InUse, InvalidSize, PluginError, Refused, UsageError
 from vmgr.core.exchange import Built, SpaceNeeds
@@ -33,6 +34,7 @@ from vmgr.core.requests import (
     ConvertVolume,
     CreateVolume,
     ExtendVolume,
+    FinishVolume,
     Options,
     ReduceVolume,
     RemoveVolume,
@@ -82,7 +84,8 @@ def running(group: VolumeGroup, *, opened: tuple[str, ...] = (), status: str = "
 
 def merge(group: VolumeGroup, name: str = "snap", live: Live | None = None) -> tuple[VolumeGroup, Built]:
     request = ConvertVolume(group.lv_by_name[name].id, (("merge", True),))
-    built = TARGETS.convert(group, request, {}, STAMP, live or {})
+    context = Context(group.lv_by_id[request.lv], TARGETS, STAMP, live or {})
+    built = TARGETS.change(group, request, context)
     return with_built(group, built), built
 
 
@@ -183,7 +186,7 @@ def request(
 
 
 def needs(group: VolumeGroup, it: CreateVolume, extents: int = 2) -> SpaceNeeds:
-    return TARGETS.space_needed(group, it, Extents(extents))
+    return needs_of(group, it, extents)
 
 
 def test_what_names_an_origin_is_a_snapshot() -> None:
@@ -223,8 +226,7 @@ def test_it_is_a_cow_volume_and_a_hidden_one_that_describes_it() -> None:
     assert (book.created, book.host) == (STAMP.time, STAMP.host)
     assert book.segments[0].body == SnapshotBody(group.lv_by_name["base"].id, snap.id, Sectors(64))
     assert built.main == snap.id
-    assert not built.wipe
-    assert not built.activate
+    assert (built.wipe, built.activate) == ((), ())
 
 
 def test_its_header_is_zeroed_before_the_commit() -> None:
@@ -328,7 +330,7 @@ def check(
 ) -> None:
     volume = group.lv_by_name[name]
     it = kind(volume.id, size) if size else kind(volume.id)
-    TARGETS.check_request(group, volume, it, live or {})
+    TARGETS.check_request(group, volume, it, Context(volume, TARGETS, STAMP, live or {}))
 
 
 def test_an_origin_is_extended_only_while_inactive() -> None:
@@ -670,8 +672,9 @@ def test_a_merge_ends_when_only_metadata_are_in_use() -> None:
     group = merge(snapshot(snapshot(), "two", 30))[0]
     base = group.lv_by_name["base"]
     for said in ("24/16384 16", "Merge failed", "Invalid"):
-        assert TARGETS.finish(group, base, TARGETS.parse_status("snapshot-merge", said), STAMP) is None
-    built = TARGETS.finish(group, base, TARGETS.parse_status("snapshot-merge", "16/16384 16"), STAMP)
+        assert not TARGETS.parse_status("snapshot-merge", said).done
+    assert TARGETS.parse_status("snapshot-merge", "16/16384 16").done
+    built = TARGETS.finish(group, FinishVolume(base.id), Context(base, TARGETS, STAMP))
     assert built is not None
     assert {group.lv_by_id[lv].name for lv in built.removed} == {"snap", "snapshot0"}
     assert built.notes == ("Merge of snapshot into logical volume vg/base has finished.",)
@@ -680,8 +683,8 @@ def test_a_merge_ends_when_only_metadata_are_in_use() -> None:
 
 def test_an_origin_without_a_merge_has_nothing_to_end() -> None:
     group = snapshot()
-    status = TARGETS.parse_status("snapshot-merge", "16/16384 16")
-    assert TARGETS.finish(group, group.lv_by_name["base"], status, STAMP) is None
+    base = group.lv_by_name["base"]
+    assert TARGETS.finish(group, FinishVolume(base.id), Context(base, TARGETS, STAMP)) is None
 
 
 # -- status ---------------------------------------------------------------------------------------

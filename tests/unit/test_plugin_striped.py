@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.plugins import a_group, area, create, extend, extents_of, lines_of
+from tests.support.plugins import a_group, area, create, extend, extents_of, lines_of, needs_of
 from tests.support.stacks import TARGETS
 from tests.unit.test_plugin_linear import Names
 from vmgr.core.amounts import Percent, SizeSpec
@@ -38,7 +38,7 @@ def needs(
     alloc: str = "inherit",
 ) -> SpaceNeeds:
     request = CreateVolume(spec or extents_of(extents), LvName("x"), options=options(stripes, size), alloc=alloc)
-    return TARGETS.space_needed(group or a_group(), request, Extents(extents))
+    return needs_of(group or a_group(), request, extents)
 
 
 # -- on disk --------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def striped(group: VolumeGroup | None = None, size: int = 8) -> VolumeGroup:
 
 def extend_needs(group: VolumeGroup, extents: int, given: Options = ()) -> SpaceNeeds:
     request = ExtendVolume(group.lv_by_name["x"].id, SizeSpec(Extents(extents), "+"), None, given)
-    return TARGETS.space_needed(group, request, Extents(extents))
+    return needs_of(group, request, extents)
 
 
 def test_an_extension_goes_on_with_the_last_shape() -> None:

@@ -19,7 +19,7 @@ def run(app: Application, invocation: Invocation) -> int:
     """Ask for the conversion."""
     import os
 
-    from vmgr.core.requests import ConvertVolume
+    from vmgr.core.requests import ConvertVolume, RepairVolume
 
     options = invocation.plugin_options()
     if not options and not invocation.given("type"):
@@ -27,12 +27,12 @@ def run(app: Application, invocation: Invocation) -> int:
     dev_dir = app.config.dev_dir
     pvs = [word for word in invocation.arguments[1:] if is_device(word, dev_dir)]
     volumes = [word for word in invocation.arguments if word not in pvs]
-    request = ConvertVolume(
-        options=options,
-        type=invocation.text("type"),
-        pvs=pvs,
-        alloc=invocation.text("alloc"),
-    )
+    alloc, word = invocation.text("alloc"), invocation.text("type")
+    request: ConvertVolume | RepairVolume
+    if dict(options).get("repair") and word is None:
+        request = RepairVolume(options=options, pvs=pvs, alloc=alloc)
+    else:
+        request = ConvertVolume(options=options, type=word, pvs=pvs, alloc=alloc)
     chosen = tuple(dict.fromkeys(subject(word, os.environ, dev_dir) for word in volumes))
     return conclude(app, invocation, app.lvconvert(chosen, request))
 

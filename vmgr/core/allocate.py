@@ -34,8 +34,7 @@ from vmgr.core.space import effective_policy, no_space, usable_pvs
 from vmgr.core.units import Extents
 
 if TYPE_CHECKING:
-    from vmgr.core.exchange import Need
-    from vmgr.core.hooks import Grant
+    from vmgr.core.exchange import Grant, Need
     from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup
     from vmgr.core.requests import PvRange

@@ -1,4 +1,4 @@
-"""Which plugin a request to make or extend a volume is for. Loaded when such a request is made."""
+"""Which plugin a request is for. Loaded when such a request is made."""
 
 from __future__ import annotations
 
@@ -7,35 +7,40 @@ from typing import TYPE_CHECKING
 
 from vmgr.core.errors import Refused, UnclaimedSegment, UsageError
 from vmgr.core.hooks import Claim
-from vmgr.core.requests import CreateVolume, ExtendVolume
+from vmgr.core.requests import Claimed, ConvertVolume, CreateVolume, ExtendVolume, RepairVolume
 
 if TYPE_CHECKING:
     from vmgr.core.model import SegmentBody, VolumeGroup
     from vmgr.core.registered import Plugin
 
-    Owner = Callable[[SegmentBody], Plugin]
+Owner = Callable[["SegmentBody"], "Plugin"]
+_COMMANDS = {
+    CreateVolume: ("lvcreate",),
+    ExtendVolume: ("lvextend", "lvresize"),
+    ConvertVolume: ("lvconvert",),
+    RepairVolume: ("lvconvert",),
+}
+"""The commands that make such requests."""
 
 
-def chosen(
-    plugins: tuple[Plugin, ...], owner: Owner, group: VolumeGroup, request: CreateVolume | ExtendVolume
-) -> Plugin:
+def chosen(plugins: tuple[Plugin, ...], owner: Owner, group: VolumeGroup, request: Claimed) -> Plugin:
     """The plugin that ``request`` is for. ``owner`` tells whose a segment is.
 
     Raises :class:`UsageError` when none takes it, saying why (:class:`UnknownKind` for its type), and
     :class:`UnclaimedSegment` when two do.
     """
-    if request.type is not None and not any(request.type in p.info.types for p in plugins):
+    word = getattr(request, "type", None)
+    commands = frozenset(_COMMANDS[type(request)])
+    if word is not None and not any(word in p.info.types for p in plugins):
         from vmgr.core.kinds import unknown_type
 
-        asking = "lvcreate" if isinstance(request, CreateVolume) else "lvextend"
-        raise unknown_type(request.type, {t for p in plugins for t in p.info.types}, asking)
+        raise unknown_type(word, {t for p in plugins for t in p.info.types}, min(commands))
     strong: list[Plugin] = []
     weak: list[Plugin] = []
     refused: list[tuple[Plugin, set[str]]] = []
     given = {name for name, _ in request.options}
-    command = _command(request)
-    for plugin in _extenders(plugins, owner, group, request):
-        unknown = given - _accepted(plugins, plugin, command)
+    for plugin in _able(plugins, owner, group, request):
+        unknown = given - _accepted(plugins, plugin, commands)
         if unknown:
             refused.append((plugin, unknown))
             continue
@@ -49,6 +54,8 @@ def chosen(
         return claims[0]
     if claims:
         raise UnclaimedSegment(f"plugins {' and '.join(p.name for p in claims)} both claim this request")
+    if isinstance(request, ConvertVolume):
+        raise UsageError("no plugin offers this conversion", hint="`vmgr lvconvert --help` tells what they offer")
     for plugin, unknown in refused:
         if _claim(owner, group, request, plugin) != Claim.NO:
             words = ", ".join(f"--{name}" for name in sorted(unknown))
@@ -59,9 +66,7 @@ def chosen(
     raise UsageError("these options do not fit together", hint="give --type to say what to make")
 
 
-def _extenders(
-    plugins: tuple[Plugin, ...], owner: Owner, group: VolumeGroup, request: CreateVolume | ExtendVolume
-) -> tuple[Plugin, ...]:
+def _able(plugins: tuple[Plugin, ...], owner: Owner, group: VolumeGroup, request: Claimed) -> tuple[Plugin, ...]:
     """The plugins that may be asked: all, or for an extension those that may follow the last segment."""
     if not isinstance(request, ExtendVolume):
         return plugins
@@ -78,31 +83,39 @@ def _extenders(
     return found
 
 
-def _claim(owner: Owner, group: VolumeGroup, request: CreateVolume | ExtendVolume, plugin: Plugin) -> int:
+def _claim(owner: Owner, group: VolumeGroup, request: Claimed, plugin: Plugin) -> int:
     """What a plugin says of a request."""
-    hook = plugin.hook("claim_request")
-    if hook is None:
-        return Claim.YES if _is_for(owner, group, request, plugin) else Claim.NO
-    claim: int = hook(group, request)
-    return claim
+    hook = plugin.hook("claim")
+    claim: int | None = hook(group, request) if hook else None
+    return _usual(owner, group, request, plugin) if claim is None else claim
 
 
-def _is_for(owner: Owner, group: VolumeGroup, request: CreateVolume | ExtendVolume, plugin: Plugin) -> bool:
+def _usual(owner: Owner, group: VolumeGroup, request: Claimed, plugin: Plugin) -> int:
     """The claim of a plugin that has no opinion of its own."""
-    if request.type is not None or not isinstance(request, ExtendVolume):
-        return request.type in plugin.info.types
+    if isinstance(request, CreateVolume):
+        return Claim.YES if request.type in plugin.info.types else Claim.NO
+    if isinstance(request, ConvertVolume):
+        if not request.options and request.type is None:
+            return Claim.NO
+        if not plugin.has("change") or (request.type is not None and request.type not in plugin.info.types):
+            return Claim.NO
+        return Claim.YES if _is_around(group, request, plugin) else Claim.IF_NOBODY_ELSE
+    if isinstance(request, ExtendVolume) and request.type is not None:
+        return Claim.YES if request.type in plugin.info.types else Claim.NO
     segments = group.lv_by_id[request.lv].segments
-    return bool(segments) and owner(segments[-1].body) is plugin
+    return Claim.YES if segments and owner(segments[-1].body) is plugin else Claim.NO
 
 
-def _accepted(plugins: tuple[Plugin, ...], plugin: Plugin, command: frozenset[str]) -> set[str]:
-    """The options of ``command`` that a request for ``plugin`` may carry."""
+def _is_around(group: VolumeGroup, request: ConvertVolume, plugin: Plugin) -> bool:
+    """Whether segments of the volume, or of those that lie on it or refer to it, are the plugin's."""
+    volume = group.lv_by_id[request.lv]
+    bodies = (s.body for lv in (volume, *group.referrers.get(volume.id, ())) for s in lv.segments)
+    return any(type(body) in plugin.info.bodies for body in bodies)
+
+
+def _accepted(plugins: tuple[Plugin, ...], plugin: Plugin, commands: frozenset[str]) -> set[str]:
+    """The options of ``commands`` that a request for ``plugin`` may carry."""
     declaring = [plugin]
     if plugin.info.over_plain:
         declaring += [p for p in plugins if p.info.plain]
-    return {o.name for p in declaring for o in p.info.options if not command.isdisjoint(o.commands)}
-
-
-def _command(request: CreateVolume | ExtendVolume) -> frozenset[str]:
-    """The commands that make such a request."""
-    return frozenset({"lvcreate"}) if isinstance(request, CreateVolume) else frozenset({"lvextend", "lvresize"})
+    return {o.name for p in declaring for o in p.info.options if not commands.isdisjoint(o.commands)}

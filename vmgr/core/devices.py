@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from vmgr.core.errors import InvalidGroup
+from vmgr.core.hooks import NOTHING_LIVE
 from vmgr.core.model import LvArea
 from vmgr.core.naming import dm_name, dm_uuid
 from vmgr.core.table import DevRef, DmDevice, TargetLine
-from vmgr.core.targets import NOTHING_LIVE
 from vmgr.core.units import Sectors
 
 if TYPE_CHECKING:

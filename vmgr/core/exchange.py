@@ -7,6 +7,8 @@ inside the hooks that make one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from attrs import frozen
 
 from vmgr.core.ids import Uuid
@@ -61,6 +63,10 @@ class Run:
         return self.areas[0].length
 
 
+Grant = Mapping[str, "tuple[Run, ...]"]
+"""What the allocator gave: for each role its runs, in the order of the volume's extents."""
+
+
 @frozen
 class ZeroRange:
     """Sectors of a physical volume to be zeroed before the commit, counted from the start of ``area``."""
@@ -71,24 +77,45 @@ class ZeroRange:
 
 
 @frozen
-class Built:
-    """The outcome of a hook that makes or changes volumes.
+class Placed:
+    """Space that was granted.
 
-    ``volumes`` are new ones and changed ones (same UUID); ``main`` is the one the user asked for.
-    ``removed`` are volumes that go. ``zero`` is done before the commit: use it for headers that
-    the kernel will read (they lie in space that was free until now, so nothing is lost if
-    the commit never comes). ``wipe`` tells whether the main volume shall be wiped once it is active.
-    ``activate`` False: the main volume is not activated on its own account, because it is active exactly when
-    a companion is.
+    ``grant``: for each role its runs, in the order of the volume's extents. ``extents`` is the volume's gain, as
+    :class:`SpaceNeeds` has it; where less was granted of a percentage, the runs are shorter. ``notes`` say what was
+    rounded: they belong into :attr:`Built.notes`.
+    """
+
+    grant: Grant
+    extents: Extents
+    notes: tuple[str, ...] = ()
+
+
+@frozen
+class Built:
+    """The outcome of a change.
+
+    ``volumes`` are new ones and changed ones (same UUID); ``mains`` are those that the user asked for, the one
+    that the request names first. ``removed`` are volumes that go. ``zero`` is done before the commit: use it for
+    headers that the kernel will read (they lie in space that was free until now, so nothing is lost if the
+    commit never comes). ``wipe`` are volumes to be wiped before anybody sees them, ``activate`` those to be
+    activated on their own account (others are active with a companion, or not at all); None: what of the mains
+    is new.
+    ``done`` is said at the end, in LVM2's manner; None: what the core says of such a request.
     """
 
     volumes: tuple[LogicalVolume, ...]
-    main: Uuid
+    mains: tuple[Uuid, ...]
     removed: tuple[Uuid, ...] = ()
     zero: tuple[ZeroRange, ...] = ()
-    wipe: bool = True
-    activate: bool = True
+    wipe: tuple[Uuid, ...] | None = None
+    activate: tuple[Uuid, ...] | None = None
     notes: tuple[str, ...] = ()
+    done: tuple[str, ...] | None = None
+
+    @property
+    def main(self) -> Uuid:
+        """The volume that the request names."""
+        return self.mains[0]
 
 
 @frozen

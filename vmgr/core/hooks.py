@@ -23,22 +23,16 @@ from attrs import frozen
 from vmgr.core.value import Value
 
 if TYPE_CHECKING:
-    from vmgr.core.exchange import (
-        Built,
-        MappedRange,
-        Run,
-        SpaceNeeds,
-        TargetMessage,
-        Violation,
-    )
+    from vmgr.core.context import Context
+    from vmgr.core.exchange import Built, MappedRange, TargetMessage, Violation
     from vmgr.core.ids import Uuid
     from vmgr.core.model import Area, Fields, FieldValue, LogicalVolume, Segment, SegmentBody, VolumeGroup
-    from vmgr.core.requests import ConvertVolume, CreateVolume, ExtendVolume, Request, Stamp
+    from vmgr.core.requests import Request
     from vmgr.core.table import DmDevice, LiveDevice, TargetLine
     from vmgr.core.tabletype import TableType
     from vmgr.core.units import Extents, Sectors
 
-API_VERSION = 1
+API_VERSION = 2
 """The version of this contract. A plugin made for another one is refused when it is loaded."""
 
 PROJECT = "vmgr"
@@ -70,7 +64,8 @@ class OptionSpec(Value):
     ``kind``: ``flag``, ``number``, ``size`` (sectors; a bare number is in ``default_unit``), ``yesno``,
     ``word``. ``commands`` names the commands that take it. ``choices`` limits a word. Plugins may share
     an option by declaring it with the same kind and letter; a request is offered only to plugins that
-    declare, for its command, all the options that it carries.
+    declare, for its command, all the options that it carries. A flag ``repair`` of lvconvert makes its request a
+    :class:`~vmgr.core.requests.RepairVolume`.
     """
 
     name: str
@@ -82,6 +77,34 @@ class OptionSpec(Value):
     metavar: str = ""
     choices: tuple[str, ...] = ()
     default_unit: str = "m"
+
+
+SettingValue = bool | int | float | str | tuple[str, ...]
+
+
+@frozen(repr=False)
+class SettingSpec(Value):
+    """A setting that a plugin obeys.
+
+    ``key``: ``section/name`` of lvm.conf; one that LVM2 does not know is looked for in vmgr's own file. ``kind``:
+    ``flag``, ``number``, ``word``, ``words`` (a tuple), ``percent`` (0 to 100), ``size`` (sectors; a number in the
+    file counts ``unit`` sectors each, 2 for KiB). ``default`` is of that kind, sectors for a size.
+    """
+
+    key: str
+    kind: str
+    default: SettingValue
+    help: str
+    unit: int = 2
+
+
+@frozen(repr=False)
+class ToolSpec(Value):
+    """A program that a plugin has run; ``setting`` is the key of lvm.conf that may give its path, if any."""
+
+    name: str
+    help: str
+    setting: str = ""
 
 
 @frozen(repr=False)
@@ -108,7 +131,8 @@ class TargetInfo(Value):
 
     ``segment_types``: type words of the metadata text that it may claim. ``fields``: every field of such a
     section that it reads or writes; others are kept for it. ``bodies``: its body classes. ``types``:
-    values of ``--type`` that name it. ``summary`` is one line for ``vmgr plugins``; ``manual`` is
+    values of ``--type`` that name it. ``settings`` and ``tools``: what it looks at in a
+    :class:`vmgr.core.context.Context`. ``summary`` is one line for ``vmgr plugins``; ``manual`` is
     its section of the man page, plain paragraphs separated by empty lines. ``quiet`` promises that ``describe``
     sets no letters for its own volumes and gives values only in columns that are ``per_segment``: a report of
     ten thousand volumes then need not ask about each. ``plain`` says that its segments are no more than what their
@@ -132,6 +156,8 @@ class TargetInfo(Value):
     types: tuple[str, ...] = ()
     options: tuple[OptionSpec, ...] = ()
     columns: tuple[ColumnSpec, ...] = ()
+    settings: tuple[SettingSpec, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
     manual: str = ""
     quiet: bool = False
     uniform: bool = False
@@ -155,6 +181,9 @@ class Claim:
 Live = Mapping[str, "LiveDevice"]
 """What the kernel has now, by device-mapper UUID, live tables included; empty where nothing is known."""
 
+NOTHING_LIVE: Live = {}
+"""For a caller that knows nothing of the kernel: every volume counts as inactive."""
+
 
 class Names(Protocol):
     """Turns names of the metadata text into identities and back, while a group is read or written."""
@@ -172,39 +201,8 @@ class Names(Protocol):
         """What a volume is called in the text."""
 
 
-class Makers(Protocol):
-    """Makes volumes of whatever kind, so that a target can lie on others without knowing them.
-
-    A target whose helper volumes are plain space (a snapshot's COW volume, a RAID image, a pool's data)
-    hands on a request of its own with ``type`` None: the plugin for plain volumes takes it.
-    """
-
-    def space_needed(
-        self, group: VolumeGroup, request: CreateVolume | ExtendVolume, extents: Extents
-    ) -> SpaceNeeds:
-        """What space ``request`` needs."""
-
-    def build_volumes(
-        self,
-        group: VolumeGroup,
-        request: CreateVolume | ExtendVolume,
-        blank: LogicalVolume,
-        grant: Grant,
-        stamp: Stamp,
-        extents: Extents | None = None,
-    ) -> Built:
-        """The volumes that ``request`` makes of ``grant``; ``extents`` None: as many as the grant's data runs."""
-
-    def cut(self, group: VolumeGroup, segment: Segment, start: Extents, length: Extents) -> SegmentBody:
-        """The body of a part of a segment."""
-
-
 PLAIN_ROLE = "data"
 """The role in which plain volumes ask for their space, and in which a grant for one must hold its runs."""
-
-
-Grant = Mapping[str, "tuple[Run, ...]"]
-"""What the allocator gave: for each role its runs, in the order of the volume's extents."""
 
 
 @frozen(repr=False)
@@ -291,7 +289,7 @@ class TargetSpec:
     # making and changing volumes
 
     @hookspec
-    def check_request(self, group: VolumeGroup, volume: LogicalVolume, request: Request, live: Live) -> None:
+    def check_request(self, group: VolumeGroup, volume: LogicalVolume, request: Request, ctx: Context) -> None:
         """Raise :class:`vmgr.core.errors.VmgrError` if ``request`` may not be made of ``volume``. Default: it may.
 
         Called before any operation, for the plugins of the volume's segments and for those whose segments refer
@@ -300,10 +298,12 @@ class TargetSpec:
         raise NotImplementedError
 
     @hookspec
-    def claim_request(self, group: VolumeGroup, request: CreateVolume | ExtendVolume) -> int:
-        """Say whether a request is this plugin's, as a :class:`Claim`.
+    def claim(self, group: VolumeGroup, request: Request) -> int | None:
+        """Say whether a request to create, extend, convert or repair is this plugin's, as a :class:`Claim`.
 
-        Default: ``type`` is one of its types; for an extension without a type, the last segment is the plugin's.
+        Default, and for None: ``type`` is one of its types; for an extension without a type, the last segment is
+        the plugin's; for a conversion it declared all options that are given, and the plugins around the volume
+        go before others; for a repair the last segment is the plugin's.
         """
         raise NotImplementedError
 
@@ -316,33 +316,21 @@ class TargetSpec:
         raise NotImplementedError
 
     @hookspec
-    def space_needed(
-        self, group: VolumeGroup, request: CreateVolume | ExtendVolume, extents: Extents, makers: Makers
-    ) -> SpaceNeeds:
-        """Say what space a gain of ``extents`` needs. Default: the request is refused.
+    def change(self, group: VolumeGroup, request: Request, ctx: Context) -> Built | None:
+        """Carry out ``request``. Default, and for None: the core does it, where it can, or it is refused.
 
-        ``extents`` is the size of the request, 0 where it has none, not yet rounded; a percentage of the origin is
-        of the origin's extents alone, and the plugin may add what it needs beyond them.
-        """
-        raise NotImplementedError
+        Asked is, of requests
 
-    @hookspec
-    def build_volumes(
-        self,
-        group: VolumeGroup,
-        request: CreateVolume | ExtendVolume,
-        blank: LogicalVolume,
-        grant: Grant,
-        stamp: Stamp,
-        makers: Makers,
-        extents: Extents,
-    ) -> Built:
-        """Make the visible and helper volumes from granted space. Default: refused.
+        - to create, extend, convert and repair: the plugin that claims them; None refuses them
+        - to reduce: that of the volume's last segment; for None the segments are cut
+        - to remove (:class:`~vmgr.core.requests.RemoveVolumes`, all volumes of one command): those of the volumes'
+          segments and those whose segments refer to them or lie on them. All that ``removed_with`` named is in the
+          request, and goes; the plugin says what changes beyond that
+        - to change attributes: likewise, for each volume; the core has made its own changes in ``ctx.volume``
+        - to finish (:class:`~vmgr.core.requests.FinishVolume`): the plugins around the volume, until one does
 
-        ``blank`` is the volume to fill: for a creation new and without segments (name, tags, status,
-        times set), for an extension the volume as it is. Helpers take their UUIDs from ``stamp.uuid(1)`` on.
-        ``extents`` is the gain of :class:`SpaceNeeds`, for kinds that take no space; where less was granted of a
-        percentage, the runs are shorter.
+        ``ctx.place`` finds space, ``ctx.make`` makes volumes to lie on. Any volumes of the group may be changed.
+        Read each option with :func:`vmgr.core.requests.option`: one that nobody has read is refused by name.
         """
         raise NotImplementedError
 
@@ -354,39 +342,6 @@ class TargetSpec:
     @hookspec
     def cut_segment(self, group: VolumeGroup, segment: Segment, start: Extents, length: Extents) -> SegmentBody:
         """The body of ``length`` extents of ``segment`` from its extent ``start`` on. Default: refused."""
-        raise NotImplementedError
-
-    @hookspec
-    def reduce_volume(
-        self, group: VolumeGroup, volume: LogicalVolume, extents: Extents, makers: Makers
-    ) -> Built | None:
-        """Make ``volume`` only ``extents`` long, its helpers too. Default: None, its segments are cut.
-
-        Called for the plugin of the volume's last segment.
-        """
-        raise NotImplementedError
-
-    @hookspec
-    def convert_needs(self, group: VolumeGroup, request: ConvertVolume, makers: Makers) -> SpaceNeeds:
-        """Say what space a conversion needs. Default: none."""
-        raise NotImplementedError
-
-    @hookspec
-    def convert(
-        self,
-        group: VolumeGroup,
-        request: ConvertVolume,
-        grant: Grant,
-        live: Live,
-        stamp: Stamp,
-        makers: Makers,
-    ) -> Built:
-        """Carry out options that this plugin declared for ``lvconvert``. Default: refused."""
-        raise NotImplementedError
-
-    @hookspec
-    def finish(self, group: VolumeGroup, volume: LogicalVolume, status: TargetStatus, stamp: Stamp) -> Built | None:
-        """Change the metadata after a process in the kernel is ``done`` (a merge). Default: None, nothing to do."""
         raise NotImplementedError
 
     @hookspec

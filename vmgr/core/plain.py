@@ -15,12 +15,12 @@ from vmgr.core.units import Sectors
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vmgr.core.exchange import Built, SpaceNeeds
-    from vmgr.core.model import Fields, LogicalVolume, Segment, VolumeGroup
-    from vmgr.core.requests import CreateVolume, ExtendVolume
+    from vmgr.core.context import Context
+    from vmgr.core.exchange import Built
+    from vmgr.core.model import Fields, Segment, VolumeGroup
+    from vmgr.core.requests import Request
     from vmgr.core.table import TargetLine
     from vmgr.core.tabletype import TableType
-    from vmgr.core.units import Extents
 
 STRIPE_COLUMNS = (
     ColumnSpec("stripes", "#Str", "number", "Number of stripes or mirror/raid1 legs.", per_segment=True),
@@ -110,26 +110,25 @@ class Nowhere:
         return self._word, ()
 
     @hookimpl
-    def space_needed(self, request: CreateVolume | ExtendVolume, extents: Extents) -> SpaceNeeds:
-        """A size without space."""
-        from vmgr.core.exchange import SpaceNeeds
+    def change(self, request: Request, ctx: Context) -> Built | None:
+        """A size without space: one segment more, which the core joins to one like it. There is nothing to wipe."""
+        from attrs import evolve
 
+        from vmgr.core.exchange import Built, SpaceNeeds
+        from vmgr.core.model import Segment
+        from vmgr.core.requests import CreateVolume, ExtendVolume
+
+        if not isinstance(request, CreateVolume | ExtendVolume):
+            return None
         if request.pvs:
             raise UsageError(
                 f"a volume of type {self._word} lies on no physical volume", hint="leave the physical volumes out"
             )
-        return SpaceNeeds(extents, ())
-
-    @hookimpl
-    def build_volumes(self, blank: LogicalVolume, extents: Extents) -> Built:
-        """One segment more, which the core joins to one like it. There is nothing to wipe."""
-        from attrs import evolve
-
-        from vmgr.core.exchange import Built
-        from vmgr.core.model import Segment
-
-        segment = Segment(blank.size, extents, self._body)
-        return Built((evolve(blank, segments=(*blank.segments, segment)),), blank.id, wipe=False)
+        placed = ctx.place(lambda extents: SpaceNeeds(extents, ()))
+        volume = ctx.volume
+        segment = Segment(volume.size, placed.extents, self._body)
+        longer = evolve(volume, segments=(*volume.segments, segment))
+        return Built((longer,), (volume.id,), wipe=(), notes=placed.notes)
 
     @hookimpl
     def join_segments(self, first: Segment, second: Segment) -> NowhereBody | None:

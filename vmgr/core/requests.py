@@ -50,8 +50,33 @@ Options = tuple[tuple[str, OptionValue], ...]
 """Values of the options that target plugins declared, by the option's long name without dashes."""
 
 
+class OptionValues(tuple[tuple[str, OptionValue], ...]):
+    """Options that remember which of them were asked for, so that none is dropped in silence.
+
+    Equal to the plain tuple. ``noted`` is shared by all that were made of one request's options.
+    """
+
+    noted: set[str]
+
+    def __new__(cls, values: Iterable[tuple[str, OptionValue]] = (), noted: set[str] | None = None) -> OptionValues:
+        """``values`` as they were given."""
+        made = super().__new__(cls, values)
+        made.noted = set() if noted is None else noted
+        return made
+
+    def without(self, *names: str) -> OptionValues:
+        """What is left for another plugin when ``names`` are one's own."""
+        return OptionValues((item for item in self if item[0] not in names), self.noted)
+
+    def unread(self) -> tuple[str, ...]:
+        """Names of options that nobody has asked for."""
+        return tuple(name for name, _ in self if name not in self.noted)
+
+
 def option(options: Options, name: str) -> OptionValue | None:
-    """The value given for option ``name``, or None."""
+    """The value given for option ``name``, or None. That it was asked for is noted (:class:`OptionValues`)."""
+    if isinstance(options, OptionValues):
+        options.noted.add(name)
     for key, value in options:
         if key == name:
             return value
@@ -175,8 +200,7 @@ class CreateVolume(Value):
     by itself). ``zero``, ``wipe_signatures`` and ``read_ahead`` None follow lvm.conf. ``read_ahead`` is in sectors,
     :data:`READ_AHEAD_AUTO`, or 0. ``numbers`` are persistent (major, minor); major -1 is any. ``activation_skip``
     marks the volume to be left out of activations, ``ignore_skip`` activates it all the same this time.
-    ``profile`` is the metadata profile that is kept with the volume. ``defaults`` are the configuration's values of
-    plugins' options.
+    ``profile`` is the metadata profile that is kept with the volume.
     """
 
     size: SizeSpec | None = field(default=None, converter=to_size)
@@ -195,7 +219,6 @@ class CreateVolume(Value):
     activation_skip: bool | None = None
     read_ahead: int | None = field(default=None, metadata={LEAST: -1})
     numbers: tuple[int, int] | None = None
-    defaults: Options = field(default=(), converter=to_options)
     ignore_skip: bool = False
     profile: str = ""
 
@@ -208,7 +231,6 @@ class _OtherSize(Value):
     options: Options = field(default=(), converter=to_options, metadata=_OPTIONS)
     pvs: tuple[PvRange, ...] = field(default=(), converter=to_pvs, metadata=_PVS)
     alloc: str | None = field(default=None, metadata=_POLICY)
-    defaults: Options = field(default=(), converter=to_options)
 
     def __attrs_post_init__(self) -> None:
         if self.size is PVS_SPACE and not self.pvs:
@@ -219,7 +241,7 @@ class _OtherSize(Value):
 class ExtendVolume(_OtherSize):
     """Make a volume longer (``lvextend``), to ``size`` or by it; without a size by all that is free on ``pvs``.
 
-    ``defaults``: see :class:`CreateVolume`. Raises :class:`UsageError` where there is neither size nor ``pvs``.
+    Raises :class:`UsageError` where there is neither size nor ``pvs``.
     """
 
 
@@ -242,6 +264,13 @@ class RemoveVolume(Value):
     """Remove a volume and what goes with it (``lvremove``)."""
 
     lv: Uuid = field(default=EACH, converter=to_volume, metadata=_VOLUME)
+
+
+@frozen(repr=False)
+class RemoveVolumes(Value):
+    """What plugins are told of a removal: all volumes that go in one command, with what goes with each."""
+
+    lvs: tuple[Uuid, ...]
 
 
 @frozen(repr=False)
@@ -284,15 +313,38 @@ class ConvertVolume(Value):
     alloc: str | None = field(default=None, metadata=_POLICY)
 
 
+@frozen(repr=False)
+class RepairVolume(Value):
+    """Repair a volume whose parts are lost or damaged (``lvconvert --repair``); physical volumes may be missing."""
+
+    lv: Uuid = field(default=EACH, converter=to_volume, metadata=_VOLUME)
+    options: Options = field(default=(), converter=to_options, metadata=_OPTIONS)
+    pvs: tuple[PvRange, ...] = field(default=(), converter=to_pvs, metadata=_PVS)
+    alloc: str | None = field(default=None, metadata=_POLICY)
+
+
+@frozen(repr=False)
+class FinishVolume(Value):
+    """Write down what has ended in the kernel."""
+
+    lv: Uuid
+
+
+Claimed = CreateVolume | ExtendVolume | ConvertVolume | RepairVolume
+"""Requests that a plugin claims."""
+
 Request = (
     CreateVolume
     | ExtendVolume
     | ResizeVolume
     | ReduceVolume
     | RemoveVolume
+    | RemoveVolumes
     | RenameVolume
     | ChangeVolume
     | ConvertVolume
+    | RepairVolume
+    | FinishVolume
 )
 
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from vmgr.core.errors import PluginError, Refused, UnclaimedSegment, UsageError
+from vmgr.core.errors import PluginError, Refused, UnclaimedSegment
 from vmgr.core.guard import broken
 from vmgr.core.hooks import (
-    PLAIN_ROLE,
-    Grant,
+    NOTHING_LIVE,
     KernelTarget,
     Live,
     Names,
@@ -27,24 +26,18 @@ from vmgr.core.naming import dm_uuid
 from vmgr.core.registered import LeftOut, Plugin, register
 
 if TYPE_CHECKING:
-    from vmgr.core.exchange import Built, MappedRange, SpaceNeeds, TargetMessage, Violation
+    from collections.abc import Collection
+
+    from vmgr.core.context import Context
+    from vmgr.core.exchange import Built, MappedRange, TargetMessage, Violation
+    from vmgr.core.hooks import SettingSpec, ToolSpec
     from vmgr.core.ids import Uuid
-    from vmgr.core.requests import ConvertVolume, CreateVolume, ExtendVolume, Request, Stamp
+    from vmgr.core.requests import ChangeVolume, Claimed, FinishVolume, ReduceVolume, RemoveVolumes, Request
     from vmgr.core.table import DmDevice, TargetLine
     from vmgr.core.tabletype import TableType
     from vmgr.core.units import Extents, Sectors
 
 NO_FIELDS: frozenset[str] = frozenset()
-
-NOTHING_LIVE: Live = {}
-"""For a caller that knows nothing of the kernel: every volume counts as inactive."""
-
-
-def _length(grant: Grant) -> Extents:
-    """How long the plain space of a grant is."""
-    from vmgr.core.units import Extents
-
-    return Extents.total(run.extents * len(run.areas) for run in grant.get(PLAIN_ROLE, ()))
 
 
 def _wrong_fields(keys: list[str], declared: frozenset[str]) -> str:
@@ -222,14 +215,12 @@ class Targets:
 
     # -- making and changing ----------------------------------------------------------------------
 
-    def check_request(
-        self, group: VolumeGroup, volume: LogicalVolume, request: Request, live: Live = NOTHING_LIVE
-    ) -> None:
+    def check_request(self, group: VolumeGroup, volume: LogicalVolume, request: Request, context: Context) -> None:
         """Raise what a plugin has against ``request`` being made of ``volume``."""
         for plugin in self._around(group, volume):
             hook = plugin.hook("check_request")
             if hook is not None:
-                hook(group, volume, request, live)
+                hook(group, volume, request, context)
 
     def size_limit(self, group: VolumeGroup, volume: LogicalVolume) -> tuple[Extents, str] | None:
         """How long ``volume`` may become, with a note for who asked for more; None: as long as there is space."""
@@ -241,11 +232,12 @@ class Targets:
                 found = limit
         return found
 
-    def choose(self, group: VolumeGroup, request: CreateVolume | ExtendVolume) -> TargetInfo:
+    def choose(self, group: VolumeGroup, request: Claimed) -> TargetInfo:
         """The plugin that ``request`` is for."""
         return self._chosen(group, request).info
 
-    def _chosen(self, group: VolumeGroup, request: CreateVolume | ExtendVolume) -> Plugin:
+    def _chosen(self, group: VolumeGroup, request: Claimed) -> Plugin:
+        """A plugin that raises while it is asked is left out, and the others are asked again."""
         from vmgr.core.choosing import chosen
 
         while True:
@@ -254,34 +246,44 @@ class Targets:
             except PluginError as error:
                 self.leave_out(error)
 
-    def space_needed(
-        self, group: VolumeGroup, request: CreateVolume | ExtendVolume, extents: Extents
-    ) -> SpaceNeeds:
-        """What space the request needs. Raises :class:`Refused` if its plugin makes no volumes."""
-        plugin = self._chosen(group, request)
-        hook = plugin.hook("space_needed")
-        if hook is None or not plugin.has("build_volumes"):
-            raise Refused(f"target {plugin.info.name} cannot make or extend volumes")
-        needs: SpaceNeeds = hook(group, request, extents, self)
-        return needs
+    def change(self, group: VolumeGroup, request: Claimed | ReduceVolume, context: Context) -> Built:
+        """What the plugin that ``request`` is for makes of it. Raises :class:`Refused` where it makes nothing."""
+        from vmgr.core.changing import asked, cut, refused
+        from vmgr.core.requests import ReduceVolume
 
-    def build_volumes(
+        if isinstance(request, ReduceVolume):
+            plugin = self._of(context.volume.segments[-1].body)
+            built = asked((plugin,), group, request, context)
+            return built or cut(self.cut, group, context.volume, context.extents)
+        plugin = self._chosen(group, request)
+        return asked((plugin,), group, request, context) or refused(plugin)
+
+    def changes(
         self,
         group: VolumeGroup,
-        request: CreateVolume | ExtendVolume,
-        blank: LogicalVolume,
-        grant: Grant,
-        stamp: Stamp,
-        extents: Extents | None = None,
-    ) -> Built:
-        """The volumes made from granted space; ``extents`` None: the gain is as long as its data runs."""
-        plugin = self._chosen(group, request)
-        hook = plugin.hook("build_volumes")
-        assert hook is not None
-        if extents is None:
-            extents = _length(grant)
-        built: Built = hook(group, request, blank, grant, stamp, self, extents)
-        return built
+        volumes: Collection[LogicalVolume],
+        request: RemoveVolumes | ChangeVolume,
+        context: Context,
+    ) -> tuple[Built, ...]:
+        """What the plugins around ``volumes`` make of ``request`` beyond what the core does."""
+        from vmgr.core.changing import answers
+
+        around = {p.name: p for volume in volumes for p in self._around(group, volume)}
+        return answers(around.values(), group, request, context)
+
+    def finish(self, group: VolumeGroup, request: FinishVolume, context: Context) -> Built | None:
+        """The metadata change that is due after a kernel process on a volume is done, if any."""
+        from vmgr.core.changing import asked
+
+        return asked(self._around(group, context.volume), group, request, context)
+
+    def settings(self) -> tuple[SettingSpec, ...]:
+        """The settings that plugins obey."""
+        return tuple(spec for plugin in self._plugins for spec in plugin.info.settings)
+
+    def tools(self) -> tuple[ToolSpec, ...]:
+        """The programs that plugins have run."""
+        return tuple(spec for plugin in self._plugins for spec in plugin.info.tools)
 
     def join(self, group: VolumeGroup, first: Segment, second: Segment) -> SegmentBody | None:
         """The body of one segment in the place of two neighbours, or None."""
@@ -299,58 +301,6 @@ class Targets:
             raise Refused(f"a {plugin.info.name} segment cannot be made shorter")
         body: SegmentBody = hook(group, segment, start, length)
         return body
-
-    def reduce_volume(self, group: VolumeGroup, volume: LogicalVolume, extents: Extents) -> Built | None:
-        """``volume`` made ``extents`` long by its plugin, or None: cut its segments."""
-        plugin = self._of(volume.segments[-1].body)
-        hook = plugin.hook("reduce_volume")
-        built: Built | None = hook(group, volume, extents, self) if hook else None
-        return built
-
-    def _converter(self, group: VolumeGroup, request: ConvertVolume) -> Plugin:
-        given = {name for name, _ in request.options}
-        around = self._around(group, group.lv_by_id[request.lv])
-        for plugin in (*around, *self._plugins):
-            if not plugin.has("convert") or (request.type is not None and request.type not in plugin.info.types):
-                continue
-            declared = {o.name for o in plugin.info.options if "lvconvert" in o.commands}
-            if given <= declared and (given or request.type is not None):
-                return plugin
-        known = {word for plugin in self._plugins for word in plugin.info.types}
-        if request.type is not None and request.type not in known:
-            from vmgr.core.kinds import unknown_type
-
-            raise unknown_type(request.type, known, "lvconvert")
-        raise UsageError("no plugin offers this conversion", hint="`vmgr lvconvert --help` tells what they offer")
-
-    def convert_needs(self, group: VolumeGroup, request: ConvertVolume) -> SpaceNeeds:
-        """What space a conversion needs."""
-        from vmgr.core.exchange import SpaceNeeds
-        from vmgr.core.units import Extents
-
-        plugin = self._converter(group, request)
-        hook = plugin.hook("convert_needs")
-        needs: SpaceNeeds = hook(group, request, self) if hook else SpaceNeeds(Extents(0), ())
-        return needs
-
-    def convert(
-        self, group: VolumeGroup, request: ConvertVolume, grant: Grant, stamp: Stamp, live: Live = NOTHING_LIVE
-    ) -> Built:
-        """Carry out a conversion by the plugin that declared the given options or the type."""
-        plugin = self._converter(group, request)
-        hook = plugin.hook("convert")
-        assert hook is not None
-        built: Built = hook(group, request, grant, live, stamp, self)
-        return built
-
-    def finish(self, group: VolumeGroup, volume: LogicalVolume, status: TargetStatus, stamp: Stamp) -> Built | None:
-        """The metadata change that is due after a kernel process on ``volume`` is done, if any."""
-        for plugin in self._around(group, volume):
-            hook = plugin.hook("finish")
-            built: Built | None = hook(group, volume, status, stamp) if hook else None
-            if built is not None:
-                return built
-        return None
 
     def removed_with(self, group: VolumeGroup, volume: LogicalVolume) -> tuple[Uuid, ...]:
         """Volumes that go when ``volume`` goes (not those that go with these in turn)."""

@@ -34,11 +34,12 @@ SERVICES = {
     "ReduceVolume": ("resizing", "change"),
     "RemoveVolume": ("volumes", "remove"),
     "RenameVolume": ("volumes", "rename"),
+    "RepairVolume": ("conversion", "change"),
     "ResizeVolume": ("resizing", "change"),
 }
 """Who makes the change of a request: module of this package and function, by the request's class."""
 
-WITHOUT_ALL_DEVICES = frozenset({"ChangeVolume", "RemoveVolume"})
+WITHOUT_ALL_DEVICES = frozenset({"ChangeVolume", "RemoveVolume", "RepairVolume"})
 """Requests that a group is open to while physical volumes of it are missing."""
 
 

@@ -12,7 +12,7 @@ from attrs import evolve
 
 from vmgr.core.errors import StoppedHalfway, VmgrError
 from vmgr.outcome import Outcome
-from vmgr.services.batch import resolved
+from vmgr.services.batch import WITHOUT_ALL_DEVICES, resolved
 from vmgr.services.subjects import Chosen, choose, for_each
 
 if TYPE_CHECKING:
@@ -20,16 +20,17 @@ if TYPE_CHECKING:
     from vmgr.core.hooks import TargetStatus
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
-    from vmgr.core.requests import ConvertVolume
+    from vmgr.core.requests import ConvertVolume, RepairVolume
     from vmgr.core.table import LiveDevice
     from vmgr.core.view import GroupView
     from vmgr.orders import Subject
     from vmgr.session import Session
 
 
-def change(session: Session, view: GroupView, request: ConvertVolume) -> Change:
+def change(session: Session, view: GroupView, request: ConvertVolume | RepairVolume) -> Change:
     """The change that begins a conversion."""
     from vmgr.core.operations.convert import convert_volume
+    from vmgr.session.surroundings import machine_for
     from vmgr.system.rules import allocation_rules
 
     return convert_volume(
@@ -39,21 +40,23 @@ def change(session: Session, view: GroupView, request: ConvertVolume) -> Change:
         session.stamp(),
         live=session.live(table=True, status=True),
         rules=allocation_rules(session.config),
+        machine=machine_for(session, view.group),
     )
 
 
-def convert_each(session: Session, subjects: Sequence[Subject], request: ConvertVolume) -> Outcome:
+def convert_each(session: Session, subjects: Sequence[Subject], request: ConvertVolume | RepairVolume) -> Outcome:
     """Convert volumes; unless it shall go on in the background, wait for the end of what has been started."""
     return for_each(choose(session, subjects, all_if_none=False), lambda item: _in_group(session, item, request))
 
 
-def _in_group(session: Session, chosen: Chosen, request: ConvertVolume) -> Outcome:
+def _in_group(session: Session, chosen: Chosen, request: ConvertVolume | RepairVolume) -> Outcome:
     outcome = Outcome()
     touched: list[Uuid] = []
-    with session.changing(chosen.vg) as view:
+    missing = type(request).__name__ in WITHOUT_ALL_DEVICES
+    with session.changing(chosen.vg, missing=missing) as view:
         names = [lv.name for lv in chosen.volumes(view.group)]
     for name in names:
-        with session.changing(chosen.vg) as view:
+        with session.changing(chosen.vg, missing=missing) as view:
             volume = view.group.volume(name)
             made = change(session, view, resolved(session, view, evolve(request, lv=volume.id)))
             outcome += session.carry_out(made, view)
@@ -92,13 +95,15 @@ def status_of(
 def finish(session: Session, vg: str, lv: Uuid) -> tuple[bool, Outcome]:
     """Write down the end of a process on volume ``lv`` if it has ended; whether anything is still going on."""
     from vmgr.core.operations.convert import finish_volume
+    from vmgr.session.surroundings import machine_for
 
     with session.changing(vg) as view:
         group = view.group
         volume = group.lv_by_id.get(lv)
         if volume is None:
             return False, Outcome()
-        status = status_of(session, group, volume, session.live(status=True, table=True))
+        live = session.live(status=True, table=True)
+        status = status_of(session, group, volume, live)
         if status is None:
             return False, Outcome()
         if status.health:
@@ -110,7 +115,9 @@ def finish(session: Session, vg: str, lv: Uuid) -> tuple[bool, Outcome]:
             if status.running and status.percent is not None:
                 session.dialogue.progress(f"{group.name}/{volume.name}: {status.percent:.2f}% left")
             return status.running, Outcome()
-        change = finish_volume(group, lv, status, session.targets, session.stamp())
+        change = finish_volume(
+            group, lv, session.targets, session.stamp(), live=live, machine=machine_for(session, group)
+        )
         if change is None:
             return False, Outcome()
         return False, session.carry_out(change, view)

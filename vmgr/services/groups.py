@@ -242,6 +242,7 @@ def _remove_missing(session: Session, vg: str, force: bool) -> Outcome:
     from vmgr.core.operations.remove import remove_volumes
     from vmgr.core.requests import RemoveVolume
     from vmgr.services.activation import pvs_below
+    from vmgr.session.surroundings import machine_for
 
     with session.changing(vg, whole_namespace=True, missing=True) as view:
         lost = {pv.id for pv in view.missing}
@@ -257,7 +258,14 @@ def _remove_missing(session: Session, vg: str, force: bool) -> Outcome:
                 f" vgreduce --removemissing --force {group.name}",
             )
         live = session.live(table=True, status=True) if hit else {}
-        removal, refused = remove_volumes(group, [RemoveVolume(lv.id) for lv in hit], session.targets, live=live)
+        removal, refused = remove_volumes(
+            group,
+            [RemoveVolume(lv.id) for lv in hit],
+            session.targets,
+            session.stamp(),
+            live=live,
+            machine=machine_for(session, group),
+        )
         for error in refused.values():
             raise error
         assert removal.after is not None
@@ -271,6 +279,7 @@ def remove(session: Session, subjects: Sequence[Subject], *, force: int = 0) -> 
     from vmgr.core.operations.group import remove_group
     from vmgr.core.operations.remove import remove_volumes
     from vmgr.core.requests import RemoveVolume
+    from vmgr.session.surroundings import machine_for
 
     def one(chosen: Chosen) -> Outcome:
         with session.changing(chosen.vg, whole_namespace=True, missing=True) as view:
@@ -287,7 +296,12 @@ def remove(session: Session, subjects: Sequence[Subject], *, force: int = 0) -> 
                     raise Interrupted(f'volume group "{group.name}" not removed', hint="answer y, or use --yes")
             live = session.live(table=True)
             emptied, refused = remove_volumes(
-                group, [RemoveVolume(lv.id) for lv in volumes], session.targets, live=live
+                group,
+                [RemoveVolume(lv.id) for lv in volumes],
+                session.targets,
+                session.stamp(),
+                live=live,
+                machine=machine_for(session, group),
             )
             for error in refused.values():
                 raise error

@@ -149,17 +149,22 @@ def _change(session: Session, view: GroupView, request: Resize) -> Change | None
     """The change of the volume; None where it has the size and only its content is to follow."""
     from vmgr.core.operations.extend import extend_volume, resize_volume
     from vmgr.core.operations.reduce import reduce_volume
-    from vmgr.system.rules import allocation_rules, option_defaults
+    from vmgr.session.surroundings import machine_for
+    from vmgr.system.rules import allocation_rules
 
     live = session.live(table=True, status=True)
+    machine = machine_for(session, view.group)
     if isinstance(request, ReduceVolume):
-        return reduce_volume(view.group, request, session.targets, live=live)
-    request = evolve(request, defaults=option_defaults(session.config))
+        return reduce_volume(view.group, request, session.targets, session.stamp(), live=live, machine=machine)
     rules = allocation_rules(session.config)
     try:
         if isinstance(request, ExtendVolume):
-            return extend_volume(view.group, request, session.targets, session.stamp(), live=live, rules=rules)
-        return resize_volume(view.group, request, session.targets, session.stamp(), live=live, rules=rules)
+            return extend_volume(
+                view.group, request, session.targets, session.stamp(), live=live, rules=rules, machine=machine
+            )
+        return resize_volume(
+            view.group, request, session.targets, session.stamp(), live=live, rules=rules, machine=machine
+        )
     except SameSize:
         if session.options.fs not in FOLLOWS:
             raise

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 def create(session: Session, view: GroupView, request: CreateVolume) -> Change:
     """The change that makes a volume, activates and wipes it."""
     from vmgr.core.operations.create import create_volume
+    from vmgr.session.surroundings import machine_for
     from vmgr.system.rules import allocation_rules
 
     _require_wipeable(request)
@@ -43,13 +44,14 @@ def create(session: Session, view: GroupView, request: CreateVolume) -> Change:
         session.stamp(),
         live=session.live(table=True),
         rules=allocation_rules(session.config),
+        machine=machine_for(session, view.group),
     )
     return _as_listed(session, change)
 
 
 def _settled(session: Session, view: GroupView, request: CreateVolume) -> CreateVolume:
     """The request with what the configuration says where it says nothing."""
-    from vmgr.system.rules import auto_activates, option_defaults, reads_ahead
+    from vmgr.system.rules import auto_activates, reads_ahead
 
     config = session.config
     zero = request.zero is not False
@@ -72,7 +74,6 @@ def _settled(session: Session, view: GroupView, request: CreateVolume) -> Create
         activate=activate,
         activation_skip=skip,
         read_ahead=_whole_pages(session, read_ahead),
-        defaults=option_defaults(config),
     )
 
 
@@ -207,9 +208,11 @@ def _removal(
     session: Session, view: GroupView, requests: Sequence[RemoveVolume]
 ) -> tuple[Change, dict[Uuid, VmgrError]]:
     from vmgr.core.operations.remove import remove_volumes
+    from vmgr.session.surroundings import machine_for
 
     live = session.live(table=True, status=session.wants_status(view.group))
-    return remove_volumes(view.group, requests, session.targets, live=live)
+    machine = machine_for(session, view.group)
+    return remove_volumes(view.group, requests, session.targets, session.stamp(), live=live, machine=machine)
 
 
 def _alone(change: Change, refused: Mapping[Uuid, VmgrError]) -> Change:
@@ -237,8 +240,10 @@ def _as_far_as_possible(
 def rename(session: Session, view: GroupView, request: RenameVolume) -> Change:
     """The change that gives a volume another name; live devices and links follow."""
     from vmgr.core.operations.rename import rename_volume
+    from vmgr.session.surroundings import machine_for
 
-    return rename_volume(view.group, request, session.targets, live=session.live(table=True))
+    live, machine = session.live(table=True), machine_for(session, view.group)
+    return rename_volume(view.group, request, session.targets, live=live, machine=machine)
 
 
 # -- change ---------------------------------------------------------------------------------------
@@ -247,9 +252,11 @@ def rename(session: Session, view: GroupView, request: RenameVolume) -> Change:
 def change(session: Session, view: GroupView, request: ChangeVolume) -> Change:
     """The change of one volume's properties."""
     from vmgr.core.operations.change import change_volume
+    from vmgr.session.surroundings import machine_for
 
     live = session.live(table=True)
-    return change_volume(view.group, _as_kernel_takes(session, request), session.targets, live=live)
+    request, machine = _as_kernel_takes(session, request), machine_for(session, view.group)
+    return change_volume(view.group, request, session.targets, session.stamp(), live=live, machine=machine)
 
 
 def change_each(session: Session, subjects: Sequence[Subject], request: ChangeVolume) -> Outcome:
@@ -278,8 +285,13 @@ def _as_kernel_takes(session: Session, request: ChangeVolume) -> ChangeVolume:
 
 def _change_some(session: Session, vg: str, volumes: Sequence[LogicalVolume], request: ChangeVolume) -> Outcome:
     from vmgr.core.operations.change import change_volumes
+    from vmgr.session.surroundings import machine_for
 
     view = session.locked_group(vg)
     live = session.live(table=True)
     requests = [evolve(request, lv=volume.id) for volume in volumes]
-    return _as_far_as_possible(session, view, *change_volumes(view.group, requests, session.targets, live=live))
+    machine = machine_for(session, view.group)
+    made, refused = change_volumes(
+        view.group, requests, session.targets, session.stamp(), live=live, machine=machine
+    )
+    return _as_far_as_possible(session, view, made, refused)

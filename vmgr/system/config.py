@@ -130,7 +130,8 @@ class Config:
         """Whether a file, a profile or the command line sets ``path``."""
         return self._raw(path) is not None
 
-    def _ignored(self, path: str, kind: str) -> None:
+    def ignored(self, path: str, kind: str) -> None:
+        """Note a warning about a value that is not of ``kind``."""
         message = f"Ignoring unsupported value for {path}: expected {kind}"
         if message not in self.warnings:
             self.warnings.append(message)
@@ -142,7 +143,7 @@ class Config:
         if flag is not None:
             return flag
         if value is not None:
-            self._ignored(path, "yes or no (1 or 0)")
+            self.ignored(path, "yes or no (1 or 0)")
         return bool(DEFAULTS[path])
 
     def number(self, path: str) -> int:
@@ -151,7 +152,7 @@ class Config:
         if isinstance(value, int):
             return value
         if value is not None:
-            self._ignored(path, "a whole number")
+            self.ignored(path, "a whole number")
         default = DEFAULTS[path]
         return default if isinstance(default, int) else 0
 
@@ -161,7 +162,7 @@ class Config:
         if isinstance(value, str):
             return value
         if value is not None:
-            self._ignored(path, "a string")
+            self.ignored(path, "a string")
         default = DEFAULTS[path]
         return default.replace("{sys}", self.system_dir) if isinstance(default, str) else ""
 
@@ -182,7 +183,7 @@ class Config:
             if len(words) == len(value):
                 return words
         if value is not None:
-            self._ignored(path, "a list of strings")
+            self.ignored(path, "a list of strings")
         default = DEFAULTS[path]
         return default if isinstance(default, tuple) else None
 

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
     from vmgr.core.allocate import AllocationRules
     from vmgr.core.devicerules import DeviceRules
+    from vmgr.core.hooks import SettingSpec, SettingValue
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
-    from vmgr.core.requests import Options
-    from vmgr.system.config import Config
+    from vmgr.system.config import Config, Value
 
 
 def allocation_rules(config: Config) -> AllocationRules:
@@ -75,9 +75,41 @@ def reads_ahead(config: Config) -> bool:
     return word == "auto"
 
 
-def option_defaults(config: Config) -> Options:
-    """What lvm.conf says of options of target plugins where the user says nothing."""
-    return (("stripesize", Sectors(config.number("metadata/stripesize") * 2)),)
+def plugin_settings(config: Config, specs: Iterable[SettingSpec]) -> dict[str, SettingValue]:
+    """What the configuration says of the settings that plugins declared, by key.
+
+    What it leaves open, and what is not of the declared kind (that is warned of), is not among them.
+    """
+    found: dict[str, SettingValue] = {}
+    for spec in specs:
+        value = config.raw(spec.key)
+        if value is None:
+            continue
+        made, kind = _setting(value, spec)
+        if made is None:
+            config.ignored(spec.key, kind)
+        else:
+            found[spec.key] = made
+    return found
+
+
+def _setting(value: Value, spec: SettingSpec) -> tuple[SettingValue | None, str]:
+    """A value of the configuration as a plugin declared it, None for another kind; and what that kind is called."""
+    from vmgr.system.config import as_flag
+
+    if spec.kind == "flag":
+        return as_flag(value), "yes or no (1 or 0)"
+    if spec.kind == "word":
+        return (value if isinstance(value, str) else None), "a string"
+    if spec.kind == "words":
+        words = (value,) if isinstance(value, str) else value
+        fit = isinstance(words, tuple) and all(isinstance(word, str) for word in words)
+        return (words if fit else None), "a list of strings"  # type: ignore[return-value]
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None, "a whole number"
+    if spec.kind == "percent":
+        return (value if 0 <= value <= 100 else None), "a percentage (0 to 100)"
+    return (Sectors(value * spec.unit) if spec.kind == "size" else value), ""
 
 
 def may_activate(config: Config, group: VolumeGroup, volume: LogicalVolume) -> bool:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from vmgr.core.change import Change
+from vmgr.core.context import NO_MACHINE, NO_STAMP, Context, Machine
 from vmgr.core.errors import Refused, VmgrError
+from vmgr.core.hooks import NOTHING_LIVE
 from vmgr.core.naming import dm_uuid
 from vmgr.core.operations.checks import (
     changed_tags,
@@ -17,23 +19,30 @@ from vmgr.core.operations.checks import (
     require_changeable,
     require_policy,
     require_visible,
+    with_built,
     with_flag,
 )
 from vmgr.core.operations.create import require_numbers
 from vmgr.core.requests import NO_NUMBERS, READ_AHEAD_AUTO
-from vmgr.core.targets import NOTHING_LIVE
 from vmgr.core.validate import require_valid
 
 if TYPE_CHECKING:
+    from vmgr.core.exchange import ZeroRange
     from vmgr.core.hooks import Live
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
-    from vmgr.core.requests import ChangeVolume
+    from vmgr.core.requests import ChangeVolume, Stamp
     from vmgr.core.targets import Targets
 
 
 def change_volume(
-    group: VolumeGroup, request: ChangeVolume, targets: Targets, *, live: Live = NOTHING_LIVE
+    group: VolumeGroup,
+    request: ChangeVolume,
+    targets: Targets,
+    stamp: Stamp = NO_STAMP,
+    *,
+    live: Live = NOTHING_LIVE,
+    machine: Machine = NO_MACHINE,
 ) -> Change:
     """Change a volume's attributes.
 
@@ -41,14 +50,20 @@ def change_volume(
     :data:`~vmgr.core.requests.NO_NUMBERS` none. As in LVM2, asking for what is already so raises :class:`Refused`,
     unless it is a permission that the kernel has otherwise: then the volume is refreshed.
     """
-    made, refused = change_volumes(group, (request,), targets, live=live)
+    made, refused = change_volumes(group, (request,), targets, stamp, live=live, machine=machine)
     for error in refused.values():
         raise error
     return made
 
 
 def change_volumes(
-    group: VolumeGroup, requests: Iterable[ChangeVolume], targets: Targets, *, live: Live = NOTHING_LIVE
+    group: VolumeGroup,
+    requests: Iterable[ChangeVolume],
+    targets: Targets,
+    stamp: Stamp = NO_STAMP,
+    *,
+    live: Live = NOTHING_LIVE,
+    machine: Machine = NO_MACHINE,
 ) -> tuple[Change, dict[Uuid, VmgrError]]:
     """Change the attributes of many volumes in one change that is checked once; each as :func:`change_volume` does.
 
@@ -58,12 +73,16 @@ def change_volumes(
     refused: dict[Uuid, VmgrError] = {}
     changed: list[LogicalVolume] = []
     refresh: list[Uuid] = []
+    zero: list[ZeroRange] = []
     notes: list[str] = []
     done: list[str] = []
+    after = group
     for request in requests:
         try:
-            volume = find_volume(group, request.lv)
-            new, said = _changed(group, volume, request, targets, live)
+            volume = find_volume(after, request.lv)
+            context = Context(volume, targets, stamp, live, machine)
+            new, said = _changed(after, volume, request, targets, context)
+            built = targets.changes(after, (volume,), request, evolve(context, volume=new))
         except VmgrError as error:
             refused[request.lv] = error
             continue
@@ -72,21 +91,36 @@ def change_volumes(
         if said:
             refresh.append(volume.id)
             notes += said
+        if built:
+            after = after.with_lv(*changed)
+            changed.clear()
+        for each in built:
+            after = with_built(after, each, targets)
+            zero += each.zero
+            notes += each.notes
         done.append(f"Logical volume {full_name(group, volume)} changed.")
-    after = group.with_lv(*changed) if changed else group
+    if changed:
+        after = after.with_lv(*changed)
     require_valid(after, targets)
-    change = Change(before=group, after=after, refresh=tuple(refresh), notes=tuple(notes), done=tuple(done))
+    change = Change(
+        before=group,
+        after=after,
+        refresh=tuple(refresh),
+        zero=tuple(zero),
+        notes=tuple(notes),
+        done=tuple(done),
+    )
     return change, refused
 
 
 def _changed(
-    group: VolumeGroup, volume: LogicalVolume, request: ChangeVolume, targets: Targets, live: Live
+    group: VolumeGroup, volume: LogicalVolume, request: ChangeVolume, targets: Targets, context: Context
 ) -> tuple[LogicalVolume, tuple[str, ...]]:
     """The volume as it shall be; a note where only the kernel differs from that."""
-    targets.check_request(group, volume, request, live)
+    targets.check_request(group, volume, request, context)
     require_visible(group, volume, "change")
     name = full_name(group, volume)
-    new, notes = _permission(group, volume, request, live)
+    new, notes = _permission(group, volume, request, context.live)
     new = _policy(new, request, name)
     new = _read_ahead(new, request, name)
     new = _numbers(new, request, name)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from vmgr.core.allocate import DEFAULT_RULES, AllocationRules
 from vmgr.core.change import Change, Wipe
+from vmgr.core.context import NO_MACHINE, Context, Machine
+from vmgr.core.hooks import NOTHING_LIVE
 from vmgr.core.operations.checks import (
     find_volume,
     full_name,
@@ -16,15 +20,15 @@ from vmgr.core.operations.checks import (
     require_visible,
     with_built,
 )
-from vmgr.core.operations.placing import Where, place
+from vmgr.core.operations.placing import Where, place_for
 from vmgr.core.operations.sizing import Sized
+from vmgr.core.requests import FinishVolume, RepairVolume
 from vmgr.core.space import effective_policy
-from vmgr.core.targets import NOTHING_LIVE
 from vmgr.core.units import Extents
 from vmgr.core.validate import require_valid
 
 if TYPE_CHECKING:
-    from vmgr.core.hooks import Live, TargetStatus
+    from vmgr.core.hooks import Live
     from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup
     from vmgr.core.requests import ConvertVolume, Stamp
@@ -33,12 +37,13 @@ if TYPE_CHECKING:
 
 def convert_volume(
     group: VolumeGroup,
-    request: ConvertVolume,
+    request: ConvertVolume | RepairVolume,
     targets: Targets,
     stamp: Stamp,
     *,
     live: Live = NOTHING_LIVE,
     rules: AllocationRules = DEFAULT_RULES,
+    machine: Machine = NO_MACHINE,
 ) -> Change:
     """Carry out a conversion that a plugin offers.
 
@@ -47,42 +52,53 @@ def convert_volume(
 
     Raises :class:`UsageError` where none does, :class:`NoSpace` with details where it needs space.
     """
-    require_changeable(group)
+    require_changeable(group, missing=isinstance(request, RepairVolume))
     require_policy(request.alloc)
     volume = find_volume(group, request.lv)
     require_unlocked(group, volume, "convert")
-    targets.check_request(group, volume, request, live)
+    context = Context(volume, targets, stamp, live, machine)
+    targets.check_request(group, volume, request, context)
     require_fresh(group, stamp)
     policy = effective_policy(group, request.alloc, volume.alloc)
-    needs = targets.convert_needs(group, request)
-    placed = place(group, Sized(Extents(needs.extents)), lambda _: needs, Where(policy, request.pvs, rules))
-    built = targets.convert(group, request, placed.grant, stamp, live)
+    place = place_for(group, Sized(Extents(0)), Where(policy, request.pvs, rules))
+    built = targets.change(group, request, evolve(context, place=place))
     if built.volumes or built.removed:
         require_visible(group, volume, "convert")
     after = with_built(group, built, targets)
     require_valid(after, targets)
     new = after.lv_by_id.get(built.main)
-    fresh = built.main not in group.lv_by_id
+    fresh = tuple(lv for lv in built.mains if lv not in group.lv_by_id)
+    activate = fresh if built.activate is None else built.activate
+    wipe = fresh if built.wipe is None else built.wipe
+    word = "repaired" if isinstance(request, RepairVolume) else "converted"
+    done = (f"Logical volume {full_name(group, new or volume)} {word}.",)
     return Change(
         before=group,
         after=after,
-        activate=(built.main,) if fresh and built.activate else (),
-        start=(built.main,),
+        activate=activate,
+        start=built.mains,
         zero=built.zero,
-        wipe=(Wipe(built.main),) if fresh and built.wipe and built.activate else (),
-        notes=placed.notes + built.notes,
-        done=() if built.notes else (f"Logical volume {full_name(group, new or volume)} converted.",),
+        wipe=tuple(Wipe(lv) for lv in wipe if lv in activate),
+        notes=built.notes,
+        done=done if built.done is None else built.done,
     )
 
 
 def finish_volume(
-    group: VolumeGroup, lv: Uuid, status: TargetStatus, targets: Targets, stamp: Stamp
+    group: VolumeGroup,
+    lv: Uuid,
+    targets: Targets,
+    stamp: Stamp,
+    *,
+    live: Live = NOTHING_LIVE,
+    machine: Machine = NO_MACHINE,
 ) -> Change | None:
     """The change that is due after a process in the kernel (a merge) has ended; None: nothing is."""
     require_changeable(group)
-    built = targets.finish(group, find_volume(group, lv), status, stamp)
+    context = Context(find_volume(group, lv), targets, stamp, live, machine)
+    built = targets.finish(group, FinishVolume(lv), context)
     if built is None:
         return None
     after = with_built(group, built, targets)
     require_valid(after, targets)
-    return Change(before=group, after=after, zero=built.zero, notes=built.notes)
+    return Change(before=group, after=after, zero=built.zero, notes=built.notes, done=built.done or ())

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from vmgr.core.allocate import DEFAULT_RULES, AllocationRules
 from vmgr.core.change import Change, Wipe
+from vmgr.core.context import NO_MACHINE, Context, Machine
 from vmgr.core.errors import Refused, UsageError
+from vmgr.core.hooks import NOTHING_LIVE
 from vmgr.core.model import LogicalVolume
 from vmgr.core.operations.checks import (
     find_volume,
@@ -19,17 +21,16 @@ from vmgr.core.operations.checks import (
     with_built,
     with_flag,
 )
-from vmgr.core.operations.placing import Where, place
+from vmgr.core.operations.placing import Where, place_for
 from vmgr.core.operations.sizing import size_for_new
 from vmgr.core.requests import READ_AHEAD_AUTO
 from vmgr.core.space import effective_policy
-from vmgr.core.targets import NOTHING_LIVE
 from vmgr.core.validate import require_valid
 
 if TYPE_CHECKING:
-    from vmgr.core.exchange import Built
+    from vmgr.core.exchange import Placed
     from vmgr.core.hooks import Live
-    from vmgr.core.ids import LvName
+    from vmgr.core.ids import LvName, Uuid
     from vmgr.core.model import VolumeGroup
     from vmgr.core.requests import CreateVolume, Stamp
     from vmgr.core.targets import Targets
@@ -43,6 +44,7 @@ def create_volume(
     *,
     live: Live = NOTHING_LIVE,
     rules: AllocationRules = DEFAULT_RULES,
+    machine: Machine = NO_MACHINE,
 ) -> Change:
     """Make the volume that ``request`` describes.
 
@@ -54,37 +56,46 @@ def create_volume(
     require_policy(request.alloc)
     require_fresh(group, stamp)
     if request.origin is not None:
-        targets.check_request(group, find_volume(group, request.origin), request, live)
+        origin = find_volume(group, request.origin)
+        targets.check_request(group, origin, request, Context(origin, targets, stamp, live, machine))
     _require_room(group)
     name = next_name(group) if request.name is None else require_free_name(group, request.name)
 
     sized = size_for_new(group, request)
     where = Where(effective_policy(group, request.alloc), request.pvs, rules)
-    placed = place(group, sized, lambda extents: targets.space_needed(group, request, extents), where)
-    if request.size is None and not placed.needs.extents:
-        raise UsageError(
-            "no size given for the new volume", hint="say how large it shall be: -L SIZE or -l EXTENTS"
-        )
+
+    def check(placed: Placed) -> None:
+        if request.size is None and not placed.extents:
+            raise UsageError(
+                "no size given for the new volume", hint="say how large it shall be: -L SIZE or -l EXTENTS"
+            )
 
     blank = _blank(request, name, stamp)
-    built = targets.build_volumes(group, request, blank, placed.grant, stamp, placed.needs.extents)
+    place = place_for(group, sized, where, check=check)
+    context = Context(blank, targets, stamp, live, machine, extents=sized.extents, place=place)
+    built = targets.change(group, request, context)
     after = with_built(group, built, targets)
-    if not after.lv_by_id[built.main].size:
-        raise Refused(f"the new volume {name} would have no extents", hint="give a larger size")
+    ids = after.lv_by_id
+    mains = [ids[lv] for lv in built.mains]
+    if empty := [lv.name for lv in mains if not lv.size]:
+        raise Refused(f"the new volume {empty[0]} would have no extents", hint="give a larger size")
     require_valid(after, targets)
     active = request.activate != "n" and (request.activation_skip is not True or request.ignore_skip)
-    wipe = _wipe(request, built, after) if active else ()
-    notes = placed.notes + built.notes
-    if built.wipe and not (wipe and wipe[0].zero):
-        notes += (f"WARNING: Logical volume {full_name(after, after.lv_by_id[built.main])} not zeroed.",)
+    new = tuple(lv.id for lv in mains if lv.id not in group.lv_by_id)
+    wipes = new if built.wipe is None else built.wipe
+    wipe = _wipe(request, wipes, after) if active else ()
+    zeroed = {w.lv for w in wipe if w.zero}
     return Change(
         before=group,
         after=after,
-        activate=(built.main,) if active and built.activate else (),
+        activate=(new if built.activate is None else built.activate) if active else (),
         zero=built.zero,
         wipe=wipe,
-        notes=notes,
-        done=(f'Logical volume "{after.lv_by_id[built.main].name}" created.',),
+        notes=built.notes
+        + tuple(
+            f"WARNING: Logical volume {full_name(after, ids[lv])} not zeroed." for lv in wipes if lv not in zeroed
+        ),
+        done=tuple(f'Logical volume "{lv.name}" created.' for lv in mains) if built.done is None else built.done,
     )
 
 
@@ -138,10 +149,8 @@ def require_numbers(major: int, minor: int) -> None:
         raise Refused(f"invalid minor number {minor}", hint=f"use 0 to {MINOR_MAX}")
 
 
-def _wipe(request: CreateVolume, built: Built, after: VolumeGroup) -> tuple[Wipe, ...]:
+def _wipe(request: CreateVolume, volumes: tuple[Uuid, ...], after: VolumeGroup) -> tuple[Wipe, ...]:
     zero, signatures = request.zero is not False, request.wipe_signatures is not False
-    if not built.wipe or not (zero or signatures):
+    if not (zero or signatures):
         return ()
-    if not after.lv_by_id[built.main].writable:
-        return ()
-    return (Wipe(built.main, zero=zero, signatures=signatures),)
+    return tuple(Wipe(lv, zero=zero, signatures=signatures) for lv in volumes if after.lv_by_id[lv].writable)

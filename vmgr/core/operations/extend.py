@@ -8,7 +8,9 @@ from attrs import asdict, evolve
 
 from vmgr.core.allocate import DEFAULT_RULES, AllocationRules
 from vmgr.core.change import Change
+from vmgr.core.context import NO_MACHINE, Context, Machine
 from vmgr.core.errors import Refused, SameSize, UsageError
+from vmgr.core.hooks import NOTHING_LIVE
 from vmgr.core.operations.checks import (
     find_volume,
     full_name,
@@ -18,15 +20,15 @@ from vmgr.core.operations.checks import (
     require_visible,
     with_built,
 )
-from vmgr.core.operations.placing import Where, first_areas, place
+from vmgr.core.operations.placing import Where, first_areas, place_for
 from vmgr.core.operations.sizing import require_countable, size_changed, size_for_change
 from vmgr.core.requests import ExtendVolume, ReduceVolume
 from vmgr.core.space import effective_policy
-from vmgr.core.targets import NOTHING_LIVE
 from vmgr.core.units import Extents
 from vmgr.core.validate import require_valid
 
 if TYPE_CHECKING:
+    from vmgr.core.exchange import Placed
     from vmgr.core.hooks import Live
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.operations.sizing import Sized
@@ -42,6 +44,7 @@ def extend_volume(
     *,
     live: Live = NOTHING_LIVE,
     rules: AllocationRules = DEFAULT_RULES,
+    machine: Machine = NO_MACHINE,
 ) -> Change:
     """Make a volume longer.
 
@@ -50,14 +53,20 @@ def extend_volume(
     """
     if request.size.sign == "-":
         raise UsageError("a volume is not extended by a negative size", hint="use lvreduce")
-    volume = _resizable(group, request, targets, live)
+    require_changeable(group)
+    require_policy(request.alloc)
+    volume = find_volume(group, request.lv)
+    context = Context(volume, targets, stamp, live, machine)
+    targets.check_request(group, volume, request, context)
+    require_visible(group, volume, "resize")
+    require_unlocked(group, volume, "resize")
     sized = size_for_change(group, volume, request.size, request.pvs)
     if sized.extents < volume.size:
         raise Refused(
             f"new size given ({sized.extents} extents) not larger than existing size ({volume.size} extents)",
             hint="give a larger size, or a growth such as +1g; lvreduce makes a volume smaller",
         )
-    return _extend(group, request, volume, sized, targets, stamp, rules)
+    return _extend(group, request, sized, targets, context, rules)
 
 
 def resize_volume(
@@ -68,15 +77,16 @@ def resize_volume(
     *,
     live: Live = NOTHING_LIVE,
     rules: AllocationRules = DEFAULT_RULES,
+    machine: Machine = NO_MACHINE,
 ) -> Change:
     """Make a volume longer or shorter, whichever its new size is."""
     from vmgr.core.operations.reduce import reduce_volume
 
     if request.size.sign == "-" or shrinks(group, request):
         reduction = ReduceVolume(request.lv, request.size, request.options)
-        return reduce_volume(group, reduction, targets, live=live)
+        return reduce_volume(group, reduction, targets, stamp, live=live, machine=machine)
     extension = ExtendVolume(**asdict(request, recurse=False))
-    return extend_volume(group, extension, targets, stamp, live=live, rules=rules)
+    return extend_volume(group, extension, targets, stamp, live=live, rules=rules, machine=machine)
 
 
 def shrinks(group: VolumeGroup, request: ResizeVolume) -> bool:
@@ -85,25 +95,15 @@ def shrinks(group: VolumeGroup, request: ResizeVolume) -> bool:
     return size_for_change(group, volume, request.size, request.pvs).extents < volume.size
 
 
-def _resizable(group: VolumeGroup, request: ExtendVolume, targets: Targets, live: Live) -> LogicalVolume:
-    require_changeable(group)
-    require_policy(request.alloc)
-    volume = find_volume(group, request.lv)
-    targets.check_request(group, volume, request, live)
-    require_visible(group, volume, "resize")
-    require_unlocked(group, volume, "resize")
-    return volume
-
-
 def _extend(
     group: VolumeGroup,
     request: ExtendVolume,
-    volume: LogicalVolume,
     sized: Sized,
     targets: Targets,
-    stamp: Stamp,
+    context: Context,
     rules: AllocationRules,
 ) -> Change:
+    volume = context.volume
     own = volume.size
     notes = sized.notes
     limit = targets.size_limit(group, volume)
@@ -121,9 +121,12 @@ def _extend(
     gain = evolve(sized, extents=Extents(int(sized.extents) - int(own)), notes=())
     policy = effective_policy(group, request.alloc, volume.alloc)
     where = Where(policy, request.pvs, rules, first_areas(volume))
-    placed = place(group, gain, lambda extents: targets.space_needed(group, request, extents), where, own=int(own))
-    require_countable(group, int(own) + int(placed.needs.extents))
-    built = targets.build_volumes(group, request, volume, placed.grant, stamp, placed.needs.extents)
+
+    def check(placed: Placed) -> None:
+        require_countable(group, int(own) + int(placed.extents))
+
+    place = place_for(group, gain, where, own=int(own), check=check)
+    built = targets.change(group, request, evolve(context, extents=gain.extents, place=place))
     after = with_built(group, built, targets)
     require_valid(after, targets)
     new = after.lv_by_id[volume.id]
@@ -131,8 +134,9 @@ def _extend(
         before=group,
         after=after,
         zero=built.zero,
-        notes=notes + placed.notes + built.notes,
-        done=(size_changed(group, volume, new.size), _done(group, volume)),
+        activate=built.activate or (),
+        notes=notes + built.notes,
+        done=(size_changed(group, volume, new.size), _done(group, volume)) if built.done is None else built.done,
     )
 
 

@@ -8,7 +8,9 @@ from attrs import evolve, frozen
 
 from vmgr.core.allocate import DEFAULT_RULES, AllocationRules, allocate
 from vmgr.core.errors import NoSpace, Refused, VmgrError
+from vmgr.core.exchange import Placed
 from vmgr.core.model import PvArea
+from vmgr.core.operations.sizing import Sized
 from vmgr.core.sizes import with_extents
 from vmgr.core.space import effective_policy, largest
 from vmgr.core.units import Extents
@@ -16,20 +18,10 @@ from vmgr.core.units import Extents
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vmgr.core.exchange import SpaceNeeds
-    from vmgr.core.hooks import Grant
+    from vmgr.core.context import NeedsOf, Place
+    from vmgr.core.exchange import Grant, SpaceNeeds
     from vmgr.core.model import LogicalVolume, VolumeGroup
-    from vmgr.core.operations.sizing import Sized
     from vmgr.core.requests import PvRange
-
-
-@frozen
-class Placed:
-    """Granted space, and what was rounded on the way."""
-
-    needs: SpaceNeeds
-    grant: Grant
-    notes: tuple[str, ...]
 
 
 @frozen
@@ -42,9 +34,33 @@ class Where:
     first: tuple[PvArea, ...] = ()
 
 
-def place(
-    group: VolumeGroup, sized: Sized, needs_of: Callable[[Extents], SpaceNeeds], where: Where, *, own: int = 0
-) -> Placed:
+def place_for(
+    base: VolumeGroup,
+    sized: Sized,
+    where: Where,
+    *,
+    own: int = 0,
+    check: Callable[[Placed], None] | None = None,
+) -> Place:
+    """The :class:`~vmgr.core.context.Place` of an operation; ``check`` raises for what may not be had."""
+
+    def finds(
+        needs_of: NeedsOf,
+        *,
+        extents: Extents | None = None,
+        group: VolumeGroup | None = None,
+        pvs: tuple[PvRange, ...] | None = None,
+    ) -> Placed:
+        asked = sized if extents is None else Sized(extents)
+        placed = place(group or base, asked, needs_of, where if pvs is None else evolve(where, pvs=pvs), own=own)
+        if check is not None:
+            check(placed)
+        return placed
+
+    return finds
+
+
+def place(group: VolumeGroup, sized: Sized, needs_of: NeedsOf, where: Where, *, own: int = 0) -> Placed:
     """Space for a gain of ``sized.extents``, as ``needs_of`` says what such a gain needs.
 
     An approximate size takes what can be had. ``own`` is the length that the volume has already, for messages.
@@ -66,13 +82,13 @@ def place(
         )
         needs = needs_of(down)
     try:
-        return Placed(needs, _try(group, needs, where, sized.approximate), notes + needs.notes)
+        return Placed(_try(group, needs, where, sized.approximate), needs.extents, notes + needs.notes)
     except NoSpace as error:
         if sized.approximate and len(needs.needs) > 1:
             best = _best(group, needs_of, where, int(needs.extents), step)
             if best:
                 needs = needs_of(Extents(best))
-                return Placed(needs, _try(group, needs, where, False), notes + needs.notes)
+                return Placed(_try(group, needs, where, False), needs.extents, notes + needs.notes)
         raise _with_hint(error, group, needs_of, where, int(needs.extents), step, own) from None
 
 
@@ -88,9 +104,7 @@ def _try(group: VolumeGroup, needs: SpaceNeeds, where: Where, approximate: bool)
     )
 
 
-def _best(
-    group: VolumeGroup, needs_of: Callable[[Extents], SpaceNeeds], where: Where, below: int, step: int
-) -> int:
+def _best(group: VolumeGroup, needs_of: NeedsOf, where: Where, below: int, step: int) -> int:
     """The largest gain under ``below`` that can be placed, by trying."""
 
     def fits(extents: int) -> bool:
@@ -106,7 +120,7 @@ def _best(
 def _with_hint(
     error: NoSpace,
     group: VolumeGroup,
-    needs_of: Callable[[Extents], SpaceNeeds],
+    needs_of: NeedsOf,
     where: Where,
     wanted: int,
     step: int,
@@ -129,7 +143,7 @@ def _with_hint(
     return NoSpace(error.message, hint="; ".join(hints), details=error.details)
 
 
-def _fits_wider(group: VolumeGroup, needs_of: Callable[[Extents], SpaceNeeds], where: Where, wanted: int) -> bool:
+def _fits_wider(group: VolumeGroup, needs_of: NeedsOf, where: Where, wanted: int) -> bool:
     try:
         _try(group, needs_of(Extents(wanted)), where, False)
     except VmgrError:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from vmgr.core.change import Change
+from vmgr.core.context import NO_MACHINE, NO_STAMP, Context, Machine
 from vmgr.core.errors import Refused, SameSize, UsageError
+from vmgr.core.hooks import NOTHING_LIVE
 from vmgr.core.operations.checks import (
     find_volume,
     full_name,
-    in_text_order,
     require_changeable,
     require_unlocked,
     require_visible,
@@ -19,19 +20,24 @@ from vmgr.core.operations.checks import (
 )
 from vmgr.core.operations.sizing import size_changed, size_for_change
 from vmgr.core.sizes import with_extents
-from vmgr.core.targets import NOTHING_LIVE
 from vmgr.core.units import Extents
 from vmgr.core.validate import require_valid
 
 if TYPE_CHECKING:
     from vmgr.core.hooks import Live
     from vmgr.core.model import LogicalVolume, VolumeGroup
-    from vmgr.core.requests import ReduceVolume
+    from vmgr.core.requests import ReduceVolume, Stamp
     from vmgr.core.targets import Targets
 
 
 def reduce_volume(
-    group: VolumeGroup, request: ReduceVolume, targets: Targets, *, live: Live = NOTHING_LIVE
+    group: VolumeGroup,
+    request: ReduceVolume,
+    targets: Targets,
+    stamp: Stamp = NO_STAMP,
+    *,
+    live: Live = NOTHING_LIVE,
+    machine: Machine = NO_MACHINE,
 ) -> Change:
     """Make a volume shorter.
 
@@ -40,7 +46,8 @@ def reduce_volume(
     """
     require_changeable(group)
     volume = find_volume(group, request.lv)
-    targets.check_request(group, volume, request, live)
+    context = Context(volume, targets, stamp, live, machine)
+    targets.check_request(group, volume, request, context)
     require_visible(group, volume, "resize")
     require_unlocked(group, volume, "resize")
     if request.size.sign == "+":
@@ -57,16 +64,21 @@ def reduce_volume(
     new, notes = _whole_stripes(volume, sized.extents)
     if new == own:
         raise _same(group, volume, sized.notes + notes)
-    after, more = _shortened(group, volume, new, targets)
+    built = targets.change(group, request, evolve(context, extents=new))
+    after = with_built(group, built, targets)
     require_valid(after, targets)
     return Change(
         before=group,
         after=after,
-        notes=sized.notes + notes + more,
+        activate=built.activate or (),
+        zero=built.zero,
+        notes=sized.notes + notes + built.notes,
         done=(
             size_changed(group, volume, after.lv_by_id[volume.id].size),
             f"Logical volume {full_name(group, volume)} successfully resized.",
-        ),
+        )
+        if built.done is None
+        else built.done,
     )
 
 
@@ -94,24 +106,3 @@ def _whole_stripes(volume: LogicalVolume, new: Extents) -> tuple[Extents, tuple[
                 return rounded, (note,)
             break
     return new, ()
-
-
-def _shortened(
-    group: VolumeGroup, volume: LogicalVolume, new: Extents, targets: Targets
-) -> tuple[VolumeGroup, tuple[str, ...]]:
-    built = targets.reduce_volume(group, volume, new)
-    if built is not None:
-        return with_built(group, built, targets), built.notes
-    return in_text_order(group.with_lv(cut_volume(group, volume, new, targets))), ()
-
-
-def cut_volume(group: VolumeGroup, volume: LogicalVolume, new: Extents, targets: Targets) -> LogicalVolume:
-    """``volume`` with its segments cut to ``new`` extents. Raises :class:`Refused` if a target cannot be cut."""
-    kept = []
-    for segment in volume.segments:
-        if segment.end <= new:
-            kept.append(segment)
-        elif segment.start < new:
-            length = new - segment.start
-            kept.append(evolve(segment, length=length, body=targets.cut(group, segment, Extents(0), length)))
-    return evolve(volume, segments=tuple(kept))

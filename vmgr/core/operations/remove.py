@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from vmgr.core.change import Change
+from vmgr.core.context import NO_MACHINE, NO_STAMP, Context, Machine
 from vmgr.core.errors import Refused, VmgrError
+from vmgr.core.hooks import NOTHING_LIVE
 from vmgr.core.operations.checks import (
     find_volume,
     full_name,
@@ -14,15 +16,16 @@ from vmgr.core.operations.checks import (
     require_changeable,
     require_unlocked,
     require_visible,
+    with_built,
 )
-from vmgr.core.targets import NOTHING_LIVE
+from vmgr.core.requests import RemoveVolumes
 from vmgr.core.validate import require_valid
 
 if TYPE_CHECKING:
     from vmgr.core.hooks import Live
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
-    from vmgr.core.requests import RemoveVolume
+    from vmgr.core.requests import RemoveVolume, Stamp
     from vmgr.core.targets import Targets
 
 
@@ -47,20 +50,32 @@ def removal_set(group: VolumeGroup, volume: LogicalVolume, targets: Targets) -> 
 
 
 def remove_volume(
-    group: VolumeGroup, request: RemoveVolume, targets: Targets, *, live: Live = NOTHING_LIVE
+    group: VolumeGroup,
+    request: RemoveVolume,
+    targets: Targets,
+    stamp: Stamp = NO_STAMP,
+    *,
+    live: Live = NOTHING_LIVE,
+    machine: Machine = NO_MACHINE,
 ) -> Change:
     """Remove a volume and what goes with it: its hidden parts, and the volumes that are nothing without it.
 
     Raises :class:`Refused` for a hidden volume and for one that others still lie on or refer to.
     """
-    change, refused = remove_volumes(group, (request,), targets, live=live)
+    change, refused = remove_volumes(group, (request,), targets, stamp, live=live, machine=machine)
     for error in refused.values():
         raise error
     return change
 
 
 def remove_volumes(
-    group: VolumeGroup, requests: Iterable[RemoveVolume], targets: Targets, *, live: Live = NOTHING_LIVE
+    group: VolumeGroup,
+    requests: Iterable[RemoveVolume],
+    targets: Targets,
+    stamp: Stamp = NO_STAMP,
+    *,
+    live: Live = NOTHING_LIVE,
+    machine: Machine = NO_MACHINE,
 ) -> tuple[Change, dict[Uuid, VmgrError]]:
     """Remove many volumes, with what goes with each, in one change that is checked once.
 
@@ -73,7 +88,8 @@ def remove_volumes(
     for request in requests:
         try:
             volume = find_volume(group, request.lv)
-            targets.check_request(group, volume, request, live)
+            context = Context(volume, targets, stamp, live, machine)
+            targets.check_request(group, volume, request, context)
             require_visible(group, volume, "remove")
             going = removal_set(group, volume, targets)
             for lv in going:
@@ -92,10 +108,23 @@ def remove_volumes(
         sets = {lv: going for lv, going in sets.items() if lv not in held}
     else:
         return Change(group, group), refused
+    context = Context(next(iter(gone.values())), targets, stamp, live, machine)
+    built = targets.changes(group, gone.values(), RemoveVolumes(tuple(gone)), context)
     after = in_text_order(group.without_lv(*gone))
+    for each in built:
+        after = with_built(after, each, targets)
     require_valid(after, targets)
     done = tuple(f'Logical volume "{lv.name}" successfully removed.' for lv in gone.values() if lv.visible)
-    return Change(before=group, after=after, done=done), refused
+    for each in built:
+        done += each.done or ()
+    change = Change(
+        before=group,
+        after=after,
+        zero=tuple(zero for each in built for zero in each.zero),
+        notes=tuple(note for each in built for note in each.notes),
+        done=done,
+    )
+    return change, refused
 
 
 def _still_used(

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from vmgr.core.change import Change
+from vmgr.core.context import NO_MACHINE, Context, Machine
 from vmgr.core.errors import AlreadyExists, UsageError
+from vmgr.core.hooks import NOTHING_LIVE
 from vmgr.core.ids import LvName
 from vmgr.core.model import LvArea
 from vmgr.core.operations.checks import (
@@ -18,7 +20,6 @@ from vmgr.core.operations.checks import (
     require_unlocked,
     require_visible,
 )
-from vmgr.core.targets import NOTHING_LIVE
 from vmgr.core.validate import require_valid
 
 if TYPE_CHECKING:
@@ -30,7 +31,12 @@ if TYPE_CHECKING:
 
 
 def rename_volume(
-    group: VolumeGroup, request: RenameVolume, targets: Targets, *, live: Live = NOTHING_LIVE
+    group: VolumeGroup,
+    request: RenameVolume,
+    targets: Targets,
+    *,
+    live: Live = NOTHING_LIVE,
+    machine: Machine = NO_MACHINE,
 ) -> Change:
     """Rename a volume; its hidden parts that are named after it (``lv_rimage_0``) follow.
 
@@ -38,7 +44,7 @@ def rename_volume(
     """
     require_changeable(group)
     volume = find_volume(group, request.lv)
-    targets.check_request(group, volume, request, live)
+    targets.check_request(group, volume, request, Context(volume, targets, live=live, machine=machine))
     require_visible(group, volume, "rename")
     require_unlocked(group, volume, "rename")
     if request.name == volume.name:

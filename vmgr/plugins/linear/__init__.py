@@ -27,10 +27,11 @@ from vmgr.plugins.linear.body import LinearBody
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vmgr.core.context import Context
     from vmgr.core.exchange import Built, MappedRange, SpaceNeeds
-    from vmgr.core.hooks import Grant, Names
+    from vmgr.core.hooks import Names
     from vmgr.core.model import Fields, FieldValue, LogicalVolume, VolumeGroup
-    from vmgr.core.requests import CreateVolume, ExtendVolume
+    from vmgr.core.requests import Claimed, CreateVolume, ExtendVolume, Request
     from vmgr.core.table import Arg, TargetLine
     from vmgr.core.tabletype import TableType
     from vmgr.core.units import Extents
@@ -118,10 +119,12 @@ def _stripes(request: CreateVolume | ExtendVolume) -> int | None:
 
 
 @hookimpl
-def claim_request(group: VolumeGroup, request: CreateVolume | ExtendVolume) -> int:
+def claim(group: VolumeGroup, request: Claimed) -> int:
     """Claim what has one stripe, and what asks for nothing in particular."""
-    from vmgr.core.requests import CreateVolume
+    from vmgr.core.requests import CreateVolume, ExtendVolume
 
+    if not isinstance(request, CreateVolume | ExtendVolume):
+        return Claim.NO
     stripes = _stripes(request)
     if request.type == "linear":
         if stripes not in (None, 1):
@@ -144,42 +147,47 @@ def claim_request(group: VolumeGroup, request: CreateVolume | ExtendVolume) -> i
 
 
 @hookimpl
-def space_needed(group: VolumeGroup, request: CreateVolume | ExtendVolume, extents: Extents) -> SpaceNeeds:
+def change(request: Request, ctx: Context) -> Built | None:
+    """A segment for each run of one area."""
+    from attrs import evolve
+
+    from vmgr.core.exchange import Built
+    from vmgr.core.requests import CreateVolume, ExtendVolume
+
+    if not isinstance(request, CreateVolume | ExtendVolume):
+        return None
+    volume = ctx.volume
+    _stripes(request)  # one, or nothing was said
+    placed = ctx.place(lambda extents: _needs(volume, request, extents))
+    segments = list(volume.segments)
+    start = volume.size
+    for run in placed.grant[PLAIN_ROLE]:
+        segments.append(Segment(start, run.extents, LinearBody(run.areas)))
+        start = start + run.extents
+    return Built((evolve(volume, segments=tuple(segments)),), (volume.id,), notes=placed.notes)
+
+
+def _needs(volume: LogicalVolume, request: CreateVolume | ExtendVolume, extents: Extents) -> SpaceNeeds:
     """One area of the volume's gain."""
     from vmgr.core.exchange import Need, SpaceNeeds
-    from vmgr.core.requests import CreateVolume, option
+    from vmgr.core.requests import option
 
     after: tuple[PvArea, ...] = ()
-    if not isinstance(request, CreateVolume):
-        segments = group.lv_by_id[request.lv].segments
-        if len({len(s.body.areas) for s in segments if s.body.areas}) > 1 and _stripes(request) is None:
-            raise Refused(
-                "the volume's segments have different numbers of stripes",
-                hint="say how to go on: -i1, or a number of stripes (-i) and a stripe size (-I)",
-            )
-        if segments:
-            last = segments[-1].body.areas
-            if len(last) == 1 and isinstance(last[0], PvArea):
-                after = (last[0],)
+    segments = volume.segments
+    stripes = _stripes(request)
+    if len({len(s.body.areas) for s in segments if s.body.areas}) > 1 and stripes is None:
+        raise Refused(
+            "the volume's segments have different numbers of stripes",
+            hint="say how to go on: -i1, or a number of stripes (-i) and a stripe size (-I)",
+        )
+    if segments:
+        last = segments[-1].body.areas
+        if len(last) == 1 and isinstance(last[0], PvArea):
+            after = (last[0],)
     notes: tuple[str, ...] = ()
     if option(request.options, "stripesize") is not None:
         notes = ("Ignoring stripesize argument with single stripe.",)
     return SpaceNeeds(extents, (Need(PLAIN_ROLE, 1, extents, after=after),), notes=notes)
-
-
-@hookimpl
-def build_volumes(blank: LogicalVolume, grant: Grant) -> Built:
-    """A segment for each run."""
-    from attrs import evolve
-
-    from vmgr.core.exchange import Built
-
-    segments = list(blank.segments)
-    start = blank.size
-    for run in grant[PLAIN_ROLE]:
-        segments.append(Segment(start, run.extents, LinearBody(run.areas)))
-        start = start + run.extents
-    return Built((evolve(blank, segments=tuple(segments)),), blank.id)
 
 
 @hookimpl

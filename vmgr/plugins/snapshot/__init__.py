@@ -31,11 +31,12 @@ from vmgr.plugins.snapshot.body import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vmgr.core.exchange import Built, SpaceNeeds, Violation
-    from vmgr.core.hooks import Grant, Live, Makers, Names
+    from vmgr.core.context import Context
+    from vmgr.core.exchange import Built, Violation
+    from vmgr.core.hooks import Live, Names
     from vmgr.core.ids import Uuid
     from vmgr.core.model import Fields, FieldValue, LogicalVolume, Segment, VolumeGroup
-    from vmgr.core.requests import ConvertVolume, CreateVolume, ExtendVolume, Request, Stamp
+    from vmgr.core.requests import Claimed, Request
     from vmgr.core.table import DmDevice, TargetLine
     from vmgr.core.tabletype import TableType
     from vmgr.core.units import Extents
@@ -218,11 +219,13 @@ def _shown(lv: LogicalVolume, visible: bool) -> LogicalVolume:
 
 
 @hookimpl
-def claim_request(request: CreateVolume | ExtendVolume) -> int:
+def claim(request: Claimed) -> int | None:
     """Claim what is of an origin and has a size; without a size another kind may know what to do."""
     from vmgr.core.requests import CreateVolume, option
 
-    if not isinstance(request, CreateVolume) or request.type not in (None, WORD):
+    if not isinstance(request, CreateVolume):
+        return None
+    if request.type not in (None, WORD):
         return Claim.NO
     asked = request.type == WORD or bool(option(request.options, "snapshot"))
     if request.origin is None:
@@ -233,11 +236,11 @@ def claim_request(request: CreateVolume | ExtendVolume) -> int:
 
 
 @hookimpl
-def check_request(group: VolumeGroup, volume: LogicalVolume, request: Request, live: Live) -> None:
+def check_request(group: VolumeGroup, volume: LogicalVolume, request: Request, ctx: Context) -> None:
     """Keep origins and COW volumes from changes that would lose data."""
     from vmgr.core.requests import ConvertVolume, ExtendVolume, ReduceVolume, RemoveVolume
 
-    name = f"{group.name}/{volume.name}"
+    name, live = f"{group.name}/{volume.name}", ctx.live
     snapshot = snapshot_in(group, volume)
     if isinstance(request, ExtendVolume | ReduceVolume) and snapshots_of(group, volume):
         if isinstance(request, ReduceVolume):
@@ -314,37 +317,23 @@ def size_limit(group: VolumeGroup, volume: LogicalVolume) -> tuple[Extents, str]
 
 
 @hookimpl
-def space_needed(group: VolumeGroup, request: CreateVolume, extents: Extents, makers: Makers) -> SpaceNeeds:
-    """The space of the COW volume."""
-    from vmgr.plugins.snapshot.making import needs
+def change(group: VolumeGroup, request: Request, ctx: Context) -> Built | None:
+    """Make a COW volume and its bookkeeping; begin and end merges."""
+    from vmgr.core.requests import ConvertVolume, CreateVolume, FinishVolume
 
-    return needs(group, request, extents, makers)
+    if isinstance(request, CreateVolume):
+        from vmgr.plugins.snapshot.making import build
 
+        return build(group, request, ctx)
+    if isinstance(request, ConvertVolume):
+        from vmgr.plugins.snapshot.merge import start
 
-@hookimpl
-def build_volumes(
-    group: VolumeGroup, request: CreateVolume, blank: LogicalVolume, grant: Grant, stamp: Stamp, makers: Makers
-) -> Built:
-    """COW volume and bookkeeping volume."""
-    from vmgr.plugins.snapshot.making import build
+        return start(group, request, ctx.live)
+    if isinstance(request, FinishVolume):
+        from vmgr.plugins.snapshot.merge import end
 
-    return build(group, request, blank, grant, stamp, makers)
-
-
-@hookimpl
-def convert(group: VolumeGroup, request: ConvertVolume, live: Live) -> Built:
-    """``lvconvert --merge``."""
-    from vmgr.plugins.snapshot.merge import start
-
-    return start(group, request, live)
-
-
-@hookimpl
-def finish(group: VolumeGroup, volume: LogicalVolume, status: TargetStatus) -> Built | None:
-    """End a merge."""
-    from vmgr.plugins.snapshot.merge import end
-
-    return end(group, volume, status)
+        return end(group, ctx.volume)
+    return None
 
 
 @hookimpl

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
@@ -11,17 +11,17 @@ from vmgr.core.errors import Refused, UsageError
 from vmgr.core.exchange import Built, ZeroRange
 from vmgr.core.ids import LvName
 from vmgr.core.model import LogicalVolume, PvArea, Segment
-from vmgr.core.requests import option
+from vmgr.core.requests import OptionValues, option
 from vmgr.core.sizes import display_size
 from vmgr.core.units import Extents, Sectors
 from vmgr.plugins.snapshot.body import SnapshotBody, merging_into, snapshot_in
 from vmgr.plugins.snapshot.cow import DEFAULT_CHUNK, HEADER, check_chunk, check_min, max_extents
 
 if TYPE_CHECKING:
-    from vmgr.core.exchange import SpaceNeeds
-    from vmgr.core.hooks import Grant, Makers
+    from vmgr.core.context import Context, NeedsOf
+    from vmgr.core.exchange import Placed, SpaceNeeds
     from vmgr.core.model import VolumeGroup
-    from vmgr.core.requests import CreateVolume, Stamp
+    from vmgr.core.requests import CreateVolume
 
 OWN_OPTIONS = ("snapshot", "chunksize")
 
@@ -55,54 +55,63 @@ def chunk_of(request: CreateVolume) -> Sectors:
 
 def _store(request: CreateVolume) -> CreateVolume:
     """The request for the COW volume alone: plain space."""
-    options = tuple((k, v) for k, v in request.options if k not in OWN_OPTIONS)
+    option(request.options, "snapshot")  # its being here is all that it says
+    options = request.options
+    if isinstance(options, OptionValues):
+        options = options.without(*OWN_OPTIONS)
     return evolve(request, type=None, origin=None, options=options)
 
 
-def needs(group: VolumeGroup, request: CreateVolume, extents: Extents, makers: Makers) -> SpaceNeeds:
-    """The space of the COW volume: no more than the whole origin can need."""
-    origin = origin_of(group, request)
+def _limited(group: VolumeGroup, request: CreateVolume, origin: LogicalVolume, needs_of: NeedsOf) -> NeedsOf:
+    """The space of the COW volume, as ``needs_of`` has it: no more than the whole origin can need."""
     chunk = chunk_of(request)
-    if request.size is None:
+    size = request.size
+    if size is None:
         raise Refused("say how large the snapshot may become", hint="give -L SIZE or -l EXTENTS")
     most = max_extents(group, origin.size, chunk)
-    if isinstance(request.size.value, Percent) and request.size.value.of == "ORIGIN":
-        extents = extents + most - origin.size
-    notes: tuple[str, ...] = ()
-    if extents > most:
-        asked, given = (display_size(e.sectors(group.extent_size)) for e in (extents, most))
-        notes = (f"Reducing COW size {asked} down to maximum usable size {given}.",)
-        extents = most
-    check_min(group, extents, chunk)
-    store = makers.space_needed(group, _store(request), extents)
-    return evolve(store, notes=notes + store.notes)
+
+    def needs(extents: Extents) -> SpaceNeeds:
+        if isinstance(size.value, Percent) and size.value.of == "ORIGIN":
+            extents = extents + most - origin.size
+        notes: tuple[str, ...] = ()
+        if extents > most:
+            asked, given = (display_size(e.sectors(group.extent_size)) for e in (extents, most))
+            notes = (f"Reducing COW size {asked} down to maximum usable size {given}.",)
+            extents = most
+        check_min(group, extents, chunk)
+        store = needs_of(extents)
+        return evolve(store, notes=notes + store.notes)
+
+    return needs
 
 
-def build(
-    group: VolumeGroup, request: CreateVolume, blank: LogicalVolume, grant: Grant, stamp: Stamp, makers: Makers
-) -> Built:
+def build(group: VolumeGroup, request: CreateVolume, ctx: Context) -> Built:
     """The COW volume under the snapshot's name, and the bookkeeping volume."""
     origin = origin_of(group, request)
-    store = makers.build_volumes(group, _store(request), blank, grant, stamp.part(0))
-    cow = next(lv for lv in store.volumes if lv.id == blank.id)
+
+    def place(needs_of: NeedsOf, **given: Any) -> Placed:
+        return ctx.place(_limited(group, request, origin, needs_of), **given)
+
+    store = ctx.make(group, _store(request), ctx.volume, 0, place=place)
+    cow = next(lv for lv in store.volumes if lv.id == ctx.volume.id)
     first = cow.segments[0].body.areas[0]
     if not isinstance(first, PvArea):
         raise Refused("a snapshot's COW volume must lie on physical volumes")
     body = SnapshotBody(origin.id, cow.id, chunk_of(request))
     book = LogicalVolume(
-        id=stamp.uuid(1),
+        id=ctx.stamp.uuid(1),
         name=_next_name(group),
         status=("READ", "WRITE"),
-        created=stamp.time,
-        host=stamp.host,
+        created=ctx.stamp.time,
+        host=ctx.stamp.host,
         segments=(Segment(Extents(0), origin.size, body),),
     )
     return Built(
         (*store.volumes, book),
-        cow.id,
+        (cow.id,),
         zero=(*store.zero, ZeroRange(first, Sectors(0), HEADER)),
-        wipe=False,
-        activate=False,
+        wipe=(),
+        activate=(),
         notes=store.notes,
     )
 

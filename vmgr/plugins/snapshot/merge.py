@@ -12,6 +12,7 @@ from attrs import evolve
 from vmgr.core.errors import Refused
 from vmgr.core.exchange import Built
 from vmgr.core.naming import dm_uuid
+from vmgr.core.requests import option
 from vmgr.plugins.snapshot.body import merging_into, snapshot_in
 from vmgr.plugins.snapshot.stack import delay, is_merge_target
 from vmgr.plugins.snapshot.status import INVALID, parse
@@ -34,6 +35,7 @@ def live_health(group: VolumeGroup, cow: LogicalVolume, live: Live) -> TargetSta
 
 def start(group: VolumeGroup, request: ConvertVolume, live: Live) -> Built:
     """Mark a snapshot as merging. It merges now if nobody has it or its origin open, else when next activated."""
+    option(request.options, "merge")  # there is no other conversion of a snapshot
     volume = group.lv_by_id[request.lv]
     snapshot = snapshot_in(group, volume)
     name = f"{group.name}/{volume.name}"
@@ -69,7 +71,7 @@ def start(group: VolumeGroup, request: ConvertVolume, live: Live) -> Built:
     hidden = evolve(volume, status=tuple(word for word in volume.status if word != "VISIBLE"))
     segment = snapshot.volume.segments[0]
     marked = evolve(snapshot.volume, segments=(evolve(segment, body=evolve(snapshot.body, merging=True)),))
-    return Built((hidden, marked), origin.id, wipe=False, activate=False, notes=notes)
+    return Built((hidden, marked), (origin.id,), notes=notes, done=())
 
 
 def _again(group: VolumeGroup, origin: LogicalVolume, snapshot: Snapshot, live: Live) -> Built:
@@ -87,7 +89,7 @@ def _again(group: VolumeGroup, origin: LogicalVolume, snapshot: Snapshot, live: 
         )
     now, why = delay(group, origin, snapshot, live)
     if now:
-        return Built((), origin.id, wipe=False, activate=False, notes=(f"Merging of volume {name} started.",))
+        return Built((), (origin.id,), done=(), notes=(f"Merging of volume {name} started.",))
     begin = (
         f"close both, then: lvchange --refresh {origin_name}" if why else f"activate it: lvchange -ay {origin_name}"
     )
@@ -98,16 +100,14 @@ def _again(group: VolumeGroup, origin: LogicalVolume, snapshot: Snapshot, live: 
     )
 
 
-def end(group: VolumeGroup, volume: LogicalVolume, status: TargetStatus) -> Built | None:
+def end(group: VolumeGroup, volume: LogicalVolume) -> Built | None:
     """The snapshot goes once all of it is back in the origin."""
     snapshot = merging_into(group, volume)
-    if snapshot is None or not status.done:
+    if snapshot is None:
         return None
     return Built(
         (),
-        volume.id,
+        (volume.id,),
         removed=(snapshot.body.cow, snapshot.volume.id),
-        wipe=False,
-        activate=False,
         notes=(f"Merge of snapshot into logical volume {group.name}/{volume.name} has finished.",),
     )

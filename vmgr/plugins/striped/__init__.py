@@ -14,6 +14,7 @@ from vmgr.core.hooks import (
     Claim,
     KernelTarget,
     OptionSpec,
+    SettingSpec,
     TargetInfo,
     VolumeFacts,
     hookimpl,
@@ -27,10 +28,11 @@ from vmgr.plugins.striped.body import StripedBody
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vmgr.core.context import Context
     from vmgr.core.exchange import Built, MappedRange, SpaceNeeds, Violation
-    from vmgr.core.hooks import Grant, Names
+    from vmgr.core.hooks import Names
     from vmgr.core.model import Fields, FieldValue, LogicalVolume, VolumeGroup
-    from vmgr.core.requests import CreateVolume, ExtendVolume
+    from vmgr.core.requests import Claimed, Request
     from vmgr.core.table import Arg, TargetLine
     from vmgr.core.tabletype import TableType
 
@@ -86,6 +88,9 @@ def target_info() -> TargetInfo:
             ),
         ),
         columns=STRIPE_COLUMNS,
+        settings=(
+            SettingSpec("metadata/stripesize", "size", Sectors(128), "The stripe size where -I says no other."),
+        ),
         manual=MANUAL,
         quiet=True,
         uniform=True,
@@ -138,12 +143,12 @@ def encode_segment(body: StripedBody, names: Names) -> tuple[str, Fields]:
 
 
 @hookimpl
-def claim_request(group: VolumeGroup, request: CreateVolume | ExtendVolume) -> int:
+def claim(group: VolumeGroup, request: Claimed) -> int:
     """Claim what asks for several stripes, or continues a stripe set."""
-    from vmgr.core.requests import CreateVolume
+    from vmgr.core.requests import CreateVolume, ExtendVolume
     from vmgr.plugins.striped.sizing import stripes_given
 
-    if request.type not in (None, WORD):
+    if not isinstance(request, CreateVolume | ExtendVolume) or request.type not in (None, WORD):
         return Claim.NO
     stripes = stripes_given(request.options)
     if isinstance(request, CreateVolume) and request.origin is not None:
@@ -157,41 +162,37 @@ def claim_request(group: VolumeGroup, request: CreateVolume | ExtendVolume) -> i
 
 
 @hookimpl
-def space_needed(group: VolumeGroup, request: CreateVolume | ExtendVolume, extents: Extents) -> SpaceNeeds:
-    """As many areas as there are stripes, on different physical volumes."""
-    from vmgr.core.exchange import Need, SpaceNeeds
-    from vmgr.core.requests import CreateVolume
-    from vmgr.plugins.striped.sizing import rounded, shape_for
-
-    shape = shape_for(group, request)
-    extents, notes = rounded(group, request, extents, shape.step)
-    after: tuple[PvArea, ...] = ()
-    if not isinstance(request, CreateVolume):
-        last = group.lv_by_id[request.lv].segments[-1].body.areas
-        if len(last) == shape.stripes:
-            after = tuple(a for a in last if isinstance(a, PvArea))
-    need = Need(PLAIN_ROLE, shape.stripes, Extents(int(extents) // shape.stripes), after=after)
-    return SpaceNeeds(extents, (need,), shape.step, shape.notes + notes)
-
-
-@hookimpl
-def build_volumes(
-    group: VolumeGroup, request: CreateVolume | ExtendVolume, blank: LogicalVolume, grant: Grant
-) -> Built:
-    """A segment for each run."""
+def change(group: VolumeGroup, request: Request, ctx: Context) -> Built | None:
+    """A segment for each run of as many areas as there are stripes, on different physical volumes."""
     from attrs import evolve
 
-    from vmgr.core.exchange import Built
-    from vmgr.plugins.striped.sizing import shape_for
+    from vmgr.core.exchange import Built, Need, SpaceNeeds
+    from vmgr.core.requests import CreateVolume, ExtendVolume
+    from vmgr.plugins.striped.sizing import rounded, shape_for
 
-    shape = shape_for(group, request)
-    segments = list(blank.segments)
-    start = blank.size
-    for run in grant[PLAIN_ROLE]:
+    if not isinstance(request, CreateVolume | ExtendVolume):
+        return None
+    volume = ctx.volume
+    shape = shape_for(group, request, ctx)
+    after: tuple[PvArea, ...] = ()
+    if volume.segments:
+        last = volume.segments[-1].body.areas
+        if len(last) == shape.stripes:
+            after = tuple(a for a in last if isinstance(a, PvArea))
+
+    def needs(extents: Extents) -> SpaceNeeds:
+        extents, notes = rounded(group, request, extents, shape.step)
+        need = Need(PLAIN_ROLE, shape.stripes, Extents(int(extents) // shape.stripes), after=after)
+        return SpaceNeeds(extents, (need,), shape.step, shape.notes + notes)
+
+    placed = ctx.place(needs)
+    segments = list(volume.segments)
+    start = volume.size
+    for run in placed.grant[PLAIN_ROLE]:
         length = run.extents * shape.stripes
         segments.append(Segment(start, length, StripedBody(run.areas, shape.stripe_size)))
         start = start + length
-    return Built((evolve(blank, segments=tuple(segments)),), blank.id)
+    return Built((evolve(volume, segments=tuple(segments)),), (volume.id,), notes=placed.notes)
 
 
 @hookimpl

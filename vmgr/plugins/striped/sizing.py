@@ -17,11 +17,12 @@ from vmgr.core.units import Extents, Sectors
 from vmgr.plugins.striped.body import StripedBody
 
 if TYPE_CHECKING:
+    from vmgr.core.context import Context
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.requests import CreateVolume, ExtendVolume, Options
 
-DEFAULT_STRIPE_SIZE = Sectors(128)
-"""64 KiB (``metadata/stripesize`` in lvm.conf)."""
+STRIPE_SIZE = "metadata/stripesize"
+"""The setting for the stripe size where nothing is said."""
 
 MIN_STRIPE_SIZE = Sectors(8)
 """4 KiB: the page size, less the kernel does not take."""
@@ -59,7 +60,7 @@ def stripes_given(options: Options) -> int | None:
     return stripes
 
 
-def shape_for(group: VolumeGroup, request: CreateVolume | ExtendVolume) -> Shape:
+def shape_for(group: VolumeGroup, request: CreateVolume | ExtendVolume, ctx: Context) -> Shape:
     """The shape that a request means, from its options or from the segments that it continues."""
     from vmgr.core.requests import CreateVolume, option
 
@@ -70,12 +71,11 @@ def shape_for(group: VolumeGroup, request: CreateVolume | ExtendVolume) -> Shape
     if size is not None:
         _check_size(size)
     if not isinstance(request, CreateVolume):
-        stripes, size, notes = _continue(group.lv_by_id[request.lv], stripes, size)
+        stripes, size, notes = _continue(ctx.volume, stripes, size)
     if stripes is None:
         raise UsageError("say how many stripes to make", hint="give -i NUMBER")
     if size is None:
-        default = option(request.defaults, "stripesize")
-        size = DEFAULT_STRIPE_SIZE if default is None else Sectors(int(default))
+        size = Sectors(ctx.number(STRIPE_SIZE))
         _check_size(size)
         notes.append(f"Using default stripesize {display_size(size)}.")
     if size > group.extent_size:

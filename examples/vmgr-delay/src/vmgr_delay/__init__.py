@@ -15,7 +15,7 @@ from vmgr.core.hooks import (
     hookimpl,
 )
 from vmgr.core.model import PvArea, Segment, SegmentBody
-from vmgr.core.requests import option
+from vmgr.core.requests import CreateVolume, ExtendVolume, option
 from vmgr.core.table import PvRef, TargetLine
 
 
@@ -84,11 +84,11 @@ def encode_segment(body, names):
 # What a request makes
 
 
-def _delay(group, request):
+def _delay(request, volume):
     """The delay that a request means, or that the volume has."""
     value = option(request.options, "delay")
-    if value is None and hasattr(request, "lv"):
-        return group.lv_by_id[request.lv].segments[-1].body.delay
+    if value is None and volume.segments:
+        return volume.segments[-1].body.delay
     delay = 100 if value is None else int(value)
     if delay < 0:
         raise UsageError(
@@ -99,20 +99,22 @@ def _delay(group, request):
 
 
 @hookimpl
-def space_needed(group, request, extents):
-    _delay(group, request)
-    return SpaceNeeds(extents, (Need(PLAIN_ROLE, 1, extents),))
-
-
-@hookimpl
-def build_volumes(group, request, blank, grant):
-    delay = _delay(group, request)
-    segments, start = list(blank.segments), blank.size
-    for run in grant[PLAIN_ROLE]:
+def change(request, ctx):
+    if not isinstance(request, CreateVolume | ExtendVolume):
+        return None  # the core knows how to do the rest
+    delay, volume = _delay(request, ctx.volume), ctx.volume
+    placed = ctx.place(
+        lambda extents: SpaceNeeds(
+            extents, (Need(PLAIN_ROLE, 1, extents),)
+        )
+    )
+    segments, start = list(volume.segments), volume.size
+    for run in placed.grant[PLAIN_ROLE]:
         body = DelayBody(run.areas, delay)
         segments.append(Segment(start, run.extents, body))
         start += run.extents
-    return Built((evolve(blank, segments=tuple(segments)),), blank.id)
+    longer = evolve(volume, segments=tuple(segments))
+    return Built((longer,), (volume.id,), notes=placed.notes)
 
 
 @hookimpl
