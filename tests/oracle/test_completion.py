@@ -38,7 +38,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     """A machine with the group tank, its volumes home and host, and a tag; the environment that shows it."""
     folder = tmp_path_factory.mktemp("completion")
     (folder / "bin").mkdir()
-    (folder / "bin" / "vmgr").symlink_to(VMGR)
+    for name in ("vmgr", "lvs", "lvextend"):
+        (folder / "bin" / name).symlink_to(VMGR)
     with Lvm2(folder / "lvm") as lvm:
         lvm.run("vgcreate", "--addtag", "fast", "tank", lvm.disk(folder / "a.img", 96 << 20))
         lvm.create("tank", "-n", "home", "-L", "8m")
@@ -145,6 +146,36 @@ def test_fish_completes(words: str, found: set[str], environment: dict[str, str]
     )
     assert {line.split("\t")[0] for line in done.stdout.splitlines()} == found
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [("lvextend tank/ho", {"tank/home", "tank/hose"}), ("lvs -o lv_kernel_ma", {"lv_kernel_major"})],
+)
+def test_a_link_is_completed_where_its_own_script_is_loaded(
+    words: str, found: set[str], environment: dict[str, str]
+) -> None:
+    """Scripts for links are not installed: LVM2's own have these names."""
+    needed("fish")
+    script = f"_VMGR_COMPLETE=fish_source {words.split()[0]} | source; complete -C '{words}'"
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", script], capture_output=True, text=True, check=True, env=environment
+    )
+    assert {line.split("\t")[0] for line in done.stdout.splitlines()} == found
+
+
+def test_bash_completes_a_link(environment: dict[str, str]) -> None:
+    needed("bash")
+    text = """eval "$(_VMGR_COMPLETE=bash_source lvextend)"
+        complete -p lvextend
+        COMP_WORDS=(lvextend tank/ho) COMP_CWORD=1
+        _lvextend_completion lvextend
+        printf '%s\\n' "${COMPREPLY[@]}"
+    """
+    done = subprocess.run(
+        ["bash", "--norc", "-c", text], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout.split()[-2:] == ["tank/home", "tank/hose"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -197,11 +197,16 @@ def run(program: str, words: Sequence[str]) -> int:
     status = EXIT_OK if arguments else EXIT_BAD_COMMAND_LINE
     if not arguments:
         arguments = ["--help"]
+    command: click.Command = cli
     if "_VMGR_COMPLETE" in os.environ:
-        program = "vmgr"
+        if program in COMMANDS:  # a link: its words begin behind the command
+            declared = load(program)
+            command = DeclaredCommand(declared, _added(declared))
+        else:
+            program = "vmgr"
     streams = sys.stdout, sys.stderr
     try:
-        result = cli.main(arguments, prog_name=program, complete_var="_VMGR_COMPLETE", standalone_mode=False)
+        result = command.main(arguments, prog_name=program, complete_var="_VMGR_COMPLETE", standalone_mode=False)
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
     except click.Abort:

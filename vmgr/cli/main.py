@@ -170,6 +170,8 @@ def _dispatch(words: list[str], terminal: Terminal) -> int:
     program, rest = _program(words), words[1:]
     terminal.as_lvm2 = program == "lvm" or program in LVM2_NAMES
     if program in COMMANDS:
+        if "_VMGR_COMPLETE" in os.environ:
+            return _with_click(program, rest)
         return run_command(program, rest, terminal)
     if not {*rest[:1]} & {*COMMANDS, *MOUNTED} and program not in DMSETUP_LINKS:
         _begin_document("", rest, terminal)
