@@ -240,7 +240,7 @@ def test_json_of_a_table_has_fields_where_a_plugin_knows_the_target(machine):
 
 
 def test_a_plugin_that_cannot_be_loaded_does_not_keep_tables_from_being_shown(machine, monkeypatch):
-    def broken():
+    def broken(*_: object):
         raise PluginError("no")
 
     monkeypatch.setattr(vmgr.registry, "table_types", broken)
