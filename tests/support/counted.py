@@ -91,19 +91,21 @@ class Links(FakeNodes):
 
 
 class Counted:
-    """The machine. ``group`` lies on its disks."""
+    """The machine. ``groups`` lie on its disks."""
 
-    def __init__(self, monkeypatch: Any, directory: Path, group: VolumeGroup) -> None:
-        self.world = World(len(group.pvs), SIZE)
+    def __init__(self, monkeypatch: Any, directory: Path, *groups: VolumeGroup) -> None:
+        disks = sum(len(group.pvs) for group in groups)
+        self.world = World(disks, SIZE)
         self.numbers = {path: (7, n) for n, path in enumerate(self.world.disks, 1)}
         for path, number in self.numbers.items():
             self.world.disks[path].number = os.makedev(*number)
-        self.world.label(*(evolve(layout(n, SIZE), ext_flags=1) for n in range(1, len(group.pvs) + 1)))
-        store = self.world.store()
-        store._targets = TARGETS
-        store.write_text(group)
-        store.precommit(group)
-        store.commit(group)
+        self.world.label(*(evolve(layout(n, SIZE), ext_flags=1) for n in range(1, disks + 1)))
+        for group in groups:
+            store = self.world.store()
+            store._targets = TARGETS
+            store.write_text(group)
+            store.precommit(group)
+            store.commit(group)
         self.kernel = FakeKernel(dict.fromkeys(self.numbers.values(), SIZE // 512))
         self.nodes = Links(directory / "dev")
         self.counts: Counter[str] = Counter()

@@ -36,7 +36,7 @@ INFO = TargetInfo(
     ("odd",),
     frozenset(("oddity",)),
     (OddBody,),
-    (KernelTarget("odd"),),
+    (KernelTarget("linear"),),
     types=("odd",),
     columns=(ColumnSpec("oddity", "Odd", "number", "How odd it is."),),
 )

@@ -276,8 +276,9 @@ class TargetSpec:
     def group_read(self, group: VolumeGroup) -> VolumeGroup:
         """Correct what the metadata text says in another sense than the model. Default: nothing.
 
-        Called after a whole group has been decoded. LVM2's text calls an old-style snapshot's COW volume hidden and
-        its bookkeeping volume visible; in the model ``VISIBLE`` means what it says.
+        Called after a whole group that has volumes of the plugin has been decoded. LVM2's text calls an old-style
+        snapshot's COW volume hidden and its bookkeeping volume visible; in the model ``VISIBLE`` means what it
+        says.
         """
         raise NotImplementedError
 

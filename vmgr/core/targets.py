@@ -40,6 +40,11 @@ if TYPE_CHECKING:
 NO_FIELDS: frozenset[str] = frozenset()
 
 
+def _has_volumes(plugin: Plugin, group: VolumeGroup) -> bool:
+    """Whether a group has volumes of the plugin."""
+    return not group.by_body.keys().isdisjoint(plugin.info.bodies)
+
+
 def _wrong_fields(keys: list[str], declared: frozenset[str]) -> str:
     """What is wrong with the fields of a section that is to be written."""
     twice = [key for key in keys if keys.count(key) > 1]
@@ -90,10 +95,13 @@ class Targets:
         if other is not plugin:
             raise PluginError(f"plugins {other.name!r} and {plugin.name!r} both declare {key.__name__}")
 
-    def leave_out(self, error: PluginError) -> None:
-        """Do without the plugin of ``error`` from now on. Raises ``error`` where it cannot be done without."""
+    def leave_out(self, error: PluginError, *, again: bool = True) -> None:
+        """Do without the plugin of ``error`` from now on.
+
+        Raises ``error`` where it cannot be done without, and unless ``again`` where it has been left out before.
+        """
         plugin = next((p for p in self._plugins if error.plugin in (p.name, p.info.name)), None)
-        if plugin is None:
+        if plugin is None or (plugin.fault is not None and not again):
             raise error
         if plugin.fault is None:
             self.left_out.add(error)
@@ -200,15 +208,14 @@ class Targets:
     def group_read(self, group: VolumeGroup) -> VolumeGroup:
         """The group as it is meant, from one as its text says it."""
         for plugin in self._plugins:
-            hook = plugin.hooks.get("group_read")
-            if hook is not None and plugin.fault is None:
-                group = hook(group)
+            if plugin.has("group_read") and plugin.fault is None and _has_volumes(plugin, group):
+                group = plugin.hooks["group_read"](group)
         return group
 
     def group_written(self, group: VolumeGroup) -> VolumeGroup:
         """The group as its text says it: the inverse of :meth:`group_read`."""
         for plugin in self._plugins:
-            hook = plugin.hook("group_written")
+            hook = plugin.hook("group_written") if _has_volumes(plugin, group) else None
             if hook is not None:
                 group = hook(group)
         return group

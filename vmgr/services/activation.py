@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 from vmgr.core import devices
 from vmgr.core.change import Change
-from vmgr.core.errors import GroupUnusable, Interrupted, Refused, UnclaimedSegment, UsageError, VmgrError
+from vmgr.core.errors import (
+    GroupUnusable,
+    Interrupted,
+    PluginError,
+    Refused,
+    UnclaimedSegment,
+    UsageError,
+    VmgrError,
+)
 from vmgr.core.kinds import way_out
 from vmgr.core.model import LvArea, PvArea
 from vmgr.core.plan import is_active
@@ -33,7 +41,7 @@ def activate(session: Session, subjects: Sequence[Subject], order: ActivationOrd
     if order.mode != "n":
         _completeness(session, order)
     chosen = choose(session, subjects, leaving=order.mode == "n")
-    outcome = for_each(chosen, lambda item: _in_group(session, item, order))
+    outcome = for_each(chosen, lambda item: _without_faulty(session, item, order))
     if session.options.poll and order.mode != "n" and not session.options.test:
         from vmgr.services.conversion import follow_in_background, under_way
 
@@ -51,6 +59,21 @@ def _completeness(session: Session, order: ActivationOrder) -> str:
             hint='set it to "complete", "degraded" or "partial"',
         )
     return word
+
+
+def _without_faulty(session: Session, chosen: Chosen, order: ActivationOrder) -> Outcome:
+    """As :func:`_in_group`. A plugin that fails is left out, and its volumes with it; the others come up."""
+    while True:
+        try:
+            outcome = _in_group(session, chosen, order)
+            faults = [error for error in outcome.errors if isinstance(error, PluginError)]
+            if not faults:
+                return outcome
+        except PluginError as error:
+            faults = [error]
+        # Raises where it cannot be left out, or is already: then another attempt ends no better.
+        session.targets.leave_out(faults[0], again=False)
+        session.forget()
 
 
 def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outcome:
