@@ -1,15 +1,20 @@
-"""vmgr for Python programs: one face for everything that the commands can do.
+"""vmgr for Python programs: one class with everything that the commands can do.
 
 ::
 
     from vmgr.app import open_application
-    from vmgr.core.requests import CreateVolume
     from vmgr.outcome import RunOptions
 
     with open_application(RunOptions(yes=True)) as app:
         app.pvcreate(["/dev/sdb", "/dev/sdc"])
         app.vgcreate("tank", ["/dev/sdb", "/dev/sdc"])
-        app.lvcreate("tank", CreateVolume(name="home", size="50%FREE"))
+        app.lvcreate("tank", name="home", size="50%FREE", pvs="/dev/sdb")
+
+A method takes the fields of its request as keywords, or the request as a value (``CreateVolume(name="home", ...)``,
+:mod:`vmgr.core.requests`). Beside them it takes, for this call, the options ``force``, ``fs``, ``fs_mode``,
+``check_fs``, ``background``, ``interval``, ``poll``, ``autobackup`` and ``test`` of
+:class:`~vmgr.outcome.RunOptions`. A group is named by its name or UUID, a volume as ``vg/lv``; where several may be
+named, ``@tag`` names all that carry it.
 
 Every method raises :class:`~vmgr.core.errors.VmgrError` when nothing could be done; a method that takes several
 subjects carries on with the others when it fails for one, and reports that error in ``Outcome.errors``. With
@@ -19,7 +24,7 @@ subjects carries on with the others when it fails for one, and reports that erro
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vmgr.outcome import RunOptions
 from vmgr.session import Session
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
 
     from vmgr.core.change import Change
     from vmgr.core.effects import Effect
+    from vmgr.core.group_requests import Activate, ChangeGroup, ChangePv, CreateGroup, CreatePv
     from vmgr.core.model import VolumeGroup
     from vmgr.core.requests import (
         ChangeVolume,
@@ -43,25 +49,23 @@ if TYPE_CHECKING:
         Request,
         ResizeVolume,
     )
+    from vmgr.core.subject import Subject
     from vmgr.core.table import LiveDevice
     from vmgr.core.targets import Targets
     from vmgr.core.units import Sectors
     from vmgr.core.view import SystemView
-    from vmgr.orders import (
-        ActivationOrder,
-        Appearance,
-        ArchiveView,
-        GroupChange,
-        GroupOrder,
-        LabelOrder,
-        PvChange,
-        Subject,
-    )
     from vmgr.outcome import Dialogue, Outcome
+    from vmgr.services.appearance import Appearance
+    from vmgr.services.backups import ArchiveView
     from vmgr.system.config import Config
 
     P = ParamSpec("P")
     R = TypeVar("R")
+
+    Names = str | Sequence[str]
+    Subjects = str | Subject | Sequence[str | Subject]
+    Requests = Request | Sequence[Request]
+    Size = str | Sectors
 
 
 def open_application(
@@ -75,24 +79,35 @@ def open_application(
     if options is None:
         options = RunOptions()
     elif dialogue is None:  # a program's; what the command line makes is right
-        from vmgr.arguments import check_call, check_value
+        from vmgr.arguments import check_options
 
-        check_call(Application.__init__, (options,), {})
-        check_value(options)
+        check_options(options)
     return Application(options, dialogue, targets)
 
 
-def _checked(method: Callable[P, R]) -> Callable[P, R]:
-    """The method with its arguments checked first: what is wrong is a VmgrError that names it."""
+def _carried_out_by(service: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Declares a method that a function of :mod:`vmgr.services` carries out, with arguments of the same names.
 
-    @wraps(method)
-    def call(*arguments: P.args, **named: P.kwargs) -> R:
-        from vmgr.arguments import check_call
+    They are checked first: what is wrong is a :class:`UsageError` that names it.
+    """
 
-        check_call(method, arguments[1:], named)
-        return method(*arguments, **named)
+    def declared(method: Callable[P, R]) -> Callable[P, R]:
+        @wraps(method)
+        def call(*arguments: P.args, **named: P.kwargs) -> R:
+            from importlib import import_module
 
-    return call
+            from vmgr.arguments import bound
+
+            app: Any = arguments[0]
+            given, options = bound(method, arguments[1:], named)
+            module, _, function = service.partition(".")
+            run: Callable[..., R] = getattr(import_module(f"vmgr.services.{module}"), function)
+            with app._session.with_options(**options):
+                return run(app._session, **given)
+
+        return call
+
+    return declared
 
 
 class Application:
@@ -161,237 +176,154 @@ class Application:
         """What has been changed on this machine so far, in order, also by a method that raised afterwards."""
         return tuple(self._session.changed)
 
-    @_checked
-    def appeared(self, devices: Sequence[str]) -> tuple[Appearance, ...]:
+    @_carried_out_by("appearance.appeared")
+    def appeared(self, devices: Names = ()) -> tuple[Appearance, ...]:
         """Which groups devices that have appeared belong to, and whether these are complete; none means all."""
-        from vmgr.services import appearance
 
-        return appearance.appeared(self._session, devices)
-
-    @_checked
+    @_carried_out_by("appearance.claim_activation")
     def claim_activation(self, vg: str) -> bool:
         """Whether the caller is the first since the group was complete, and so shall activate it."""
-        from vmgr.system.rundir import claim_online
-
-        return claim_online(vg)
 
     # -- any change -------------------------------------------------------------------------------
 
-    @_checked
+    @_carried_out_by("batch.run")
+    def change(self, vg: str, requests: Requests, **options: Any) -> Outcome:
+        """Carry out requests for one group, in order and as one commit: all of them, or none."""
+
     def change_group(self, vg: str, make: Callable[[VolumeGroup], Change]) -> Outcome:
         """Lock and read a group, let ``make`` say what to change, and carry it out."""
+        from vmgr.arguments import check_call
+
+        check_call(Application.change_group, (vg, make), {})
         with self._session.changing(vg) as view:
             return self._session.carry_out(make(view.group), view)
 
-    @_checked
-    def change(self, vg: str, requests: Sequence[Request]) -> Outcome:
-        """Carry out several requests for one group, in order and as one commit: all of them, or none."""
-        from vmgr.services import batch
-
-        return batch.run(self._session, vg, requests)
-
     # -- physical volumes -------------------------------------------------------------------------
 
-    @_checked
-    def pvcreate(self, devices: Sequence[str], order: LabelOrder | None = None) -> Outcome:
+    @_carried_out_by("pvs.create")
+    def pvcreate(self, devices: Names, request: CreatePv | None = None, **fields: Any) -> Outcome:
         """Make devices physical volumes."""
-        from vmgr.orders import STANDARD_LABEL
-        from vmgr.services import pvs
 
-        return pvs.create(self._session, devices, order or STANDARD_LABEL)
-
-    @_checked
-    def pvremove(self, devices: Sequence[str], *, force: int = 0) -> Outcome:
+    @_carried_out_by("pvs.remove")
+    def pvremove(self, devices: Names, **options: Any) -> Outcome:
         """Wipe the labels of devices that no group uses."""
-        from vmgr.services import pvs
 
-        return pvs.remove(self._session, devices, force=force)
-
-    @_checked
-    def pvchange(self, pvs: Sequence[str] | None, order: PvChange) -> Outcome:
+    @_carried_out_by("pvs.change")
+    def pvchange(self, pvs: Names | None, request: ChangePv | None = None, **fields: Any) -> Outcome:
         """Change physical volumes, named by device or ``@tag``; None is all of them."""
-        from vmgr.services.pvs import change
 
-        return change(self._session, pvs, order)
-
-    @_checked
-    def pvresize(self, devices: Sequence[str], size: Sectors | None = None) -> Outcome:
+    @_carried_out_by("pvs.resize")
+    def pvresize(self, devices: Names, size: Size | None = None, **options: Any) -> Outcome:
         """Adapt physical volumes to their devices' size, or to ``size``."""
-        from vmgr.services import pvs
-
-        return pvs.resize(self._session, devices, size)
 
     # -- groups -----------------------------------------------------------------------------------
 
-    @_checked
+    @_carried_out_by("groups.create")
     def vgcreate(
         self,
         vg: str,
-        devices: Sequence[str],
-        order: GroupOrder | None = None,
-        label: LabelOrder | None = None,
+        devices: Names,
+        request: CreateGroup | None = None,
+        label: CreatePv | None = None,
+        **fields: Any,
     ) -> Outcome:
-        """Make a group of physical volumes; devices that are none become some, as ``label`` says."""
-        from vmgr.orders import STANDARD_GROUP, STANDARD_LABEL
-        from vmgr.services import groups
+        """Make a group of physical volumes. Other devices become physical volumes first, as ``label`` says."""
 
-        return groups.create(self._session, vg, devices, order or STANDARD_GROUP, label or STANDARD_LABEL)
-
-    @_checked
+    @_carried_out_by("groups.extend")
     def vgextend(
-        self, vg: str, devices: Sequence[str], label: LabelOrder | None = None, *, restore_missing: bool = False
-    ) -> Outcome:
-        """Add physical volumes to a group. ``restore_missing`` takes back ones that had gone missing."""
-        from vmgr.orders import STANDARD_LABEL
-        from vmgr.services import groups
-
-        label = label or STANDARD_LABEL
-        return groups.extend(self._session, vg, devices, label, restore_missing=restore_missing)
-
-    @_checked
-    def vgreduce(
         self,
         vg: str,
-        devices: Sequence[str] = (),
+        devices: Names,
+        label: CreatePv | None = None,
         *,
-        all_unused: bool = False,
-        missing: bool = False,
-        force: bool = False,
+        restore_missing: bool = False,
+        **fields: Any,
+    ) -> Outcome:
+        """Add physical volumes to a group. ``restore_missing`` takes back ones that had gone missing."""
+
+    @_carried_out_by("groups.reduce")
+    def vgreduce(
+        self, vg: str, devices: Names = (), *, all_unused: bool = False, missing: bool = False, **options: Any
     ) -> Outcome:
         """Take unused physical volumes out of a group: those named, all unused ones, or those missing."""
-        from vmgr.services import groups
 
-        return groups.reduce(self._session, vg, devices, all_unused=all_unused, missing=missing, force=force)
-
-    @_checked
-    def vgremove(self, subjects: Sequence[Subject], *, force: int = 0) -> Outcome:
+    @_carried_out_by("groups.remove")
+    def vgremove(self, subjects: Subjects, **options: Any) -> Outcome:
         """Remove groups with all their volumes."""
-        from vmgr.services import groups
 
-        return groups.remove(self._session, subjects, force=force)
-
-    @_checked
-    def vgrename(self, old: str, new: str) -> Outcome:
+    @_carried_out_by("groups.rename")
+    def vgrename(self, old: str, new: str, **options: Any) -> Outcome:
         """Give a group, named by name or UUID, another name."""
-        from vmgr.services import groups
 
-        return groups.rename(self._session, old, new)
-
-    @_checked
-    def vgchange(self, subjects: Sequence[Subject], order: GroupChange) -> Outcome:
+    @_carried_out_by("groups.change")
+    def vgchange(self, subjects: Subjects, request: ChangeGroup | None = None, **fields: Any) -> Outcome:
         """Change groups; no subject means all of them."""
-        from vmgr.services import groups
 
-        return groups.change(self._session, subjects, order)
-
-    @_checked
-    def vgcheck(self, subjects: Sequence[Subject], *, update: bool = False) -> Outcome:
+    @_carried_out_by("groups.check")
+    def vgcheck(self, subjects: Subjects = (), *, update: bool = False, **options: Any) -> Outcome:
         """Check groups' metadata; ``update`` writes damaged and old copies anew."""
-        from vmgr.services import groups
 
-        return groups.check(self._session, subjects, update=update)
-
-    @_checked
-    def make_nodes(self, subjects: Sequence[Subject] = ()) -> Outcome:
+    @_carried_out_by("activation.make_nodes")
+    def make_nodes(self, subjects: Subjects = (), **options: Any) -> Outcome:
         """Make missing device nodes and links of active volumes, and remove stale ones."""
-        from vmgr.services import activation
-
-        return activation.make_nodes(self._session, subjects)
 
     # -- volumes ----------------------------------------------------------------------------------
 
-    @_checked
-    def lvcreate(self, vg: str, request: CreateVolume) -> Outcome:
+    @_carried_out_by("batch.run_one")
+    def lvcreate(self, vg: str, request: CreateVolume | None = None, **fields: Any) -> Outcome:
         """Make a volume in a group."""
-        from vmgr.services import batch
 
-        return batch.run(self._session, vg, (request,))
-
-    @_checked
-    def lvremove(self, subjects: Sequence[Subject]) -> Outcome:
+    @_carried_out_by("volumes.remove_each")
+    def lvremove(self, subjects: Subjects, **options: Any) -> Outcome:
         """Remove volumes, or all volumes of groups."""
-        from vmgr.services import volumes
 
-        return volumes.remove_each(self._session, subjects)
+    @_carried_out_by("resizing.resize")
+    def lvextend(self, vg: str, request: ExtendVolume | None = None, **fields: Any) -> Outcome:
+        """Make a volume longer; refused if it would not be. ``vg`` may be ``vg/lv``."""
 
-    @_checked
-    def lvextend(self, vg: str, request: ExtendVolume) -> Outcome:
-        """Make a volume longer; refused if the new size is not larger."""
-        from vmgr.services import resizing
+    @_carried_out_by("resizing.resize")
+    def lvreduce(self, vg: str, request: ReduceVolume | None = None, **fields: Any) -> Outcome:
+        """Make a volume shorter, after a question; refused if it would not be. ``vg`` may be ``vg/lv``."""
 
-        return resizing.resize(self._session, vg, request)
+    @_carried_out_by("resizing.resize")
+    def lvresize(self, vg: str, request: ResizeVolume | None = None, **fields: Any) -> Outcome:
+        """Make a volume longer or shorter. ``vg`` may be ``vg/lv``."""
 
-    @_checked
-    def lvreduce(self, vg: str, request: ReduceVolume) -> Outcome:
-        """Make a volume shorter, after a question; refused if the new size is not smaller."""
-        from vmgr.services import resizing
+    @_carried_out_by("batch.run_one")
+    def lvrename(self, vg: str, request: RenameVolume | None = None, **fields: Any) -> Outcome:
+        """Give a volume another name. ``vg`` may be ``vg/lv``."""
 
-        return resizing.resize(self._session, vg, request)
-
-    @_checked
-    def lvresize(self, vg: str, request: ResizeVolume) -> Outcome:
-        """Make a volume longer or shorter."""
-        from vmgr.services import resizing
-
-        return resizing.resize(self._session, vg, request)
-
-    @_checked
-    def lvrename(self, vg: str, request: RenameVolume) -> Outcome:
-        """Give a volume another name."""
-        from vmgr.services import batch
-
-        return batch.run(self._session, vg, (request,))
-
-    @_checked
-    def lvchange(self, subjects: Sequence[Subject], request: ChangeVolume) -> Outcome:
+    @_carried_out_by("volumes.change_each")
+    def lvchange(self, subjects: Subjects, request: ChangeVolume | None = None, **fields: Any) -> Outcome:
         """Change volumes, or all volumes of groups."""
-        from vmgr.services import volumes
 
-        return volumes.change_each(self._session, subjects, request)
+    @_carried_out_by("conversion.convert_each")
+    def lvconvert(
+        self, subjects: Subjects, request: ConvertVolume | RepairVolume | None = None, **fields: Any
+    ) -> Outcome:
+        """Convert volumes, or repair them (``RepairVolume()``)."""
 
-    @_checked
-    def lvconvert(self, subjects: Sequence[Subject], request: ConvertVolume | RepairVolume) -> Outcome:
-        """Convert or repair volumes."""
-        from vmgr.services import conversion
-
-        return conversion.convert_each(self._session, subjects, request)
-
-    @_checked
-    def activate(self, subjects: Sequence[Subject], order: ActivationOrder) -> Outcome:
+    @_carried_out_by("activation.activate")
+    def activate(self, subjects: Subjects = (), request: Activate | None = None, **fields: Any) -> Outcome:
         """Activate, deactivate or refresh volumes, or groups' volumes; no subject means all groups.
 
         ``Outcome.done`` has, for each subject that is a group, how many of its volumes are active now.
         """
-        from vmgr.services import activation
 
-        return activation.activate(self._session, subjects, order)
-
-    @_checked
-    def poll(self, subjects: Sequence[Subject] = ()) -> Outcome:
+    @_carried_out_by("conversion.poll")
+    def poll(self, subjects: Subjects = (), **options: Any) -> Outcome:
         """Wait for the end of what goes on in volumes (merges), and write it down; no subject means all groups."""
-        from vmgr.services import conversion
-
-        return conversion.poll(self._session, subjects)
 
     # -- backups ----------------------------------------------------------------------------------
 
-    @_checked
-    def vgcfgbackup(self, subjects: Sequence[Subject], file: str = "") -> Outcome:
+    @_carried_out_by("backups.backup")
+    def vgcfgbackup(self, subjects: Subjects = (), file: str = "", **options: Any) -> Outcome:
         """Write groups' metadata into ``file`` (``%s`` in it is the group's name) or into the backup directory."""
-        from vmgr.services import backups
 
-        return backups.backup(self._session, subjects, file)
-
-    @_checked
-    def vgcfgrestore(self, vg: str, file: str = "", *, force: bool = False) -> Outcome:
+    @_carried_out_by("backups.restore")
+    def vgcfgrestore(self, vg: str, file: str = "", **options: Any) -> Outcome:
         """Bring a group back to what ``file``, or its last backup, says."""
-        from vmgr.services import backups
 
-        return backups.restore(self._session, vg, file, force=force)
-
-    @_checked
+    @_carried_out_by("backups.archives")
     def archives(self, vg: str = "", file: str = "") -> tuple[ArchiveView, ...]:
         """Archives and backups of a group, oldest first; or the one that is ``file``."""
-        from vmgr.services import backups
-
-        return backups.archives(self._session, vg, file)

@@ -8,35 +8,40 @@ line's requests are right already.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from attrs import NOTHING, evolve
 
 from vmgr.core.amounts import CHOICES
 from vmgr.core.errors import UsageError
-from vmgr.core.requests import LEAST, NAMES, POLICIES, PVS, VOLUME
+from vmgr.core.requests import LEAST, NAMES, PVS, VOLUME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 CHOICES_OF: dict[tuple[str, str], tuple[str, ...]] = {
-    ("ActivationOrder", "completeness"): ("partial", "degraded", "complete"),
-    ("ActivationOrder", "mode"): ("y", "n", "ay", "refresh"),
-    ("GroupChange", "alloc"): POLICIES,
-    ("GroupOrder", "alloc"): POLICIES,
     ("RunOptions", "fs"): ("checksize", "resize", "resize_fsadm", "ignore"),
     ("RunOptions", "fs_mode"): ("manage", "nochange", "offline"),
 }
-"""The words that a text may be, by class and field, of classes that every command loads."""
+"""The words that a text may be, by class and field, of a class that every command loads."""
 
-_REQUESTS = (
-    "ChangeVolume", "ConvertVolume", "CreateVolume", "ExtendVolume", "PvRange", "ReduceVolume",
-    "RemoveVolume", "RenameVolume", "RepairVolume", "ResizeVolume",
-)  # fmt: skip
-_ORDERS = ("ActivationOrder", "GroupChange", "GroupOrder", "LabelOrder", "PvChange", "Subject")
+PER_CALL = ("autobackup", "background", "check_fs", "force", "fs", "fs_mode", "interval", "poll", "test")
+"""Fields of :class:`~vmgr.outcome.RunOptions` that may be given for one call."""
+
+REQUESTS = {
+    **dict.fromkeys(("Activate", "ChangeGroup", "ChangePv", "CreateGroup", "CreatePv"), "vmgr.core.group_requests"),
+    **dict.fromkeys(
+        ("ChangeVolume", "ConvertVolume", "CreateVolume", "ExtendVolume", "ReduceVolume", "RemoveVolume",
+         "RenameVolume", "RepairVolume", "ResizeVolume"), "vmgr.core.requests"),
+}  # fmt: skip
+"""The module of each request."""
+
 _HOMES = {
-    **dict.fromkeys(_REQUESTS, "vmgr.core.requests"),
-    **dict.fromkeys(_ORDERS, "vmgr.orders"),
-    **dict.fromkeys(("Percent", "SizeSpec"), "vmgr.core.amounts"),
+    **REQUESTS,
+    **dict.fromkeys(("PvRange", "Request"), "vmgr.core.requests"),
     "RunOptions": "vmgr.outcome",
+    "Subject": "vmgr.core.subject",
+    **dict.fromkeys(("Percent", "SizeSpec"), "vmgr.core.amounts"),
     **dict.fromkeys(("Sectors", "Extents", "Bytes"), "vmgr.core.units"),
     **dict.fromkeys(("Tag", "Uuid", "LvName", "VgName"), "vmgr.core.ids"),
 }
@@ -47,13 +52,125 @@ _HINTS = {
     "Sectors": "a size is in Sectors(N), of 512 bytes each",
     "Tag": "a tag is a text",
     "Uuid": "a UUID is a Uuid('...')",
-    "Subject": "a group is a Subject('vg'), a volume a Subject('vg', 'lv')",
+    "Subject": "a group is named 'vg', a volume 'vg/lv', all that carry a tag '@tag'",
     "PvRange": "a physical volume is a path, as '/dev/sdb' or '/dev/sdb:0-99', or '@tag'",
 }
 
 _SEE = "see help(vmgr.core.requests)"
+_SEE_APP = "see help(vmgr.app)"
 
 _PLAIN: dict[str, type] = {"str": str, "int": int, "bool": bool, "None": type(None)}
+
+
+def bound(
+    method: Callable[..., object], arguments: Sequence[object], named: Mapping[str, object]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a declared method of the application is called with, by name, and the options for this call.
+
+    Texts become what they name, and fields the request that they are of. Raises :class:`UsageError`.
+    """
+    code, name = method.__code__, method.__name__
+    names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    positional = names[: code.co_argcount - 1]
+    if len(arguments) > len(positional):
+        raise UsageError(f"{name}() takes {', '.join(positional)} in this order, and no more", hint=_SEE_APP)
+    defaults = dict(zip(reversed(positional), reversed(method.__defaults__ or ()), strict=False))
+    given = {**defaults, **(method.__kwdefaults__ or {}), **dict(zip(positional, arguments, strict=False))}
+    options: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
+    for key, value in named.items():
+        (given if key in names else options if key in PER_CALL else fields)[key] = value
+    for key in names:
+        if key not in given:
+            raise UsageError(f"{name}() needs {key}", hint=_SEE_APP)
+        annotation = str(method.__annotations__[key])
+        cls = _request_of(annotation)
+        if cls is not None and given[key] is None:
+            given[key], fields = _made(name, cls, given, fields), {}
+        elif cls is not None and fields and type(given[key]).__name__ in REQUESTS:
+            given[key], fields = _with_fields(name, given[key], fields), {}
+        else:
+            given[key] = _written(annotation, given[key])
+        _check(f"{name}(): {key}", _canonical(annotation), given[key])
+    if fields:
+        raise _unknown(name, next(iter(fields)), (*names, *PER_CALL))
+    if options:
+        from vmgr.outcome import RunOptions
+
+        check_value(RunOptions(**options))
+    return given, options
+
+
+def _request_of(annotation: str) -> Any:
+    """The request that a parameter takes, the first of several; or None."""
+    word = annotation.partition(" | ")[0]
+    return getattr(import_module(REQUESTS[word]), word) if word in REQUESTS else None
+
+
+def _made(name: str, cls: Any, given: dict[str, Any], fields: dict[str, Any]) -> Any:
+    """A request of its fields. A volume may be named with its group: ``vg/lv``."""
+    known = {field.name: field for field in cls.__attrs_attrs__}
+    vg = given.get("vg")
+    if "lv" in known and "lv" not in fields and isinstance(vg, str) and "/" in vg:
+        given["vg"], _, fields["lv"] = vg.partition("/")
+    for field in fields:
+        if field not in known:
+            raise _unknown(name, field, (*known, *PER_CALL))
+    for field in known.values():
+        if field.default is NOTHING and field.name not in fields:
+            hint = f"name the volume with its group: {name}('vg/lv', ...)" if field.name == "lv" else _SEE_APP
+            raise UsageError(f"{name}() needs {field.name}", hint=hint)
+    return cls(**fields)
+
+
+def _with_fields(name: str, request: Any, fields: dict[str, Any]) -> Any:
+    known = [field.name for field in request.__attrs_attrs__]
+    for field in fields:
+        if field not in known:
+            raise _unknown(name, field, (*known, *PER_CALL))
+    return evolve(request, **fields)
+
+
+def _unknown(name: str, word: str, known: Sequence[str]) -> UsageError:
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, known, n=1)
+    return UsageError(
+        f"{name}() has no argument {word!r}", hint=f"did you mean {close[0]!r}?" if close else _SEE_APP
+    )
+
+
+_WRITTEN = {"Names": "Sequence[str]", "Requests": "Sequence[Request]", "Subjects": "Sequence[Subject]"}
+"""What may be written as one or as several, and what it becomes."""
+
+
+def _canonical(annotation: str) -> str:
+    """An annotation of :mod:`vmgr.app` with what its short words become."""
+    word, _, rest = annotation.partition(" | ")
+    word = "Sectors" if word == "Size" else _WRITTEN.get(word, word)
+    return f"{word} | {rest}" if rest else word
+
+
+def _written(annotation: str, value: Any) -> Any:
+    """What a text, or one thing where several may be given, stands for."""
+    word = annotation.partition(" | ")[0]
+    if word == "Size":
+        from vmgr.core.requests import to_sectors
+
+        return to_sectors(value)
+    if word not in _WRITTEN or value is None:
+        return value
+    items = value if isinstance(value, tuple | list) else (value,)
+    if word == "Subjects":
+        from vmgr.core.subject import Subject
+
+        return tuple(Subject.parse(item) if isinstance(item, str) else item for item in items)
+    return items
+
+
+def check_options(options: object) -> None:
+    """Check the options of an application. Raises :class:`UsageError`."""
+    _check("open_application(): options", "RunOptions", options)
 
 
 def check_call(method: Callable[..., object], arguments: tuple[object, ...], named: Mapping[str, object]) -> None:

@@ -19,6 +19,7 @@ from tests.support.ondisk import HEADER
 from vmgr.activation import KernelDevices
 from vmgr.commit import Committer
 from vmgr.core.change import Change, LabelPv
+from vmgr.core.group_requests import CreateGroup
 from vmgr.core.healing import Remains, find_remains
 from vmgr.core.ids import Uuid, VgName
 from vmgr.core.model import VolumeGroup
@@ -137,7 +138,7 @@ class Rig:
         joining = [
             Joining(one, path, LabelPv(path, one)) for one, path in zip(layouts, self.world.disks, strict=True)
         ]
-        change = create_group(VgName("vg"), joining, TARGETS, self.stamp(), extent_size=Sectors(128))
+        change = create_group(VgName("vg"), joining, CreateGroup(extent_size=Sectors(128)), TARGETS, self.stamp())
         self.run(self.plan(change))
 
     def stamp(self) -> Stamp:

@@ -17,6 +17,7 @@ from tests.support.lvm2 import Lvm2
 from vmgr.core.allocate import DEFAULT_RULES, AllocationRules
 from vmgr.core.amounts import SizeSpec
 from vmgr.core.errors import VmgrError
+from vmgr.core.group_requests import ChangeGroup, ChangePv
 from vmgr.core.ids import LvName, Tag
 from vmgr.core.model import LogicalVolume, VolumeGroup
 from vmgr.core.operations.change import change_volume
@@ -233,7 +234,7 @@ class Versus:
     def allocatable(self, device: str, on: bool) -> Step:
         def operation(group: VolumeGroup) -> VolumeGroup | None:
             pv = next(pv for pv in group.pvs if pv.device == device)
-            return change_pvs(group, (pv.id,), self.targets, allocatable=on).after
+            return change_pvs(group, (pv.id,), ChangePv(allocatable=on), self.targets).after
 
         return Step(("pvchange", "-x", "y" if on else "n", device), operation)
 
@@ -256,7 +257,7 @@ class Versus:
         """``vgchange`` with ``words``, and the operation with ``changes``."""
 
         def operation(group: VolumeGroup) -> VolumeGroup | None:
-            return change_group(group, self.targets, **changes).after  # type: ignore[arg-type]
+            return change_group(group, ChangeGroup(**changes), self.targets).after  # type: ignore[arg-type]
 
         return Step(("vgchange", *words, self.name), operation)
 

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 import vmgr.core.amounts
+import vmgr.core.group_requests
 import vmgr.core.requests
-import vmgr.orders
+import vmgr.core.subject
 from vmgr.app import Application, open_application
 from vmgr.arguments import CHOICES_OF, check_value
 from vmgr.core.amounts import CHOICES, Percent, SizeSpec
 from vmgr.core.errors import UsageError, VmgrError
+from vmgr.core.group_requests import Activate, ChangeGroup, ChangePv, CreateGroup, CreatePv
 from vmgr.core.ids import Uuid
 from vmgr.core.requests import (
     ChangeVolume,
@@ -26,20 +28,13 @@ from vmgr.core.requests import (
     RepairVolume,
     ResizeVolume,
 )
+from vmgr.core.subject import Subject
 from vmgr.core.units import Extents, Sectors
-from vmgr.orders import (
-    ActivationOrder,
-    GroupChange,
-    GroupOrder,
-    LabelOrder,
-    PvChange,
-    Subject,
-)
 from vmgr.outcome import RunOptions
 
 ONE = {"lv": "a", "size": "1g"}
 REQUESTS: dict[type, dict[str, Any]] = {
-    ActivationOrder: {"mode": "y"}, GroupChange: {}, GroupOrder: {}, LabelOrder: {}, PvChange: {}, RunOptions: {},
+    Activate: {"mode": "y"}, ChangeGroup: {}, CreateGroup: {}, CreatePv: {}, ChangePv: {}, RunOptions: {},
     Subject: {}, SizeSpec: {"value": Sectors(1)}, Percent: {"value": 1, "of": "VG"},
     PvRange: {"pv": Uuid("p" * 32)}, ChangeVolume: {}, ConvertVolume: {}, CreateVolume: {}, ExtendVolume: ONE,
     ReduceVolume: ONE, RemoveVolume: {}, RenameVolume: {"lv": "a", "name": "b"}, RepairVolume: {},
@@ -87,12 +82,12 @@ def test_only_the_words_of_a_field_are_taken(cls: type, field: str) -> None:
 def test_all_requests_are_checked() -> None:
     made = {
         name
-        for module in (vmgr.orders, vmgr.core.amounts, vmgr.core.requests)
+        for module in (vmgr.core.group_requests, vmgr.core.subject, vmgr.core.amounts, vmgr.core.requests)
         for name, value in vars(module).items()
         if hasattr(value, "__attrs_attrs__") and isinstance(value, type) and not name.startswith("_")
     }
     told = {"RemoveVolumes", "FinishVolume"}  # by the core to plugins
-    left = {"Stamp", "Appearance", "ArchiveView", "Value", *told}
+    left = {"Stamp", *told}
     assert made - left == {cls.__name__ for cls in REQUESTS} - {"RunOptions"}
 
 
@@ -103,26 +98,40 @@ LV = Subject("vg", "lv")
     ("call", "said"),
     [
         (lambda app: app.lvcreate("vg", CreateVolume(size=100)), "CreateVolume.size is 100, not a SizeSpec"),
-        (lambda app: app.activate([LV], ActivationOrder("down")), "ActivationOrder.mode is 'down', not one of"),
-        (lambda app: app.vgremove("vg"), "vgremove(): subjects is 'vg', not a list or tuple of Subject"),
-        (lambda app: app.vgremove(["vg"]), "vgremove(): subjects is ['vg'], not a list or tuple of Subject"),
-        (lambda app: app.pvcreate("/dev/sdb"), "pvcreate(): devices is '/dev/sdb', not a list or tuple of str"),
+        (lambda app: app.lvcreate("vg", size=100), "CreateVolume.size is 100, not a SizeSpec"),
+        (lambda app: app.lvcreate("vg", size="100x"), "cannot parse size '100x'"),
+        (lambda app: app.lvcreate("vg", nmae="home"), "lvcreate() has no argument 'nmae'"),
+        (lambda app: app.lvcreate("vg", CreateVolume(), nmae="home"), "lvcreate() has no argument 'nmae'"),
+        (lambda app: app.lvcreate(), "lvcreate() needs vg"),
+        (lambda app: app.lvcreate("vg", CreateVolume(), 3), "lvcreate() takes vg, request in this order"),
+        (lambda app: app.lvcreate("vg", name="x", fs="rezise"), "RunOptions.fs is 'rezise', not one of"),
+        (lambda app: app.activate("vg/lv", mode="down"), "Activate.mode is 'down', not one of"),
+        (lambda app: app.vgremove(3), "vgremove(): subjects is (3,), not a list or tuple of Subject"),
+        (lambda app: app.vgremove("v g"), "invalid volume group name 'v g'"),
+        (lambda app: app.pvcreate(3), "pvcreate(): devices is (3,), not a list or tuple of str"),
+        (lambda app: app.pvcreate("/dev/a", colour=1), "pvcreate() has no argument 'colour'"),
         (lambda app: app.lvcreate(None, CreateVolume()), "lvcreate(): vg is None, not a text"),
-        (lambda app: app.lvcreate("vg", None), "lvcreate(): request is None, not a CreateVolume"),
-        (
-            lambda app: app.lvextend("vg", ExtendVolume("lv", SizeSpec("1g"))),
-            "SizeSpec.value is '1g'",
-        ),
+        (lambda app: app.lvextend("vg/lv"), "no new size given"),
+        (lambda app: app.lvextend("vg", size="1g"), "lvextend() needs lv"),
+        (lambda app: app.lvreduce("vg/lv"), "lvreduce() needs size"),
+        (lambda app: app.lvextend("vg", ExtendVolume("lv", SizeSpec("1g"))), "SizeSpec.value is '1g'"),
         (lambda app: app.lvextend("vg", CreateVolume()), "lvextend(): request is CreateVolume()"),
-        (lambda app: app.vgcreate("v", ["a"], GroupOrder(tags=("x",))), "GroupOrder.tags is ('x',), not a tuple"),
-        (lambda app: app.vgcreate("v", ["a"], GroupOrder(max_lv=-1)), "GroupOrder.max_lv is -1, which is below 0"),
-        (lambda app: app.pvresize(["/dev/a"], 100), "pvresize(): size is 100, not a Sectors or None"),
-        (lambda app: app.vgremove([Subject("vg")], force=True), "vgremove(): force is True, not a whole number"),
+        (lambda app: app.vgcreate("v", "a", tags="x y"), "invalid tag 'x y'"),
+        (
+            lambda app: app.vgcreate("v", ["a"], CreateGroup(max_lv=-1)),
+            "CreateGroup.max_lv is -1, which is",
+        ),
+        (lambda app: app.pvresize("/dev/a", 100), "pvresize(): size is 100, not a Sectors or None"),
+        (lambda app: app.vgremove("vg", force=True), "RunOptions.force is True, not a whole number"),
         (lambda app: app.lvcreate("vg", CreateVolume(zero=1)), "CreateVolume.zero is 1, not True or False or None"),
+        (lambda app: app.change("vg", "lv"), "change(): requests is ('lv',), not a list or tuple of Request"),
         (lambda app: app.view(vgs="vg"), "view(): vgs is 'vg', not a tuple of str or None"),
         (lambda app: app.lvchange([Subject(3)], ChangeVolume()), "Subject.vg is 3, not a text"),
         (lambda app: open_application(RunOptions(devices="/dev/a")), "RunOptions.devices is '/dev/a', not a tu"),
-        (lambda app: open_application({"yes": True}), "__init__(): options is {'yes': True}, not a RunOptions"),
+        (
+            lambda app: open_application({"yes": True}),
+            "open_application(): options is {'yes': True}",
+        ),
     ],
 )
 def test_what_a_program_gets_wrong_is_named_before_anything_is_looked_at(

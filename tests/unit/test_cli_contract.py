@@ -442,7 +442,7 @@ def test_help_does_without_plugins_that_cannot_be_loaded(app, capsys, monkeypatc
 
 def test_archives_are_listed_as_lvm2_lists_them(app, capsys):
     from vmgr.cli.vgcfgrestore import archive_text
-    from vmgr.orders import ArchiveView
+    from vmgr.services.backups import ArchiveView
 
     archive = ArchiveView("/etc/lvm/archive/vg_00000-1.vg", "vg", "Created *before* executing 'x'", 0)
     assert [line.split(":")[0].strip() for line in archive_text(archive).splitlines()] == [

@@ -15,8 +15,10 @@ from vmgr.cli.main import main
 from vmgr.cli.registry import COMMANDS, LVM2_NAMES, LVM2_ONLY
 from vmgr.cli.terminal import Terminal, capitalised
 from vmgr.core.errors import InUse, NotFound
-from vmgr.orders import ActivationOrder, Appearance, Subject
+from vmgr.core.group_requests import Activate
+from vmgr.core.subject import Subject
 from vmgr.outcome import Outcome
+from vmgr.services.appearance import Appearance
 from vmgr.system.config import Config, parse
 
 
@@ -207,7 +209,7 @@ def test_pvscan_cache_tells_of_each_device(appearing, capsys):
 def test_with_activation_complete_groups_are_activated(appearing, capsys):
     appearing.outcome = Outcome(done=('2 logical volume(s) in volume group "vg" now active',))
     assert main(["lvm", "pvscan", "--cache", "-aay", "/dev/a"]) == 0
-    assert appearing.call == ("activate", ((Subject("vg"),), ActivationOrder("ay")), {})
+    assert appearing.call == ("activate", ((Subject("vg"),), Activate("ay")), {})
     assert capsys.readouterr().out.splitlines()[-1] == '  2 logical volume(s) in volume group "vg" now active'
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vmgr.cli.names import group, subject, subjects, volume
 from vmgr.core.errors import InvalidName, UsageError
-from vmgr.orders import Subject
+from vmgr.core.subject import Subject
 
 NONE: dict[str, str] = {}
 DEFAULT = {"LVM_VG_NAME": "def"}

@@ -8,8 +8,8 @@ from attrs import evolve
 from tests.support.cli_stage import Recorder
 from tests.support.groups import TARGETS, a_group, create
 from vmgr.core.ids import Tag, VgName
+from vmgr.core.subject import Subject
 from vmgr.core.view import GroupView, SystemView
-from vmgr.orders import Subject
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from tests.support.rig import TARGETS, Rig
 from tests.unit.test_commit import create, extend, remove
 from vmgr.core.change import Change
 from vmgr.core.errors import InUse, NoSpace
+from vmgr.core.group_requests import ChangeGroup
 from vmgr.core.ids import Uuid
 from vmgr.core.mapped import released, require_room, require_unmapped
 from vmgr.core.operations.group_change import change_group
@@ -75,7 +76,7 @@ def test_extents_of_another_size_give_nothing_back_and_take_nothing(rig: Rig, si
     for name in ("before", "data"):
         rig.do(create(rig, name, 8))
     rig.do(remove(rig, "before"))
-    change = change_group(rig.group, TARGETS, extent_size=Sectors(size))
+    change = change_group(rig.group, ChangeGroup(extent_size=Sectors(size)), TARGETS)
     assert change.after is not None
     assert change.after.extent_size == size != rig.group.extent_size
     require_unmapped(change, rig.live, NUMBERS)

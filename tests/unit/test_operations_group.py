@@ -28,6 +28,7 @@ from vmgr.core.errors import (
     UsageError,
     VmgrError,
 )
+from vmgr.core.group_requests import ChangeGroup, ChangePv, CreateGroup
 from vmgr.core.ids import Tag, VgName
 from vmgr.core.model import PvArea, VolumeGroup
 from vmgr.core.operations.group import (
@@ -67,7 +68,7 @@ def joining(word: str, mib: int = 41, label: bool = False) -> Joining:
 
 
 def test_a_new_group() -> None:
-    change = create_group(VgName("vg"), [joining("x"), joining("y", label=True)], TARGETS, STAMP)
+    change = create_group(VgName("vg"), [joining("x"), joining("y", label=True)], CreateGroup(), TARGETS, STAMP)
     group = after(change)
     assert change.before is None
     assert (group.name, group.extent_size, group.seqno, group.alloc) == ("vg", 8192, 0, "normal")
@@ -85,16 +86,18 @@ def test_properties_of_a_new_group() -> None:
         create_group(
             VgName("vg"),
             [joining("x")],
+            CreateGroup(
+                extent_size=Sectors(256),
+                alloc="cling",
+                max_lv=5,
+                max_pv=6,
+                tags=(Tag("t"),),
+                metadata_copies=1,
+                system_id="here",
+                autoactivate=False,
+            ),
             TARGETS,
             STAMP,
-            extent_size=Sectors(256),
-            alloc="cling",
-            max_lv=5,
-            max_pv=6,
-            tags=(Tag("t"),),
-            metadata_copies=1,
-            system_id="here",
-            autoactivate=False,
         )
     )
     assert (group.extent_size, group.alloc, group.max_lv, group.max_pv, group.tags) == (256, "cling", 5, 6, ("t",))
@@ -104,15 +107,15 @@ def test_properties_of_a_new_group() -> None:
 
 def test_groups_that_cannot_be_made() -> None:
     with pytest.raises(UsageError, match="at least one physical volume"):
-        create_group(VgName("vg"), [], TARGETS, STAMP)
+        create_group(VgName("vg"), [], CreateGroup(), TARGETS, STAMP)
     with pytest.raises(UsageError, match="cannot inherit"):
-        create_group(VgName("vg"), [joining("x")], TARGETS, STAMP, alloc="inherit")
+        create_group(VgName("vg"), [joining("x")], CreateGroup(alloc="inherit"), TARGETS, STAMP)
     with pytest.raises(Refused, match="may have 1 physical volumes"):
-        create_group(VgName("vg"), [joining("x"), joining("y")], TARGETS, STAMP, max_pv=1)
+        create_group(VgName("vg"), [joining("x"), joining("y")], CreateGroup(max_pv=1), TARGETS, STAMP)
     with pytest.raises(AlreadyExists, match="/dev/x"):
-        create_group(VgName("vg"), [joining("x"), joining("x")], TARGETS, STAMP)
+        create_group(VgName("vg"), [joining("x"), joining("x")], CreateGroup(), TARGETS, STAMP)
     with pytest.raises(Refused, match="no room for an extent"):
-        create_group(VgName("vg"), [joining("x", 3)], TARGETS, STAMP)
+        create_group(VgName("vg"), [joining("x", 3)], CreateGroup(), TARGETS, STAMP)
 
 
 def test_extents_end_where_a_second_metadata_area_begins() -> None:
@@ -182,17 +185,17 @@ def test_a_missing_pv_can_be_dropped_when_that_is_asked_for() -> None:
 
 def test_attributes_of_a_physical_volume() -> None:
     group = a_group(20)
-    off = after(change_pvs(group, (uuid("pv0"),), TARGETS, allocatable=False))
+    off = after(change_pvs(group, (uuid("pv0"),), ChangePv(allocatable=False), TARGETS))
     assert not off.pvs[0].allocatable
     with pytest.raises(VmgrError):
         create(off, "1", "a")
-    assert after(change_pvs(off, (uuid("pv0"),), TARGETS, allocatable=True)) == group
-    same = change_pvs(group, (uuid("pv0"),), TARGETS, allocatable=True)
+    assert after(change_pvs(off, (uuid("pv0"),), ChangePv(allocatable=True), TARGETS)) == group
+    same = change_pvs(group, (uuid("pv0"),), ChangePv(allocatable=True), TARGETS)
     assert not same.changes_metadata
     assert same.notes == ('Physical volume "/dev/pv0" is already allocatable.',)
-    tagged = after(change_pvs(group, (uuid("pv0"),), TARGETS, add_tags=(Tag("t"),)))
+    tagged = after(change_pvs(group, (uuid("pv0"),), ChangePv(add_tags=(Tag("t"),)), TARGETS))
     assert tagged.pvs[0].tags == ("t",)
-    assert after(change_pvs(tagged, (uuid("pv0"),), TARGETS, del_tags=(Tag("t"),))) == group
+    assert after(change_pvs(tagged, (uuid("pv0"),), ChangePv(del_tags=(Tag("t"),)), TARGETS)) == group
 
 
 # -- removing and renaming ------------------------------------------------------------------------
@@ -224,16 +227,16 @@ def test_a_groups_name_that_makes_devices_names_too_long_is_refused() -> None:
 
 
 def test_changing_a_group() -> None:
-    change = change_group(a_group(20), TARGETS, alloc="cling", max_lv=3, max_pv=4, add_tags=(Tag("t"),))
+    change = change_group(a_group(20), ChangeGroup(alloc="cling", max_lv=3, max_pv=4, add_tags="t"), TARGETS)
     group = after(change)
     assert (group.alloc, group.max_lv, group.max_pv, group.tags) == ("cling", 3, 4, ("t",))
     assert change.done == ('Volume group "vg" successfully changed',)
 
 
 def test_resizeable_comes_and_goes_in_its_place() -> None:
-    group = after(change_group(a_group(20), TARGETS, resizeable=False))
+    group = after(change_group(a_group(20), ChangeGroup(resizeable=False), TARGETS))
     assert group.status == ("READ", "WRITE")
-    assert after(change_group(group, TARGETS, resizeable=True)) == a_group(20)
+    assert after(change_group(group, ChangeGroup(resizeable=True), TARGETS)) == a_group(20)
 
 
 @pytest.mark.parametrize(
@@ -254,25 +257,27 @@ def test_resizeable_comes_and_goes_in_its_place() -> None:
 def test_changes_that_are_refused(asked: dict[str, object]) -> None:
     """What is so already, limits below what there is, and what active volumes forbid."""
     group = create(create(a_group(20, 20), "1", "a"), "1", "b")
+    active = bool(asked.get("active"))
+    asked = {name: value for name, value in asked.items() if name != "active"}
     with pytest.raises((Refused, UsageError)) as caught:
-        change_group(group, TARGETS, stamp=STAMP, **asked)  # type: ignore[arg-type]
+        change_group(group, ChangeGroup(**asked), TARGETS, stamp=STAMP, active=active)  # type: ignore[arg-type]
     assert str(caught.value)
 
 
 def test_hidden_volumes_do_not_count_towards_the_limit() -> None:
     group = snapshot_of(create(a_group(20), "5", "a"), "a", "2", "s")
-    assert after(change_group(group, TARGETS, max_lv=2)).max_lv == 2
+    assert after(change_group(group, ChangeGroup(max_lv=2), TARGETS)).max_lv == 2
 
 
 def test_a_new_uuid() -> None:
-    group = after(change_group(a_group(20), TARGETS, stamp=STAMP, new_uuid=True))
+    group = after(change_group(a_group(20), ChangeGroup(new_uuid=True), TARGETS, stamp=STAMP))
     assert group.id == STAMP.uuid(0) != uuid("group")
 
 
 def test_smaller_extents_keep_every_volume_where_it_is() -> None:
     group = create(create(a_group(20, 20), "5", "a"), "6", "b", stripes=2)
     group = snapshot_of(group, "a", "3", "s")
-    small = after(change_group(group, TARGETS, extent_size=Sectors(2048)))
+    small = after(change_group(group, ChangeGroup(extent_size=Sectors(2048)), TARGETS))
     assert small.extent_size == 2048
     for lv in group.lvs:
         if not lv.segments[0].body.areas:
@@ -280,18 +285,18 @@ def test_smaller_extents_keep_every_volume_where_it_is() -> None:
         mine, theirs = lv.segments[0].body.areas[0], volume(small, lv.name).segments[0].body.areas[0]
         assert int(mine.start) * 8192 == int(theirs.start) * 2048
         assert int(mine.length) * 8192 == int(theirs.length) * 2048
-    assert after(change_group(small, TARGETS, extent_size=Sectors(8192))) == group
+    assert after(change_group(small, ChangeGroup(extent_size=Sectors(8192)), TARGETS)) == group
 
 
 def test_larger_extents_must_fit_what_is_there() -> None:
     group = create(a_group(20), "5", "a")
     with pytest.raises(Refused, match="not a whole number of extents"):
-        change_group(group, TARGETS, extent_size=Sectors(16384))
+        change_group(group, ChangeGroup(extent_size=Sectors(16384)), TARGETS)
     with pytest.raises(Refused):
-        change_group(group, TARGETS, extent_size=Sectors(1000))
+        change_group(group, ChangeGroup(extent_size=Sectors(1000)), TARGETS)
     with pytest.raises(GroupUnusable, match="not resizeable"):
-        change_group(evolve(group, status=("READ", "WRITE")), TARGETS, extent_size=Sectors(4096))
-    same = change_group(group, TARGETS, extent_size=Sectors(8192))
+        change_group(evolve(group, status=("READ", "WRITE")), ChangeGroup(extent_size=Sectors(4096)), TARGETS)
+    same = change_group(group, ChangeGroup(extent_size=Sectors(8192)), TARGETS)
     assert not same.changes_metadata
     assert same.notes == ("Physical extent size of VG vg is already 4.00 MiB.",)
 

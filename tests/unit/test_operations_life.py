@@ -26,6 +26,7 @@ from tests.support.groups import (
 )
 from vmgr.core.change import Change
 from vmgr.core.errors import InvalidGroup, Refused, VmgrError
+from vmgr.core.group_requests import ChangeGroup, ChangePv
 from vmgr.core.model import VolumeGroup
 from vmgr.core.operations.change import change_volume
 from vmgr.core.operations.convert import convert_volume, finish_volume
@@ -136,12 +137,12 @@ class GroupLife(RuleBasedStateMachine):
 
     @rule(size=st.sampled_from((1024, 4096, 8192, 16384)))
     def other_extents(self, size: int) -> None:
-        self.attempt(lambda g: change_group(g, TARGETS, extent_size=Sectors(size)))
+        self.attempt(lambda g: change_group(g, ChangeGroup(extent_size=Sectors(size)), TARGETS))
 
     @rule(on=st.booleans(), data=st.data())
     def allocatable(self, on: bool, data: st.DataObject) -> None:
         pv = data.draw(st.sampled_from(self.group.pvs))
-        self.attempt(lambda g: change_pvs(g, (pv.id,), TARGETS, allocatable=on))
+        self.attempt(lambda g: change_pvs(g, (pv.id,), ChangePv(allocatable=on), TARGETS))
 
     @invariant()
     def valid(self) -> None:

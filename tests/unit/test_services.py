@@ -14,12 +14,13 @@ from tests.support.rig_session import RigSession
 from tests.unit.test_commit import create, snapshot
 from vmgr.core.change import Change
 from vmgr.core.errors import GroupUnusable, NotFound, Refused, UnclaimedSegment
+from vmgr.core.group_requests import Activate
 from vmgr.core.ids import LvName, Uuid
 from vmgr.core.model import LogicalVolume, Segment, UnknownBody, VolumeGroup
 from vmgr.core.requests import ChangeVolume, CreateVolume, RemoveVolume, RenameVolume
 from vmgr.core.steps import Commit, MarkPvs, RemoveText
+from vmgr.core.subject import Subject
 from vmgr.core.units import Extents
-from vmgr.orders import ActivationOrder, Subject
 from vmgr.outcome import RunOptions
 from vmgr.report.facts import Context, GroupFacts
 from vmgr.services import activation, batch, groups
@@ -57,12 +58,12 @@ def with_strangers(rig: Rig, *types: str) -> None:
 @pytest.mark.parametrize("mode", ["y", "ay"])
 def test_volumes_that_nobody_understands_are_named_with_the_command_that_brings_them_up(rig, mode):
     with_strangers(rig, "thin-pool", "thin")
-    whole = activation.activate(RigSession(rig), [Subject("vg")], ActivationOrder(mode))
+    whole = activation.activate(RigSession(rig), [Subject("vg")], Activate(mode))
     (error,) = whole.errors
     assert isinstance(error, UnclaimedSegment)
     assert "s0 (thin-pool), s1 (thin)" in error.message
     assert f"lvm vgchange -a{mode} vg;" in error.hint
-    one = activation.activate(RigSession(rig), [Subject("vg", "s1")], ActivationOrder(mode))
+    one = activation.activate(RigSession(rig), [Subject("vg", "s1")], Activate(mode))
     (error,) = one.errors
     assert "s1 (thin)" in error.message
     assert "s0" not in error.message
@@ -71,15 +72,15 @@ def test_volumes_that_nobody_understands_are_named_with_the_command_that_brings_
 
 def test_the_volumes_beside_those_that_nobody_understands_come_up(rig):
     with_strangers(rig, "thin-pool", "thin")
-    activation.activate(RigSession(rig), [Subject("vg")], ActivationOrder("n"))
+    activation.activate(RigSession(rig), [Subject("vg")], Activate("n"))
     assert not rig.live
-    activation.activate(RigSession(rig), [Subject("vg")], ActivationOrder("y"))
+    activation.activate(RigSession(rig), [Subject("vg")], Activate("y"))
     assert [device.name for device in rig.live.values()] == ["vg-data"]
 
 
 def test_no_command_of_lvm2s_is_named_for_a_type_that_it_does_not_know_either(rig):
     with_strangers(rig, "marvel")
-    (error,) = activation.activate(RigSession(rig), [Subject("vg")], ActivationOrder("y")).errors
+    (error,) = activation.activate(RigSession(rig), [Subject("vg")], Activate("y")).errors
     assert "lvm vgchange" not in error.hint
     assert "install the plugin" in error.hint
 
@@ -100,8 +101,8 @@ def test_the_hint_of_vgreduce_can_be_typed_as_it_stands(rig):
 
 @pytest.mark.parametrize("away", ["/dev/d1", "/dev/d2"])
 def test_nothing_is_planned_on_a_device_that_is_away(rig, away):
-    session = RigSession(rig, RunOptions(test=True), away=[away])
-    (plan,) = groups.reduce(session, "vg", missing=True, force=True).plans
+    session = RigSession(rig, RunOptions(test=True, force=1), away=[away])
+    (plan,) = groups.reduce(session, "vg", missing=True).plans
     assert plan.steps
     assert not [step for step in plan.steps if isinstance(step, MarkPvs | RemoveText)]
 
@@ -135,7 +136,7 @@ def test_a_node_that_cannot_be_made_is_told_of_and_keeps_no_change_from_being_ma
 
     monkeypatch.setattr(os, "mknod", refused)
     session = RigSession(rig)
-    activation.activate(session, [Subject("vg")], ActivationOrder("n"))
+    activation.activate(session, [Subject("vg")], Activate("n"))
     assert not rig.live
     (warning,) = session.heard.warnings
     assert "cannot make the node" in warning

@@ -1,4 +1,4 @@
-"""The command line: one file for each command. It parses into an order, and prints what came of it; no logic.
+"""The command line: one file for each command. It parses into a request, and prints what came of it; no logic.
 
 ``vmgr.cli.cli`` is the whole of it as a :class:`click.Group`; :func:`vmgr.cli.main.main` is the console script.
 """

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vmgr.cli.invocation import Invocation
-    from vmgr.orders import ActivationOrder
+    from vmgr.core.group_requests import Activate
 
 
-def activation_order(invocation: Invocation) -> ActivationOrder | None:
+def activation_request(invocation: Invocation) -> Activate | None:
     """What ``-a`` or ``--refresh`` asks for; None without either."""
     mode = "refresh" if invocation.flag("refresh") else invocation.text("activate")
     if mode is None:
         return None
-    from vmgr.orders import ActivationOrder
+    from vmgr.core.group_requests import Activate
 
-    return ActivationOrder(
+    return Activate(
         mode,
         completeness="partial" if invocation.flag("partial") else invocation.text("activationmode"),
         ignore_skip=invocation.flag("ignoreactivationskip"),

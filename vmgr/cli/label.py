@@ -8,14 +8,14 @@ from vmgr.core.errors import UsageError
 
 if TYPE_CHECKING:
     from vmgr.cli.invocation import Invocation
-    from vmgr.orders import LabelOrder
+    from vmgr.core.group_requests import CreatePv
     from vmgr.system.config import Config
 
 
-def label_order(invocation: Invocation, config: Config) -> LabelOrder:
+def label_request(invocation: Invocation, config: Config) -> CreatePv:
     """What the options say about new physical volumes. Raises UsageError for those that do not go together."""
+    from vmgr.core.group_requests import CreatePv
     from vmgr.core.ids import Uuid
-    from vmgr.orders import LabelOrder
 
     uuid = invocation.text("uuid")
     restore_file = invocation.text("restorefile") or ""
@@ -44,7 +44,7 @@ def label_order(invocation: Invocation, config: Config) -> LabelOrder:
     if sector is not None and sector > 3:
         raise UsageError("the label lies in one of sectors 0 to 3", hint="give --labelsector 0, 1, 2 or 3")
     copies = invocation.text("pvmetadatacopies")
-    return LabelOrder(
+    return CreatePv(
         metadata_copies=None if copies is None else int(copies),
         metadata_size=invocation.size("metadatasize"),
         metadata_ignore=invocation.yesno("metadataignore"),
@@ -56,5 +56,4 @@ def label_order(invocation: Invocation, config: Config) -> LabelOrder:
         uuid=None if uuid is None else Uuid(uuid),
         restore_file=restore_file,
         zero=invocation.yesno("zero"),
-        force=invocation.times("force"),
     )

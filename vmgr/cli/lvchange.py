@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vmgr.cli.activating import activation_order
+from vmgr.cli.activating import activation_request
 from vmgr.cli.declare import Argument, Command, Option
 from vmgr.cli.lvcreate import policy
 from vmgr.cli.names import subjects
@@ -86,9 +86,9 @@ def run(app: Application, invocation: Invocation) -> int:
             profile="" if invocation.flag("detachprofile") else invocation.text("metadataprofile"),
         )
         status = conclude(app, invocation, app.lvchange(chosen, request))
-    order = activation_order(invocation)
-    if order is not None:
-        status = max(status, conclude(app, invocation, app.activate(chosen, order), silent=True))
+    activation = activation_request(invocation)
+    if activation is not None:
+        status = max(status, conclude(app, invocation, app.activate(chosen, activation), silent=True))
     elif invocation.flag("poll"):
         status = max(status, conclude(app, invocation, app.poll(chosen)))
     return status

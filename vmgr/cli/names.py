@@ -13,7 +13,7 @@ from vmgr.core.errors import InvalidName, Refused, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from vmgr.orders import Subject
+    from vmgr.core.subject import Subject
 
 VG_NAME_VARIABLE = "LVM_VG_NAME"
 
@@ -64,7 +64,7 @@ def split_volume(text: str, dev_dir: str = "/dev") -> tuple[str, str]:
 def subject(text: str, environ: Mapping[str, str], dev_dir: str = "/dev") -> Subject:
     """What a command is applied to: ``vg``, ``vg/lv``, ``@tag``; ``lv`` alone where ``LVM_VG_NAME`` is set."""
     from vmgr.core.ids import Tag, VgName
-    from vmgr.orders import Subject
+    from vmgr.core.subject import Subject
 
     if text.startswith("@"):
         return Subject(tag=Tag(text[1:]))
@@ -85,7 +85,7 @@ def subjects(words: Sequence[str], environ: Mapping[str, str], dev_dir: str = "/
 def group_subjects(words: Sequence[str], dev_dir: str = "/dev") -> tuple[Subject, ...]:
     """Like :func:`subjects` for commands that take groups only: ``vg``, ``/dev/vg``, ``@tag``."""
     from vmgr.core.ids import Tag
-    from vmgr.orders import Subject
+    from vmgr.core.subject import Subject
 
     found = [
         Subject(tag=Tag(word[1:])) if word.startswith("@") else Subject(group(word, dev_dir)) for word in words
@@ -114,7 +114,7 @@ def group(text: str, dev_dir: str = "/dev") -> str:
 
 def volume(text: str, environ: Mapping[str, str], dev_dir: str = "/dev") -> Subject:
     """A volume: ``vg/lv``, or ``lv`` where ``LVM_VG_NAME`` is set. Raises :class:`UsageError`."""
-    from vmgr.orders import Subject
+    from vmgr.core.subject import Subject
 
     vg, lv = split_volume(text, dev_dir)
     if not lv:

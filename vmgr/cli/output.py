@@ -1,4 +1,4 @@
-"""How what came of an order is printed, the same way for every changing command."""
+"""How what came of a request is printed, the same way for every changing command."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 
 def run(app: Application, invocation: Invocation) -> int:
-    """Order the changes."""
-    from vmgr.orders import PvChange
+    """Ask for the changes."""
+    from vmgr.core.group_requests import ChangePv
 
     everything = invocation.flag("all")
     chosen: Sequence[str] | None = None if everything else invocation.arguments
@@ -40,14 +40,14 @@ def run(app: Application, invocation: Invocation) -> int:
         chosen = select_pvs(app, invocation)
     elif not everything and not invocation.arguments:
         raise UsageError("pvchange needs PVs, --select or --all", hint="usage: pvchange OPTION... PV ...")
-    order = PvChange(
+    request = ChangePv(
         allocatable=invocation.yesno("allocatable"),
         add_tags=invocation.tags("addtag"),
         del_tags=invocation.tags("deltag"),
         metadata_ignore=invocation.yesno("metadataignore"),
         new_uuid=invocation.flag("uuid"),
     )
-    outcome = app.pvchange(chosen, order)
+    outcome = app.pvchange(chosen, request)
     return conclude(app, invocation, outcome + Outcome(done=(summary(outcome),)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmgr.cli.declare import Argument, Command, Option
-from vmgr.cli.label import label_order
+from vmgr.cli.label import label_request
 from vmgr.cli.options_change import FORCE, METADATAIGNORE, PV_LABEL, REPORTFORMAT
 from vmgr.cli.output import conclude
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def run(app: Application, invocation: Invocation) -> int:
-    """Order the labels."""
-    return conclude(app, invocation, app.pvcreate(invocation.arguments, label_order(invocation, app.config)))
+    """Ask for the labels."""
+    return conclude(app, invocation, app.pvcreate(invocation.arguments, label_request(invocation, app.config)))
 
 
 DECLARED = {

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def run(app: Application, invocation: Invocation) -> int:
-    """Order the labels' removal."""
-    return conclude(app, invocation, app.pvremove(invocation.arguments, force=invocation.times("force")))
+    """Ask for the labels' removal."""
+    return conclude(app, invocation, app.pvremove(invocation.arguments))
 
 
 DECLARED = {

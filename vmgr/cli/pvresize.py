@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def run(app: Application, invocation: Invocation) -> int:
-    """Order the new sizes."""
+    """Ask for the new sizes."""
     size = invocation.size("setphysicalvolumesize")
     outcome = app.pvresize(invocation.arguments, size)
     resized, left = len(outcome.done), len(outcome.errors)

@@ -13,7 +13,7 @@ from vmgr.core.errors import EXIT_OK, UsageError
 if TYPE_CHECKING:
     from vmgr.app import Application
     from vmgr.cli.invocation import Invocation
-    from vmgr.orders import Appearance
+    from vmgr.services.appearance import Appearance
 
 ONLY_WITH_CACHE = (
     "activate", "autoactivation", "checkcomplete", "listlvs", "major", "minor", "udevoutput", "vgonline",
@@ -61,12 +61,13 @@ def _appeared(app: Application, invocation: Invocation) -> int:
     if not complete:
         return EXIT_OK
     from vmgr.cli.output import conclude
-    from vmgr.orders import ActivationOrder, Subject
+    from vmgr.core.group_requests import Activate
+    from vmgr.core.subject import Subject
 
     subjects = tuple(Subject(vg) for vg in complete)
     for vg in complete:
         invocation.terminal.done(f"pvscan[{os.getpid()}] VG {vg} run autoactivation.")
-    return conclude(app, invocation, app.activate(subjects, ActivationOrder(mode)))
+    return conclude(app, invocation, app.activate(subjects, Activate(mode)))
 
 
 def skipped(app: Application, invocation: Invocation) -> str:

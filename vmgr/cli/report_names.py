@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from vmgr.app import Application
     from vmgr.cli.invocation import Invocation
     from vmgr.core.model import LogicalVolume
+    from vmgr.core.subject import Subject
     from vmgr.core.view import GroupView, SystemView
-    from vmgr.orders import Subject
 
 
 def named(kind: str, app: Application, invocation: Invocation) -> tuple[Subject, ...]:

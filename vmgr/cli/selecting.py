@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from vmgr.cli.invocation import Invocation
     from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup
+    from vmgr.core.subject import Subject
     from vmgr.core.view import GroupView
-    from vmgr.orders import Subject
 
 Subjects = tuple["Subject", ...]
 
@@ -27,7 +27,7 @@ def select_groups(app: Application, invocation: Invocation, named: Subjects, *, 
     if not _selects(invocation, named, needed):
         return named
     from vmgr.core.ids import GroupName
-    from vmgr.orders import Subject
+    from vmgr.core.subject import Subject
 
     return tuple(
         Subject(GroupName(g.group.name, g.group.id))
@@ -41,7 +41,7 @@ def select_volumes(app: Application, invocation: Invocation, named: Subjects) ->
     if not _selects(invocation, named, True):
         return named
     from vmgr.core.ids import GroupName
-    from vmgr.orders import Subject
+    from vmgr.core.subject import Subject
 
     return tuple(
         Subject(GroupName(g.group.name, g.group.id), lv.name)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def run(app: Application, invocation: Invocation) -> int:
-    """Order the backup."""
+    """Ask for the backup."""
     subjects = group_subjects(invocation.arguments, app.config.dev_dir)
     return conclude(app, invocation, app.vgcfgbackup(subjects, invocation.text("file") or ""))
 

@@ -13,11 +13,11 @@ from vmgr.core.errors import EXIT_OK, UsageError
 if TYPE_CHECKING:
     from vmgr.app import Application
     from vmgr.cli.invocation import Invocation
-    from vmgr.orders import ArchiveView
+    from vmgr.services.backups import ArchiveView
 
 
 def run(app: Application, invocation: Invocation) -> int:
-    """Order the restoration, or list what there is."""
+    """Ask for the restoration, or list what there is."""
     file = invocation.text("file") or ""
     vg = group(invocation.arguments[0], app.config.dev_dir) if invocation.arguments else ""
     if not vg and not (file and invocation.flag("list")):
@@ -29,7 +29,7 @@ def run(app: Application, invocation: Invocation) -> int:
         if not found:
             invocation.terminal.note(f"no archives or backups of volume group {vg} found")
         return EXIT_OK
-    return conclude(app, invocation, app.vgcfgrestore(vg, file, force=bool(invocation.times("force"))))
+    return conclude(app, invocation, app.vgcfgrestore(vg, file))
 
 
 def archive_text(archive: ArchiveView) -> str:

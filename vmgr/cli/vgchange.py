@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vmgr.cli.activating import activation_order
+from vmgr.cli.activating import activation_request
 from vmgr.cli.declare import Argument, Command, Option
 from vmgr.cli.names import group_subjects
 from vmgr.cli.options_change import (
@@ -51,12 +51,12 @@ PROPERTIES = (
 
 
 def run(app: Application, invocation: Invocation) -> int:
-    """Order changes of properties, or an activation."""
+    """Ask for changes of properties, or an activation."""
     named = group_subjects(invocation.arguments, app.config.dev_dir)
     subjects = select_groups(app, invocation, named, needed=False)
     if invocation.given("select") and not subjects:
         return EXIT_OK
-    order = activation_order(invocation)
+    activation = activation_request(invocation)
     if invocation.given("autoactivation"):
         from vmgr.cli.pvscan import skipped
 
@@ -64,22 +64,22 @@ def run(app: Application, invocation: Invocation) -> int:
         if reason:
             invocation.terminal.done(f"Skip vgchange for {reason}.")
             return EXIT_OK
-        if order is None or order.mode not in ("y", "ay"):
+        if activation is None or activation.mode not in ("y", "ay"):
             raise UsageError("--autoactivation goes with -aay", hint="vgchange -aay --autoactivation event VG")
-    if order is not None:
+    if activation is not None:
         for name in PROPERTIES:
             if invocation.given(name):
                 raise UsageError(f"--{name} does not go with an activation", hint="use two commands")
-        return conclude(app, invocation, app.activate(subjects, order))
+        return conclude(app, invocation, app.activate(subjects, activation))
     if not any(invocation.given(name) for name in PROPERTIES):
         if invocation.flag("poll"):
             return conclude(app, invocation, app.poll(subjects))
         return EXIT_OK  # --monitor or --poll n alone
-    from vmgr.orders import GroupChange
+    from vmgr.core.group_requests import ChangeGroup
 
     if invocation.given("systemid") and len(named) != 1:
         raise UsageError("--systemid needs exactly one group", hint="vgchange --systemid ID VG")
-    change = GroupChange(
+    request = ChangeGroup(
         extent_size=invocation.size("physicalextentsize"),
         max_lv=invocation.number("maxlogicalvolumes"),
         max_pv=invocation.number("maxphysicalvolumes"),
@@ -93,7 +93,7 @@ def run(app: Application, invocation: Invocation) -> int:
         new_uuid=invocation.flag("uuid"),
         profile="" if invocation.flag("detachprofile") else invocation.text("metadataprofile"),
     )
-    return conclude(app, invocation, app.vgchange(subjects, change))
+    return conclude(app, invocation, app.vgchange(subjects, request))
 
 
 DECLARED = {

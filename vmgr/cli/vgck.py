@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def run(app: Application, invocation: Invocation) -> int:
-    """Order the check."""
+    """Ask for the check."""
     subjects = group_subjects(invocation.arguments, app.config.dev_dir)
     if invocation.flag("updatemetadata") and not subjects:
         raise UsageError("vgck --updatemetadata needs VG: the group to write anew", hint="vgs lists the groups")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmgr.cli.declare import Argument, Command
-from vmgr.cli.label import label_order
+from vmgr.cli.label import label_request
 from vmgr.cli.names import group
 from vmgr.cli.options_change import (
     ADDTAG,
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 def run(app: Application, invocation: Invocation) -> int:
-    """Order the group."""
-    from vmgr.orders import GroupOrder
+    """Ask for the group."""
+    from vmgr.core.group_requests import CreateGroup
 
     name, *devices = invocation.arguments
     autoactivate = invocation.yesno("setautoactivation")
-    order = GroupOrder(
+    request = CreateGroup(
         extent_size=invocation.size("physicalextentsize"),
         max_lv=invocation.number("maxlogicalvolumes") or 0,
         max_pv=invocation.number("maxphysicalvolumes") or 0,
@@ -47,7 +47,7 @@ def run(app: Application, invocation: Invocation) -> int:
         profile=invocation.text("metadataprofile") or "",
     )
     vg = group(name, app.config.dev_dir)
-    return conclude(app, invocation, app.vgcreate(vg, devices, order, label_order(invocation, app.config)))
+    return conclude(app, invocation, app.vgcreate(vg, devices, request, label_request(invocation, app.config)))
 
 
 DECLARED = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmgr.cli.declare import Argument, Command, Option
-from vmgr.cli.label import label_order
+from vmgr.cli.label import label_request
 from vmgr.cli.names import group_of_change
 from vmgr.cli.options_change import AUTOBACKUP, FORCE, LABEL, METADATAIGNORE, REPORTFORMAT
 from vmgr.cli.output import conclude
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def run(app: Application, invocation: Invocation) -> int:
-    """Order the extension."""
+    """Ask for the extension."""
     name, *devices = invocation.arguments
     outcome = app.vgextend(
         group_of_change(name, app.config.dev_dir),
         devices,
-        label_order(invocation, app.config),
+        label_request(invocation, app.config),
         restore_missing=invocation.flag("restoremissing"),
     )
     return conclude(app, invocation, outcome)

@@ -1,4 +1,4 @@
-"""``vgmknodes``: put device nodes and links in order."""
+"""``vgmknodes``: put device nodes and links in request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vmgr.cli.declare import Argument, Command, Option
 from vmgr.cli.names import subjects
 from vmgr.cli.options_change import IGNORELOCK, REPORTFORMAT
 from vmgr.cli.output import conclude
-from vmgr.orders import ActivationOrder
+from vmgr.core.group_requests import Activate
 
 if TYPE_CHECKING:
     from vmgr.app import Application
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def run(app: Application, invocation: Invocation) -> int:
-    """Order the nodes."""
+    """Ask for the nodes."""
     import os
 
     named = subjects(invocation.arguments, os.environ, app.config.dev_dir)
     status = 0
     if invocation.flag("refresh"):
-        status = conclude(app, invocation, app.activate(named, ActivationOrder("refresh")), silent=True)
+        status = conclude(app, invocation, app.activate(named, Activate("refresh")), silent=True)
     return max(status, conclude(app, invocation, app.make_nodes(named)))
 
 

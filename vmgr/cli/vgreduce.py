@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def run(app: Application, invocation: Invocation) -> int:
-    """Order the reduction."""
+    """Ask for the reduction."""
     name, *devices = invocation.arguments
     everything, missing = invocation.flag("all"), invocation.flag("removemissing")
     if bool(devices) == (everything or missing):
@@ -26,7 +26,6 @@ def run(app: Application, invocation: Invocation) -> int:
         devices,
         all_unused=everything,
         missing=missing,
-        force=bool(invocation.times("force")),
     )
     return conclude(app, invocation, outcome)
 

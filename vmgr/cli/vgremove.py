@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def run(app: Application, invocation: Invocation) -> int:
-    """Order the removal."""
+    """Ask for the removal."""
     subjects = group_subjects(invocation.arguments, app.config.dev_dir)
     subjects = select_groups(app, invocation, subjects)
-    return conclude(app, invocation, app.vgremove(subjects, force=invocation.times("force")))
+    return conclude(app, invocation, app.vgremove(subjects))
 
 
 DECLARED = {

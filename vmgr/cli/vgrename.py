@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def run(app: Application, invocation: Invocation) -> int:
-    """Order the new name."""
+    """Ask for the new name."""
     old, new = (group_of_change(name, app.config.dev_dir) for name in invocation.arguments)
     return conclude(app, invocation, app.vgrename(old, new))
 

@@ -29,20 +29,21 @@ from vmgr.services.subjects import Chosen, choose, for_each, together
 from vmgr.system.rules import auto_activates, may_activate
 
 if TYPE_CHECKING:
+    from vmgr.core.group_requests import Activate
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
+    from vmgr.core.subject import Subject
     from vmgr.core.view import GroupView
-    from vmgr.orders import ActivationOrder, Subject
     from vmgr.session import Session
 
 
-def activate(session: Session, subjects: Sequence[Subject], order: ActivationOrder) -> Outcome:
+def activate(session: Session, subjects: Sequence[Subject], request: Activate) -> Outcome:
     """Activate, deactivate or refresh what ``subjects`` mean; none means all groups."""
-    if order.mode != "n":
-        _completeness(session, order)
-    chosen = choose(session, subjects, leaving=order.mode == "n")
-    outcome = for_each(chosen, lambda item: _without_faulty(session, item, order))
-    if session.options.poll and order.mode != "n" and not session.options.test:
+    if request.mode != "n":
+        _completeness(session, request)
+    chosen = choose(session, subjects, leaving=request.mode == "n")
+    outcome = for_each(chosen, lambda item: _without_faulty(session, item, request))
+    if session.options.poll and request.mode != "n" and not session.options.test:
         from vmgr.services.conversion import follow_in_background, under_way
 
         for item in chosen:
@@ -50,9 +51,9 @@ def activate(session: Session, subjects: Sequence[Subject], order: ActivationOrd
     return outcome
 
 
-def _completeness(session: Session, order: ActivationOrder) -> str:
+def _completeness(session: Session, request: Activate) -> str:
     """``complete``, ``degraded`` or ``partial``. Raises :class:`UsageError` for another word in lvm.conf."""
-    word = order.completeness or session.config.text("activation/activation_mode")
+    word = request.completeness or session.config.text("activation/activation_mode")
     if word not in ("complete", "degraded", "partial"):
         raise UsageError(
             f'invalid activation/activation_mode "{word}" in the configuration',
@@ -61,11 +62,11 @@ def _completeness(session: Session, order: ActivationOrder) -> str:
     return word
 
 
-def _without_faulty(session: Session, chosen: Chosen, order: ActivationOrder) -> Outcome:
+def _without_faulty(session: Session, chosen: Chosen, request: Activate) -> Outcome:
     """As :func:`_in_group`. A plugin that fails is left out, and its volumes with it; the others come up."""
     while True:
         try:
-            outcome = _in_group(session, chosen, order)
+            outcome = _in_group(session, chosen, request)
             faults = [error for error in outcome.errors if isinstance(error, PluginError)]
             if not faults:
                 return outcome
@@ -76,19 +77,19 @@ def _without_faulty(session: Session, chosen: Chosen, order: ActivationOrder) ->
         session.forget()
 
 
-def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outcome:
+def _in_group(session: Session, chosen: Chosen, request: Activate) -> Outcome:
     with session.changing(
-        chosen.vg, activating=True, leaving=order.mode == "n", refreshing=order.mode == "refresh"
+        chosen.vg, activating=True, leaving=request.mode == "n", refreshing=request.mode == "refresh"
     ) as view:
         group = view.group
-        if order.mode == "ay" and chosen.whole and "NOAUTOACTIVATE" in group.flags:
+        if request.mode == "ay" and chosen.whole and "NOAUTOACTIVATE" in group.flags:
             return Outcome()
-        if order.mode != "n":
+        if request.mode != "n":
             view.check_trusted()
         session.need_client()
-        if order.mode == "n" and view.faults:
+        if request.mode == "n" and view.faults:
             return _take_down(session, view, chosen)
-        if order.mode == "y" and view.partial and _completeness(session, order) == "partial":
+        if request.mode == "y" and view.partial and _completeness(session, request) == "partial":
             raise GroupUnusable(
                 f"volume group {group.name} cannot be activated in part: vmgr does not put error targets in the"
                 " place of missing physical volumes",
@@ -96,7 +97,7 @@ def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outco
             )
         errors: list[VmgrError] = []
         wanted: list[LogicalVolume] = []
-        test = _Test(session, view, order, named=not chosen.whole)
+        test = _Test(session, view, request, named=not chosen.whole)
         for volume in chosen.volumes(group):
             try:
                 if test.wanted(volume) and test.known(volume):
@@ -109,17 +110,17 @@ def _in_group(session: Session, chosen: Chosen, order: ActivationOrder) -> Outco
                 errors.append(error)
         outcome = together(
             wanted,
-            lambda some: _run(session, chosen.vg, some, order),
+            lambda some: _run(session, chosen.vg, some, request),
             lambda lv: devices.together(group, (lv.id,), session.targets),
         )
         outcome += Outcome(errors=(*errors, *test.strangers()))
-        if chosen.whole and order.mode == "n":
+        if chosen.whole and request.mode == "n":
             outcome += Outcome(errors=_still_running(session, group))
-        if chosen.whole and order.mode == "n" and not outcome.errors and not session.options.test:
+        if chosen.whole and request.mode == "n" and not outcome.errors and not session.options.test:
             from vmgr.system.rundir import forget_online
 
             forget_online(group.name)
-        if chosen.whole and order.mode in ("y", "ay", "n"):
+        if chosen.whole and request.mode in ("y", "ay", "n"):
             outcome += Outcome(done=(_count(session, group),))
         return outcome
 
@@ -162,27 +163,27 @@ def _still_running(session: Session, group: VolumeGroup) -> tuple[VmgrError, ...
 
 
 class _Test:
-    """Which volumes of a group an order is to be carried out for. What all need is found out once."""
+    """Which volumes of a group a request is to be carried out for. What all need is found out once."""
 
-    def __init__(self, session: Session, view: GroupView, order: ActivationOrder, *, named: bool) -> None:
+    def __init__(self, session: Session, view: GroupView, request: Activate, *, named: bool) -> None:
         self._session = session
         self._view = view
-        self._order = order
+        self._request = request
         self._named = named
         self._live = session.live()
         self._missing = {pv.id for pv in view.missing}
         self._strangers: list[LogicalVolume] = []
 
     def wanted(self, volume: LogicalVolume) -> bool:
-        """Whether the order is to be carried out for this volume. Raises what speaks against it."""
-        order, group, config = self._order, self._view.group, self._session.config
+        """Whether it is to be carried out for this volume. Raises what speaks against it."""
+        request, group, config = self._request, self._view.group, self._session.config
         name = f"{group.name}/{volume.name}"
         if not volume.visible:
             raise Refused(
                 f"cannot activate or deactivate internal logical volume {name}",
                 hint="use the volume that it is part of",
             )
-        if order.mode == "n":
+        if request.mode == "n":
             if not understood(group, volume):
                 if self._named:
                     self._refuse_strange(volume)
@@ -191,15 +192,15 @@ class _Test:
                 return False
             self._confirm_companions(volume)
             return True
-        if order.mode == "refresh":
+        if request.mode == "refresh":
             return is_active(group, volume, self._live) or volume.id in self._running
-        if "ACTIVATION_SKIP" in volume.flags and not order.ignore_skip:
+        if "ACTIVATION_SKIP" in volume.flags and not request.ignore_skip:
             if self._named:
                 self._session.dialogue.warn(
                     f"Logical volume {name} is marked to be skipped at activation (use -K to ignore it)"
                 )
             return False
-        if order.mode == "ay" and (
+        if request.mode == "ay" and (
             "NOAUTOACTIVATE" in volume.flags
             or not auto_activates(config, group.name, volume.name, (*group.tags, *volume.tags))
         ):
@@ -220,7 +221,7 @@ class _Test:
 
     def known(self, volume: LogicalVolume) -> bool:
         """Whether plugins know all that the volume consists of; where not, it is one of :meth:`strangers`."""
-        if self._order.mode == "n" or understood(self._view.group, volume):
+        if self._request.mode == "n" or understood(self._view.group, volume):
             return True
         self._strangers.append(volume)
         return False
@@ -229,7 +230,7 @@ class _Test:
         """What to say of the volumes that would be brought up, or loaded anew, if a plugin knew them."""
         if not self._strangers:
             return ()
-        group, mode = self._view.group, self._order.mode
+        group, mode = self._view.group, self._request.mode
         act, option = ("refresh", "--refresh") if mode == "refresh" else ("activate", f"-a{mode}")
         words = {lv.name: [*dict.fromkeys(unknown_types(group, lv))] for lv in self._strangers}
         names = [f"{name} ({', '.join(types)})" for name, types in words.items()]
@@ -310,16 +311,16 @@ def pvs_below(group: VolumeGroup, volume: LogicalVolume) -> list[Uuid]:
     return list(found)
 
 
-def _run(session: Session, vg: str, volumes: Sequence[LogicalVolume], order: ActivationOrder) -> Outcome:
+def _run(session: Session, vg: str, volumes: Sequence[LogicalVolume], request: Activate) -> Outcome:
     view = session.locked_group(vg)
     ids = tuple(lv.id for lv in volumes)
     group = view.group
     change = Change(
         before=group,
         after=group,
-        activate=ids if order.mode in ("y", "ay") else (),
-        deactivate=ids if order.mode == "n" else (),
-        refresh=ids if order.mode == "refresh" else (),
+        activate=ids if request.mode in ("y", "ay") else (),
+        deactivate=ids if request.mode == "n" else (),
+        refresh=ids if request.mode == "refresh" else (),
     )
     return session.carry_out(change, view)
 
@@ -330,10 +331,10 @@ def active_for_the_time(session: Session, view: GroupView, volume: LogicalVolume
 
     Raises what speaks against its activation. A command that is killed inside leaves it active.
     """
-    order = ActivationOrder("y", ignore_skip=True)
+    request = Activate("y", ignore_skip=True)
     view.check_trusted()
     session.need_client()
-    _Test(session, view, order, named=True).wanted(volume)
+    _Test(session, view, request, named=True).wanted(volume)
     group = view.group
     session.carry_out(Change(before=group, after=group, activate=(volume.id,)), view)
     try:

@@ -10,12 +10,33 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from attrs import frozen
+
 from vmgr.core.errors import VmgrError
-from vmgr.orders import Appearance
 
 if TYPE_CHECKING:
     from vmgr.core.view import GroupView, PvView, SystemView
     from vmgr.session import Session
+
+
+@frozen
+class Appearance:
+    """What a device that has appeared brings (``pvscan --cache``).
+
+    ``why`` says why it does not count; mostly empty. ``vg`` is the group, empty where there is none or it cannot be
+    told; ``free`` tells that there is none. ``missing`` is how many of the group's devices are not there yet.
+    """
+
+    device: str
+    why: str = ""
+    vg: str = ""
+    free: bool = False
+    missing: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether the group is there with all of its devices."""
+        return bool(self.vg) and not self.why and not self.missing
 
 
 def appeared(session: Session, devices: Sequence[str]) -> tuple[Appearance, ...]:
@@ -24,6 +45,13 @@ def appeared(session: Session, devices: Sequence[str]) -> tuple[Appearance, ...]
     if not devices:
         return tuple(_of_pv(view, pv) for pv in view.pvs())
     return tuple(_of_device(session, view, path) for path in devices)
+
+
+def claim_activation(session: Session, vg: str) -> bool:
+    """Whether the caller is the first since the group was complete, and so shall activate it."""
+    from vmgr.system.rundir import claim_online
+
+    return claim_online(vg)
 
 
 def _of_device(session: Session, view: SystemView, path: str) -> Appearance:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from vmgr.core.change import Change
 from vmgr.core.errors import DamagedMetadata, GroupUnusable, Interrupted, InvalidGroup, NotFound, Refused
 from vmgr.core.plan import active_volumes
+from vmgr.core.subject import Subject
 from vmgr.core.validate import validate
-from vmgr.orders import ArchiveView, Subject
 from vmgr.outcome import Outcome
 from vmgr.services.labels import restored_group
 from vmgr.services.subjects import Chosen, choose, for_each
@@ -24,6 +24,17 @@ if TYPE_CHECKING:
     from vmgr.core.view import GroupView, PvView, SystemView
     from vmgr.session import Session
     from vmgr.system.archive import Archives
+
+
+@frozen
+class ArchiveView:
+    """A metadata archive or backup file, as ``vgcfgrestore --list`` shows it. ``time`` is seconds since 1970."""
+
+    file: str
+    vg: str
+    description: str
+    time: int
+    backup: bool = False
 
 
 def _archives(session: Session) -> Archives:
@@ -113,7 +124,7 @@ def archives(session: Session, vg: str = "", file: str = "") -> tuple[ArchiveVie
     return tuple(found)
 
 
-def restore(session: Session, vg: str, file: str = "", *, force: bool = False) -> Outcome:
+def restore(session: Session, vg: str, file: str = "") -> Outcome:
     """Bring a group's metadata back to what ``file``, or its last backup, says. Active volumes stay as they are."""
     path = file or _archives(session).backup_path(vg)
     if not file and not os.path.exists(path):
@@ -126,7 +137,7 @@ def restore(session: Session, vg: str, file: str = "", *, force: bool = False) -
         raise Refused(
             f"{path} is of volume group {group.name}, not {vg}", hint=f"vgcfgrestore -f {path} {group.name}"
         )
-    _check_kinds(group, force)
+    _check_kinds(group, session.options.force)
     broken = validate(group, session.targets)
     if broken:
         raise InvalidGroup(
@@ -146,7 +157,7 @@ def restore(session: Session, vg: str, file: str = "", *, force: bool = False) -
             session.heal(before)
         present = _present(view, group)
         active = active_volumes(before.group, session.live()) if before is not None else ()
-        if active and not force and not session.options.test:
+        if active and not (session.options.force or session.options.test):
             question = (
                 f"Volume group {vg} has {len(active)} active volumes, which would not match what is restored."
                 " Really restore?"
@@ -162,7 +173,7 @@ def restore(session: Session, vg: str, file: str = "", *, force: bool = False) -
         return session.carry_out(change, before, new_pvs=present, touch_devices=False, repair=True)
 
 
-def _check_kinds(group: VolumeGroup, force: bool) -> None:
+def _check_kinds(group: VolumeGroup, force: int) -> None:
     from vmgr.core.usable import require_known
 
     if force:

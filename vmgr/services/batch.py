@@ -50,6 +50,11 @@ def run(session: Session, vg: str, requests: Sequence[Request]) -> Outcome:
         return session.carry_out(combined(session, view, requests), view)
 
 
+def run_one(session: Session, vg: str, request: Request) -> Outcome:
+    """Carry out one request for the group ``vg``."""
+    return run(session, vg, (request,))
+
+
 def combined(session: Session, view: GroupView, requests: Sequence[Request]) -> Change:
     """The change that ``requests`` mean together for a group whose lock is held."""
     changes: list[Change] = []

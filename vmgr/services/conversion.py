@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.requests import ConvertVolume, RepairVolume
+    from vmgr.core.subject import Subject
     from vmgr.core.table import LiveDevice
     from vmgr.core.view import GroupView
-    from vmgr.orders import Subject
     from vmgr.session import Session
 
 

@@ -9,11 +9,12 @@ from attrs import evolve
 
 from vmgr.core.change import Change, combine
 from vmgr.core.errors import AlreadyExists, GroupUnusable, Interrupted, Refused
+from vmgr.core.group_requests import ChangeGroup, CreateGroup, CreatePv
 from vmgr.core.ids import Uuid, VgName
 from vmgr.core.plan import active_volumes
 from vmgr.core.resolve import Members
+from vmgr.core.subject import Subject
 from vmgr.core.units import Sectors
-from vmgr.orders import STANDARD_GROUP, STANDARD_LABEL, GroupChange, GroupOrder, LabelOrder, Subject
 from vmgr.outcome import Outcome
 from vmgr.services.labels import (
     NewPv,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def _joining(
-    session: Session, view: SystemView, paths: Sequence[str], label: LabelOrder, members: Sequence[PvView] = ()
+    session: Session, view: SystemView, paths: Sequence[str], label: CreatePv, members: Sequence[PvView] = ()
 ) -> tuple[list[Joining], list[NewPv], dict[Uuid, PvView]]:
     """What devices bring into a group of ``members``: orphans as they are, others once they are labelled."""
     from vmgr.core.operations.group import Joining
@@ -77,8 +78,8 @@ def create(
     session: Session,
     vg: str,
     devices: Sequence[str],
-    order: GroupOrder = STANDARD_GROUP,
-    label: LabelOrder = STANDARD_LABEL,
+    request: CreateGroup,
+    label: CreatePv,
 ) -> Outcome:
     """Make a group of physical volumes; devices that are none become some."""
     from vmgr.core.operations.group import create_group
@@ -91,29 +92,23 @@ def create(
         view = session.view(detail=True, foreign=True)
         _require_free(session, view, name)
         joining, new, known = _joining(session, view, devices, label)
-        change = create_group(
-            name,
-            joining,
-            session.targets,
-            session.stamp(),
-            extent_size=order.extent_size or Sectors(session.config.number("allocation/physical_extent_size") * 2),
-            alloc=order.alloc,
-            max_lv=order.max_lv,
-            max_pv=order.max_pv,
-            tags=order.tags,
-            metadata_copies=(
-                session.config.number("metadata/vgmetadatacopies")
-                if order.metadata_copies is None
-                else order.metadata_copies
-            ),
-            system_id=session.system_id if order.system_id is None else order.system_id,
-            autoactivate=order.autoactivate,
-            profile=order.profile,
-        )
+        change = create_group(name, joining, _settled(session, request), session.targets, session.stamp())
         created = tuple(f'Physical volume "{n.label.device}" successfully created.' for n in new)
         outcome = _run(session, evolve(change, done=created + change.done), None, new, known)
         enter_devices(session, add=[(j.device, j.layout.id) for j in joining], before=view)
         return outcome
+
+
+def _settled(session: Session, request: CreateGroup) -> CreateGroup:
+    """The request with what the configuration says where it says nothing."""
+    size, copies, system_id = request.extent_size, request.metadata_copies, request.system_id
+    if size is None:
+        size = Sectors(session.config.number("allocation/physical_extent_size") * 2)
+    if copies is None:
+        copies = session.config.number("metadata/vgmetadatacopies")
+    if system_id is None:
+        system_id = session.system_id
+    return evolve(request, extent_size=size, metadata_copies=copies, system_id=system_id)
 
 
 def _require_free(session: Session, view: SystemView, name: str) -> None:
@@ -140,7 +135,7 @@ def extend(
     session: Session,
     vg: str,
     devices: Sequence[str],
-    label: LabelOrder = STANDARD_LABEL,
+    label: CreatePv,
     *,
     restore_missing: bool = False,
 ) -> Outcome:
@@ -182,7 +177,6 @@ def reduce(
     *,
     all_unused: bool = False,
     missing: bool = False,
-    force: bool = False,
 ) -> Outcome:
     """Take physical volumes out of a group: those named, all unused ones, or those that are missing.
 
@@ -192,7 +186,7 @@ def reduce(
     from vmgr.core.operations.group import reduce_group
 
     if missing:
-        return _remove_missing(session, vg, force)
+        return _remove_missing(session, vg)
     with session.changing(vg, whole_namespace=True) as view:
         group = view.group
         begun: dict[Uuid, PvView] = {}
@@ -235,8 +229,8 @@ def _final(group: VolumeGroup, pv: PhysicalVolume) -> Refused:
     )
 
 
-def _remove_missing(session: Session, vg: str, force: bool) -> Outcome:
-    """Drop missing physical volumes; with ``force`` also the volumes that lay on them."""
+def _remove_missing(session: Session, vg: str) -> Outcome:
+    """Drop missing physical volumes; with ``--force`` also the volumes that lay on them."""
     from vmgr.core.missing import without_mark
     from vmgr.core.operations.group import reduce_group
     from vmgr.core.operations.remove import remove_volumes
@@ -251,7 +245,7 @@ def _remove_missing(session: Session, vg: str, force: bool) -> Outcome:
         # The operations refuse a group with devices marked as missing; what they make here has none left.
         group = view.group.with_pv(*map(without_mark, view.missing))
         hit = [lv for lv in group.lvs if lv.visible and lost & set(pvs_below(group, lv))]
-        if hit and not force:
+        if hit and not session.options.force:
             raise Refused(
                 f"volumes lie on missing physical volumes of {vg}: {', '.join(lv.name for lv in hit)}",
                 hint="connect their devices; or give up these volumes:"
@@ -274,7 +268,7 @@ def _remove_missing(session: Session, vg: str, force: bool) -> Outcome:
         return session.carry_out(evolve(whole, before=view.group, done=whole.done + done), view)
 
 
-def remove(session: Session, subjects: Sequence[Subject], *, force: int = 0) -> Outcome:
+def remove(session: Session, subjects: Sequence[Subject]) -> Outcome:
     """Remove groups with all their volumes, after a question for each group that has some."""
     from vmgr.core.operations.group import remove_group
     from vmgr.core.operations.remove import remove_volumes
@@ -285,7 +279,7 @@ def remove(session: Session, subjects: Sequence[Subject], *, force: int = 0) -> 
         with session.changing(chosen.vg, whole_namespace=True, missing=True) as view:
             group = view.group
             volumes = [lv for lv in group.lvs if lv.visible]
-            if volumes and not force and not session.options.test:
+            if volumes and not (session.options.force or session.options.test):
                 active = len(active_volumes(group, session.live()))
                 state = f", {active} of them active" if active else ""
                 question = (
@@ -348,34 +342,23 @@ def _begun(session: Session, view: SystemView, old: str, new: str) -> GroupView 
     return groups[0] if len(groups) == 1 and session.was_called(groups[0], old) else None
 
 
-def change(session: Session, subjects: Sequence[Subject], order: GroupChange) -> Outcome:
+def change(session: Session, subjects: Sequence[Subject], request: ChangeGroup) -> Outcome:
     """Change groups' properties; no subject means all of them."""
     from vmgr.core.operations.group_change import change_group
 
-    only_tags = order == GroupChange(add_tags=order.add_tags, del_tags=order.del_tags)
+    only_tags = request == ChangeGroup(add_tags=request.add_tags, del_tags=request.del_tags)
 
     def one(chosen: Chosen) -> Outcome:
         with session.changing(chosen.vg, missing=only_tags) as view:
             group = view.group
-            if order.system_id is not None:
-                _confirm_system_id(session, group, order.system_id)
+            if request.system_id is not None:
+                _confirm_system_id(session, group, request.system_id)
             made = change_group(
                 group,
+                request,
                 session.targets,
                 stamp=session.stamp(),
                 active=bool(active_volumes(group, session.live())),
-                extent_size=order.extent_size,
-                max_lv=order.max_lv,
-                max_pv=order.max_pv,
-                alloc=order.alloc,
-                resizeable=order.resizeable,
-                add_tags=order.add_tags,
-                del_tags=order.del_tags,
-                metadata_copies=order.metadata_copies,
-                system_id=order.system_id,
-                autoactivate=order.autoactivate,
-                new_uuid=order.new_uuid,
-                profile=order.profile,
                 missing=only_tags,
             )
             return session.carry_out(made, view)

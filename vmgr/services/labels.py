@@ -15,7 +15,6 @@ from vmgr.core.errors import (
     NotFound,
     Refused,
     StoppedHalfway,
-    UsageError,
     VmgrError,
 )
 from vmgr.core.ids import Uuid
@@ -23,10 +22,10 @@ from vmgr.core.units import Bytes, Sectors
 
 if TYPE_CHECKING:
     from vmgr.core.change import LabelPv
+    from vmgr.core.group_requests import CreatePv
     from vmgr.core.model import VolumeGroup
     from vmgr.core.pv import PvLayout
     from vmgr.core.view import PvView, SystemView
-    from vmgr.orders import LabelOrder
     from vmgr.session import Session
     from vmgr.system.devices import Device
     from vmgr.system.signatures import Signature
@@ -157,7 +156,7 @@ def way_out(view: SystemView, pv: PvView, path: str) -> str:
     return f"take it out of that group first: vgreduce {pv.vg_name} {path}"
 
 
-def prepare(session: Session, view: SystemView, path: str, order: LabelOrder) -> NewPv:
+def prepare(session: Session, view: SystemView, path: str, request: CreatePv) -> NewPv:
     """Check a device, ask what has to be asked, and lay it out. Nothing is written yet.
 
     Raises :class:`Refused` for a member of a group, :class:`InUse` for a device in use, :class:`Interrupted`
@@ -168,26 +167,26 @@ def prepare(session: Session, view: SystemView, path: str, order: LabelOrder) ->
     device = find_device(session, path)
     old = existing_pv(view, device)
     if old is not None:
-        _check_member(session, view, old, path, order)
+        _check_member(session, view, old, path)
     _check_unused(path)
     # A label that the scan did not take for one is a damaged label: somebody's data may be behind it.
     ignored = (MEMBER,) if old is not None else ()
     signatures = _agreed_signatures(session, path, ignored)
-    layout = lay_out(session, device, order, view)
-    zero = True if order.zero is None else order.zero
+    layout = lay_out(session, device, request, view)
+    zero = True if request.zero is None else request.zero
     return NewPv(path, LabelPv(device.path, layout, zero=zero), device.number, signatures, ignored)
 
 
-def _check_member(session: Session, view: SystemView, old: PvView, path: str, order: LabelOrder) -> None:
+def _check_member(session: Session, view: SystemView, old: PvView, path: str) -> None:
     if old.vg is not None:
-        if order.force < 2:
+        if session.options.force < 2:
             raise Refused(
                 f'cannot initialize physical volume "{path}" of {owner(view, old)} without -ff',
                 hint=f"{way_out(view, old, path)}; -ff overrides, and damages a group that has it",
             )
         question = f'Really INITIALIZE physical volume "{path}" of {owner(view, old)}?'
     elif old.layout.used:
-        if order.force < 2:
+        if session.options.force < 2:
             raise Refused(
                 f"PV {path} is used by a VG but its metadata is missing",
                 hint="the group's other devices may be away; -ff overrides, and damages the group",
@@ -227,37 +226,35 @@ def _agreed_signatures(session: Session, path: str, ignore: Sequence[str]) -> tu
     return found
 
 
-def lay_out(session: Session, device: Device, order: LabelOrder, view: SystemView) -> PvLayout:
-    """The layout of a new physical volume, from the order and lvm.conf. Raises :class:`Refused`."""
+def lay_out(session: Session, device: Device, request: CreatePv, view: SystemView) -> PvLayout:
+    """The layout of a new physical volume, from the request and lvm.conf. Raises :class:`Refused`."""
     from vmgr.ondisk.layout import new_layout
     from vmgr.system.topology import data_alignment, data_alignment_offset
 
     config = session.config
-    size = device.size if order.size is None else order.size.bytes()
+    size = device.size if request.size is None else request.size.bytes()
     if size > device.size:
         raise Refused(f"a physical volume of {size} bytes does not fit on {device.path}, which has {device.size}")
-    uuid = order.uuid or session.stamp().uuid(0)
-    if order.uuid is not None:
-        if not order.restore_file and order.force < 0:
-            raise UsageError("--uuid needs --restorefile or --norestorefile")
+    uuid = request.uuid or session.stamp().uuid(0)
+    if request.uuid is not None:
         for pv in view.pvs():
-            if pv.id == order.uuid and (pv.major, pv.minor) != device.number:
-                raise Refused(f"UUID {order.uuid.dashed} is in use by the physical volume on {pv.device}")
-    copies = order.metadata_copies
-    metadata_size = order.metadata_size
+            if pv.id == request.uuid and (pv.major, pv.minor) != device.number:
+                raise Refused(f"UUID {request.uuid.dashed} is in use by the physical volume on {pv.device}")
+    copies = request.metadata_copies
+    metadata_size = request.metadata_size
     if metadata_size is None and config.is_set("metadata/pvmetadatasize"):
         metadata_size = Sectors(config.number("metadata/pvmetadatasize"))
-    alignment = order.data_alignment or data_alignment(device, config)
-    offset = order.data_alignment_offset or data_alignment_offset(device, config)
-    wished = order.data_alignment or order.data_alignment_offset
+    alignment = request.data_alignment or data_alignment(device, config)
+    offset = request.data_alignment_offset or data_alignment_offset(device, config)
+    wished = request.data_alignment or request.data_alignment_offset
     start: Bytes | None = None
     extents = Bytes(0)
-    boot, boot_start = order.bootloader_size or Sectors(0), Sectors(0)
-    if order.restore_file:
-        old = restored_group(session, order.restore_file)
+    boot, boot_start = request.bootloader_size or Sectors(0), Sectors(0)
+    if request.restore_file:
+        old = restored_group(session, request.restore_file)
         pv_of_old = old.pv_by_id.get(Uuid(uuid))
         if pv_of_old is None:
-            raise NotFound(f"no physical volume with UUID {uuid.dashed} in {order.restore_file}")
+            raise NotFound(f"no physical volume with UUID {uuid.dashed} in {request.restore_file}")
         start = pv_of_old.pe_start.bytes()
         if wished and int(pv_of_old.pe_start) % int(alignment) != int(offset):
             # LVM2 says so, too, and goes on with the old place: the volumes' data are there.
@@ -276,7 +273,7 @@ def lay_out(session: Session, device: Device, order: LabelOrder, view: SystemVie
         mda_copies=config.number("metadata/pvmetadatacopies") if copies is None else copies,
         mda_size=None if metadata_size is None else metadata_size.bytes(),
         ignored=(
-            config.flag("metadata/pvmetadataignore") if order.metadata_ignore is None else order.metadata_ignore
+            config.flag("metadata/pvmetadataignore") if request.metadata_ignore is None else request.metadata_ignore
         ),
         data_alignment=alignment.bytes(),
         data_alignment_offset=offset.bytes(),
@@ -284,7 +281,7 @@ def lay_out(session: Session, device: Device, order: LabelOrder, view: SystemVie
         bootloader_start=boot_start.bytes(),
         data_start=start,
         data_size=extents,
-        label_sector=order.label_sector,
+        label_sector=request.label_sector,
         min_size=Bytes(config.number("devices/pv_min_size") * 1024),
     )
 

@@ -9,9 +9,9 @@ from attrs import evolve
 
 from vmgr.core.change import Change, LabelPv
 from vmgr.core.errors import Interrupted, NotFound, Refused, VmgrError
+from vmgr.core.group_requests import ChangePv, CreatePv
 from vmgr.core.ids import GroupName
 from vmgr.core.resolve import Members
-from vmgr.orders import STANDARD_LABEL, LabelOrder, PvChange
 from vmgr.outcome import Outcome
 from vmgr.services.labels import (
     enter_devices,
@@ -68,7 +68,7 @@ def _checked(paths: Sequence[str], check: Callable[[str], T]) -> tuple[list[T], 
     return found, refused
 
 
-def create(session: Session, devices: Sequence[str], order: LabelOrder = STANDARD_LABEL) -> Outcome:
+def create(session: Session, devices: Sequence[str], request: CreatePv) -> Outcome:
     """Make devices physical volumes. All are checked, and all questions asked, before the first is written to."""
 
     def one(new: NewPv) -> Outcome:
@@ -83,7 +83,7 @@ def create(session: Session, devices: Sequence[str], order: LabelOrder = STANDAR
     session.admit(devices, making=True)
     with session.locks.all_groups(exclusive=True):
         before = session.view(detail=True, foreign=True)
-        found, refused = _checked(devices, lambda path: prepare(session, before, path, order))
+        found, refused = _checked(devices, lambda path: prepare(session, before, path, request))
         try:
             return refused + _each(found, one, alone=len(devices) == 1)
         finally:
@@ -91,16 +91,16 @@ def create(session: Session, devices: Sequence[str], order: LabelOrder = STANDAR
                 enter_devices(session, add=entered, before=before)
 
 
-def remove(session: Session, devices: Sequence[str], *, force: int = 0) -> Outcome:
+def remove(session: Session, devices: Sequence[str]) -> Outcome:
     """Wipe the labels of physical volumes that no group uses. All are checked before the first is written to."""
 
     def checked(path: str) -> tuple[str, str]:
         device = find_device(session, path)
         pv = existing_pv(view, device)
-        if pv is None and not force:
+        if pv is None and not session.options.force:
             raise NotFound(f"no PV found on device {path}", hint="pvs lists the physical volumes")
         if pv is not None and (pv.vg is not None or pv.layout.used):
-            if force < 2:
+            if session.options.force < 2:
                 vg = (
                     f"VG {pv.vg_name}{whose(view, pv)}" if pv.vg is not None else "a VG but its metadata is missing"
                 )
@@ -132,12 +132,12 @@ def remove(session: Session, devices: Sequence[str], *, force: int = 0) -> Outco
                 enter_devices(session, remove=left)
 
 
-def change(session: Session, pvs: Sequence[str] | None, order: PvChange) -> Outcome:
+def change(session: Session, pvs: Sequence[str] | None, request: ChangePv) -> Outcome:
     """Change physical volumes of groups, named by device or ``@tag``; None is all of them."""
     from vmgr.core.operations.group_change import change_pvs
 
-    if order.new_uuid or order.metadata_ignore is not None:
-        what = "a physical volume's UUID" if order.new_uuid else "which metadata areas are in use"
+    if request.new_uuid or request.metadata_ignore is not None:
+        what = "a physical volume's UUID" if request.new_uuid else "which metadata areas are in use"
         raise Refused(f"vmgr does not change {what}", hint="use LVM2's pvchange; both work on the same disks")
     places: dict[tuple[str, Uuid], dict[Uuid, None]] = {}
     views = read_all(session)
@@ -164,14 +164,7 @@ def change(session: Session, pvs: Sequence[str] | None, order: PvChange) -> Outc
     outcome = Outcome()
     for place in sorted(places):
         with session.changing(GroupName(*place)) as view:
-            made = change_pvs(
-                view.group,
-                places[place],
-                session.targets,
-                allocatable=order.allocatable,
-                add_tags=order.add_tags,
-                del_tags=order.del_tags,
-            )
+            made = change_pvs(view.group, places[place], request, session.targets)
             outcome += session.carry_out(made, view)
     return outcome
 

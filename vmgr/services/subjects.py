@@ -12,8 +12,8 @@ from vmgr.outcome import Outcome
 if TYPE_CHECKING:
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
+    from vmgr.core.subject import Subject
     from vmgr.core.view import GroupView
-    from vmgr.orders import Subject
     from vmgr.session import Session
 
 

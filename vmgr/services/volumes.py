@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume
     from vmgr.core.requests import ChangeVolume, CreateVolume, RenameVolume
+    from vmgr.core.subject import Subject
     from vmgr.core.view import GroupView
-    from vmgr.orders import Subject
     from vmgr.session import Session
 
 

@@ -102,6 +102,19 @@ class Machine:
             self._settle()
         return self._options
 
+    @contextmanager
+    def with_options(self, **options: object) -> Iterator[None]:
+        """Run with other options for the time, by the names of :class:`RunOptions`."""
+        if not options:
+            yield
+            return
+        before = self.options
+        self._options = evolve(before, **options)  # type: ignore[arg-type]
+        try:
+            yield
+        finally:
+            self._options = before
+
     @property
     def config(self) -> Config:
         """The configuration of this machine, with the command's own on top."""

@@ -20,7 +20,8 @@ from vmgr.core.units import Extents, Sectors
 from vmgr.core.validate import require_valid
 
 if TYPE_CHECKING:
-    from vmgr.core.ids import Tag, Uuid, VgName
+    from vmgr.core.group_requests import CreateGroup
+    from vmgr.core.ids import Uuid, VgName
     from vmgr.core.pv import PvLayout
     from vmgr.core.requests import Stamp
     from vmgr.core.targets import Targets
@@ -127,24 +128,13 @@ def _labels(pvs: Sequence[Joining]) -> tuple[LabelPv, ...]:
 
 
 def create_group(
-    name: VgName,
-    pvs: Sequence[Joining],
-    targets: Targets,
-    stamp: Stamp,
-    *,
-    extent_size: Sectors = DEFAULT_EXTENT_SIZE,
-    alloc: str = "normal",
-    max_lv: int = 0,
-    max_pv: int = 0,
-    tags: tuple[Tag, ...] = (),
-    metadata_copies: int = 0,
-    system_id: str = "",
-    autoactivate: bool = True,
-    profile: str = "",
+    name: VgName, pvs: Sequence[Joining], request: CreateGroup, targets: Targets, stamp: Stamp
 ) -> Change:
     """Make a group of ``pvs``. That the name is free on this machine is the caller's to know."""
+    extent_size = DEFAULT_EXTENT_SIZE if request.extent_size is None else request.extent_size
     require_extent_size(extent_size)
-    require_policy(alloc, inherit=False)
+    require_policy(request.alloc, inherit=False)
+    system_id = request.system_id or ""
     if not pvs:
         raise UsageError("a volume group needs at least one physical volume", hint="name devices after the group")
     blank = VolumeGroup(
@@ -152,14 +142,14 @@ def create_group(
         name=name,
         seqno=0,
         extent_size=extent_size,
-        flags=() if autoactivate else ("NOAUTOACTIVATE",),
-        tags=tuple(dict.fromkeys(tags)),
-        alloc=alloc,
-        max_lv=max_lv,
-        max_pv=max_pv,
-        metadata_copies=metadata_copies,
+        flags=() if request.autoactivate else ("NOAUTOACTIVATE",),
+        tags=tuple(dict.fromkeys(request.tags)),
+        alloc=request.alloc,
+        max_lv=request.max_lv,
+        max_pv=request.max_pv,
+        metadata_copies=request.metadata_copies or 0,
         system_id=system_id,
-        profile=profile,
+        profile=request.profile,
     )
     after = _with_pvs(blank, pvs)
     require_valid(after, targets)

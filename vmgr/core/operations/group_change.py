@@ -17,7 +17,8 @@ from vmgr.core.units import Extents, Sectors
 from vmgr.core.validate import require_valid
 
 if TYPE_CHECKING:
-    from vmgr.core.ids import Tag, Uuid
+    from vmgr.core.group_requests import ChangeGroup, ChangePv
+    from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup
     from vmgr.core.requests import Stamp
     from vmgr.core.targets import Targets
@@ -25,25 +26,14 @@ if TYPE_CHECKING:
 
 def change_group(
     group: VolumeGroup,
+    request: ChangeGroup,
     targets: Targets,
     *,
     stamp: Stamp | None = None,
     active: bool = False,
-    extent_size: Sectors | None = None,
-    max_lv: int | None = None,
-    max_pv: int | None = None,
-    alloc: str | None = None,
-    resizeable: bool | None = None,
-    add_tags: tuple[Tag, ...] = (),
-    del_tags: tuple[Tag, ...] = (),
-    metadata_copies: int | None = None,
-    system_id: str | None = None,
-    autoactivate: bool | None = None,
-    new_uuid: bool = False,
-    profile: str | None = None,
     missing: bool = False,
 ) -> Change:
-    """Change a group's attributes; None leaves each as it is (``vgchange(8)``).
+    """Change a group's attributes (``vgchange(8)``).
 
     ``active`` tells that volumes of the group are active, which forbids a new UUID and another extent size.
     ``stamp`` is needed for a new UUID. As in LVM2, asking for what is already so raises :class:`Refused`.
@@ -53,57 +43,58 @@ def change_group(
     name = group.name
     after = group
     notes: tuple[str, ...] = ()
-    if resizeable is not None:
-        if resizeable == ("RESIZEABLE" in group.status):
-            raise Refused(f'volume group "{name}" is already {"" if resizeable else "not "}resizeable')
+    if request.resizeable is not None:
+        if request.resizeable == ("RESIZEABLE" in group.status):
+            raise Refused(f'volume group "{name}" is already {"" if request.resizeable else "not "}resizeable')
         status = [word for word in group.status if word != "RESIZEABLE"]
         # LVM2 writes it first, after EXPORTED.
-        after = evolve(after, status=("RESIZEABLE", *status) if resizeable else tuple(status))
-    if max_lv is not None:
+        after = evolve(after, status=("RESIZEABLE", *status) if request.resizeable else tuple(status))
+    if request.max_lv is not None:
         visible = sum(1 for lv in group.lvs if lv.visible)
-        _require_limit(after, max_lv, visible, "logical")
-        after = evolve(after, max_lv=max_lv)
-    if max_pv is not None:
-        _require_limit(after, max_pv, len(group.pvs), "physical")
-        after = evolve(after, max_pv=max_pv)
-    if alloc is not None:
-        if alloc == "inherit":
+        _require_limit(after, request.max_lv, visible, "logical")
+        after = evolve(after, max_lv=request.max_lv)
+    if request.max_pv is not None:
+        _require_limit(after, request.max_pv, len(group.pvs), "physical")
+        after = evolve(after, max_pv=request.max_pv)
+    if request.alloc is not None:
+        if request.alloc == "inherit":
             raise Refused("a volume group's allocation policy cannot inherit from anything")
-        require_policy(alloc, inherit=False)
-        if alloc == group.alloc:
-            raise Refused(f"volume group allocation policy is already {alloc}")
-        after = evolve(after, alloc=alloc)
-    if autoactivate is not None:
-        if autoactivate != ("NOAUTOACTIVATE" in group.flags):
-            raise Refused(f"volume group autoactivation is already {'yes' if autoactivate else 'no'}")
-        after = evolve(after, flags=with_flag(after.flags, "NOAUTOACTIVATE", not autoactivate))
-    if metadata_copies is not None:
-        if metadata_copies == group.metadata_copies:
-            notes += (f"Number of metadata copies for VG {name} is already {metadata_copies or 'unmanaged'}.",)
-        after = evolve(after, metadata_copies=metadata_copies)
-    if system_id is not None:
-        if system_id == group.system_id:
-            raise Refused(f'volume group system ID is already "{system_id}"')
+        require_policy(request.alloc, inherit=False)
+        if request.alloc == group.alloc:
+            raise Refused(f"volume group allocation policy is already {request.alloc}")
+        after = evolve(after, alloc=request.alloc)
+    if request.autoactivate is not None:
+        if request.autoactivate != ("NOAUTOACTIVATE" in group.flags):
+            raise Refused(f"volume group autoactivation is already {'yes' if request.autoactivate else 'no'}")
+        after = evolve(after, flags=with_flag(after.flags, "NOAUTOACTIVATE", not request.autoactivate))
+    if request.metadata_copies is not None:
+        if request.metadata_copies == group.metadata_copies:
+            known = request.metadata_copies or "unmanaged"
+            notes += (f"Number of metadata copies for VG {name} is already {known}.",)
+        after = evolve(after, metadata_copies=request.metadata_copies)
+    if request.system_id is not None:
+        if request.system_id == group.system_id:
+            raise Refused(f'volume group system ID is already "{request.system_id}"')
         if active:
             raise Refused(
                 f"logical volumes in volume group {name} must be inactive before its system ID can be changed",
                 hint=f"vgchange -an {name}",
             )
-        after = evolve(after, system_id=system_id)
-    if profile is not None:
-        after = evolve(after, profile=profile)
-    if extent_size is not None:
-        if extent_size == group.extent_size:
-            notes += (f"Physical extent size of VG {name} is already {display_size(extent_size)}.",)
+        after = evolve(after, system_id=request.system_id)
+    if request.profile is not None:
+        after = evolve(after, profile=request.profile)
+    if request.extent_size is not None:
+        if request.extent_size == group.extent_size:
+            notes += (f"Physical extent size of VG {name} is already {display_size(request.extent_size)}.",)
         else:
-            after = with_extent_size(after, extent_size)
-    if new_uuid:
+            after = with_extent_size(after, request.extent_size)
+    if request.new_uuid:
         if active:
             raise Refused(f"volume group {name} has active logical volumes", hint=f"vgchange -an {name}")
         if stamp is None:
             raise ValueError("a new UUID needs a stamp")
         after = evolve(after, id=stamp.uuid(0))
-    after = evolve(after, tags=changed_tags(after.tags, add_tags, del_tags))
+    after = evolve(after, tags=changed_tags(after.tags, request.add_tags, request.del_tags))
     require_valid(after, targets)
     return Change(group, after, notes=notes, done=(f'Volume group "{name}" successfully changed',))
 
@@ -168,11 +159,8 @@ def with_extent_size(group: VolumeGroup, new: Sectors) -> VolumeGroup:
 def change_pvs(
     group: VolumeGroup,
     pvs: Iterable[Uuid],
+    request: ChangePv,
     targets: Targets,
-    *,
-    allocatable: bool | None = None,
-    add_tags: tuple[Tag, ...] = (),
-    del_tags: tuple[Tag, ...] = (),
 ) -> Change:
     """Change physical volumes' attributes in their group (``pvchange -x``, ``--addtag``, ``--deltag``)."""
     require_changeable(group)
@@ -182,14 +170,14 @@ def change_pvs(
     for pv_id in pvs:
         pv = new = find_pv(group, pv_id)
         stays = False
-        if allocatable is not None:
-            if allocatable == pv.allocatable:
-                stays = not (add_tags or del_tags)
-                word = "allocatable" if allocatable else "unallocatable"
+        if request.allocatable is not None:
+            if request.allocatable == pv.allocatable:
+                stays = not (request.add_tags or request.del_tags)
+                word = "allocatable" if request.allocatable else "unallocatable"
                 notes.append(f'Physical volume "{pv.device}" is already {word}.')
             status = tuple(word for word in pv.status if word != "ALLOCATABLE")
-            new = evolve(new, status=("ALLOCATABLE", *status) if allocatable else status)
-        new = evolve(new, tags=changed_tags(pv.tags, add_tags, del_tags))
+            new = evolve(new, status=("ALLOCATABLE", *status) if request.allocatable else status)
+        new = evolve(new, tags=changed_tags(pv.tags, request.add_tags, request.del_tags))
         if new != pv:
             changed.append(new)
         done.append(

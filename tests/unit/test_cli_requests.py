@@ -1,4 +1,4 @@
-"""Every command turns its arguments into the order that they mean, and into nothing else."""
+"""Every command turns its arguments into the request that they mean, and into nothing else."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from attrs import evolve
 
 from tests.support.cli_stage import Recorder
 from vmgr.core.amounts import Percent, SizeSpec
+from vmgr.core.group_requests import Activate, ChangeGroup, ChangePv, CreateGroup, CreatePv
 from vmgr.core.ids import Uuid
 from vmgr.core.requests import (
     NO_NUMBERS,
@@ -18,15 +19,8 @@ from vmgr.core.requests import (
     RenameVolume,
     ResizeVolume,
 )
+from vmgr.core.subject import Subject
 from vmgr.core.units import Extents, Sectors
-from vmgr.orders import (
-    ActivationOrder,
-    GroupChange,
-    GroupOrder,
-    LabelOrder,
-    PvChange,
-    Subject,
-)
 from vmgr.outcome import RunOptions
 
 GIB = Sectors(2097152)
@@ -40,21 +34,20 @@ def app(monkeypatch):
 
 
 LV = Subject("vg", "lv")
-ORDERS = [
-    ("pvcreate /dev/sdb /dev/sdc", ("pvcreate", (("/dev/sdb", "/dev/sdc"), LabelOrder()), {})),
+LINES = [
+    ("pvcreate /dev/sdb /dev/sdc", ("pvcreate", (("/dev/sdb", "/dev/sdc"), CreatePv()), {})),
     (
         "pvcreate -ff -Zn --metadatacopies 2 --metadatasize 2m --dataalignment 64 --labelsector 2 /dev/sdb",
         (
             "pvcreate",
             (
                 ("/dev/sdb",),
-                LabelOrder(
+                CreatePv(
                     metadata_copies=2,
                     metadata_size=Sectors(4096),
                     data_alignment=Sectors(128),
                     label_sector=2,
                     zero=False,
-                    force=2,
                 ),
             ),
             {},
@@ -62,52 +55,52 @@ ORDERS = [
     ),
     (
         "pvcreate -u 123456-1234-1234-1234-1234-1234-123456 --norestorefile /dev/sdb",
-        ("pvcreate", (("/dev/sdb",), LabelOrder(uuid=Uuid("12345612341234123412341234123456"))), {}),
+        ("pvcreate", (("/dev/sdb",), CreatePv(uuid=Uuid("12345612341234123412341234123456"))), {}),
     ),
-    ("pvremove -f /dev/sdb", ("pvremove", (("/dev/sdb",),), {"force": 1})),
-    ("pvchange -xn --addtag @t /dev/sdb", ("pvchange", (("/dev/sdb",), PvChange(False, ("t",))), {})),
-    ("pvchange -a -u", ("pvchange", (None, PvChange(new_uuid=True)), {})),
+    ("pvremove -f /dev/sdb", ("pvremove", (("/dev/sdb",),), {})),
+    ("pvchange -xn --addtag @t /dev/sdb", ("pvchange", (("/dev/sdb",), ChangePv(False, ("t",))), {})),
+    ("pvchange -a -u", ("pvchange", (None, ChangePv(new_uuid=True)), {})),
     ("pvresize /dev/sdb --setphysicalvolumesize 1g", ("pvresize", (("/dev/sdb",), GIB), {})),
     (
         "vgcreate -s 4m -l 5 -p 6 --alloc cling --addtag a vg /dev/sdb",
         (
             "vgcreate",
-            ("vg", ["/dev/sdb"], GroupOrder(Sectors(8192), 5, 6, "cling", ("a",)), LabelOrder()),
+            ("vg", ["/dev/sdb"], CreateGroup(Sectors(8192), 5, 6, "cling", ("a",)), CreatePv()),
             {},
         ),
     ),
-    ("vgextend /dev/vg /dev/sdb", ("vgextend", ("vg", ["/dev/sdb"], LabelOrder()), {"restore_missing": False})),
+    ("vgextend /dev/vg /dev/sdb", ("vgextend", ("vg", ["/dev/sdb"], CreatePv()), {"restore_missing": False})),
     (
         "vgreduce vg /dev/sdb",
-        ("vgreduce", ("vg", ["/dev/sdb"]), {"all_unused": False, "missing": False, "force": False}),
+        ("vgreduce", ("vg", ["/dev/sdb"]), {"all_unused": False, "missing": False}),
     ),
     (
         "vgreduce --removemissing --force vg",
-        ("vgreduce", ("vg", []), {"all_unused": False, "missing": True, "force": True}),
+        ("vgreduce", ("vg", []), {"all_unused": False, "missing": True}),
     ),
-    ("vgremove -ff vg @t", ("vgremove", ((Subject("vg"), Subject(tag="t")),), {"force": 2})),
+    ("vgremove -ff vg @t", ("vgremove", ((Subject("vg"), Subject(tag="t")),), {})),
     ("vgrename old new", ("vgrename", ("old", "new"), {})),
     (
         "vgrename 123456-1234-1234-1234-1234-1234-123456 new",
         ("vgrename", ("123456-1234-1234-1234-1234-1234-123456", "new"), {}),
     ),
-    ("vgchange -ay", ("activate", ((), ActivationOrder("y")), {})),
+    ("vgchange -ay", ("activate", ((), Activate("y")), {})),
     (
         "vgchange -aay --sysinit -K -P vg",
-        ("activate", ((Subject("vg"),), ActivationOrder("ay", "partial", True)), {}),
+        ("activate", ((Subject("vg"),), Activate("ay", "partial", True)), {}),
     ),
-    ("vgchange -ay --poll n vg", ("activate", ((Subject("vg"),), ActivationOrder("y")), {})),
-    ("vgchange -ay --poll y vg", ("activate", ((Subject("vg"),), ActivationOrder("y")), {})),
+    ("vgchange -ay --poll n vg", ("activate", ((Subject("vg"),), Activate("y")), {})),
+    ("vgchange -ay --poll y vg", ("activate", ((Subject("vg"),), Activate("y")), {})),
     ("vgchange --poll y", ("poll", ((),), {})),
     ("vgchange --poll y vg", ("poll", ((Subject("vg"),),), {})),
     ("lvchange --poll y vg/lv", ("poll", ((LV,),), {})),
-    ("lvchange --poll n -ay vg/lv", ("activate", ((LV,), ActivationOrder("y")), {})),
-    ("vgchange --refresh vg", ("activate", ((Subject("vg"),), ActivationOrder("refresh")), {})),
+    ("lvchange --poll n -ay vg/lv", ("activate", ((LV,), Activate("y")), {})),
+    ("vgchange --refresh vg", ("activate", ((Subject("vg"),), Activate("refresh")), {})),
     (
         "vgchange -x n --addtag a --deltag b -l 0 vg",
         (
             "vgchange",
-            ((Subject("vg"),), GroupChange(max_lv=0, resizeable=False, add_tags=("a",), del_tags=("b",))),
+            ((Subject("vg"),), ChangeGroup(max_lv=0, resizeable=False, add_tags=("a",), del_tags=("b",))),
             {},
         ),
     ),
@@ -206,8 +199,8 @@ ORDERS = [
     ("lvrename vg lv new", ("lvrename", ("vg", RenameVolume("lv", "new")), {})),
     ("lvrename /dev/vg/lv /dev/vg/new", ("lvrename", ("vg", RenameVolume("lv", "new")), {})),
     ("lvrename vg/lv new", ("lvrename", ("vg", RenameVolume("lv", "new")), {})),
-    ("lvchange -ay vg/lv", ("activate", ((LV,), ActivationOrder("y")), {})),
-    ("lvchange --refresh vg/lv", ("activate", ((LV,), ActivationOrder("refresh")), {})),
+    ("lvchange -ay vg/lv", ("activate", ((LV,), Activate("y")), {})),
+    ("lvchange --refresh vg/lv", ("activate", ((LV,), Activate("refresh")), {})),
     (
         "lvchange -pr --addtag a --deltag b -rnone -ky --setautoactivation y -Mn vg/lv",
         (
@@ -240,19 +233,19 @@ ORDERS = [
         ("lvconvert", ((LV,), ConvertVolume(type="toy", pvs=("/dev/sdb:1-2",))), {}),
     ),
     ("vgcfgbackup -f /tmp/%s vg", ("vgcfgbackup", ((Subject("vg"),), "/tmp/%s"), {})),
-    ("vgcfgrestore -f /tmp/x vg", ("vgcfgrestore", ("vg", "/tmp/x"), {"force": False})),
+    ("vgcfgrestore -f /tmp/x vg", ("vgcfgrestore", ("vg", "/tmp/x"), {})),
     ("vgcfgrestore --list vg", ("archives", ("vg", ""), {})),
 ]
 
 
-@pytest.mark.parametrize(("line", "call"), ORDERS, ids=[line for line, _ in ORDERS])
-def test_a_command_line_becomes_the_order_that_it_means(app, line, call):
+@pytest.mark.parametrize(("line", "call"), LINES, ids=[line for line, _ in LINES])
+def test_a_command_line_becomes_the_request_that_it_means(app, line, call):
     assert app.run(*line.split()) == 0
     assert app.call == call
     assert not app.open
 
 
-def test_a_change_of_properties_and_an_activation_are_two_orders(app):
+def test_a_change_of_properties_and_an_activation_are_two_requests(app):
     assert app.run("lvchange", "-an", "-pr", "vg/lv") == 0
     assert [name for name, _, _ in app.calls] == ["lvchange", "activate"]
 
@@ -304,7 +297,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("line", "says"), REFUSED, ids=[line for line, _ in REFUSED])
-def test_a_command_line_that_means_nothing_is_refused_and_nothing_is_ordered(app, capsys, line, says):
+def test_a_command_line_that_means_nothing_is_refused_and_nothing_is_asked(app, capsys, line, says):
     assert app.run(*line.split()) == 3
     assert app.calls == []
     out, err = capsys.readouterr()
@@ -340,6 +333,8 @@ def test_common_options_say_how_a_command_is_run(app, monkeypatch, words, option
     ("line", "options"),
     [
         ("lvremove -ff vg/lv", RunOptions(force=2)),
+        ("pvcreate -ff /dev/sdb", RunOptions(force=2)),
+        ("vgreduce --removemissing --force vg", RunOptions(force=1)),
         ("lvextend -L1g -r -n vg/lv", RunOptions(fs="resize", check_fs=False)),
         ("lvreduce -L1g --fs checksize --fsmode offline -f vg/lv",
          RunOptions(fs="checksize", fs_mode="offline", force=1)),
