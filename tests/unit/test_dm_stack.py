@@ -660,7 +660,7 @@ def test_a_critical_section_that_cannot_begin_leaves_all_as_it_was(
 def test_somebody_else_s_waiting_table_is_not_made_live_by_a_reload(bench: Bench) -> None:
     bench.dm.load("beside", [line()])
     state = bench.state()
-    with pytest.raises(StackError, match="beside has a table waiting"):
+    with pytest.raises(StackError, match="beside has an inactive table"):
         reload_stack(bench.dm, [TableChange("low", [line("linear", f"{OTHER} 0")])])
     assert bench.state() == state
 

@@ -1,7 +1,7 @@
-"""What each errno means for each command, in words and with what to do about it.
+"""The meaning of each errno for each command, in words, with what to do about it.
 
-Loaded when the first command is refused. Source: what ``drivers/md/dm-ioctl.c``, ``dm.c``, ``dm-table.c``,
-``dm-stats.c`` of Linux 6.1 return, and what the targets' constructors and the block layer below them do.
+Loaded when the first command is refused. Source: the return values in ``drivers/md/dm-ioctl.c``, ``dm.c``,
+``dm-table.c`` and ``dm-stats.c`` of Linux 6.1, in the targets' constructors, and in the block layer below them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vmgr.dm.wire import Reply, Request
 
 Meaning = tuple[type[DmError], str, str]
-"""The class of the error, what is the matter, and what to do."""
+"""The class of the error, what is wrong, and what to do."""
 
 LOG = "the kernel's log says why: dmesg | tail"
 _ROOT = "run as root (CAP_SYS_ADMIN is needed)"
@@ -33,20 +33,20 @@ _CLOSE = "unmount it or close what uses it; see `lsof` and `vmgr dm ls --tree`"
 _LIST = "see `vmgr dm info -c`"
 _DEVICES = "`vmgr dm ls` lists the devices"
 _HOLDERS = "see `lsblk` for what holds it"
-_NAME = "a name has 1 to 127 bytes and no '/', and is none of '.', '..' and 'control'"
+_NAME = "a name has 1 to 127 bytes and no '/', and is not '.', '..' or 'control'"
 _TABLE_LACKS = "a device that its table refers to does not exist"
 _UNFIT = "it has no table, or the one that was loaded does not fit the devices below it"
 _FROZEN = "its file system is frozen already, or cannot be frozen now"
 
 _MEANINGS: dict[tuple[str, int], Meaning] = {
-    ("version", _e.EINVAL): (DmError, "the kernel's interface is of another generation than 4", ""),
+    ("version", _e.EINVAL): (DmError, "the kernel's interface does not have major version 4", ""),
     ("create", _e.EBUSY): (DmExists, "a device of that name or UUID exists already", _LIST),
     ("create", _e.ENXIO): (DmError, "the kernel has no minor number or no memory left for another device", ""),
     ("create", _e.EINVAL): (DmError, "the kernel does not take that name", _NAME),
     ("create", _e.ENOMEM): (DmError, "the kernel has no memory for another device", ""),
     ("create", _e.EMFILE): (DmError, "no minor number is left", ""),
     ("remove", _e.EBUSY): (DmInUse, "it is in use", _CLOSE),
-    ("remove", _e.EEXIST): (DmInUse, "it is in use, and nobody asked for its removal once it is closed", _CLOSE),
+    ("remove", _e.EEXIST): (DmInUse, "it is in use, and its removal was not deferred until it is closed", _CLOSE),
     ("rename", _e.EBUSY): (DmExists, "the new name is taken", "choose another name"),
     ("rename", _e.EINVAL): (DmError, "the kernel does not take that name", _NAME),
     ("setuuid", _e.EBUSY): (DmExists, "another device has that UUID", _LIST),
@@ -60,11 +60,11 @@ _MEANINGS: dict[tuple[str, int], Meaning] = {
     ("load", _e.ENXIO): (DmNotFound, "the device, or one that its table refers to, does not exist", LOG),
     ("load", _e.ENODEV): (DmNotFound, _TABLE_LACKS, LOG),
     ("load", _e.ENOENT): (DmNotFound, _TABLE_LACKS, LOG),
-    ("load", _e.ENOTBLK): (DmError, "what its table refers to is no block device", LOG),
+    ("load", _e.ENOTBLK): (DmError, "its table refers to something that is not a block device", LOG),
     ("load", _e.EOVERFLOW): (DmError, "a device number in its table is out of range", LOG),
     ("load", _e.EEXIST): (
         DmExists,
-        "something that is not the device mapper's has the device's name or number in the kernel",
+        "something else in the kernel has the device's name or number",
         LOG,
     ),
     ("load", _e.ELOOP): (DmError, "its table refers to itself", "refer to another device"),
@@ -80,10 +80,10 @@ _MEANINGS: dict[tuple[str, int], Meaning] = {
     ("load", _e.ENOKEY): (DmNotFound, "a key that its table names is not in the kernel's keyring", ""),
     ("suspend", _e.EBUSY): (DmInUse, _FROZEN, "see who froze it, or suspend it without freezing (--nolockfs)"),
     ("suspend", _e.EINVAL): (DmError, "something else suspended it at the same moment, or a target refused", LOG),
-    ("suspend", _e.EINTR): (DmError, "a signal ended the wait for input and output that is under way", ""),
+    ("suspend", _e.EINTR): (DmError, "a signal ended the wait for input and output in progress", ""),
     ("resume", _e.EBUSY): (DmInUse, _FROZEN, "see who froze it, or resume it without freezing (--nolockfs)"),
     ("resume", _e.EINVAL): (DmError, _UNFIT, LOG),
-    ("resume", _e.EINTR): (DmError, "a signal ended the wait for input and output that is under way", ""),
+    ("resume", _e.EINTR): (DmError, "a signal ended the wait for input and output in progress", ""),
     ("resume", _e.EIO): (
         DmError,
         "a target cannot start, because a device below it cannot be read or written",
@@ -94,11 +94,11 @@ _MEANINGS: dict[tuple[str, int], Meaning] = {
     ("message", _e.ENODATA): (DmError, "it has no live table", "resume it first"),
     ("message", _e.ENXIO): (DmNotFound, "there is no such device, or it is being removed", ""),
     ("message", _e.ENOENT): (DmNotFound, "what the message names does not exist", ""),
-    ("message", _e.EEXIST): (DmExists, "what the message is to make exists already", ""),
+    ("message", _e.EEXIST): (DmExists, "what the message would make exists already", ""),
     ("message", _e.EBUSY): (DmInUse, "what the message is about is in use, or the device is being removed", LOG),
     ("message", _e.ENOMEM): (DmError, "the kernel has no memory for what the message asks", ""),
     ("message", _e.ENOSPC): (DmError, "there is no space for what the message asks", LOG),
-    ("message", _e.EOPNOTSUPP): (DmError, "the target cannot do that in the state that it is in", LOG),
+    ("message", _e.EOPNOTSUPP): (DmError, "the target cannot do that in its present state", LOG),
     ("setgeometry", _e.EINVAL): (
         DmError,
         "the geometry is out of range",
@@ -128,7 +128,7 @@ _ANY_COMMAND: dict[int, Meaning] = {
 
 
 def meaning(request: Request, command: str, errno: int) -> Meaning:
-    """What ``errno`` means when ``request``, called ``command``, is refused with it."""
+    """The meaning of ``errno`` as the answer to ``request``, whose command is called ``command``."""
     if command == "create" and errno == _e.ENXIO and request.flags & abi.PERSISTENT_DEV:
         number = abi.major_minor(request.dev)[1]
         return DmExists, f"the minor number is taken: {number}", _LIST

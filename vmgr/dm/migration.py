@@ -1,9 +1,8 @@
-"""The directory ``/dev/device-mapper`` of before 0.96.04, and its move to ``/dev/mapper``.
+"""The move of nodes from ``/dev/device-mapper``, the directory before device-mapper 0.96.04, to ``/dev/mapper``.
 
-Until device-mapper 0.96.04 (2003) the control node and the devices' nodes lay there. The names are made in the new
-place first; then the old directory, if nothing else is in it, is replaced by a link, so that paths in
-``/etc/fstab`` and scripts go on to work. Where files of others are in it, it stays with them, and links take the
-nodes' places.
+Until version 0.96.04 (2003) the old directory held the control node and the devices' nodes. The nodes are first
+made in the new directory. Then a link replaces the old directory, so that paths in ``/etc/fstab`` and scripts
+still work. If the old directory has other files, it stays, and links replace only the nodes in it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ OLD_NAME = "device-mapper"
 
 
 class Step(NamedTuple):
-    """One thing to do: ``control``, ``make``, ``move``, ``drop``, ``link``, ``close``; ``words`` follow "would"."""
+    """One step: ``control``, ``make``, ``move``, ``drop``, ``link`` or ``close``. ``words`` can follow "would"."""
 
     kind: str
     path: str
@@ -35,21 +34,21 @@ class Step(NamedTuple):
 
 
 class Migration(NamedTuple):
-    """What there is to do, in order, and sentences about what stays as it is."""
+    """The steps, in order, and sentences about what stays as it is."""
 
     steps: tuple[Step, ...]
     left: tuple[str, ...]
 
 
 def plan_migration(reader: DmReader, *, dev_dir: str = "/dev", proc: str = "/proc") -> Migration:
-    """What it takes to move the nodes in ``DEV_DIR/device-mapper`` to ``DEV_DIR/mapper``. Changes nothing."""
+    """Plan the move of the nodes in ``DEV_DIR/device-mapper`` to ``DEV_DIR/mapper``. Changes nothing."""
     old = os.path.join(dev_dir, OLD_NAME)
     nodes = Nodes(dev_dir)
     if not os.path.lexists(old):
         return Migration((), (f"there is no {old}: nothing to migrate",))
     if os.path.islink(old):
         if os.path.realpath(old) == os.path.realpath(nodes.mapper_dir):
-            return Migration((), (f"{old} leads to {nodes.mapper_dir} already: nothing to migrate",))
+            return Migration((), (f"{old} already leads to {nodes.mapper_dir}: nothing to migrate",))
         return Migration((), (f"{old} is a link to {os.readlink(old)}: it is left alone",))
     if not os.path.isdir(old):
         return Migration((), (f"{old} is not a directory: it is left alone",))
@@ -66,12 +65,12 @@ def plan_migration(reader: DmReader, *, dev_dir: str = "/dev", proc: str = "/pro
         path, new = os.path.join(old, name), nodes.path(name)
         mode = os.lstat(path).st_mode
         if _is_link_to(path, new):
-            own.append(name)  # of an earlier run
+            own.append(name)  # made by an earlier run
         elif name == "control" and stat.S_ISCHR(mode):
             drops.append(Step("drop", path, f"remove {path}; {new} takes its place", name))
         elif name in devices and (stat.S_ISBLK(mode) or stat.S_ISLNK(mode)):
             if _in_the_way(new):
-                left.append(f"{path} stays: {new} is no device node and in its way")
+                left.append(f"{path} stays: {new} is in its way and is not a device node")
                 continue
             steps += _move(nodes, path, name, devices[name])
         elif stat.S_ISBLK(mode) and _may_go(path, proc):
@@ -80,11 +79,11 @@ def plan_migration(reader: DmReader, *, dev_dir: str = "/dev", proc: str = "/pro
             left.append(f"{path} is not the device mapper's, or in use: it stays")
     steps += drops
     if left:
-        # Whoever goes by the old paths shall find the devices there still.
+        # Programs that use the old paths must still find the devices there.
         for name in dict.fromkeys(step.name for step in steps if step.name):
             path = os.path.join(old, name)
             steps.append(Step("link", path, f"make {path} a link to {nodes.path(name)}", name))
-        left.append(f"{old} stays, because of what else is in it")
+        left.append(f"{old} stays, because it has other files")
     else:
         steps += [Step("drop", path, f"remove {path}") for path in (os.path.join(old, name) for name in own)]
         steps.append(Step("close", old, f"replace {old} by a link to {nodes.mapper_dir}"))
@@ -99,10 +98,10 @@ def migrate(
     dry: bool = False,
     proc: str = "/proc",
 ) -> Migration:
-    """Do what :func:`plan_migration` says; what was done, or with ``dry`` would be, and what was left.
+    """Do what :func:`plan_migration` plans. Return what was done (with ``dry``, would be done) and what was left.
 
-    Each step is complete in itself: where one fails (:class:`KernelError`, :class:`NotPermitted`), those before it
-    are done, and the next run goes on.
+    Each step is complete in itself. If one fails (:class:`KernelError`, :class:`NotPermitted`), those before it
+    are done, and the next run goes on from there.
     """
     plan = plan_migration(reader, dev_dir=dev_dir, proc=proc)
     if dry:
@@ -123,7 +122,7 @@ def _do(step: Step, nodes: Nodes, dev_dir: str, proc: str) -> None:
     if step.kind == "control":
         repair_control(dev_dir, proc)
     elif step.kind == "move":
-        # Keeps owner, group and mode that a site may have given it.
+        # Moving keeps the owner, group and mode, which the administrator may have changed.
         os.makedirs(nodes.mapper_dir, 0o755, exist_ok=True)
         os.rename(step.path, nodes.path(step.name))
     elif step.kind == "make":
@@ -138,7 +137,7 @@ def _do(step: Step, nodes: Nodes, dev_dir: str, proc: str) -> None:
 
 
 def _move(nodes: Nodes, path: str, name: str, numbers: tuple[int, int]) -> list[Step]:
-    """The steps for the node of a device that there is."""
+    """The steps for the node of an existing device."""
     new = nodes.path(name)
     if nodes.right(name, *numbers):
         return [Step("drop", path, f"remove {path}; {new} is there", name)]
@@ -161,7 +160,7 @@ def _in_the_way(path: str) -> bool:
 
 
 def _may_go(path: str, proc: str) -> bool:
-    """Whether a node without a device may go: the device mapper's or nobody's, and not in use under this name."""
+    """Whether a node without a device may be removed: no other driver has its number, and it is not in use."""
     return block_majors(proc).get(os.major(os.lstat(path).st_rdev), NAME) == NAME and not users_of(path, proc)
 
 

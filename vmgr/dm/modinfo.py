@@ -1,8 +1,8 @@
-"""What is known of a kernel module without loading it: its file, its parameters, whether it is built in.
+"""Information about a kernel module without loading it: its file, its parameters, whether it is built in.
 
 Reads the tree below ``/lib/modules/RELEASE`` (``modules.dep``, ``modules.builtin``, ``modules.builtin.modinfo``)
-and the section ``.modinfo`` of a module's file, as modinfo(8) does. Names of modules have ``-`` and ``_``
-interchangeably.
+and the section ``.modinfo`` of a module's file, as modinfo(8) does. In names of modules, ``-`` and ``_`` are
+the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Parameter(NamedTuple):
 
     name: str
     kind: str
-    """The kernel's word for its type: ``uint``, ``bool``, ...; empty when it is not told."""
+    """The kernel's word for its type: ``uint``, ``bool``, ...; empty if not known."""
     text: str
     """What it is for, in the words of the module's author."""
 
@@ -44,7 +44,7 @@ def is_built_in(tree: str, name: str) -> bool:
 
 
 def parameters(tree: str, name: str) -> tuple[Parameter, ...]:
-    """The parameters that the module takes, by name; none where they cannot be found out."""
+    """The parameters that the module takes, by name; none if they cannot be read."""
     entries: list[str] = []
     path = module_file(tree, name)
     if path:
@@ -150,5 +150,5 @@ def _section(elf: bytes, wanted: bytes = b".modinfo") -> bytes:
             if table[name : table.find(b"\0", name)] == wanted:
                 return elf[place : place + length]
     except struct.error:
-        pass  # cut short
+        pass  # the file is truncated
     return b""

@@ -1,9 +1,9 @@
-"""The kernel module ``dm_mod``: is it there, with which block major, and how it gets another one.
+"""The kernel module ``dm_mod``: whether it is there, its block major, and how to set another major.
 
-A fixed major number for all device-mapper devices is a parameter of the module, since 2003 and to this day:
-``modprobe dm-mod major=N`` now, a line in ``/etc/modprobe.d`` for the next load, ``dm_mod.major=N`` on the kernel's
-command line where the device mapper is built in. Sources: ``drivers/md/dm.c`` (``_major``), ``block/genhd.c``
-(``register_blkdev``), modprobe.d(5).
+A fixed major number for all device-mapper devices has been a parameter of the module since 2003:
+``modprobe dm-mod major=N`` sets it now, a line in ``/etc/modprobe.d`` at the next load, and ``dm_mod.major=N`` on
+the kernel's command line if the device mapper is built in. Sources: ``drivers/md/dm.c`` (``_major``),
+``block/genhd.c`` (``register_blkdev``), modprobe.d(5).
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ CONFIG_DIRS = (
     "usr/lib/modprobe.d",
     "lib/modprobe.d",
 )
-"""Where modprobe looks, below the root; of files of one name the first counts."""
+"""Where modprobe looks for its configuration, below the root. Of files of the same name, the first counts."""
 
 
 class Places(NamedTuple):
-    """Where everything is looked for; other than the defaults in tests, and for a system that does not run."""
+    """The directories to search. Tests, and examinations of a system that does not run, give others."""
 
     proc: str = "/proc"
     sys: str = "/sys"
@@ -67,23 +67,23 @@ class Setting(NamedTuple):
 
     path: str
     line: int
-    """From 1; 0 for the kernel's command line."""
+    """The line's number, from 1; 0 for the kernel's command line."""
     kind: str
-    """``major`` (sets it), ``install`` (replaces the module's loading) or ``blacklist``."""
+    """``major`` (sets it), ``install`` (runs a command instead of loading the module) or ``blacklist``."""
     value: str
-    """The major, or the command that is run in place of the module's loading."""
+    """The major, or the command that runs instead of loading the module."""
 
     @property
     def place(self) -> str:
-        """Where it is, for a person."""
+        """Where the setting is, in words."""
         return f"{self.path}:{self.line}" if self.line else f"the kernel's command line ({self.path})"
 
 
 class ModuleState(NamedTuple):
-    """What is known of the module; see :func:`module_state`."""
+    """The state of the module; see :func:`module_state`."""
 
     state: str
-    """``built-in``, ``loaded``, ``available`` (as a module that is not loaded) or ``absent``."""
+    """``built-in``, ``loaded``, ``available`` (a module, not loaded) or ``absent``."""
     release: str
     """The kernel's release."""
     file: str
@@ -91,11 +91,11 @@ class ModuleState(NamedTuple):
     major: int | None
     """The block major of device-mapper devices now; None when none is registered."""
     values: tuple[tuple[str, str], ...]
-    """Its parameters' values now, by name. ``major`` is not among them: the kernel does not show it."""
+    """The present values of its parameters, by name. The kernel does not show ``major``."""
     known: tuple[Parameter, ...]
     """The parameters that it takes."""
     settings: tuple[Setting, ...]
-    """What modprobe and the kernel's command line say about it, in the order in which it counts: the last wins."""
+    """Its settings from modprobe and the kernel's command line, in order of precedence: the last wins."""
 
     @property
     def present(self) -> bool:
@@ -141,7 +141,7 @@ def check_major(major: int) -> int:
 
 
 def problem_with(major: int, state: ModuleState, places: Places = HERE) -> Refused | None:
-    """Why the running device mapper does not have, and cannot get, ``major``; None when it has or can get it."""
+    """Why the running device mapper cannot have ``major``; None if it has it or can get it."""
     if state.major == major:
         return None
     if state.state == "built-in":
@@ -153,7 +153,7 @@ def problem_with(major: int, state: ModuleState, places: Places = HERE) -> Refus
         return Refused(
             f"{MODULE} is loaded with major {_words(state.major)}, not {major}",
             hint=f"`vmgr dm module --major {major} --write` sets it for the next boot; to have it now, remove every"
-            f" device and unload the modules that use {MODULE}, then `modprobe -r {MODULE}` and do this again",
+            f" device and unload the modules that use {MODULE}, then run `modprobe -r {MODULE}` and try again",
         )
     return _taken(major, places)
 
@@ -161,12 +161,12 @@ def problem_with(major: int, state: ModuleState, places: Places = HERE) -> Refus
 def load_module(
     major: int | None = None, *, places: Places = HERE, modprobe: Callable[[list[str]], str] | None = None
 ) -> ModuleState:
-    """Load the module, with a fixed ``major`` if one is given; how things are then.
+    """Load the module, with a fixed ``major`` if one is given. Return the state afterwards.
 
-    Nothing is done when the device mapper runs already with that major. Raises :class:`Refused` when it runs with
-    another or the number is taken, :class:`NoDeviceMapper` when this kernel has none, :class:`UsageError` for a
-    number out of range, :class:`KernelError` or :class:`NotPermitted` when modprobe fails. ``modprobe`` is given
-    the words after the program's name and returns what it complained of, or an empty string.
+    Does nothing if the device mapper already runs with that major. Raises :class:`Refused` if it runs with
+    another one or the number is taken, :class:`NoDeviceMapper` if this kernel has none, :class:`UsageError` for a
+    number out of range, :class:`KernelError` or :class:`NotPermitted` if modprobe fails. ``modprobe`` takes the
+    program's arguments and returns its error message, or an empty string.
     """
     if major is not None:
         check_major(major)
@@ -191,7 +191,7 @@ def load_module(
     if major is not None and after.major != major:
         raise KernelError(
             f"{MODULE} was loaded, and has major {_words(after.major)}, not {major}",
-            hint="an install line in modprobe.d may have loaded it in another way",
+            hint="an install line in modprobe.d may have loaded it with other parameters",
         )
     return after
 
@@ -199,9 +199,9 @@ def load_module(
 def configure_module(major: int | None, *, places: Places = HERE, dry: bool = False) -> bool:
     """Write the modprobe configuration for the next load: a fixed ``major``, or None for the kernel's choice.
 
-    True when something had to be written or, with ``dry``, would have to be. None removes our own file. Raises
-    :class:`Refused` when another file, or the kernel's command line, says otherwise, when the number is another
-    driver's, or where the device mapper is built in, so that modprobe has no say; and :class:`NotPermitted` or
+    True if something was written (with ``dry``, would be written). None removes vmgr's own file. Raises
+    :class:`Refused` if another file or the kernel's command line sets another major, if another driver has the
+    number, or if the device mapper is built in and modprobe has no effect; and :class:`NotPermitted` or
     :class:`KernelError`.
     """
     path = places.config
@@ -223,7 +223,7 @@ def configure_module(major: int | None, *, places: Places = HERE, dry: bool = Fa
         raise absent(state)
     if state.state == "built-in":
         raise Refused(
-            "the device mapper is built into this kernel: what modprobe is told does not count",
+            "the device mapper is built into this kernel, so modprobe's configuration has no effect",
             hint=f"boot with {MODULE}.major={major} on the kernel's command line",
         )
     for other in others:
@@ -249,7 +249,7 @@ def absent(state: ModuleState) -> NoDeviceMapper:
 
 
 def run_modprobe(words: list[str]) -> str:
-    """Run modprobe; what it complained of, or an empty string."""
+    """Run modprobe. Return its error message, or an empty string."""
     import subprocess
 
     from vmgr.dm.programs import environment, find_program
@@ -295,7 +295,7 @@ def _taken(major: int, places: Places) -> Refused | None:
 def _otherwise(setting: Setting) -> Refused:
     return Refused(
         f"{setting.place} sets the major to {setting.value} already",
-        hint="change it there: of two settings, one would be without effect",
+        hint="change it there: of two settings, one would have no effect",
     )
 
 
@@ -304,7 +304,7 @@ def _in_proc_modules(proc: str) -> bool:
 
 
 def _settings(places: Places) -> tuple[Setting, ...]:
-    """What modprobe's files say, in the order in which it reads them, then the kernel's command line."""
+    """The settings in modprobe's files, in the order in which it reads them, then in the kernel's command line."""
     files: dict[str, str] = {}
     for directory in reversed([os.path.join(places.root, name) for name in CONFIG_DIRS]):
         for name in _listdir(directory):
@@ -352,7 +352,7 @@ def _config_lines(text: str) -> list[tuple[int, list[str]]]:
 
 
 def _write(path: str, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all."""
     temporary = f"{path}.{os.getpid()}~"
     try:
         os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)

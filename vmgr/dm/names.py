@@ -1,9 +1,9 @@
-"""Device names and UUIDs: what may be one, and libdevmapper's mangling of those that udev could not carry.
+"""Device names and UUIDs: which are valid, and libdevmapper's mangling of names that udev does not support.
 
-To the kernel a name is bytes without "/". udev's rules and its database take fewer characters, so
-libdevmapper writes every other byte as ``\\xNN``. Names in this library are always the kernel's; a program that
-takes names from people as dmsetup does calls :func:`mangle` on what comes in and :func:`unmangle` on what
-goes out. Rules: ``libdm/libdm-common.c`` (``mangle_string``, ``unmangle_string``), and ``check_name`` of the
+For the kernel, a name is any bytes without "/". udev's rules and its database support fewer characters, so
+libdevmapper writes every other byte as ``\\xNN``. Names in this library are always the kernel's. A program that
+takes names from people, as dmsetup does, calls :func:`mangle` on its input and :func:`unmangle` on its
+output. Rules: ``libdm/libdm-common.c`` (``mangle_string``, ``unmangle_string``), and ``check_name`` in the
 kernel's ``dm-ioctl.c``.
 """
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ENVIRONMENT = "DM_DEFAULT_NAME_MANGLING_MODE"
-"""The variable with which an administrator chooses the mode."""
+"""The environment variable that sets the mode."""
 
 RESERVED = (".", "..", "control")
-"""Their nodes would be the directory itself, the one above, and the control node. Linux refuses them since 6.5."""
+"""Nodes of these names would be the directory itself, its parent, and the control node. Linux 6.5 refuses them."""
 
 _PLAIN = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz#+-.:=@_")
 _CODE = re.compile(rb"\\x(?!00)([0-9A-Fa-f]{2})")
@@ -31,10 +31,10 @@ _TWICE = "\\x5cx"
 
 
 class Mangling(StrEnum):
-    """How names are written.
+    """The mangling mode.
 
-    ``none`` leaves them as they are; ``auto`` mangles, and takes what is mangled already as it is; ``hex`` mangles
-    whatever it is given, a backslash too.
+    ``none`` leaves names as they are; ``auto`` mangles, except names that are already mangled; ``hex`` mangles
+    every name, backslashes included.
     """
 
     NONE = "none"
@@ -45,7 +45,7 @@ class Mangling(StrEnum):
 def check_name(text: str) -> None:
     """Raise :class:`InvalidName` unless a device can be called ``text``: 1 to 127 bytes, no "/", no NUL.
 
-    For names to be given. A device that already has a stranger one can still be looked up by it.
+    For new names. An existing device with an invalid name can still be found by it.
     """
     if not text:
         raise InvalidName("a device name may not be empty")
@@ -55,7 +55,7 @@ def check_name(text: str) -> None:
             f"invalid device name {text!r}: it contains '/'", hint="give the name without a directory"
         )
     if text in RESERVED:
-        raise InvalidName(f"invalid device name {text!r}: it means something else in the device directory")
+        raise InvalidName(f"invalid device name {text!r}: it has another meaning in the device directory")
 
 
 def check_uuid(text: str) -> None:
@@ -66,10 +66,10 @@ def check_uuid(text: str) -> None:
 
 
 def mangle(text: str, mode: Mangling | str, *, limit: int = DM_NAME_MAX) -> str:
-    """The name that the kernel shall have for ``text``; a UUID with ``limit=DM_UUID_MAX``.
+    """The kernel's name for ``text``. For a UUID, give ``limit=DM_UUID_MAX``.
 
-    Raises :class:`InvalidName` when ``auto`` finds bytes that are mangled beside bytes that would have to be, or
-    a name that was mangled twice, and when the result is longer than ``limit`` bytes.
+    Raises :class:`InvalidName` if ``auto`` finds mangled bytes next to bytes that need mangling, or
+    a name that was mangled twice, and if the result is longer than ``limit`` bytes.
     """
     mode = Mangling(mode)
     if mode is Mangling.NONE:
@@ -104,10 +104,10 @@ def mangle(text: str, mode: Mangling | str, *, limit: int = DM_NAME_MAX) -> str:
 
 
 def unmangle(text: str, mode: Mangling | str = Mangling.NONE) -> str:
-    """What ``text``, a name of the kernel's, looks like to people: every ``\\xNN`` is one byte.
+    """The readable form of ``text``, a name of the kernel's: every ``\\xNN`` becomes one byte.
 
-    With a mode other than ``none``, a name that holds what would have been mangled is refused
-    (:class:`InvalidName`): some other program made it, and it could not be given back to :func:`mangle`.
+    With a mode other than ``none``, a name with bytes that need mangling is refused (:class:`InvalidName`).
+    Another program made such a name, and :func:`mangle` could not restore it.
     """
     raw = _bytes(text)
     if Mangling(mode) is not Mangling.NONE and not _PLAIN.issuperset(raw.replace(b"\\", b"")):
@@ -119,7 +119,7 @@ def unmangle(text: str, mode: Mangling | str = Mangling.NONE) -> str:
 
 
 def check_once(text: str) -> None:
-    """Raise :class:`InvalidName` for a name that was mangled more than once, which ``auto`` does not take."""
+    """Raise :class:`InvalidName` for a name that was mangled more than once, which ``auto`` does not accept."""
     if _TWICE in text:
         raise InvalidName(
             f"{text!r} is mangled more than once", hint="give it in plain characters, or use mode hex"
@@ -127,7 +127,7 @@ def check_once(text: str) -> None:
 
 
 def default_mangling(environ: Mapping[str, str]) -> Mangling:
-    """The mode that ``DM_DEFAULT_NAME_MANGLING_MODE`` names, in capitals or not; otherwise ``auto``."""
+    """The mode in ``DM_DEFAULT_NAME_MANGLING_MODE``, in upper or lower case; by default ``auto``."""
     word = environ.get(ENVIRONMENT, "").lower()
     return Mangling(word) if word in ("none", "auto", "hex") else Mangling.AUTO
 

@@ -18,9 +18,9 @@ MODE = 0o660
 class Nodes:
     """The nodes below one device directory (``DM_DEV_DIR``).
 
-    ``uid``, ``gid`` and ``mode`` are those of nodes that are made here; a right node that is there already keeps
+    ``uid``, ``gid`` and ``mode`` are for new nodes; an existing correct node keeps
     its own. ``gid`` None is the group ``disk``. ``beside_udev``: instead of a node, make the link to ``dm-N`` that
-    udev's rules would have made, so that the rules find at their next turn what they expect.
+    udev's rules would make, because that is what the rules expect the next time they run.
     """
 
     beside_udev = False
@@ -31,7 +31,7 @@ class Nodes:
         self._uid, self._gid, self._mode = uid, gid, mode
 
     def prepare(self) -> None:
-        """Look up the owner: to be called before anything is suspended."""
+        """Look up the owner. Call this before any device is suspended."""
         if self._gid is None:
             self._gid = _disk_group()
 
@@ -48,9 +48,9 @@ class Nodes:
         return _leads_to(self.path(name), major, minor)
 
     def add(self, name: str, major: int, minor: int) -> bool:
-        """See to it that the node is there and right; True when something had to be done.
+        """Make the node or correct it; True if something had to be done.
 
-        Raises :class:`vmgr.dm.failure.NodeError` for a file in its place that is no block device.
+        Raises :class:`vmgr.dm.failure.NodeError` for a file in its place that is not a block device.
         """
         if self.right(name, major, minor):
             return False
@@ -82,12 +82,11 @@ class Nodes:
         return True
 
     def has(self, name: str) -> bool:
-        """Whether there is anything in the place of the node ``name``."""
+        """Whether there is any file in the place of the node ``name``."""
         return os.path.lexists(self.path(name))
 
     def move(self, old: str, new: str, major: int, minor: int) -> bool:
-        """Give the right node ``old`` of a renamed device its new name; False when there is none, or ``new`` is
-        right.
+        """Rename the node of a renamed device. False if ``old`` is missing or wrong, or ``new`` is already right.
 
         Raises :class:`vmgr.dm.failure.NodeError` as :meth:`add` does.
         """
@@ -111,7 +110,7 @@ class Nodes:
             return False
         except OSError as e:
             if not os.path.lexists(path):
-                return False  # a read-only file system is said to be that before the name is looked for
+                return False  # on a read-only file system, the error is EROFS even if the name does not exist
             raise _cannot(f"cannot remove the node {path}", e) from None
         return True
 
@@ -120,9 +119,9 @@ class Nodes:
         return _leads_to(self.link_path(group, volume), major, minor)
 
     def link(self, group: str, volume: str, name: str) -> bool:
-        """See to it that ``DEV_DIR/GROUP/VOLUME`` leads to the node ``name``; True when something had to be done.
+        """Make ``DEV_DIR/GROUP/VOLUME`` lead to the node ``name``; True if something had to be done.
 
-        Raises :class:`vmgr.dm.failure.NodeError` when something that is not a link is in its place.
+        Raises :class:`vmgr.dm.failure.NodeError` if something other than a link is in its place.
         """
         path, target = self.link_path(group, volume), self.path(name)
         try:
@@ -148,8 +147,8 @@ class Nodes:
     def unlink(self, group: str, volume: str, name: str, major: int, minor: int) -> bool:
         """Remove the link to a device that is gone or was renamed; True when there was one.
 
-        ``name`` and ``major``, ``minor`` are what the link led to: one that leads to another device that is there
-        stays. The group's directory goes with its last link.
+        ``name`` and ``major``, ``minor`` are the link's former device. A link to another existing device
+        stays. The group's directory is removed with its last link.
         """
         path = self.link_path(group, volume)
         try:
@@ -172,7 +171,7 @@ class Nodes:
         try:
             os.rmdir(os.path.dirname(path))
         except OSError:
-            pass  # others are in it
+            pass  # other files are in it
         return True
 
     def _refuse_foreign(self, path: str) -> None:
@@ -223,7 +222,7 @@ def _cannot(what: str, e: OSError) -> NodeError:
 
 
 def set_read_ahead(major: int, minor: int, sectors: int, *, at_least: bool = False, sysfs: str = "/sys") -> None:
-    """Set a block device's read-ahead; with ``at_least`` only raise it. In 512-byte sectors, kept in KiB."""
+    """Set a block device's read-ahead, in 512-byte sectors (sysfs keeps KiB). With ``at_least``, only raise it."""
     path = f"{sysfs}/dev/block/{major}:{minor}/bdi/read_ahead_kb"
     kib = (sectors + 1) // 2
     try:

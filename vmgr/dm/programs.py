@@ -1,7 +1,7 @@
-"""Programs of the system that are run for the caller: where they are, and what of the environment they get.
+"""Programs of the system that vmgr runs: where it finds them, and which environment they get.
 
-They are looked for where a distribution puts the administrator's programs, and nowhere else: the caller's PATH may
-lack those places (cron, su, sudo), and it may name others that anybody can write to.
+They are searched only in the directories where distributions put administrators' programs. The caller's PATH may
+lack these (cron, su, sudo), and may have directories that any user can write to.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PLACES = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
-"""Where programs are looked for, in this order."""
+"""The directories to search for programs, in order."""
 
 _KEPT = ("HOME", "TERM", "TZ", "TMPDIR", "USER", "LOGNAME")
 
@@ -28,9 +28,10 @@ def find_program(name: str) -> str | None:
 
 
 def environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for such a program: of ``environ`` (the caller's) what cannot change which code runs.
+    """The environment for such a program: ``PATH`` and a few harmless variables of ``environ`` (the caller's).
 
-    Its messages come in English, because some of them are read.
+    Variables that could make the program load other code are left out. The language is English, because vmgr
+    parses some of the messages.
     """
     environ = os.environ if environ is None else environ
     kept = {name: environ[name] for name in _KEPT if name in environ}

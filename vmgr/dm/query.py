@@ -1,6 +1,6 @@
-"""Asking the device mapper, without changing anything.
+"""Queries to the device mapper, which change nothing.
 
-:class:`DmReader` is what a listing needs; :class:`vmgr.dm.client.DmClient` adds the commands that change.
+:class:`DmReader` has all that a listing needs; :class:`vmgr.dm.client.DmClient` adds the commands that change.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _GONE = errno.ENXIO
 
 
 class DmReader:
-    """Questions to one kernel."""
+    """Queries to one kernel."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
@@ -40,7 +40,7 @@ class DmReader:
         return dict(wire.unpack_versions(self.kernel.call(Request(abi.LIST_VERSIONS)).data))
 
     def target_version(self, target: str) -> Version | None:
-        """The version of one target, its module loaded if need be; None when the kernel has none of that name."""
+        """The version of one target, whose module is loaded if needed; None if the kernel has no such target."""
         if self.kernel.version < abi.GET_TARGET_VERSION.since:
             return self.targets().get(target)
         try:
@@ -53,10 +53,10 @@ class DmReader:
         return found[0][1] if found else None
 
     def names(self, *, name: str = "", uuid: str = "") -> tuple[wire.NameEntry, ...]:
-        """Every device in the kernel's list, in its order, with no more than the list tells.
+        """Every device in the kernel's list, in its order, with the facts in the list only.
 
-        Only those whose name and UUID start with ``name`` and ``uuid``. Before interface 4.45 it has no UUIDs,
-        and ``uuid`` selects nothing away.
+        Only devices whose name and UUID start with ``name`` and ``uuid``. Before interface 4.45 the list has no
+        UUIDs, and ``uuid`` has no effect.
         """
         version = self.kernel.version
         if version >= abi.NAME_LIST_UUID_SINCE:
@@ -66,7 +66,7 @@ class DmReader:
         return tuple(entry for entry in entries if entry.name.startswith(name))
 
     def arm_poll(self) -> None:
-        """From now on ``poll`` on the control node's descriptor tells of events in any device."""
+        """Arm the control node's descriptor: ``poll`` on it then returns after the next event of any device."""
         self.kernel.call(Request(abi.DEV_ARM_POLL))
 
     def devices(self, *, prefix: str = "", tables: bool = False, status: bool = False) -> tuple[LiveDevice, ...]:
@@ -91,9 +91,9 @@ class DmReader:
         status: bool = False,
         inactive: bool = False,
     ) -> LiveDevice | None:
-        """One device, asked for by one of its names; None when there is none such.
+        """One device, by name, UUID or number; None if there is no such device.
 
-        ``inactive``: table, status, ``read_only`` and ``target_count`` are those of the waiting table.
+        ``inactive``: table, status, ``read_only`` and ``target_count`` are those of the inactive table.
         """
         if sum((bool(name), bool(uuid), major_minor is not None)) != 1:
             raise ValueError("give one of name, uuid and major_minor")
@@ -106,10 +106,10 @@ class DmReader:
         return live_device(reply, lines_of(reply))
 
     def table(self, dev: Dev, *, inactive: bool = False, secure: bool = False) -> tuple[KernelLine, ...]:
-        """The live table, or the one that waits for a resume; empty when there is none.
+        """The live table, or with ``inactive`` the one in the inactive slot; empty if there is none.
 
-        ``secure``: it may hold a key, so nothing of it stays in a buffer of this library's or of the kernel's;
-        what is returned is the caller's to keep.
+        ``secure``: it may hold a key, so every buffer of this library and the kernel is wiped after use. The
+        returned lines are the caller's responsibility.
         """
         if not secure:
             return lines_of(self._query(dev, abi.TABLE_STATUS, abi.STATUS_TABLE, inactive))
@@ -120,39 +120,38 @@ class DmReader:
             wire.wipe(reply.data)
 
     def status(self, dev: Dev, *, flush: bool = False, inactive: bool = False) -> tuple[KernelLine, ...]:
-        """The status lines of the live table, or of the one that waits.
+        """The status lines of the live table, or with ``inactive`` of the inactive one.
 
-        ``flush`` lets a target commit first (thin pools), which can take as long as a write does.
+        ``flush`` lets a target commit first (thin pools), which can take as long as a write.
         """
         return lines_of(self._query(dev, abi.TABLE_STATUS, 0 if flush else self._noflush(), inactive))
 
     def measure(self, dev: Dev) -> tuple[KernelLine, ...]:
-        """What the kernel's integrity measurement says of the live table's targets, one line for each."""
+        """The kernel's integrity measurement of the live table, one line for each target."""
         return lines_of(self._command(dev, abi.TABLE_STATUS, abi.IMA_MEASUREMENT | self._noflush()))
 
     def deps(self, dev: Dev, *, inactive: bool = False) -> tuple[tuple[int, int], ...]:
-        """The (major, minor) of what the live (or the waiting) table refers to, in the kernel's order."""
+        """The (major, minor) of each device that the live (or inactive) table refers to, in the kernel's order."""
         reply = self._query(dev, abi.TABLE_DEPS, 0, inactive)
         return tuple(abi.major_minor(number) for number in wire.unpack_deps(reply.data))
 
     def wait(self, dev: Dev, event_nr: int, *, timeout: float | None = None) -> LiveDevice | None:
-        """Wait until a device's event number is no longer ``event_nr``; the device as it is then, renamed perhaps.
+        """Wait until a device's event number differs from ``event_nr``; return the device, perhaps renamed.
 
-        With a ``timeout`` in seconds, None when it passes. Raises :class:`vmgr.dm.failure.DmNotFound` when
-        the device is removed.
+        None after ``timeout`` seconds. Raises :class:`vmgr.dm.failure.DmNotFound` when the device is removed.
         """
         address = self._address(dev)
         if timeout is None and self.kernel.version < abi.DEV_ARM_POLL.since:
             self._command(address, abi.DEV_WAIT, self._noflush(), event_nr=event_nr)
             return live_device(self._command(address, abi.DEV_STATUS))
-        # Polled, because nobody can remove a device without a live table while somebody waits for it in DEV_WAIT.
+        # Polled, because a device without a live table cannot be removed during a DEV_WAIT for it.
         deadline = None if timeout is None else time.monotonic() + timeout
         uuid = ""
         while True:
-            # Armed before it is looked at, so that an event in between ends the poll at once.
+            # Armed before the device is read, so that an event in between ends the poll at once.
             self.arm_poll()
             device = live_device(self._command(address, abi.DEV_STATUS))
-            if uuid and device.uuid != uuid:  # the number is another device's by now
+            if uuid and device.uuid != uuid:  # the number now belongs to another device
                 from vmgr.dm.meanings import explain
 
                 raise explain(self._request(address, abi.DEV_STATUS, 0), _GONE)
@@ -253,7 +252,7 @@ def live_device(
     table: tuple[KernelLine, ...] | None = None,
     status: tuple[KernelLine, ...] | None = None,
 ) -> LiveDevice:
-    """The value for a reply's header, with lines that were read apart."""
+    """The value for a reply's header, with table and status lines from other replies."""
     flags = reply.flags
     major, minor = abi.major_minor(reply.dev)
     return LiveDevice(

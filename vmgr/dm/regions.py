@@ -1,7 +1,7 @@
 """Regions of a device in which the kernel counts input and output, and groups of them, as values. Pure.
 
-A group is dmstats' own idea: the kernel knows nothing of it. It is written into the auxiliary data of its
-first region as ``DMS_GROUP=ALIAS:MEMBERS#DATA``, and kept here in the same way, so that both see the same
+Groups are an invention of dmstats; the kernel has none. dmstats stores a group in the auxiliary data of its
+first region as ``DMS_GROUP=ALIAS:MEMBERS#DATA``. This module does the same, so that both see the same
 groups (``libdm/libdm-stats.c`` of LVM2).
 """
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 TAG = "DMS_GROUP="
 NOTHING = "-"
-"""What the kernel keeps for a program ID or auxiliary data that was not given."""
+"""The kernel's word for a missing program ID or missing auxiliary data."""
 
 
 @frozen
 class Region:
     """A range of a device with counters for each ``step`` sectors of it.
 
-    ``bounds`` are those of its histograms in nanoseconds, empty without. ``aux_data`` is as the kernel has it
-    (:data:`NOTHING` is ``""`` here); ``user_data`` and ``group`` are what it says. ``program_id`` may be empty.
+    ``bounds`` are the bounds of its histograms in nanoseconds; empty: no histograms. ``aux_data`` is the kernel's
+    (:data:`NOTHING` is ``""`` here); ``user_data`` and ``group`` are parts of it. ``program_id`` may be empty.
     """
 
     id: int
@@ -43,17 +43,17 @@ class Region:
 
     @property
     def area_count(self) -> int:
-        """How many areas it has; the last may be shorter than ``step``."""
+        """The number of areas; the last may be shorter than ``step``."""
         return -(-int(self.length) // int(self.step))
 
     @property
     def end(self) -> Sectors:
-        """The sector behind it."""
+        """The first sector after the region."""
         return self.start + self.length
 
     @property
     def group(self) -> Group | None:
-        """The group whose first region this is, None if it is none's or its tag cannot be read."""
+        """The group whose first region this is; None if there is none or its tag cannot be read."""
         alias, members, _ = read_tag(self.aux_data)
         try:
             ids = parse_ids(members) if members else ()
@@ -69,7 +69,7 @@ class Region:
 
 @frozen
 class Group:
-    """Regions that are looked at together. ``id`` is that of the first; ``alias`` may be empty."""
+    """Regions that are reported together. ``id`` is that of the first region; ``alias`` may be empty."""
 
     id: int
     regions: tuple[int, ...]
@@ -82,13 +82,13 @@ class Group:
 
     @property
     def tag(self) -> str:
-        """What stands for it in the auxiliary data of its first region."""
+        """The group's tag in the auxiliary data of its first region."""
         return f"{TAG}{self.alias}:{self.members}"
 
 
 @frozen
 class Area:
-    """The counters of one ``step`` of a region. ``length`` is its real one, the last may be short."""
+    """The counters of one ``step`` of a region. ``length`` is less than the step if the last area is shorter."""
 
     id: int
     start: Sectors
@@ -98,7 +98,7 @@ class Area:
 
 
 MOST_IDS = 1_000_000
-"""How many regions a list may name: a damaged tag must not eat the memory."""
+"""The most regions in a list: a damaged tag must not use up the memory."""
 
 # -- the kernel's lines -------------------------------------------------------------------------------
 
@@ -109,8 +109,8 @@ _COUNTERS = r"(\d+)\+(\d+)((?: -?\d+){13})(?: ([\d:]+))?"
 def parse_region(line: str) -> Region:
     """One line of the answer to ``@stats_list``. Raises :class:`KernelError` for anything else.
 
-    Auxiliary data may have blanks in them. The kernel does not quote what it was given, so data that end
-    in `` precise_timestamps`` are taken for that.
+    Auxiliary data may contain blanks. The kernel does not quote them, so data that end
+    in `` precise_timestamps`` are mistaken for that option.
     """
     match = re.fullmatch(_REGION, line, re.ASCII | re.DOTALL)
     if match is None:
@@ -132,7 +132,7 @@ def parse_region(line: str) -> Region:
 def parse_area(line: str, region: Region) -> Area:
     """One line of the answer to ``@stats_print``. Raises :class:`KernelError` for anything else.
 
-    The kernel prints the step of the region for the length of each area; the last is cut to the region here.
+    The kernel prints the region's step as the length of every area. Here the last area ends with the region.
     """
     match = re.fullmatch(_COUNTERS, line, re.ASCII)
     counts = tuple(map(int, match[4].split(":"))) if match is not None and match[4] else ()
@@ -152,7 +152,7 @@ def parse_area(line: str, region: Region) -> Area:
 
 
 def read_tag(aux_data: str) -> tuple[str, str, str]:
-    """Take auxiliary data apart: (alias, members, rest). Without a tag that can be read, all of it is the rest."""
+    """Split auxiliary data into (alias, members, rest). Without a readable tag, all of it is the rest."""
     # dmstats drops what stands before a tag, too.
     _, found, after = aux_data.partition(TAG)
     alias, colon, after = after.partition(":")
@@ -163,7 +163,7 @@ def read_tag(aux_data: str) -> tuple[str, str, str]:
 
 
 def groups_of(regions: Iterable[Region]) -> tuple[Group, ...]:
-    """The groups among ``regions``, without members that are not among them."""
+    """The groups of ``regions``, without members that are not in ``regions``."""
     regions = tuple(regions)
     present = {region.id for region in regions}
     found = (region.group for region in regions)
@@ -175,20 +175,20 @@ def groups_of(regions: Iterable[Region]) -> tuple[Group, ...]:
 
 
 def check_word(text: str, what: str) -> None:
-    """Refuse a program ID or alias that would not come back from the kernel as it went there."""
+    """Refuse a program ID or alias that the kernel would not return unchanged."""
     if any(character.isspace() or character == "\\" for character in text) or text == NOTHING:
         raise InvalidName(f"{what} {text!r} is not a word", hint="it may have no blanks and no backslashes")
 
 
 def check_alias(text: str) -> None:
-    """Refuse an alias that could not be read back from a group's tag. Empty is none, and is taken."""
+    """Refuse an alias that could not be read back from a group's tag. An empty string is valid: no alias."""
     check_word(text, "alias")
     if ":" in text:
-        raise InvalidName(f"alias {text!r} may not contain ':'", hint="it ends the alias where groups are kept")
+        raise InvalidName(f"alias {text!r} may not contain ':'", hint="in a group's tag, ':' ends the alias")
 
 
 def parse_ids(text: str) -> tuple[int, ...]:
-    """Region IDs as dmstats takes them, ``0-3,7``: ascending, each once. Raises :class:`InvalidSize`."""
+    """Parse region IDs as dmstats does (``0-3,7``); ascending, without repeats. Raises :class:`InvalidSize`."""
     found: set[int] = set()
     for part in filter(None, (word.strip() for word in text.split(","))):
         match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part, re.ASCII)
@@ -215,7 +215,7 @@ def format_ids(ids: Iterable[int]) -> str:
 
 
 def overlaps(regions: Iterable[Region]) -> tuple[tuple[int, int], ...]:
-    """Pairs of regions that have sectors in common, each with the one that reaches furthest before it."""
+    """Pairs of overlapping regions: each region with the earlier one that ends last."""
     found: list[tuple[int, int]] = []
     furthest: Region | None = None
     for region in sorted(regions, key=lambda region: (region.start, region.id)):

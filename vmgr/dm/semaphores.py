@@ -1,6 +1,6 @@
-"""System V semaphores as udev's cookies need them: the system calls through libc, and the kernel's list of them.
+"""System V semaphores for udev's cookies: the system calls through libc, and the kernel's list of semaphores.
 
-Nothing here knows what a semaphore stands for; :mod:`vmgr.dm.udev` and :mod:`vmgr.dm.cookies` do.
+:mod:`vmgr.dm.udev` and :mod:`vmgr.dm.cookies` use these semaphores as cookies.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _IPC_CREAT, _IPC_EXCL, _IPC_NOWAIT = 0o1000, 0o2000, 0o4000
 _IPC_RMID, _GETPID, _GETVAL, _GETZCNT = 0, 11, 12, 15
 
 LIST = "sysvipc/sem"
-"""The kernel's list, below ``/proc``. It is there if and only if the kernel has semaphores."""
+"""The kernel's list, below ``/proc``. It exists if and only if the kernel has semaphores."""
 
 _GONE = errno.EIDRM, errno.EINVAL
 
@@ -65,7 +65,7 @@ class Semaphores:
         self._get_errno = ctypes.get_errno
         self._byref: Any = ctypes.byref
         self._sembuf, self._timespec = Sembuf, Timespec
-        # Looked up now: between suspend and resume the dynamic loader shall have nothing to do.
+        # Looked up now, so that the dynamic loader has nothing to do between suspend and resume.
         self._semget, self._semop, self._semctl = self._libc.semget, self._libc.semop, self._libc.semctl
         self._semtimedop = self._libc.semtimedop
 
@@ -126,16 +126,16 @@ class Semaphores:
         raise KernelError(f"cannot wait for udev: {os.strerror(code)}")
 
     def value(self, semid: int) -> int | None:
-        """The value; None when the semaphore is gone, or another user's."""
+        """The value; None if the semaphore is gone or belongs to another user."""
         value = int(self._semctl(semid, 0, _GETVAL))
         return value if value >= 0 else None
 
     def waiters(self, semid: int) -> int:
-        """How many processes wait for the value 0; 0 when that may not be asked."""
+        """The number of processes that wait for the value 0; 0 if permission is denied."""
         return max(int(self._semctl(semid, 0, _GETZCNT)), 0)
 
     def last_process(self, semid: int) -> int:
-        """The process that counted up or down last, which may be gone; 0 when that is not known."""
+        """The process that last changed the value, which may be gone; 0 if not known."""
         return max(int(self._semctl(semid, 0, _GETPID)), 0)
 
     def remove(self, semid: int) -> None:

@@ -1,12 +1,12 @@
-"""Changing devices that lie on each other: in the right order, and back again when a step fails.
+"""Changes to stacks of devices: in the right order, and undone when a step fails.
 
-What lies on top is suspended and removed first, what lies below is resumed first. A failure on the way leaves
-nothing suspended that was not before, and says what is done and what is not (:class:`StackError`). Between suspend
-and resume memory is locked and signals wait (:mod:`vmgr.dm.critical`); udev is waited for once, at the end.
+The upper devices are suspended and removed first, the lower ones are resumed first. After a failure, no device is
+suspended that was not suspended before, and :class:`StackError` says what is done and what is not. Between suspend
+and resume, memory is locked and signals are blocked (:mod:`vmgr.dm.critical`). udev is waited for once, at the end.
 
-The one case in which something stays suspended takes two failures: a table could not be made live, and the one
-before it could not be put back below devices that rely on it. Those above are then left suspended rather than let
-loose on the wrong data; ``StackError.suspended`` names them.
+A device stays suspended only after two failures: a table could not be made live, and the earlier table could not
+be restored below devices that need it. The devices above then stay suspended, because they would reach the wrong
+data. ``StackError.suspended`` names them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 
 
 class Removal(NamedTuple):
-    """Names of devices: those gone, those that go when they are closed, those that others still use."""
+    """Names of devices: removed, to be removed once they are closed, and still in use."""
 
     removed: tuple[str, ...] = ()
     deferred: tuple[str, ...] = ()
@@ -45,14 +45,13 @@ class Removal(NamedTuple):
 def suspend_stack(
     client: DmClient, *devs: Dev, above: bool = False, flush: bool = True, freeze: bool = True
 ) -> tuple[LiveDevice, ...]:
-    """Suspend ``devs`` and what they lie on, from the top down; what was suspended, in that order.
+    """Suspend ``devs`` and the devices below them, from the top down. Return what was suspended, in that order.
 
-    A device further down that something else uses, which is not suspended, goes on running, as does whatever has no
-    live table. ``above``: ``devs`` and all that lies on them instead. ``flush`` and ``freeze`` as in
-    :meth:`DmClient.suspend`. Raises :class:`StackError`; nothing stays suspended then.
+    A lower device stays running if a running device outside the stack uses it, and so does a device without a
+    live table. ``above``: suspend ``devs`` and the devices above them instead. ``flush`` and ``freeze`` as in
+    :meth:`DmClient.suspend`. Raises :class:`StackError`, and then nothing stays suspended.
 
-    A program that resumes the stack itself should use :func:`suspended_stack`, which also keeps it from being
-    stopped in between.
+    A program that also resumes the stack should use :func:`suspended_stack`, during which signals cannot stop it.
     """
     from vmgr.dm.critical import critical_section
 
@@ -74,9 +73,9 @@ def suspend_stack(
 def suspended_stack(
     client: DmClient, *devs: Dev, above: bool = False, flush: bool = True, freeze: bool = True
 ) -> Iterator[tuple[LiveDevice, ...]]:
-    """``with suspended_stack(client, "top"):`` keeps a stack suspended, and resumes it from the bottom up.
+    """``with suspended_stack(client, "top"):`` suspends a stack for the body, then resumes it from the bottom up.
 
-    Tables that were loaded meanwhile become live. If the body fails, those are dropped and all goes on as it was.
+    Tables loaded in the body become live. If the body fails, they are dropped, and all devices run as before.
     """
     from vmgr.dm.critical import critical_section
 
@@ -93,9 +92,9 @@ def suspended_stack(
 
 
 def load_stack(client: DmClient, changes: Iterable[TableChange]) -> tuple[LiveDevice, ...]:
-    """Load tables into the inactive slots, those of lower devices first; the devices, in that order.
+    """Load tables into the inactive slots, those of lower devices first. Return the devices, in that order.
 
-    Nothing is suspended. Raises :class:`StackError`; every inactive slot is then as it was.
+    Suspends nothing. Raises :class:`StackError`, and then every inactive slot is as before.
     """
     work = StackWork.of_changes(client, tuple(changes))
     work.load_all()
@@ -103,11 +102,12 @@ def load_stack(client: DmClient, changes: Iterable[TableChange]) -> tuple[LiveDe
 
 
 def resume_stack(client: DmClient, *devs: Dev, above: bool = False) -> tuple[LiveDevice, ...]:
-    """Resume ``devs`` and what they lie on, from the bottom up; waiting tables become live. What was resumed.
+    """Resume ``devs`` and the devices below them, from the bottom up, and make inactive tables live.
 
-    ``above``: ``devs`` and all that lies on them. What is neither suspended nor has a table waiting is left alone.
-    When the kernel refuses a table, the waiting tables are dropped, those made live before are replaced by the
-    earlier ones, everything is resumed, and :class:`StackError` raised.
+    Returns what was resumed. ``above``: resume ``devs`` and the devices above them instead. Devices that are not
+    suspended and do not have an inactive table are left alone. If the kernel refuses a table, the inactive tables
+    are dropped, tables that already became live are replaced by the earlier ones, everything is resumed, and
+    :class:`StackError` is raised.
     """
     from vmgr.dm.critical import critical_section
 
@@ -124,10 +124,10 @@ def resume_stack(client: DmClient, *devs: Dev, above: bool = False) -> tuple[Liv
 def reload_stack(
     client: DmClient, changes: Iterable[TableChange], *, flush: bool = True, freeze: bool = True
 ) -> tuple[LiveDevice, ...]:
-    """Give several devices new tables as one step for all that lies on them; the devices, resumed, in order.
+    """Give several devices new tables at once, as seen from above; return the resumed devices, in order.
 
-    Loads all tables, suspends the devices and everything above them from the top down, resumes from the
-    bottom up. All or nothing: on failure every device has the table that it had, nothing is suspended, and
+    Loads all tables, suspends the devices and everything above them from the top down, and resumes from the
+    bottom up. All or nothing: after a failure every device has its earlier table, nothing is suspended, and
     :class:`StackError` says what was refused.
     """
     from vmgr.dm.critical import critical_section
@@ -150,11 +150,11 @@ def reload_stack(
 def remove_stack(
     client: DmClient, *devs: Dev, above: bool = False, deferred: bool = False, retry: float = 0
 ) -> Removal:
-    """Remove ``devs``, then what they lie on, as far as nothing else uses it.
+    """Remove ``devs``, then the devices below them that nothing else uses.
 
-    ``above``: everything that lies on ``devs``, then ``devs``, and nothing below. ``deferred``: what is open goes
-    once it is closed. ``retry``: seconds, for the whole stack, in which a busy device is tried again. Raises
-    :class:`StackError`, whose ``done`` are gone; with a user known beforehand, before anything is removed.
+    ``above``: remove the devices above ``devs``, then ``devs``, and nothing below. ``deferred``: open devices are
+    removed once they are closed. ``retry``: seconds, for the whole stack, in which to retry busy devices. Raises
+    :class:`StackError`, whose ``done`` are removed; if the tree already shows a user, before removing anything.
     """
     tree = DeviceTree.read(client, waiting=True, sys="")
     asked = {tree[dev].numbers for dev in devs}
@@ -167,7 +167,7 @@ def remove_stack(
         if users and not (deferred and node.numbers in asked):
             if node.numbers in asked:
                 names = ", ".join(user.label for user in users)
-                raise InUse(f"{node.label} is in use by {names}", hint="remove what lies on it first")
+                raise InUse(f"{node.label} is in use by {names}", hint="remove the devices above it first")
             kept.append(node.name)
             continue
         chosen[node.numbers] = node.device

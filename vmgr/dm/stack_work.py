@@ -1,12 +1,13 @@
-"""One change of a stack as it goes along: each step, what was before it, and the way back.
+"""One change of a stack in progress: its steps, the state before each, and how to undo them.
 
-What :mod:`vmgr.dm.stack` is made of, which says what is promised; the volume manager's committer takes the steps
-one by one. Every step that undoes another is tried more than once, because nothing is left to be tried after it.
+The functions of :mod:`vmgr.dm.stack` are built from this, and their documentation states the guarantees. The volume
+manager's committer takes the steps one by one. A step that undoes another is tried more than once, because there
+is no further way to recover.
 
-A resume that the kernel refuses drops the new table and leaves the device suspended on the old one (``do_resume``
+If the kernel refuses a resume, it drops the new table and leaves the device suspended on the old one (``do_resume``
 in ``drivers/md/dm-ioctl.c``); or, if only a target's own preparation failed, on the new one. A second resume would
 then succeed, with whichever table that is. So a failed resume is never repeated: :meth:`StackWork.fall_back` finds
-out what is live and gives every device the table that it had.
+out which table is live and gives every device its earlier table.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _TRIES = 3
-"""How often a step is tried that undoes another: nothing else is left to try then."""
+"""How often to try a step that undoes another."""
 
 
 class TableChange(NamedTuple):
-    """A table that a device shall have. ``secure``: there is a key in it.
+    """A new table for a device. ``secure``: the table holds a key.
 
-    ``after`` are devices that must run again before this one does although its table does not refer to them: an
-    origin's snapshots. ``udev_flags`` (``abi.UDEV_*``) go with its resume.
+    ``after`` are devices that must be resumed before this one although its table does not refer to them, such as an
+    origin's snapshots. ``udev_flags`` (``abi.UDEV_*``) are for its resume.
     """
 
     dev: Dev
@@ -49,10 +50,10 @@ class TableChange(NamedTuple):
 
 
 class StackError(KernelError):
-    """A step failed; everything that could be set right again has been.
+    """A step failed, and everything that could be restored is restored.
 
-    ``done`` and ``undone`` are the names of the devices with which all went well, or not (yet). ``suspended`` are
-    those that had to be left suspended, or may be, nearly always none. ``__cause__`` is what failed.
+    ``done`` and ``undone`` name the devices whose change is complete, and those whose change is not. ``suspended``
+    are those that had to stay suspended, or may be suspended; nearly always none. ``__cause__`` is the failure.
     """
 
     def __init__(
@@ -83,10 +84,10 @@ class StackError(KernelError):
 
 
 class Fallen(NamedTuple):
-    """How a way back ended, in names of devices.
+    """The result of undoing a change, in names of devices.
 
-    ``done`` have their new tables all the same. ``suspended`` had to be left suspended: they would reach the wrong
-    data, or could not be resumed. ``kept`` were made and could not be removed again.
+    ``done`` still have their new tables. ``suspended`` had to stay suspended: they would reach the wrong
+    data, or could not be resumed. ``kept`` are new devices that could not be removed.
     """
 
     done: tuple[str, ...] = ()
@@ -95,14 +96,14 @@ class Fallen(NamedTuple):
 
 
 class _Saved(NamedTuple):
-    """A table that may have to be put back."""
+    """A table that may have to be restored."""
 
     lines: tuple[KernelLine, ...]
     read_only: bool
 
 
 def _firmly(step: Callable[[], _T]) -> _T:
-    """Take a step that undoes another; what the kernel refuses once it may not refuse again."""
+    """Take a step that undoes another. Try again on failure, because the kernel may not refuse it twice."""
     for _ in range(_TRIES - 1):
         try:
             return step()
@@ -116,11 +117,11 @@ def _numbers(device: LiveDevice) -> Numbers:
 
 
 class StackWork:
-    """One change of a stack. Devices are known in the order in which they come in: from the bottom up.
+    """One change of a stack. The order of its devices is the order in which they are added: from the bottom up.
 
-    :meth:`create`, :meth:`load`, :meth:`suspend` and :meth:`resume` take one step each and raise what the kernel
-    says to it; :meth:`fall_back` is the way back from wherever the last step left off, :meth:`keep` makes stay what
-    has been done. The ``*_all`` methods do the same for all devices at once, and go back by themselves.
+    :meth:`create`, :meth:`load`, :meth:`suspend` and :meth:`resume` take one step each and raise the kernel's
+    error. :meth:`fall_back` undoes all steps so far; :meth:`keep` makes them permanent.
+    The ``*_all`` methods take a step for all devices at once, and undo it themselves if it fails.
     """
 
     def __init__(
@@ -131,7 +132,7 @@ class StackWork:
         changes: Mapping[Numbers, TableChange] | None = None,
         refers: Mapping[Numbers, Sequence[Numbers]] | None = None,
     ) -> None:
-        """``order``: what the change is about. ``tree`` has what live tables refer to, ``refers`` what new do."""
+        """``order``: the devices. ``tree`` has the references of live tables, ``refers`` those of new tables."""
         self._client = client
         self._order: dict[Numbers, LiveDevice] = {n.numbers: n.device for n in order if n.device is not None}
         self._uses: dict[Numbers, Sequence[Numbers]] = {n.numbers: n.uses for n in tree.nodes} if tree else {}
@@ -152,7 +153,7 @@ class StackWork:
 
     @classmethod
     def of_changes(cls, client: DmClient, changes: tuple[TableChange, ...]) -> StackWork:
-        """The changed devices and all that lies on them, ordered by what old and new tables refer to."""
+        """The changed devices and the devices above them, ordered by the references of old and new tables."""
         tree = DeviceTree.read(client, sys="")
         by_numbers = {tree[change.dev].numbers: change for change in changes}
         refers = {
@@ -169,7 +170,7 @@ class StackWork:
     # -- one step ----------------------------------------------------------------------------------------
 
     def create(self, name: str, uuid: str = "", *, numbers: tuple[int, int] | None = None) -> LiveDevice:
-        """Make a device without a table; the way back removes it."""
+        """Make a device without a table. :meth:`fall_back` removes it."""
         device = self._client.create(name, uuid, numbers=numbers)
         self._order[_numbers(device)] = device
         self._named[by_uuid(uuid) if uuid else by_name(name)] = _numbers(device)
@@ -177,7 +178,7 @@ class StackWork:
         return device
 
     def load(self, dev: Dev, lines: Sequence[KernelLine], *, read_only: bool = False, secure: bool = False) -> None:
-        """Load a table into the inactive slot; what waited there before is never made live by this work."""
+        """Load a table into the inactive slot. A table that was there before never becomes live in this change."""
         numbers = self._know(dev)
         self._refers[numbers] = [abi.major_minor(number) for number in devices_in(lines)]
         if numbers in self._found:
@@ -185,7 +186,7 @@ class StackWork:
         self._load(numbers, lines, read_only=read_only, secure=secure)
 
     def clear(self, dev: Dev) -> None:
-        """Drop the table that waits; the way back puts it there again."""
+        """Drop the table in the inactive slot. :meth:`fall_back` restores it."""
         numbers = self._know(dev)
         device = self._order[numbers]
         if device.has_inactive and numbers not in self._loaded:
@@ -197,16 +198,16 @@ class StackWork:
         return self._suspend(self._know(dev), flush=flush, freeze=freeze)
 
     def resume(self, dev: Dev, **how: Any) -> LiveDevice:
-        """Let a device run, with the table that was loaded; ``how`` as in :meth:`DmClient.resume`.
+        """Resume a device with the loaded table; ``how`` as in :meth:`DmClient.resume`.
 
-        Whenever the device is resumed again by this work, it is so in the same way.
+        Later resumes of the device in this change use the same ``how``.
         """
         numbers = self._know(dev)
         self._how[numbers] = how
         return self._resume(numbers)
 
     def discard(self, dev: Dev, *, retry: float = 0) -> None:
-        """Remove a device that this work made and could not finish; any other stays as it is."""
+        """Remove a device that this change made and could not finish. Any other device stays as it is."""
         numbers = self._named.get(dev)
         if numbers in self._made:
             self._client.remove(self._order[numbers], link=self._how.get(numbers, {}).get("link"), retry=retry)
@@ -214,12 +215,12 @@ class StackWork:
             del self._order[numbers]
 
     def keep(self) -> None:
-        """What has been done so far stays, whatever comes."""
+        """Make the steps so far permanent, whatever happens later."""
         for each in (self._loaded, self._found, self._live, self._order, self._made, self._resumed, self.suspended):
             each.clear()
 
     def _know(self, dev: Dev) -> Numbers:
-        """The numbers of a device, which belongs to this work from now on, as it is now."""
+        """The numbers of a device. Adds the device, in its present state, to this change."""
         numbers = self._named.get(dev)
         if numbers is None or numbers not in self._order:
             device = self._client.device(dev)
@@ -238,14 +239,14 @@ class StackWork:
         if numbers not in self._loaded:
             self._loaded[numbers] = self._waiting(device) if device.has_inactive else None
         if device.has_inactive:
-            # A target may hold what the new table needs for itself (an exception store has one reader).
+            # A live target may hold something that the new table needs (an exception store has one reader).
             self._client.clear(device)
         self._client.load(device, lines, read_only=read_only, secure=secure)
 
     def _suspend(self, numbers: Numbers, *, flush: bool, freeze: bool) -> LiveDevice:
         device = self._order[numbers]
         if numbers not in self._before:
-            self.suspended.append(device)  # before, because one that fails may be suspended all the same
+            self.suspended.append(device)  # first, because the device may be suspended even if the command fails
         return self._client.suspend(device, flush=flush, freeze=freeze)
 
     def _resume(self, numbers: Numbers) -> LiveDevice:
@@ -263,28 +264,28 @@ class StackWork:
     # -- before anything is suspended ------------------------------------------------------------------
 
     def note_suspended(self) -> None:
-        """What is suspended already counts as suspended by this work: it is to be resumed."""
+        """Treat devices that are already suspended as suspended by this change, so that it resumes them."""
         self.suspended = [self._order[numbers] for numbers in reversed(self._order) if numbers in self._before]
         self._before = set()
 
     def refuse_strangers(self) -> None:
-        """A table that somebody else left waiting would become live with a resume: not on our account."""
+        """Refuse devices with another program's table in the inactive slot: a resume would make it live."""
         for numbers, device in self._order.items():
             if device.has_inactive and numbers not in self._changes:
                 raise StackError(
-                    f"{device.name} has a table waiting, which a resume would make live",
+                    f"{device.name} has an inactive table, which a resume would make live",
                     undone=(d.name for d in self._order.values()),
-                    hint="resume it first, or drop its waiting table",
+                    hint="resume the device first, or drop that table with `vmgr dm clear`",
                 )
 
     def save_live(self) -> None:
-        """Keep the live tables that are about to be replaced."""
+        """Save the live tables that are about to be replaced."""
         for numbers, device in self._order.items():
             if device.has_live and (numbers in self._changes or device.has_inactive):
                 self._live[numbers] = _Saved(self._client.table(device), device.read_only)
 
     def load_all(self) -> None:
-        """Load the new tables. When one is refused, those loaded before are taken back."""
+        """Load the new tables. If one is refused, unload those before it."""
         try:
             for numbers in self._order:
                 change = self._changes.get(numbers)
@@ -298,11 +299,11 @@ class StackWork:
             raise
 
     def loaded_devices(self) -> tuple[LiveDevice, ...]:
-        """Those that got a table, in order."""
+        """The devices that got a table, in order."""
         return tuple(self._order[numbers] for numbers in self._loaded)
 
     def unload(self) -> None:
-        """Let every inactive slot hold what it held."""
+        """Restore every inactive slot."""
         while self._loaded:
             numbers, saved = self._loaded.popitem()
             self._put_waiting(self._order[numbers], saved)
@@ -321,12 +322,12 @@ class StackWork:
         except DmNotFound:
             pass
         except VmgrError as error:
-            self._client.warn(f"{error.message}; a table that is not wanted may still wait in {device.name}")
+            self._client.warn(f"{error.message}; {device.name} may still have an unwanted inactive table")
 
     # -- between suspend and resume ----------------------------------------------------------------------
 
     def suspend_all(self, *, flush: bool, freeze: bool) -> None:
-        """Suspend from the top down; on failure nothing is, and no new table waits."""
+        """Suspend from the top down. After a failure, nothing is suspended and no new table is loaded."""
         try:
             for numbers, device in reversed(self._order.items()):
                 if numbers not in self._before and device.has_live:
@@ -340,7 +341,7 @@ class StackWork:
             raise
 
     def resume_all(self) -> tuple[LiveDevice, ...]:
-        """Resume from the bottom up, with the tables that wait; on failure nothing has changed."""
+        """Resume from the bottom up, with the inactive tables. After a failure, all devices are as before."""
         ours = {_numbers(device) for device in self.suspended}
         order = [n for n, d in self._order.items() if n in ours or n in self._changes or d.has_inactive]
         names = [self._order[numbers].name for numbers in order]
@@ -364,9 +365,9 @@ class StackWork:
         return tuple(resumed)
 
     def resume_as_before(self, *, drop_new: bool = False) -> list[str]:
-        """Resume what was suspended, from the bottom up, on the tables that are live; what could not be.
+        """Resume the suspended devices on their live tables, from the bottom up. Return those that failed.
 
-        Waiting tables go on waiting; ``drop_new``: only those that waited before all this.
+        Inactive tables stay; with ``drop_new``, only those that were there before the change.
         """
         left = []
         with self._client.transaction():
@@ -382,7 +383,7 @@ class StackWork:
             self._live[numbers] = _Saved(self._client.table(device), now.read_only)
 
     def _wake(self, device: LiveDevice, *, keep_waiting: bool) -> bool:
-        """Let a device run on its live table; False when it cannot be."""
+        """Resume a device on its live table; False if that fails."""
         numbers = _numbers(device)
         saved = None
         try:
@@ -405,10 +406,10 @@ class StackWork:
     # -- the way back --------------------------------------------------------------------------------------
 
     def fall_back(self, between: Callable[[], None] | None = None, *, retry: float = 0) -> Fallen:
-        """Go back: drop what waits, give back the earlier tables, resume everything, remove what was made.
+        """Undo the change: drop inactive tables, restore the earlier tables, resume everything, remove new devices.
 
-        ``between`` is called once all that got a new table is suspended again, before anything runs. ``retry``:
-        seconds in which a made device that is busy is tried again.
+        ``between`` is called when all devices with a new table are suspended again, before any is resumed.
+        ``retry``: seconds in which to retry the removal of a busy new device.
         """
         order = list(self._order)
         refused, self._trying = self._trying, None
@@ -442,7 +443,7 @@ class StackWork:
             if saved is not None and numbers not in self._made:
                 self._put_waiting(self._order[numbers], saved)
         kept = self._remove_made(retry)
-        # What had no table before cannot be without one again; nothing that was live lies on it.
+        # A device that had no table cannot lose its new one; no device that was live lies on it.
         first = {n for n in resumed if not self._order[n].has_live and (n not in self._made or n in kept)}
         fallen = Fallen(
             tuple(self._order[numbers].name for numbers in order if numbers in new | first),
@@ -454,7 +455,7 @@ class StackWork:
         return fallen
 
     def _remove_made(self, retry: float) -> list[Numbers]:
-        """Remove, from the top down, the devices that this work made; those that would not go."""
+        """Remove the devices that this change made, from the top down. Return those that could not be removed."""
         kept = []
         for numbers in reversed([numbers for numbers in self._order if numbers in self._made]):
             device = self._order[numbers]
@@ -468,7 +469,7 @@ class StackWork:
         return kept
 
     def _has_swapped(self, numbers: Numbers) -> bool:
-        """Whether a refused resume left the new table live: then not the table was refused, but its start."""
+        """Whether a refused resume left the new table live: the kernel accepted it, but its start failed."""
         try:
             now = self._client.info(major_minor=numbers, table=True)
         except VmgrError:
@@ -479,7 +480,7 @@ class StackWork:
         return not self._order[numbers].has_live if old is None else old.lines != now.table
 
     def _below(self, numbers: Numbers, new: set[Numbers]) -> set[Numbers]:
-        """A device and what it lies on, where those in ``new`` have their new tables."""
+        """A device and the devices below it, if those in ``new`` have their new tables."""
         seen: set[Numbers] = set()
         todo = [numbers]
         while todo:
@@ -490,7 +491,7 @@ class StackWork:
         return seen
 
     def _is_mixed(self, numbers: Numbers, new: set[Numbers]) -> bool:
-        """Whether new and earlier tables come together below a device, so that it would reach the wrong data."""
+        """Whether there are both new and earlier tables below a device, so that it would reach the wrong data."""
         involved = self._below(numbers, new) & self._live.keys()
         return not involved.isdisjoint(new) and not involved <= new
 
@@ -498,7 +499,7 @@ class StackWork:
         return self._quietly(lambda: self._client.suspend(device))
 
     def _put_back(self, numbers: Numbers) -> bool:
-        """Give a device its earlier table; otherwise it stays suspended on the new one."""
+        """Restore a device's earlier table. On failure it stays suspended on the new one."""
         device, old = self._order[numbers], self._live[numbers]
         done = self._quietly(
             lambda: self._client.load(device, old.lines, read_only=old.read_only)

@@ -1,4 +1,4 @@
-"""Counting input and output: the kernel's statistics of a device, region by region.
+"""The kernel's input/output statistics of a device, region by region.
 
 ::
 
@@ -11,9 +11,9 @@
         print(area.start, area.counters.writes, area.histogram.percentages)
     stats.delete(region)
 
-The kernel keeps regions until they are deleted or the device is removed, whatever table is loaded meanwhile.
-Values are in :mod:`vmgr.dm.regions` and :mod:`vmgr.dm.counters`. Groups of regions, which the kernel does not know,
-are dmstats': see :mod:`vmgr.dm.regions`. Source: ``drivers/md/dm-stats.c`` of Linux.
+The kernel keeps regions until they are deleted or the device is removed, even if its table changes.
+Values are in :mod:`vmgr.dm.regions` and :mod:`vmgr.dm.counters`. Groups of regions are an invention of dmstats,
+unknown to the kernel: see :mod:`vmgr.dm.regions`. Source: ``drivers/md/dm-stats.c`` of Linux.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ if TYPE_CHECKING:
     from vmgr.dm.client import DmClient
 
 SINCE: Version = (4, 26, 0)
-"""The interface's version that came with statistics (Linux 3.12)."""
+"""The version of the interface that introduced statistics (Linux 3.12)."""
 
 PRECISE_SINCE: Version = (4, 33, 0)
-"""That which tells of precise times and histograms in a list; 4.32 takes them without ever telling again."""
+"""The version that lists precise times and histograms. 4.32 accepts them, but does not list them."""
 
 MOST_AREAS = (1 << 32) - 1
 
@@ -58,7 +58,7 @@ class RegionNotFound(DmNotFound):
 
 
 class Statistics:
-    """The statistics of one device. ``dev`` is what :class:`vmgr.dm.client.DmClient` takes for one."""
+    """The statistics of one device. ``dev`` is a device as :class:`vmgr.dm.client.DmClient` accepts it."""
 
     def __init__(self, client: DmClient, dev: Dev) -> None:
         self.client = client
@@ -67,7 +67,7 @@ class Statistics:
     # -- asking ------------------------------------------------------------------------------------------
 
     def regions(self, program_id: str | None = None) -> tuple[Region, ...]:
-        """All regions by number, or those of one program; ``""`` is for those that nobody signed."""
+        """All regions by number, or those of one program; ``""`` selects those without a program ID."""
         text = "@stats_list"
         if program_id is not None:
             check_word(program_id, "program ID")
@@ -90,7 +90,7 @@ class Statistics:
     ) -> tuple[Area, ...]:
         """The counters of a region's areas, or of ``count`` of them from number ``first`` on.
 
-        ``clear``: set them to 0 in the same moment, so that nothing is lost or counted twice.
+        ``clear``: also set them to 0, atomically, so that no request is lost or counted twice.
         """
         if isinstance(region, int):
             region = self.region(region)
@@ -98,7 +98,7 @@ class Statistics:
         return tuple(parse_area(line, region) for line in text.split("\n") if line)
 
     def text(self, region_id: int, *, first: int = 0, count: int | None = None, clear: bool = False) -> str:
-        """What :meth:`areas` reads, as the kernel prints it: a line for each area."""
+        """The counters of :meth:`areas` as the kernel prints them, a line for each area."""
         if first < 0 or (count is not None and count < 0):
             raise InvalidSize("lines of counters are numbered from 0")
         lines = "" if not first and count is None else f" {first} {NOTHING if count is None else count}"
@@ -118,13 +118,13 @@ class Statistics:
         program_id: str = "",
         aux_data: str = "",
     ) -> int:
-        """Begin to count; the number of the new region.
+        """Start counting in a new region and return its number.
 
-        Without ``length`` it reaches to the end of the device, and without ``start`` from its beginning. It has
-        one area, or ``areas`` equal ones, or as many as there are pieces of ``area_size``. ``precise``: count
-        nanoseconds rather than the kernel's ticks, which is always so with ``bounds`` (nanoseconds, ascending)
-        that are no whole milliseconds. Bad bounds, sizes and words are refused before anything is sent; regions
-        beyond the device's end are not, the kernel takes them.
+        By default the region starts at the beginning of the device and ends at its end. It has one area,
+        ``areas`` equal areas, or areas of ``area_size``. ``precise``: count nanoseconds instead of the kernel's
+        ticks. This is implied if ``bounds`` (nanoseconds, ascending) are not whole milliseconds. Bad bounds, sizes
+        and words are refused before anything is sent; regions beyond the end of the device are valid for the
+        kernel, and here.
         """
         bounds = tuple(bounds)
         check_bounds(bounds)
@@ -137,7 +137,7 @@ class Statistics:
         if bounds:
             scale = 1 if precise else MILLISECOND
             options.append("histogram:" + ",".join(str(bound // scale) for bound in bounds))
-        # The number of options stands there even if it is 0: a program ID of digits would be taken for it.
+        # The number of options is sent even if it is 0, because a program ID of digits would be taken for it.
         words = (
             "@stats_create",
             self._range(start, length),
@@ -153,13 +153,13 @@ class Statistics:
         return int(answer)
 
     def clear(self, region_id: int) -> None:
-        """Set a region's counters to 0, all but the number of requests in progress."""
+        """Set a region's counters to 0, except the number of requests in progress."""
         self._send(f"@stats_clear {region_id}", region_id)
 
     def delete(self, *region_ids: int) -> None:
-        """Stop counting in regions, and forget them.
+        """Stop counting in regions, and delete them.
 
-        A region leaves its group; the group ends with its first region, in whose data it is written down.
+        A deleted region leaves its group. Deleting the first region ends the group, whose tag is in its data.
         """
         going = set(region_ids)
         regions = {region.id: region for region in self.regions()}
@@ -167,12 +167,12 @@ class Statistics:
             left = tuple(number for number in group.regions if number not in going)
             if group.id not in going and left != group.regions:
                 self._set_aux(group.id, _tagged(Group(group.id, left, group.alias), regions[group.id].user_data))
-        # From the end: until all is done, the tag in the first region tells of those that are left.
+        # From the last to the first, so that the tag in the first region always names those that are left.
         for number in sorted(going, reverse=True):
             self._send(f"@stats_delete {number}", number)
 
     def set_aux(self, region_id: int, user_data: str) -> None:
-        """Replace what a program noted down with a region. A group's tag is kept."""
+        """Replace the user data of a region. A group's tag is kept."""
         group = self.region(region_id).group
         self._set_aux(region_id, user_data if group is None else _tagged(group, user_data))
 
@@ -181,7 +181,7 @@ class Statistics:
     def group(self, region_ids: Iterable[int], alias: str = "") -> Group:
         """Make a group of regions.
 
-        Raises :class:`NotFound` for a region that is not there, :class:`AlreadyExists` for one that is in a group,
+        Raises :class:`NotFound` for a missing region, :class:`AlreadyExists` for one that is already in a group,
         :class:`Refused` when their histograms differ.
         """
         check_alias(alias)
@@ -203,7 +203,7 @@ class Statistics:
         return made
 
     def ungroup(self, group_id: int, *, delete: bool = False) -> Group:
-        """End a group; its regions stay unless ``delete``. The group as it was."""
+        """End a group and return it. Its regions stay, unless ``delete``."""
         regions = self.regions()
         group = next((group for group in groups_of(regions) if group.id == group_id), None)
         if group is None:
@@ -226,11 +226,11 @@ class Statistics:
             raise InvalidSize("a statistics region has at least one sector")
         if start is not None and length is not None:
             return f"{int(start)}+{int(length)}"
-        # The kernel gives a device without a table one sector, which nobody means by "all of it".
+        # For the kernel, a device without a table has one sector. Counting in that would be useless.
         lines = self.client.table(self.dev)
         if not lines:
             raise Refused(
-                f"{self.dev} has no live table: it has no size that could be counted in",
+                f"{self.dev} has no live table, and so no size",
                 hint="resume it first, or give start and length",
             )
         if length is not None:
@@ -254,7 +254,7 @@ class Statistics:
     def _send(self, text: str, region_id: int | None = None) -> str:
         self._need(SINCE, "statistics")
         try:
-            # To sector 0, always: of an empty list the kernel hands back what it was given, from the sector on.
+            # Always to sector 0: for an empty list the kernel returns the request's own data, from the sector on.
             return self.client.message(self.dev, 0, text)
         except DmError as error:
             raise self._explained(error, region_id) from None
@@ -297,7 +297,7 @@ def _step(areas: int | None, area_size: Sectors | None) -> str:
 
 
 def _quoted(aux_data: str) -> str:
-    """Auxiliary data as one word of a message: the kernel takes what follows a backslash as it is."""
+    """Auxiliary data as one word of a message. For the kernel, a backslash escapes the next character."""
     if "\n" in aux_data:
         raise Refused("auxiliary data may not have line breaks", hint="the kernel lists one region a line")
     return "".join(f"\\{c}" if c.isspace() or c == "\\" else c for c in aux_data) or NOTHING

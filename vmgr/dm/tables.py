@@ -1,13 +1,13 @@
-"""Tables as text: what ``dmsetup`` reads and prints, both ways, and tables understood target by target.
+"""Tables as text, in dmsetup's formats, and tables as typed values.
 
-Three things live here. The text of a table, a line for each target (:func:`parse_table`,
-:func:`format_table`); the concise text of whole devices on one line (:func:`parse_concise`,
-:func:`format_concise`, dmsetup(8) "CONCISE FORMAT"); and :class:`Tables`, which makes typed values of lines
-with the parsers that target plugins provide. Pure: no device is looked at.
+This module reads and writes the text of a table, a line for each target (:func:`parse_table`,
+:func:`format_table`), and the concise text of whole devices on one line (:func:`parse_concise`,
+:func:`format_concise`; dmsetup(8) "CONCISE FORMAT"). :class:`Tables` turns lines into typed values
+with the parsers of the target plugins. Pure: no device is opened.
 
 The grammar is that of ``libdm/dm-tools/dmsetup.c`` (``_parse_line``, ``_create_concise``, ``_status``), the rules
-for a whole table those of ``drivers/md/dm-table.c``. Stricter than dmsetup in this: what it takes by accident is
-refused (``-8``, which wraps round; ``8zero``; a minor number ``x``, which it reads as 0).
+for a whole table those of ``drivers/md/dm-table.c``. Input that dmsetup accepts only by accident is
+refused (``-8``, which wraps round; ``8zero``; a minor number ``x``, which dmsetup reads as 0).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vmgr.core.tabletype import TableType
 
 BLANKS = " \t\n\v\f\r"
-"""What separates words: C's ``isspace``. Python's own idea of blanks has more."""
+"""The characters that separate words: those of C's ``isspace``, which are fewer than Python's."""
 
 LARGEST_TABLE = (1 << 63) - 1 >> 9
 """Sectors that a table may span (``LLONG_MAX >> SECTOR_SHIFT``, ``dm_table_add_target``)."""
@@ -44,26 +44,26 @@ MINORS = 1 << 20
 def parse_table(text: str, *, source: str = "the table") -> tuple[KernelLine, ...]:
     """The lines in ``text``: ``START LENGTH TARGET [PARAMETER...]``, in sectors.
 
-    Lines that are blank or begin with ``#`` are skipped, and a ``#`` among the parameters begins a comment. No
-    line at all gives ``()``: what to do without a table is for the caller to say.
+    Lines that are blank or begin with ``#`` are skipped, and a ``#`` among the parameters begins a comment. A text
+    without lines gives ``()``, and the caller decides whether that is an error.
 
-    Raises :class:`vmgr.core.errors.InvalidTable`, whose ``line`` is the number of the line, for one that cannot be
-    read, and for a table that the kernel would refuse whatever its targets are (:func:`check_table`). ``source``
-    says in the message where the text is from.
+    Raises :class:`vmgr.core.errors.InvalidTable`, whose ``line`` is the line's number, for a line that cannot be
+    read, and for a table that the kernel would refuse whatever its targets (:func:`check_table`). ``source``
+    names the text in the message.
     """
     lines: list[KernelLine] = []
     end = 0
     for number, raw in enumerate(_rows(text), 1):
         line = _parse_line(raw, number, source)
         if line is not None:
-            # Checked at once: the first mistake in what is no table at all is in its first lines.
+            # Each line is checked at once, because a text that is not a table at all fails in its first lines.
             end = _check_line(line, end, number, source, first=not lines)
             lines.append(line)
     return tuple(lines)
 
 
 def _rows(text: str) -> Iterator[str]:
-    """The lines of a text, one at a time: it may be many megabytes that somebody sent here by mistake."""
+    """The lines of a text, one at a time, because the input may be a huge file given by mistake."""
     at = 0
     while (end := text.find("\n", at)) >= 0:
         yield text[at:end]
@@ -84,10 +84,10 @@ def format_table(lines: Iterable[KernelLine]) -> str:
 
 
 def check_table(lines: Sequence[KernelLine], *, source: str = "the table") -> None:
-    """Refuse a table that the kernel would refuse whatever its targets are.
+    """Refuse a table that the kernel would refuse whatever its targets.
 
-    The first line starts at sector 0, each other one where the one before it ends; no line is empty, and all
-    together are no longer than the kernel can count in bytes. A table without lines is refused, too.
+    The first line must start at sector 0, each other one where the line before it ends. No line may be empty, and
+    the total length in bytes must fit in the kernel's counter. A table without lines is refused, too.
     Raises :class:`vmgr.core.errors.InvalidTable`.
     """
     if not lines:
@@ -98,7 +98,7 @@ def check_table(lines: Sequence[KernelLine], *, source: str = "the table") -> No
 
 
 def _check_line(line: KernelLine, end: int, number: int, source: str, *, first: bool) -> int:
-    """Refuse a line that cannot follow one that ends at ``end``; where this one ends."""
+    """Refuse a line that cannot follow one that ends at ``end``. Return the end of this one."""
     start, length = int(line.start), int(line.length)
     if start != end:
         what = "leaves a gap after" if start > end else "overlaps"
@@ -150,7 +150,7 @@ def _parse_line(raw: str, number: int, source: str) -> KernelLine | None:
 
 
 def _text_of(line: KernelLine) -> str:
-    """The text of a line. Refuses what it cannot hold."""
+    """The text of a line. Refuses parameters that the text cannot hold."""
     for char, why in (("#", "begins a comment"), ("\n", "ends the line"), ("\0", "ends the text")):
         if char in line.params:
             raise InvalidTable(
@@ -184,16 +184,16 @@ _NAME, _UUID, _MINOR, _FLAGS, _TABLE = range(5)
 def parse_concise(text: str) -> tuple[ConciseDevice, ...]:
     r"""The devices in ``NAME,UUID,MINOR,FLAGS,TABLE[,TABLE...][;NAME,...]``.
 
-    UUID, MINOR and FLAGS (``ro`` or ``rw``) may be empty. A backslash takes its special meaning from the character
-    after it. Blanks at the start, after the first four commas and after a semicolon are skipped. A device may end
-    after FLAGS: it has no table. (``dmsetup table --concise`` prints such devices; dmsetup cannot read them.)
+    UUID, MINOR and FLAGS (``ro`` or ``rw``) may be empty. A backslash removes the special meaning of the character
+    after it. Blanks at the start, after the first four commas and after a semicolon are skipped. A device that
+    ends after FLAGS has no table. (``dmsetup table --concise`` prints such devices, but dmsetup cannot read them.)
 
     Raises :class:`vmgr.core.errors.InvalidTable`, naming the device.
     """
     devices: list[ConciseDevice] = []
     fields: list[list[str]] = [[]]
     raw_start = True  # blanks that are not escaped are skipped here
-    ended = True  # nothing but blanks since the last semicolon
+    ended = True  # only blanks since the last semicolon
     for piece in _PIECES.findall(text):
         if piece == ";":
             devices.append(_concise_device(fields, len(devices)))
@@ -226,7 +226,7 @@ def parse_concise(text: str) -> tuple[ConciseDevice, ...]:
 
 
 def format_concise(devices: Iterable[ConciseDevice]) -> str:
-    """The devices in one line without an end-of-line: :func:`parse_concise` and dmsetup read it back.
+    """The devices in one line without a final newline: :func:`parse_concise` and dmsetup read it back.
 
     Raises :class:`vmgr.core.errors.InvalidTable` for parameters that a table's text cannot hold, and for a device
     without a name.
@@ -251,7 +251,7 @@ def _quoted(text: str) -> str:
 def _concise_device(fields: list[list[str]], index: int) -> ConciseDevice:
     texts = ["".join(pieces) for pieces in fields]
     if len(texts) == _TABLE:
-        # The last field may have the end of the line behind it, as any table may.
+        # The last field may end with a newline, as any table may.
         texts[_FLAGS] = texts[_FLAGS].rstrip(BLANKS)
     name = texts[_NAME]
     which = f"device {index + 1} ({name!r})"
@@ -285,8 +285,8 @@ def hide_keys(line: KernelLine) -> KernelLine:
     """The line as ``dmsetup table`` shows it without ``--showkeys``: each character of a key is a 0.
 
     crypt: the second word, unless it begins with ``:`` and so only names a key in the kernel's keyring. integrity:
-    what follows the algorithm of ``internal_hash``, ``journal_crypt`` and ``journal_mac``. No other target prints
-    keys. (Known here and not in plugins: a key must not be shown because a plugin is not installed.)
+    the part after the algorithm in ``internal_hash``, ``journal_crypt`` and ``journal_mac``. No other target prints
+    keys. (This is not left to plugins, because a key must stay hidden even if a plugin is not installed.)
     """
     params = line.params
     if line.target == "crypt":
@@ -321,10 +321,10 @@ def _zeros(key: str) -> str:
 
 @frozen(repr=False)
 class TypedLine(Value):
-    """A line of a table, and what its parameters mean.
+    """A line of a table, and the meaning of its parameters.
 
-    ``value`` is None where no plugin knows the target, and where its parser refused the parameters; ``reason``
-    says which and why, and is ``""`` when there is a value.
+    ``value`` is None if no plugin knows the target or its parser refused the parameters. ``reason``
+    then says why; it is ``""`` if there is a value.
     """
 
     line: KernelLine
@@ -345,7 +345,7 @@ class Tables:
         return tuple(sorted(self._types))
 
     def parse(self, line: KernelLine) -> TypedLine:
-        """The line with its value. Never fails: parameters that cannot be understood stay text."""
+        """The line with its value. Never fails: parameters that cannot be parsed stay text."""
         known = self._types.get(line.target)
         if known is None:
             return TypedLine(line, None, f"no installed plugin knows the target {line.target!r}")
@@ -353,7 +353,7 @@ class Tables:
             return TypedLine(line, known.parse(line.params))
         except VmgrError as e:
             return TypedLine(line, None, f"{line.target}: {e.message}")
-        except Exception as e:  # a plugin's mistake must not take the table from its reader
+        except Exception as e:  # a plugin's fault must not hide the table from the user
             return TypedLine(line, None, f"{line.target}: its parser failed: {type(e).__name__}: {e}")
 
     def parse_all(self, lines: Iterable[KernelLine]) -> tuple[TypedLine, ...]:

@@ -1,9 +1,9 @@
-"""Which device lies on which: the kernel's dependencies as one value that can be walked, ordered and printed.
+"""Dependencies between devices, as one value that can be walked, ordered and printed.
 
-:meth:`DeviceTree.read` asks the kernel once for the list of devices and once for each device; from
-then on nothing is asked. The order of everything is the kernel's own: devices as its list has them, what a
-device uses as its table's dependencies come, so that two readings of one state are equal. How a tree is
-drawn is in :mod:`vmgr.dm.tree_drawing`, how a stack is changed in :mod:`vmgr.dm.stack`.
+:meth:`DeviceTree.read` queries the kernel for the list of devices and for each device; later
+methods query nothing. The order is always the kernel's own: devices in the order of its list, the devices that a
+table uses in the order of its dependencies. So two readings of one state are equal. :mod:`vmgr.dm.tree_drawing`
+draws a tree, :mod:`vmgr.dm.stack` changes a stack.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from vmgr.dm.query import DmReader
 
 Numbers = tuple[int, int]
-"""A block device's (major, minor): what a tree knows devices by."""
+"""A block device's (major, minor), the key of devices in a tree."""
 
 
 @frozen(repr=False)
 class TreeNode(Value):
     """One block device of the tree.
 
-    ``device`` is what the kernel told of a device-mapper device, None for any other. ``kernel_name`` is its name in
-    ``/sys`` (``sda``, ``dm-3``), ``""`` where that does not tell. ``uses`` is what its tables refer to and
-    ``used_by`` what refers to it, each in the order in which they were met.
+    ``device`` is the kernel's data of a device-mapper device, None for any other. ``kernel_name`` is the name in
+    ``/sys`` (``sda``, ``dm-3``), ``""`` if not known. ``uses`` are the devices that its tables refer to, and
+    ``used_by`` the devices whose tables refer to it, each in the order of the walk.
     """
 
     numbers: Numbers
@@ -64,12 +64,12 @@ class TreeNode(Value):
 
     @property
     def label(self) -> str:
-        """What a person calls it: the device-mapper name, or the kernel's, or ``major:minor``."""
+        """A name for people: the device-mapper name, or the kernel's, or ``major:minor``."""
         return self.name or self.kernel_name or self.number
 
 
 class Visit(NamedTuple):
-    """A node met on a walk: how far below the start, and whether it is the last of its siblings."""
+    """A node visited on a walk: its depth below the start, and whether it is the last of its siblings."""
 
     depth: int
     node: TreeNode
@@ -78,9 +78,9 @@ class Visit(NamedTuple):
 
 @frozen(repr=False)
 class DeviceTree(Value):
-    """All device-mapper devices and what they lie on.
+    """All device-mapper devices and the devices that they use.
 
-    ``nodes`` are in the order in which a walk from the kernel's list meets them, each once.
+    ``nodes`` has each device once, in the order in which a walk along the kernel's list visits it.
     """
 
     nodes: tuple[TreeNode, ...] = ()
@@ -97,10 +97,10 @@ class DeviceTree(Value):
 
     @classmethod
     def read(cls, reader: DmReader, *, waiting: bool = False, sys: str = "/sys") -> DeviceTree:
-        """The tree as the kernel has it now. A device that goes away meanwhile is left out.
+        """Read the present tree. A device that is removed meanwhile is left out.
 
-        ``waiting``: what tables refer to that wait for a resume counts as well, because it is held too;
-        ``dmsetup ls --tree`` shows live tables only. ``sys`` is where kernel names are looked up, ``""``: nowhere.
+        ``waiting``: also follow the inactive tables, whose devices are in use, too;
+        ``dmsetup ls --tree`` shows live tables only. ``sys`` is where kernel names are looked up; ``""``: nowhere.
         """
         return _Reading(reader, waiting, sys).tree()
 
@@ -113,7 +113,7 @@ class DeviceTree(Value):
         return len(self.nodes)
 
     def find(self, dev: Dev | Numbers | TreeNode) -> TreeNode | None:
-        """The node of a device, None when there is none.
+        """The node of a device; None if there is none.
 
         A plain string is a UUID, a name, a kernel name or ``major:minor``, in that order; one that is the UUID of
         one device and the name of another raises :class:`AmbiguousName`.
@@ -159,31 +159,31 @@ class DeviceTree(Value):
 
     @property
     def top(self) -> tuple[TreeNode, ...]:
-        """The devices that nothing lies on."""
+        """The devices that no other device uses."""
         return tuple(node for node in self.nodes if not node.used_by)
 
     @property
     def bottom(self) -> tuple[TreeNode, ...]:
-        """The devices that lie on nothing: disks, and device-mapper devices whose tables refer to none."""
+        """The devices that use no other device: disks, and device-mapper devices whose tables refer to none."""
         return tuple(node for node in self.nodes if not node.uses)
 
     def uses(self, dev: Dev | Numbers | TreeNode) -> tuple[TreeNode, ...]:
-        """What a device lies on directly."""
+        """The devices that a device uses directly."""
         return tuple(self._by_numbers[numbers] for numbers in self[dev].uses)
 
     def used_by(self, dev: Dev | Numbers | TreeNode) -> tuple[TreeNode, ...]:
-        """What lies on a device directly."""
+        """The devices that use a device directly."""
         return tuple(self._by_numbers[numbers] for numbers in self[dev].used_by)
 
     def walk(self, *devs: Dev | Numbers | TreeNode, inverted: bool = False) -> Iterator[Visit]:
-        """Down from ``devs`` (none: from all that are on top), each device before what it lies on.
+        """Walk down from ``devs`` (none: from all top devices), each device before the devices that it uses.
 
-        A device that several use is met once under each. ``inverted``: up, from the bottom. A loop, which the
-        kernel can be talked into but which cannot work, is followed once round.
+        A device that several others use is visited once under each. ``inverted``: walk up, from the bottom. A loop,
+        which the kernel permits although it cannot work, is followed once round.
         """
         starts = [self[dev] for dev in devs] if devs else [*(self.bottom if inverted else self.top)]
         following = self.used_by if inverted else self.uses
-        # Of each level what is still to come, the next one last; and the nodes that lead there.
+        # For each level, the nodes still to visit (the next one last); and the path of nodes down to there.
         levels = [starts[::-1]]
         path: list[Numbers] = []
         while levels:
@@ -199,11 +199,11 @@ class DeviceTree(Value):
                 levels.append([*following(node)][::-1])
 
     def below(self, *devs: Dev | Numbers | TreeNode) -> tuple[TreeNode, ...]:
-        """``devs`` and everything that they lie on, in the order of :attr:`nodes`."""
+        """``devs`` and all devices below them, in the order of :attr:`nodes`."""
         return self._closure(devs, lambda node: node.uses)
 
     def above(self, *devs: Dev | Numbers | TreeNode) -> tuple[TreeNode, ...]:
-        """``devs`` and everything that lies on them, in the order of :attr:`nodes`."""
+        """``devs`` and all devices above them, in the order of :attr:`nodes`."""
         return self._closure(devs, lambda node: node.used_by)
 
     def _closure(
@@ -219,15 +219,15 @@ class DeviceTree(Value):
         return tuple(node for node in self.nodes if node.numbers in seen)
 
     def bottom_up(self, *devs: Dev | Numbers | TreeNode, above: bool = False) -> tuple[TreeNode, ...]:
-        """``devs`` and all that they lie on, each after what it lies on: the order in which to resume.
+        """``devs`` and all devices below them, each after the devices that it uses: the order in which to resume.
 
-        No ``devs``: everything. ``above``: ``devs`` and all that lies on them.
+        No ``devs``: everything. ``above``: ``devs`` and all devices above them.
         """
         chosen = (self.above(*devs) if above else self.below(*devs)) if devs else self.nodes
         return self.ordered(chosen)
 
     def top_down(self, *devs: Dev | Numbers | TreeNode, above: bool = False) -> tuple[TreeNode, ...]:
-        """The same devices the other way round: the order in which to suspend and to remove."""
+        """The same devices in reverse: the order in which to suspend and to remove."""
         return self.bottom_up(*devs, above=above)[::-1]
 
     def ordered(
@@ -235,9 +235,9 @@ class DeviceTree(Value):
         devs: Iterable[Dev | Numbers | TreeNode],
         after: Mapping[Numbers, Iterable[Numbers]] | None = None,
     ) -> tuple[TreeNode, ...]:
-        """Just ``devs``, each after those that it lies on, at any distance, and after what ``after`` says of it.
+        """Only ``devs``, each after those below it, at any distance, and after those in its entry of ``after``.
 
-        ``after`` is for what tables do not show: a snapshot's origin has to run after its snapshots, say.
+        ``after`` is for an order that tables do not show: a snapshot's origin must be resumed after its snapshots.
         """
         wanted = {node.numbers: node for node in (self[dev] for dev in devs)}
         extra = after or {}
@@ -264,7 +264,7 @@ class DeviceTree(Value):
     # -- showing -------------------------------------------------------------------------------------
 
     def as_json(self, unmangle: Callable[[str], str] | None = None) -> list[dict[str, object]]:
-        """One object for each device: plain lists, strings, numbers and booleans, references as ``major:minor``."""
+        """One object for each device, of lists, strings, numbers and booleans; references are ``major:minor``."""
         said = unmangle or str
         rows = []
         for node in self.nodes:
@@ -320,7 +320,7 @@ class _Reading:
         )  # fmt: skip
 
     def _follow(self, start: Numbers) -> None:
-        """Add a device and what it lies on, depth first: the order in which libdevmapper meets them."""
+        """Add a device and the devices below it, depth first, as libdevmapper does."""
         if start in self._devices or not self._ask(start):
             return
         path = [(start, iter(tuple(self._uses[start])))]
@@ -339,7 +339,7 @@ class _Reading:
                 path.append((below, iter(tuple(self._uses[below]))))
 
     def _ask(self, numbers: Numbers) -> bool:
-        """Note a device; False when it is not there any more."""
+        """Add a device; False if it no longer exists."""
         if numbers[0] != self._major:
             self._devices[numbers], self._uses[numbers] = None, {}
             return True
