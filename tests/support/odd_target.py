@@ -208,6 +208,9 @@ FAILING = {
         "describe", VolumeFacts("odd", values=(("oddness", 7),))
     ),
     "describe has a value of another kind": returning("describe", VolumeFacts("odd", values=(("oddity", "7"),))),
+    "it declares a column of LVM2's as another kind": declaring(
+        columns=(ColumnSpec("raid_sync_action", "Odd", "number", "How odd it is."),)
+    ),
     "describe has letters that are no text": returning("describe", VolumeFacts("odd", kind=7)),  # type: ignore[arg-type]
     "it claims vmgr's own segments": claiming_all(),
 }

@@ -54,6 +54,7 @@ class ToyPlugin:
                 ColumnSpec("toy_broken", "Broken", "binary", "Whether it is broken."),
                 ColumnSpec("toy_parts", "Parts", "list", "Of what.", per_segment=True),
                 ColumnSpec("data_percent", "Data%", "percent", "As everybody's."),
+                ColumnSpec("lv_role", "Role", "list", "As everybody's."),
             ),
         )  # fmt: skip
 

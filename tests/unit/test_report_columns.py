@@ -6,6 +6,9 @@ import pytest
 
 from tests.support.report_toy import TARGETS
 from vmgr.core.errors import UsageError
+from vmgr.core.targets import Targets
+from vmgr.plugins import snapshot
+from vmgr.registry import load_targets
 from vmgr.report import groups, physical, segments, volumes
 from vmgr.report.catalog import SPECIAL, Column, canonical
 from vmgr.report.columns import (
@@ -21,7 +24,9 @@ from vmgr.report.columns import (
     VG,
     catalog,
 )
+from vmgr.report.target_columns import HELP, LAYOUT
 
+SNAPSHOTS = snapshot.target_info().columns
 KINDS = {"string", "number", "size", "percent", "binary", "list", "time"}
 CATALOG = catalog(TARGETS)
 NAMES = {str(row[0]): row for row in ROWS}
@@ -41,6 +46,21 @@ def test_each_row_is_well_formed(row: tuple) -> None:
     assert bin(section).count("1") == 1
     if kind == "binary":
         assert row[6], f"{name} has no word for yes"
+
+
+def test_a_targets_column_is_known_without_it_and_explained_by_it() -> None:
+    """It looks the same; only the plugin knows what it means."""
+    without, own = catalog(Targets([])), catalog(load_targets())
+    for name in ("origin", "snap_percent"):
+        plain, told = (c.column(c.need(name, "lv", "column")) for c in (without, own))
+        assert (plain.heading, plain.kind, plain.width) == (told.heading, told.kind, told.width)
+        assert (plain.help, told.help) == (HELP, next(spec.help for spec in SNAPSHOTS if spec.name == name))
+    assert own.column(own.need("vdo_slab_size", "seg", "column")).help == HELP
+
+
+def test_the_core_has_values_for_no_targets_column() -> None:
+    known = {*volumes.VALUES, *segments.VALUES, *groups.VALUES, *physical.VALUES}
+    assert not known & set(LAYOUT)
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,16 @@ class Catalog:
             self._added.add(len(self._rows))
             self._rows.append(row)
 
+    def kind(self, name: str) -> str:
+        """The kind of the column of exactly that name; empty where there is none."""
+        at = self._index.get(canonical(name))
+        return "" if at is None or self._rows[at][0] != name else str(self._rows[at][2])
+
+    def explain(self, name: str, text: str) -> None:
+        """Give a column that is known its help: what the target plugin says that has values for it."""
+        at = self._index[canonical(name)]
+        self._rows[at] = (*self._rows[at][:5], text, *self._rows[at][6:])
+
     def column(self, at: int) -> Column:
         """The column in a place of the catalogue."""
         return Column(self._rows[at], at in self._added)

@@ -8,7 +8,8 @@ in :mod:`vmgr.report.volumes` and its neighbours for what the core knows, and by
 A row is ``(name, section, kind, heading, width, help)``, then optionally its words and its absent value.
 Width 0 is the heading's length. Kinds: ``string``, ``number``, ``size``, ``percent``, ``binary``, ``list``,
 ``time``. The words of a binary column mean yes: the first is shown, all are understood in selections. Those
-of another column are ``value=synonym,synonym;value=...``, for selections.
+of another column are ``value=synonym,synonym;value=...``, for selections. A row of a name and a section only is a
+column of a kind of volume, see :mod:`vmgr.report.target_columns`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmgr.report.catalog import SPECIAL, UNKNOWN, Catalog, Row
+from vmgr.report.target_columns import LAYOUT, complete
 
 if TYPE_CHECKING:
+    from vmgr.core.errors import PluginError
+    from vmgr.core.hooks import ColumnSpec, TargetInfo
     from vmgr.core.targets import Targets
 
 LV, LVINFO, LVSTATUS, LVATTR, LABEL, PV, VG, SEG, PVSEG = (1 << bit for bit in range(9))
@@ -39,7 +43,7 @@ SECTIONS = (
 )
 """Title and name prefix of each section (``lib/report/report.c``, ``_report_types``)."""
 
-ROWS: tuple[Row, ...] = (
+_ROWS: tuple[Row, ...] = (
     ("lv_uuid", LV, "string", "LV UUID", 38, "Unique identifier."),
     ("lv_name", LV, "string", "LV", 4, "Name. Hidden volumes are shown in brackets."),
     ("lv_full_name", LV, "string", "LV", 4, "Name with the group's: GROUP/VOLUME."),
@@ -48,12 +52,7 @@ ROWS: tuple[Row, ...] = (
     ("lv_parent", LV, "string", "Parent", 0, "For a part of another volume: that volume."),
     ("lv_layout", LV, "list", "Layout", 10, "How the data are laid out."),
     ("lv_role", LV, "list", "Role", 10, "What the volume is for: public or private, and more."),
-    ("lv_initial_image_sync", LV, "binary", "InitImgSync", 10,
-     "Whether the images were synchronised when they were made.", "initial image sync,sync", False),
-    ("lv_image_synced", LV, "binary", "ImgSynced", 10, "Whether the image is synchronised.",
-     "image synced,synced", False),
-    ("lv_merging", LV, "binary", "Merging", 10, "Whether a merge into the origin is going on or due.",
-     "merging", False),
+    ("lv_initial_image_sync", LV), ("lv_image_synced", LV), ("lv_merging", LV),
     ("lv_converting", LV, "binary", "Converting", 0, "Whether a conversion is going on.", "converting", False),
     ("lv_allocation_policy", LV, "string", "AllocPol", 10, "Allocation policy."),
     ("lv_allocation_locked", LV, "binary", "AllocLock", 10, "Whether its extents may not be moved.",
@@ -61,8 +60,7 @@ ROWS: tuple[Row, ...] = (
     ("lv_fixed_minor", LV, "binary", "FixMin", 10, "Whether its number is persistent.", "fixed minor,fixed"),
     ("lv_skip_activation", LV, "binary", "SkipAct", 15, "Whether activation skips it.", "skip activation,skip"),
     ("lv_autoactivation", LV, "binary", "AutoAct", 0, "Whether it is activated on its own.", "enabled"),
-    ("lv_when_full", LV, "string", "WhenFull", 15, "What a full pool does: error or queue.",
-     "error=error when full,error if no space;queue=queue when full,queue if no space;=undefined"),
+    ("lv_when_full", LV),
     ("lv_active", LV, "string", "Active", 0, "Whether the volume is active."),
     ("lv_active_locally", LV, "binary", "ActLocal", 10, "Whether the volume is active on this host.",
      "active locally,active,locally"),
@@ -74,35 +72,22 @@ ROWS: tuple[Row, ...] = (
     ("lv_minor", LV, "number", "Min", 0, "Persistent minor number, or -1."),
     ("lv_read_ahead", LV, "size", "Rahead", 0, "Read-ahead setting.", "auto="),
     ("lv_size", LV, "size", "LSize", 0, "Size of the volume."),
-    ("lv_metadata_size", LV, "size", "MSize", 0, "For pools: size of their metadata."),
+    ("lv_metadata_size", LV),
     ("seg_count", LV, "number", "#Seg", 0, "Number of segments."),
-    ("origin", LV, "string", "Origin", 0, "Volume that this one was taken of."),
-    ("origin_uuid", LV, "string", "Origin UUID", 38, "UUID of the volume that this one was taken of."),
-    ("origin_size", LV, "size", "OSize", 0, "Size of the origin."),
+    ("origin", LV), ("origin_uuid", LV), ("origin_size", LV),
     ("lv_ancestors", LV, "list", "Ancestors", 0, "Origin, its origin and so on."),
     ("lv_full_ancestors", LV, "list", "FAncestors", 0, "Ancestors, removed ones included."),
     ("lv_descendants", LV, "list", "Descendants", 0, "Volumes taken of this one, and of those."),
     ("lv_full_descendants", LV, "list", "FDescendants", 0, "Descendants, removed ones included."),
-    ("raid_mismatch_count", LV, "number", "Mismatches", 0, "Mismatches found or repaired."),
-    ("raid_sync_action", LV, "string", "SyncAction", 0, "What the synchronisation is doing."),
-    ("raid_write_behind", LV, "number", "WBehind", 0, "Writes that may be outstanding on slow images."),
-    ("raid_min_recovery_rate", LV, "number", "MinSync", 0, "Least recovery load, in KiB per second and disk."),
-    ("raid_max_recovery_rate", LV, "number", "MaxSync", 0, "Largest recovery load, in KiB per second and disk."),
-    ("raidintegritymode", LV, "string", "IntegMode", 0, "Integrity mode."),
-    ("raidintegrityblocksize", LV, "number", "IntegBlkSize", 0, "Integrity block size.", "", UNKNOWN),
-    ("integritymismatches", LV, "number", "IntegMismatches", 0, "Integrity mismatches."),
+    ("raid_mismatch_count", LV), ("raid_sync_action", LV), ("raid_write_behind", LV),
+    ("raid_min_recovery_rate", LV),
+    ("raid_max_recovery_rate", LV), ("raidintegritymode", LV), ("raidintegrityblocksize", LV),
+    ("integritymismatches", LV),
     ("move_pv", LV, "string", "Move", 0, "For a move: the physical volume that is being emptied."),
     ("move_pv_uuid", LV, "string", "Move UUID", 38, "For a move: UUID of that physical volume."),
-    ("convert_lv", LV, "string", "Convert", 0, "Temporary volume of a conversion."),
-    ("convert_lv_uuid", LV, "string", "Convert UUID", 38, "UUID of the temporary volume of a conversion."),
-    ("mirror_log", LV, "string", "Log", 0, "Volume with the synchronisation log."),
-    ("mirror_log_uuid", LV, "string", "Log UUID", 38, "UUID of the volume with the synchronisation log."),
-    ("data_lv", LV, "string", "Data", 0, "For pools: the volume with the data."),
-    ("data_lv_uuid", LV, "string", "Data UUID", 38, "For pools: UUID of the volume with the data."),
-    ("metadata_lv", LV, "string", "Meta", 0, "For pools: the volume with the metadata."),
-    ("metadata_lv_uuid", LV, "string", "Meta UUID", 38, "For pools: UUID of the volume with the metadata."),
-    ("pool_lv", LV, "string", "Pool", 0, "Pool that the volume is in."),
-    ("pool_lv_uuid", LV, "string", "Pool UUID", 38, "UUID of the pool that the volume is in."),
+    ("convert_lv", LV), ("convert_lv_uuid", LV), ("mirror_log", LV), ("mirror_log_uuid", LV), ("data_lv", LV),
+    ("data_lv_uuid", LV), ("metadata_lv", LV),
+    ("metadata_lv_uuid", LV), ("pool_lv", LV), ("pool_lv_uuid", LV),
     ("lv_tags", LV, "list", "LV Tags", 0, "Tags."),
     ("lv_profile", LV, "string", "LProfile", 0, "Configuration profile."),
     ("lv_lockargs", LV, "string", "LLockArgs", 0, "Arguments of the lock manager."),
@@ -111,7 +96,7 @@ ROWS: tuple[Row, ...] = (
     ("lv_host", LV, "string", "Host", 10, "Host that made it, if known."),
     ("lv_modules", LV, "list", "Modules", 0, "Kernel modules that it needs."),
     ("lv_historical", LV, "binary", "Historical", 0, "Whether only its history is left.", "historical", False),
-    ("writecache_block_size", LV, "number", "WCacheBlkSize", 0, "Block size of the write cache.", "", UNKNOWN),
+    ("writecache_block_size", LV),
 
     ("lv_kernel_major", LVINFO, "number", "KMaj", 0, "Major number that it has now, or -1."),
     ("lv_kernel_minor", LVINFO, "number", "KMin", 0, "Minor number that it has now, or -1."),
@@ -125,39 +110,20 @@ ROWS: tuple[Row, ...] = (
      "inactive table present,inactive table,inactive"),
     ("lv_device_open", LVINFO, "binary", "DevOpen", 10, "Whether the device is open.", "open"),
 
-    ("data_percent", LVSTATUS, "percent", "Data%", 6, "How full its space is, if it is active."),
-    ("snap_percent", LVSTATUS, "percent", "Snap%", 6, "How full its copy-on-write space is, if it is active."),
-    ("metadata_percent", LVSTATUS, "percent", "Meta%", 6, "How full its metadata space is, if it is active."),
-    ("copy_percent", LVSTATUS, "percent", "Cpy%Sync", 0, "How far copying or synchronisation is."),
-    ("sync_percent", LVSTATUS, "percent", "Cpy%Sync", 0, "How far copying or synchronisation is."),
-    ("cache_total_blocks", LVSTATUS, "number", "CacheTotalBlocks", 0, "Blocks of the cache."),
-    ("cache_used_blocks", LVSTATUS, "number", "CacheUsedBlocks", 16, "Used blocks of the cache."),
-    ("cache_dirty_blocks", LVSTATUS, "number", "CacheDirtyBlocks", 0, "Dirty blocks of the cache."),
-    ("cache_read_hits", LVSTATUS, "number", "CacheReadHits", 16, "Reads that the cache answered."),
-    ("cache_read_misses", LVSTATUS, "number", "CacheReadMisses", 16, "Reads that the cache did not answer."),
-    ("cache_write_hits", LVSTATUS, "number", "CacheWriteHits", 16, "Writes that the cache took."),
-    ("cache_write_misses", LVSTATUS, "number", "CacheWriteMisses", 0, "Writes that the cache did not take."),
-    ("kernel_cache_settings", LVSTATUS, "list", "KCacheSettings", 18, "Settings of the cache in the kernel."),
-    ("kernel_cache_policy", LVSTATUS, "string", "KCachePolicy", 18, "Policy of the cache in the kernel."),
-    ("kernel_metadata_format", LVSTATUS, "number", "KMFmt", 0, "Metadata format of the cache in the kernel."),
+    ("data_percent", LVSTATUS), ("snap_percent", LVSTATUS), ("metadata_percent", LVSTATUS),
+    ("copy_percent", LVSTATUS), ("sync_percent", LVSTATUS), ("cache_total_blocks", LVSTATUS),
+    ("cache_used_blocks", LVSTATUS), ("cache_dirty_blocks", LVSTATUS), ("cache_read_hits", LVSTATUS),
+    ("cache_read_misses", LVSTATUS), ("cache_write_hits", LVSTATUS),
+    ("cache_write_misses", LVSTATUS), ("kernel_cache_settings", LVSTATUS), ("kernel_cache_policy", LVSTATUS),
+    ("kernel_metadata_format", LVSTATUS),
     ("lv_health_status", LVSTATUS, "string", "Health", 15, "What is wrong with the volume, if anything.",
      "=undefined"),
-    ("kernel_discards", LVSTATUS, "string", "KDiscards", 0, "How the kernel takes discards.", "=undefined"),
-    ("lv_check_needed", LVSTATUS, "binary", "CheckNeeded", 15, "Whether metadata must be checked.",
-     "check needed,needed"),
-    ("lv_merge_failed", LVSTATUS, "binary", "MergeFailed", 15, "Whether a merge failed.", "merge failed,failed"),
-    ("lv_snapshot_invalid", LVSTATUS, "binary", "SnapInvalid", 15, "Whether its copy-on-write space is lost.",
-     "snapshot invalid,invalid"),
-    ("vdo_operating_mode", LVSTATUS, "string", "VDOOperatingMode", 0, "Operating mode of the VDO pool."),
-    ("vdo_compression_state", LVSTATUS, "string", "VDOCompressionState", 0, "Whether the VDO pool compresses."),
-    ("vdo_index_state", LVSTATUS, "string", "VDOIndexState", 0, "State of the VDO pool's index."),
-    ("vdo_used_size", LVSTATUS, "size", "VDOUsedSize", 0, "Used space of the VDO pool."),
-    ("vdo_saving_percent", LVSTATUS, "number", "VDOSaving%", 0, "Space that the VDO pool saves."),
-    ("writecache_total_blocks", LVSTATUS, "number", "WCacheTotalBlocks", 0, "Blocks of the write cache."),
-    ("writecache_free_blocks", LVSTATUS, "number", "WCacheFreeBlocks", 0, "Free blocks of the write cache."),
-    ("writecache_writeback_blocks", LVSTATUS, "number", "WCacheWritebackBlocks", 0,
-     "Blocks of the write cache that are being written."),
-    ("writecache_error", LVSTATUS, "number", "WCacheErrors", 0, "Errors of the write cache."),
+    ("kernel_discards", LVSTATUS), ("lv_check_needed", LVSTATUS), ("lv_merge_failed", LVSTATUS),
+    ("lv_snapshot_invalid", LVSTATUS), ("vdo_operating_mode", LVSTATUS),
+    ("vdo_compression_state", LVSTATUS), ("vdo_index_state", LVSTATUS), ("vdo_used_size", LVSTATUS),
+    ("vdo_saving_percent", LVSTATUS), ("writecache_total_blocks", LVSTATUS),
+    ("writecache_free_blocks", LVSTATUS), ("writecache_writeback_blocks", LVSTATUS),
+    ("writecache_error", LVSTATUS),
 
     ("lv_attr", LVATTR, "string", "Attr", 0, "Attributes: ten letters, see lvs(8)."),
 
@@ -232,22 +198,12 @@ ROWS: tuple[Row, ...] = (
     ("segtype", SEG, "string", "Type", 0, "Type of the segment."),
     ("stripes", SEG, "number", "#Str", 0, "Number of areas side by side."),
     ("data_stripes", SEG, "number", "#DStr", 0, "Number of areas side by side that hold data."),
-    ("reshape_len", SEG, "size", "RSize", 0, "Size of the space for a reshape."),
-    ("reshape_len_le", SEG, "number", "RSize", 0, "Size of the space for a reshape, in extents."),
+    ("reshape_len", SEG), ("reshape_len_le", SEG),
     ("data_copies", SEG, "number", "#Cpy", 0, "Number of copies of the data."),
-    ("data_offset", SEG, "number", "DOff", 0, "Where the data start on each image."),
-    ("new_data_offset", SEG, "number", "NOff", 0, "Where the data start on each image after a reshape."),
-    ("parity_chunks", SEG, "number", "#Par", 0, "Number of parity chunks."),
-    ("stripe_size", SEG, "size", "Stripe", 0, "Data that go to one area before the next one's turn.", "", 0),
-    ("region_size", SEG, "size", "Region", 0, "Unit of synchronisation.", "", 0),
-    ("chunk_size", SEG, "size", "Chunk", 0, "Unit of copying or of allocation.", "", 0),
-    ("thin_count", SEG, "number", "#Thins", 0, "For pools: number of volumes in it."),
-    ("discards", SEG, "string", "Discards", 0, "For pools: how discards are handled."),
-    ("cache_metadata_format", SEG, "number", "CMFmt", 0, "Metadata format of the cache."),
-    ("cache_mode", SEG, "string", "CacheMode", 0, "How writes are cached."),
-    ("zero", SEG, "binary", "Zero", 0, "For pools: whether new blocks are zeroed.", "zero"),
-    ("transaction_id", SEG, "number", "TransId", 0, "For pools: transaction number."),
-    ("thin_id", SEG, "number", "ThId", 0, "Number of the volume in its pool."),
+    ("data_offset", SEG), ("new_data_offset", SEG), ("parity_chunks", SEG), ("stripe_size", SEG),
+    ("region_size", SEG), ("chunk_size", SEG), ("thin_count", SEG),
+    ("discards", SEG), ("cache_metadata_format", SEG), ("cache_mode", SEG), ("zero", SEG),
+    ("transaction_id", SEG), ("thin_id", SEG),
     ("seg_start", SEG, "size", "Start", 0, "Where the segment starts in the volume."),
     ("seg_start_pe", SEG, "number", "Start", 0, "Where the segment starts in the volume, in extents."),
     ("seg_size", SEG, "size", "SSize", 0, "Size of the segment."),
@@ -255,32 +211,17 @@ ROWS: tuple[Row, ...] = (
     ("seg_tags", SEG, "list", "Seg Tags", 0, "Tags."),
     ("seg_pe_ranges", SEG, "list", "PE Ranges", 0, "Extents beneath it, as commands take them; see seg_le_ranges."),
     ("seg_le_ranges", SEG, "list", "LE Ranges", 0, "Extents beneath it, as commands take them."),
-    ("seg_metadata_le_ranges", SEG, "list", "Metadata LE Ranges", 0, "Extents beneath its metadata."),
+    ("seg_metadata_le_ranges", SEG),
     ("devices", SEG, "list", "Devices", 0, "What lies beneath it, with the first extent."),
-    ("metadata_devices", SEG, "list", "Metadata Devs", 0, "What lies beneath its metadata, with the first extent."),
-    ("seg_monitor", SEG, "string", "Monitor", 0, "Whether dmeventd watches it.", "=undefined"),
-    ("cache_policy", SEG, "string", "CachePolicy", 0, "Policy of the cache.", "=undefined"),
-    ("cache_settings", SEG, "list", "CacheSettings", 0, "Settings of the cache."),
-    ("vdo_compression", SEG, "binary", "VDOCompression", 0, "Whether VDO compresses.", "enabled", ""),
-    ("vdo_deduplication", SEG, "binary", "VDODeduplication", 0, "Whether VDO deduplicates.", "enabled", ""),
-    ("vdo_use_metadata_hints", SEG, "binary", "VDOMetadataHints", 0, "Whether VDO marks metadata writes.",
-     "enabled", ""),
-    ("vdo_minimum_io_size", SEG, "number", "VDOMinimumIOSize", 0, "Smallest write that VDO takes."),
-    ("vdo_block_map_cache_size", SEG, "size", "VDOBlockMapCacheSize", 0, "Memory for VDO's block map."),
-    ("vdo_block_map_era_length", SEG, "number", "VDOBlockMapEraLength", 0, "How soon VDO writes its block map."),
-    ("vdo_use_sparse_index", SEG, "binary", "VDOSparseIndex", 0, "Whether VDO's index is sparse.", "enabled", ""),
-    ("vdo_index_memory_size", SEG, "size", "VDOIndexMemorySize", 0, "Memory for VDO's index."),
-    ("vdo_slab_size", SEG, "size", "VDOSlabSize", 0, "Unit in which VDO grows."),
-    ("vdo_ack_threads", SEG, "number", "VDOAckThreads", 0, "VDO's threads that acknowledge."),
-    ("vdo_bio_threads", SEG, "number", "VDOBioThreads", 0, "VDO's threads that submit."),
-    ("vdo_bio_rotation", SEG, "number", "VDOBioRotation", 0, "Requests that one of those takes in a row."),
-    ("vdo_cpu_threads", SEG, "number", "VDOCPUThreads", 0, "VDO's threads that compress and hash."),
-    ("vdo_hash_zone_threads", SEG, "number", "VDOHashZoneThreads", 0, "VDO's threads that look up hashes."),
-    ("vdo_logical_threads", SEG, "number", "VDOLogicalThreads", 0, "VDO's threads for the logical side."),
-    ("vdo_physical_threads", SEG, "number", "VDOPhysicalThreads", 0, "VDO's threads for the physical side."),
-    ("vdo_max_discard", SEG, "number", "VDOMaxDiscard", 0, "Largest discard that VDO takes."),
-    ("vdo_write_policy", SEG, "string", "VDOWritePolicy", 0, "VDO's write policy.", "=undefined"),
-    ("vdo_header_size", SEG, "size", "VDOHeaderSize", 0, "Size of the header before VDO's data."),
+    ("metadata_devices", SEG), ("seg_monitor", SEG), ("cache_policy", SEG), ("cache_settings", SEG),
+    ("vdo_compression", SEG), ("vdo_deduplication", SEG),
+    ("vdo_use_metadata_hints", SEG), ("vdo_minimum_io_size", SEG), ("vdo_block_map_cache_size", SEG),
+    ("vdo_block_map_era_length", SEG),
+    ("vdo_use_sparse_index", SEG), ("vdo_index_memory_size", SEG), ("vdo_slab_size", SEG),
+    ("vdo_ack_threads", SEG), ("vdo_bio_threads", SEG),
+    ("vdo_bio_rotation", SEG), ("vdo_cpu_threads", SEG), ("vdo_hash_zone_threads", SEG),
+    ("vdo_logical_threads", SEG), ("vdo_physical_threads", SEG),
+    ("vdo_max_discard", SEG), ("vdo_write_policy", SEG), ("vdo_header_size", SEG),
 
     ("pvseg_start", PVSEG, "number", "Start", 0, "First extent of the run."),
     ("pvseg_size", PVSEG, "number", "SSize", 0, "Number of extents in the run."),
@@ -289,6 +230,9 @@ ROWS: tuple[Row, ...] = (
     ("help", SPECIAL, "number", "Help", 8, "Show this help."),
     ("?", SPECIAL, "number", "Help", 8, "Show this help."),
 )  # fmt: skip
+
+ROWS: tuple[Row, ...] = tuple([row if len(row) > 2 else complete(row) for row in _ROWS])
+"""All columns of LVM2's reports, in its order."""
 
 DEFAULTS: dict[str, tuple[str, str, str]] = {
     "lvs": (
@@ -331,7 +275,24 @@ def catalog(targets: Targets) -> Catalog:
     found = Catalog(ROWS, SECTIONS)
     for info in targets.infos():
         for spec in info.columns:
+            kind = found.kind(spec.name)
+            if kind not in ("", spec.kind):
+                targets.leave_out(_other_kind(info, spec, kind))
+                break
+            if spec.name in LAYOUT:
+                found.explain(spec.name, spec.help)
+                continue
             section = SEG if spec.per_segment else LVSTATUS
             words = spec.heading.lower() if spec.kind == "binary" else ""
             found.add((spec.name, section, spec.kind, spec.heading, 0, spec.help, words))
     return found
+
+
+def _other_kind(info: TargetInfo, spec: ColumnSpec, kind: str) -> PluginError:
+    from vmgr.core.errors import PluginError
+
+    return PluginError(
+        f"target plugin {info.name!r} declares the column {spec.name!r} as a {spec.kind}, which is a {kind}",
+        hint="uninstall it, or install a version that keeps to the plugin contract",
+        plugin=info.name,
+    )
