@@ -228,7 +228,7 @@ def test_a_udev_that_is_trusted_and_does_not_answer_is_made_up_for(bench: Bench)
     bench.udev.stuck = True
     number = bench.make()
     assert bench.nodes.nodes == {"vg-lv": number}
-    assert "making up for it" in bench.said[0]
+    assert "making the nodes without it" in bench.said[0]
 
 
 def test_a_node_is_renamed_with_its_device(alone: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """A device tree as text, byte for byte as ``dmsetup ls --tree`` draws it.
 
-What may be asked for is :class:`TreeStyle`. The oddities are dmsetup's own and kept, because scripts read
-this: how a line is cut, what ``compact`` does, words of options that may be cut to any length. Source:
+:class:`TreeStyle` has the options. The oddities are dmsetup's own and kept, because scripts read
+this: how a line is cut, what ``compact`` does, option words that may be abbreviated to any length. Source:
 ``_display_tree*``, ``_out_*`` and ``_process_tree_options`` of ``libdm/dm-tools/dmsetup.c``, observed in 1.02.185.
 """
 
@@ -21,11 +21,11 @@ WIDTH = 80
 
 _MARGIN = 3
 _DEEPEST = 98
-"""Levels that are printed; what lies deeper is left out (``MAX_DEPTH`` less two)."""
+"""The number of levels that are printed; deeper ones are left out (``MAX_DEPTH`` less two)."""
 
 
 class Symbols(NamedTuple):
-    """The pieces that lines are made of."""
+    """The pieces of lines."""
 
     empty: str
     branch: str
@@ -70,15 +70,15 @@ class TreeStyle(NamedTuple):
 
     @classmethod
     def parse(cls, options: str, *, utf8: bool = False) -> TreeStyle:
-        """The style for the words of ``-o``, separated by commas; of a word cut short the first that fits is meant.
+        """The style for the words of ``-o``, separated by commas. An abbreviation means the first word that fits.
 
-        ``utf8``: the locale's characters are UTF-8, so that is what is drawn with unless a word says otherwise.
-        Raises :class:`UsageError` for a word that fits nothing.
+        ``utf8``: the locale's encoding is UTF-8, so lines are drawn in UTF-8 unless a word says otherwise.
+        Raises :class:`UsageError` for an unknown word.
         """
         style = cls(symbols="utf" if utf8 else "ascii")
         words = options.split(",")
         if words[-1] == "":
-            words.pop()  # nothing is read after a last comma
+            words.pop()  # a final comma has no meaning
         for i, word in enumerate(words):
             change = next((change for known, change in _WORDS if known.startswith(word)), None)
             if change is None:
@@ -133,11 +133,11 @@ class _Line:
         self.out = bytearray()
         self.x = 1
         self._width, self._truncate = width, truncate
-        self._kept = 0  # the character in the last column, held back until it is known whether more follow
+        self._kept = 0  # the character for the last column, held back until the next one arrives or the line ends
 
     def put(self, text: str) -> None:
         for c in text.encode("utf-8", "surrogateescape"):
-            begins = c & 0xC0 != 0x80  # the later bytes of a character take no column
+            begins = c & 0xC0 != 0x80  # the later bytes of a character need no column
             self.x += begins
             if not self._truncate or self.x <= self._width:
                 self.out.append(c)
@@ -157,7 +157,7 @@ class _Line:
 
 
 class _Drawing:
-    """One tree being drawn. ``_width`` and ``_more`` hold of each level what the lines below need."""
+    """One tree being drawn. ``_width`` and ``_more`` hold what later lines need, by level."""
 
     def __init__(
         self, tree: DeviceTree, style: TreeStyle, columns: int | None, unmangle: Callable[[str], str]

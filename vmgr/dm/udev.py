@@ -1,11 +1,11 @@
-"""udev's part: cookies, and waiting for the rules to be done with a device, always with a bound.
+"""Synchronisation with udev: cookies, and waiting until the rules have handled a device, with a time limit.
 
 A cookie is a System V semaphore that udev's rules and vmgr share. Its key is ``0x0d4d`` and 16 random
-bits. It starts at 1; each command that makes a uevent adds 1 and hands the low 16 bits to the
-kernel, which passes them on as ``DM_COOKIE``; the rule file ``95-dm-notify.rules`` runs
-``dmsetup udevcomplete``, which subtracts 1. To wait is to subtract the first 1 and wait
-for zero. The high 16 bits (``abi.UDEV_*``) tell the rules what to leave alone. All of this is as
-libdevmapper does it (``libdm/libdm-common.c``, ``libdm/libdevmapper.h``), because the same rules answer.
+bits. It starts at 1. Each command that makes a uevent adds 1 and hands the low 16 bits to the
+kernel, which passes them on as ``DM_COOKIE``. The rule file ``95-dm-notify.rules`` runs
+``dmsetup udevcomplete``, which subtracts 1. A waiting command subtracts the initial 1 and waits
+for zero. The high 16 bits (``abi.UDEV_*``) tell the rules what to leave alone. All of this works as in
+libdevmapper (``libdm/libdm-common.c``, ``libdm/libdevmapper.h``), because both use the same rules.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ RULES_DIRS = (
     "/etc/udev/rules.d", "/run/udev/rules.d", "/usr/local/lib/udev/rules.d", "/usr/lib/udev/rules.d",
     "/lib/udev/rules.d",
 )  # fmt: skip
-"""Where udev looks for rules; of files of one name the first counts (udev(7))."""
+"""Where udev looks for rules. Of files of the same name, the first counts (udev(7))."""
 
 TIMEOUT = 30.0
-"""Seconds without any progress after which udev is given up on."""
+"""Seconds without progress after which to stop waiting for udev."""
 
 
 def check_cookie(value: int) -> int:
@@ -62,7 +62,7 @@ class Cookie:
         """The low 16 bits of the key, which travel through the kernel."""
         self.semid = semid
         self.pending = 0
-        """Events that were announced, whether udev is done with them or not."""
+        """The number of announced events, completed or not."""
 
     @property
     def value(self) -> int:
@@ -80,9 +80,9 @@ class Cookie:
         self.pending -= 1
 
     def wait(self, timeout: float = TIMEOUT) -> None:
-        """Wait until udev is done with every event, then remove the semaphore, whatever happens.
+        """Wait until udev has handled every event. Remove the semaphore in any case.
 
-        Raises :class:`UdevTimeout` when nothing moves for ``timeout`` seconds.
+        Raises :class:`UdevTimeout` after ``timeout`` seconds without progress.
         """
         try:
             self._wait(timeout)
@@ -93,7 +93,7 @@ class Cookie:
         sem = self._sem
         left = sem.value(self.semid)
         if left is None:
-            return  # removed by `dmsetup udevcomplete_all`: someone decided not to wait
+            return  # removed by `dmsetup udevcomplete_all`: an administrator decided not to wait
         sem.add(self.semid, -1)
         left -= 1
         deadline = time.monotonic() + timeout
@@ -106,7 +106,7 @@ class Cookie:
                     hint="see `udevadm info /dev/mapper/NAME` and the journal of systemd-udevd;"
                     " DM_DISABLE_UDEV=1 makes vmgr do without it",
                 )
-            # Short naps, so that progress is seen and the bound starts anew with it.
+            # Short waits, so that progress is noticed and restarts the time limit.
             if sem.wait_zero(self.semid, min(remaining, 1.0)):
                 return
             now = sem.value(self.semid)
@@ -121,13 +121,13 @@ class Cookie:
 
 
 class Udev:
-    """A running udev that makes the nodes and completes cookies, and how it is to be worked with.
+    """A running udev that makes the nodes and completes cookies, with the options for working with it.
 
-    ``sync`` False (dmsetup's ``--noudevsync``): nobody waits for it. ``rules`` False (``--noudevrules``): it is
-    told to leave names alone, and the client makes the nodes. ``verify``: what it leaves undone is made up for,
-    where it was waited for. ``cookie``: one that someone else made and releases (``--udevcookie``); commands are
-    announced there, and neither waited for nor made up for. ``timeout``: seconds without progress after which it
-    is given up on.
+    ``sync`` False (dmsetup's ``--noudevsync``): the client does not wait for udev. ``rules`` False
+    (``--noudevrules``): udev's rules leave nodes alone, and the client makes them. ``verify``: after waiting, the
+    client makes the nodes that udev did not make. ``cookie``: a cookie that the caller made and releases
+    (``--udevcookie``); commands are announced in it, and the client neither waits nor verifies. ``timeout``:
+    seconds without progress after which the client stops waiting.
     """
 
     def __init__(
@@ -149,20 +149,20 @@ class Udev:
 
     @property
     def trusted(self) -> bool:
-        """Whether names are left to udev without a look afterwards."""
+        """Whether nodes are left to udev without a check afterwards."""
         return self.rules and not (self.sync and self.verify and not self.cookie)
 
     @property
     def flags(self) -> int:
-        """What the rules are told with each command (``abi.UDEV_*``)."""
+        """The flags for the rules with each command (``abi.UDEV_*``)."""
         if not self.rules:
             return abi.UDEV_DISABLE_DM_RULES | abi.UDEV_DISABLE_SUBSYSTEM_RULES
         return abi.UDEV_DISABLE_LIBRARY_FALLBACK if self.trusted else 0
 
     def prepare(self) -> None:
-        """Load what waiting needs: to be called before anything is suspended.
+        """Load what waiting needs. Call this before any device is suspended.
 
-        Raises :class:`NotFound` when the cookie that was given does not exist.
+        Raises :class:`NotFound` if the caller's cookie does not exist.
         """
         if self._semaphores is None:
             self._semaphores = Semaphores()
@@ -175,7 +175,7 @@ class Udev:
             self._lent = Cookie(self._semaphores, self.cookie & 0xFFFF, semid)
 
     def new_cookie(self) -> Cookie:
-        """A cookie of value 1. Raises :class:`KernelError` when no semaphore can be had."""
+        """Make a cookie of value 1. Raises :class:`KernelError` if no semaphore is available."""
         self.prepare()
         assert self._semaphores is not None
         while True:
@@ -184,35 +184,35 @@ class Udev:
                 continue  # 0 means "no cookie" to the kernel
             semid = self._semaphores.create(MAGIC << abi.UDEV_SHIFT | base)
             if semid is not None:
-                # A new semaphore is 0 on Linux; adding 1 spares the union that SETVAL takes by value.
+                # A new semaphore is 0 on Linux. Adding 1 avoids SETVAL, whose argument is a union by value.
                 self._semaphores.add(semid, 1)
                 return Cookie(self._semaphores, base, semid)
 
     def lent_cookie(self) -> Cookie | None:
-        """The cookie that was given, which is not ours to wait for or remove; None when there is none."""
+        """The caller's cookie, which the client must not wait for or remove; None if there is none."""
         if self.cookie:
             self.prepare()
         return self._lent
 
     def rescan(self, major: int, minor: int) -> None:
-        """Let the rules run for a block device again, as after a write to it. Nobody waits for them."""
+        """Let the rules run for a block device again, as after a write to it, without waiting for them."""
         try:
             with open(f"/sys/dev/block/{major}:{minor}/uevent", "wb", buffering=0) as f:
                 f.write(b"change")
         except OSError:
-            pass  # gone, or sysfs is read-only: then the next event does it
+            pass  # gone, or sysfs is read-only: then the next event makes the rules run
 
 
 # -- is there a udev --------------------------------------------------------------------------------
 
 
 class UdevState(NamedTuple):
-    """What is known of this machine's udev; see :func:`udev_state`."""
+    """The state of this machine's udev; see :func:`udev_state`."""
 
     running: bool
     """udevd listens."""
     node_rules: str
-    """The file with the rules that make the names; empty when there is none."""
+    """The file with the rules that make the nodes; empty if there is none."""
     notify_rules: str
     """The file with the rule that completes cookies; empty when there is none."""
     masked: tuple[str, ...]
@@ -224,11 +224,11 @@ class UdevState(NamedTuple):
     disabled: bool
     """``DM_DISABLE_UDEV`` is in the environment."""
     elsewhere: bool
-    """The device directory is not the one that udev keeps."""
+    """The device directory is not the one that udev manages."""
 
     @property
     def usable(self) -> bool:
-        """Whether udev makes the nodes and may be waited for."""
+        """Whether udev makes the nodes and completes cookies."""
         return (
             self.running
             and bool(self.node_rules and self.notify_rules)
@@ -239,12 +239,12 @@ class UdevState(NamedTuple):
         )
 
     def reasons(self) -> tuple[str, ...]:
-        """Why udev is not relied on, in words; none when it is."""
+        """The reasons not to rely on udev, in words; none if it is usable."""
         found = []
         if self.disabled:
             found.append("DM_DISABLE_UDEV is set")
         if self.elsewhere:
-            found.append("DM_DEV_DIR is not /dev, which udev keeps")
+            found.append("DM_DEV_DIR is not /dev, which udev manages")
         if not self.running:
             found.append("udevd does not run")
         hidden = {os.path.basename(path): path for path in self.masked}
@@ -267,7 +267,7 @@ def udev_state(
     directories: tuple[str, ...] = RULES_DIRS,
     proc: str = "/proc",
 ) -> UdevState:
-    """Look whether udev runs and has the device mapper's rules. Changes nothing and waits for nothing."""
+    """Find out whether udev runs and has the device mapper's rules. Changes nothing and waits for nothing."""
     environ = os.environ if environ is None else environ
     masked: list[str] = []
     node_rules = ""
@@ -288,9 +288,9 @@ def udev_state(
 
 
 def running(control: str = CONTROL_SOCKET, proc: str = "/proc") -> bool:
-    """Whether udevd runs: its control socket is there, and someone listens on it.
+    """Whether udevd runs: its control socket exists, and a process listens on it.
 
-    libudev's ``udev_queue_get_udev_is_active`` looks for the file alone, which a killed udevd leaves behind.
+    libudev's ``udev_queue_get_udev_is_active`` checks only the file, which a killed udevd leaves behind.
     """
     if not os.path.exists(control):
         return False
@@ -301,7 +301,7 @@ def running(control: str = CONTROL_SOCKET, proc: str = "/proc") -> bool:
         return True
     if text.find(f" {control}\n") >= 0:
         return True
-    # Not among this network namespace's; it may be another's.
+    # Not a socket of this network namespace, but perhaps of another.
     import socket
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK) as probe:
@@ -310,12 +310,12 @@ def running(control: str = CONTROL_SOCKET, proc: str = "/proc") -> bool:
         except ConnectionRefusedError:
             return False
         except OSError:
-            pass  # not allowed, or too many are waiting: someone listens
+            pass  # permission denied, or too many connections: a process listens
     return True
 
 
 def _rules_file(name: str, directories: tuple[str, ...], masked: list[str]) -> str:
-    """The rules file that udev reads; empty when there is none, or ``masked`` has got the file that hides it."""
+    """The rules file that udev reads; empty if there is none. A file that hides it is added to ``masked``."""
     for directory in directories:
         path = os.path.join(directory, name)
         if os.path.lexists(path):
@@ -331,7 +331,7 @@ def _rules_file(name: str, directories: tuple[str, ...], masked: list[str]) -> s
 
 
 def _missing_program(path: str) -> str:
-    """The program of the notify rule in ``path``, if it is not there."""
+    """The program of the notify rule in ``path``, if that is missing."""
     import re
 
     try:
@@ -345,7 +345,7 @@ def _missing_program(path: str) -> str:
 
 
 def rules_installed(directories: tuple[str, ...] = RULES_DIRS) -> bool:
-    """Whether rules make the names and complete our cookies. Without these every wait would run into its bound."""
+    """Whether rules make the nodes and complete cookies. Without these, every wait would end with a timeout."""
     masked: list[str] = []
     path = _rules_file(RULES, directories, masked)
     if not path or _missing_program(path):
@@ -363,10 +363,10 @@ def detect(
     verify: bool = True,
     cookie: int = 0,
 ) -> Udev | None:
-    """The udev that keeps ``dev_dir``, or None when the caller has to make the nodes itself.
+    """The udev that manages ``dev_dir``, or None if the caller must make the nodes itself.
 
-    None when udevd does not run, lacks the device mapper's rules, keeps another directory,
-    ``DM_DISABLE_UDEV`` is set, or the kernel has no semaphores to share with it. :func:`udev_state` says which.
+    None if udevd does not run, lacks the device mapper's rules or manages another directory, if
+    ``DM_DISABLE_UDEV`` is set, or if the kernel has no semaphores. :func:`udev_state` gives the reason.
     The other arguments are those of :class:`Udev`.
     """
     environ = os.environ if environ is None else environ
@@ -381,7 +381,7 @@ def detect(
 
 
 def properties(major: int, minor: int) -> dict[str, str]:
-    """What udev's database says of a block device; empty when it does not know it."""
+    """The properties of a block device in udev's database; empty if it is not there."""
     import pyudev
 
     try:
@@ -392,9 +392,9 @@ def properties(major: int, minor: int) -> dict[str, str]:
 
 
 def settle(major: int, minor: int, *, timeout: float = TIMEOUT) -> dict[str, str]:
-    """Wait until udev's database knows a block device, and return its properties.
+    """Wait until a block device is in udev's database, and return its properties.
 
-    Raises :class:`UdevTimeout`. Listens before it looks, so that an event in between is not lost.
+    Raises :class:`UdevTimeout`. Listens before it reads the database, so that no event is missed.
     """
     import pyudev
 
@@ -418,5 +418,5 @@ def settle(major: int, minor: int, *, timeout: float = TIMEOUT) -> dict[str, str
                 f"udev has not set up the device {major}:{minor} within {timeout:g} seconds",
                 hint="see the journal of systemd-udevd",
             )
-        # Another device's event wakes this too; the loop looks again. 1 s: an event may be lost.
+        # Other devices' events also end the wait, and the loop reads again. 1 s, because an event may be lost.
         monitor.poll(timeout=min(remaining, 1.0))

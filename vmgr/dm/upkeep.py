@@ -1,9 +1,9 @@
-"""Nodes, links and udev after the kernel's part is done: what is pending, and how it is settled.
+"""Nodes, links and udev after the kernel's commands: the pending work of a client, and how it is done.
 
-Nothing is replayed step by step. The client notes which names and links it touched; when it settles, the
-kernel is asked what each name is now, and the directory is made to say the same. So the order of
-commands inside a transaction, minors that were given to another device meanwhile, and work that udev
-has already done need no cases of their own.
+The work is not a replay of the commands. The client notes which names and links they touched. At the end it asks
+the kernel for the present device of each name, and updates the directory accordingly. So the order of
+commands inside a transaction, minors that another device got meanwhile, and nodes that udev
+has already made need no special cases.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
     from vmgr.dm.wire import Reply
 
     class Client(Protocol):
-        """What is needed of a :class:`vmgr.dm.client.DmClient`."""
+        """The part of :class:`vmgr.dm.client.DmClient` that is used here."""
 
         @property
         def dev_dir(self) -> str:
             """The device directory."""
 
         def warn(self, text: str) -> None:
-            """Say what went wrong and was made up for."""
+            """Report a problem that was corrected."""
 
         def look(self, name: str) -> Reply | None:
             """The header of the device ``name``; None when there is none."""
 
 
 _STUCK = 1.0
-"""Bound in seconds for every later wait, once udev has failed to answer."""
+"""The time limit in seconds for later waits, once udev has failed to answer."""
 
 
 class Upkeep:
-    """What one client still has to do outside the kernel."""
+    """The pending work of one client outside the kernel."""
 
     def __init__(self, client: Client, udev: Udev | None, nodes: Nodes | None) -> None:
         self._client = client
@@ -50,7 +50,7 @@ class Upkeep:
         self._how = True, True, True, 0
         self._cookie: Cookie | None = None
         self._stuck = False
-        # In the order in which they were touched; a dict, because a set has none.
+        # In the order in which they were touched; a dict, because a set has no order.
         self._names: dict[str, bool] = {}
         self._moves: dict[str, str] = {}
         """Old names by new ones: a node keeps its owner, group and mode when its device is renamed."""
@@ -61,7 +61,7 @@ class Upkeep:
     def choose_udev(
         self, use: bool | None, *, sync: bool = True, rules: bool = True, verify: bool = True, cookie: int = 0
     ) -> None:
-        """Use udev, or not, or (None) find out when it first matters; and how to (:class:`vmgr.dm.udev.Udev`)."""
+        """Use udev, do not, or (None) find out when it first matters; options of :class:`vmgr.dm.udev.Udev`."""
         self._undecided = use is None
         self._how = sync, rules, verify, cookie
         if use:
@@ -70,7 +70,7 @@ class Upkeep:
             self._udev = Udev(sync=sync, rules=rules, verify=verify, cookie=cookie)
 
     def prepare(self) -> None:
-        """Load whatever a resume needs, before anything is suspended."""
+        """Load everything that a resume needs, before any device is suspended."""
         if self._undecided:
             from vmgr.dm.udev import detect
 
@@ -89,11 +89,11 @@ class Upkeep:
     # -- noting --------------------------------------------------------------------------------------
 
     def announce(self, flags: int) -> tuple[int, Cookie | None]:
-        """The number that goes with a command as its ``event_nr``, and the cookie that was raised for it."""
+        """Announce a command: its ``event_nr``, and the cookie that counts it."""
         self.prepare()
         flags |= abi.UDEV_PRIMARY_SOURCE
         if self._udev is None:
-            # Should a udev run all the same, it must not take away what is made here.
+            # If udev runs in spite of this, it must not remove the nodes made here.
             flags |= abi.UDEV_DISABLE_DM_RULES | abi.UDEV_DISABLE_SUBSYSTEM_RULES
             return flags << abi.UDEV_SHIFT, None
         flags |= self._udev.flags
@@ -104,13 +104,13 @@ class Upkeep:
                 self._cookie = self._udev.lent_cookie() or self._udev.new_cookie()
             self._cookie.announce()
         except KernelError as e:
-            # A resume must not fail for want of a semaphore: udev acts, and nobody waits for it.
+            # A resume must not fail for lack of a semaphore: udev acts, and the client does not wait.
             self._client.warn(f"{e.message}; not waiting for udev")
             return flags << abi.UDEV_SHIFT, None
         return flags << abi.UDEV_SHIFT | self._cookie.base, self._cookie
 
     def retract(self, cookie: Cookie | None) -> None:
-        """The command that was announced made no event. A cookie that nothing is left of goes at once."""
+        """Take back the announcement of a command that made no event. An empty cookie is removed at once."""
         if cookie is None:
             return
         cookie.retract()
@@ -120,40 +120,40 @@ class Upkeep:
 
     @property
     def _lent(self) -> bool:
-        """Whether commands are announced in a cookie that someone else releases."""
+        """Whether commands are announced in a cookie that the caller releases."""
         return self._udev is not None and bool(self._udev.cookie)
 
     def touch(self, name: str, *, announced: bool = True) -> None:
-        """The device ``name`` came, changed or went. What was not announced to udev may not have reached it yet."""
+        """Note that the device ``name`` was made, changed or removed, and whether that was announced to udev."""
         self._names[name] = announced or self._names.get(name, False)
 
     def move(self, old: str, new: str, *, live: bool) -> None:
-        """The device ``old`` is called ``new`` now; ``live``: it has a table, and hence a node."""
+        """Note that the device ``old`` is now called ``new``; ``live``: it has a table, and so a node."""
         self.touch(old)
         if live:
             self.touch(new)
         self._moves[new] = self._moves.pop(old, old)
 
     def want_link(self, link: tuple[str, str], name: str) -> None:
-        """``link`` shall lead to the device ``name``."""
+        """Note that ``link`` must lead to the device ``name``."""
         self._links[link] = (name, 0, True)
 
     def drop_link(self, link: tuple[str, str], name: str, dev: int) -> None:
-        """``link``, which led to the device ``name`` with the number ``dev``, shall go."""
+        """Note that ``link``, which led to the device ``name`` with the number ``dev``, must be removed."""
         self._links[link] = (name, dev, False)
 
     def want_read_ahead(self, numbers: tuple[int, int], sectors: int, at_least: bool) -> None:
-        """The device shall have that read-ahead."""
+        """Note the read-ahead that the device must have."""
         self._read_ahead[numbers] = (sectors, at_least)
 
     def want_scan(self, numbers: tuple[int, int]) -> None:
-        """udev shall look at the device (again)."""
+        """Note that udev must scan the device (again)."""
         self._scans[numbers] = None
 
     # -- settling ------------------------------------------------------------------------------------
 
     def finish(self) -> None:
-        """Wait for udev, then make nodes, links and read-ahead what they shall be."""
+        """Wait for udev, then update nodes, links and read-ahead."""
         stuck, waited = self._stuck, self._wait()
         names, self._names = self._names, {}
         moves, self._moves = self._moves, {}
@@ -165,7 +165,7 @@ class Upkeep:
         self.prepare()
         failures: list[NodeError] = []
         repaired: list[str] = []
-        # A udev that did not answer just now is made up for, whatever it was trusted with.
+        # If udev has just failed to answer, its nodes are checked even without ``verify``.
         if self._udev is None or not self._udev.trusted or self._stuck > stuck:
             for new, old in moves.items():
                 try:
@@ -196,7 +196,7 @@ class Upkeep:
             raise first
 
     def _wait(self) -> bool:
-        """Wait for the cookie, if there is one and it is ours; whether udev was there to make the names."""
+        """Wait for the client's own cookie, if there is one. Return whether udev made the nodes."""
         cookie, self._cookie = self._cookie, None
         if self._udev is None:
             return False
@@ -206,7 +206,7 @@ class Upkeep:
             cookie.wait(min(_STUCK, self._udev.timeout) if self._stuck else self._udev.timeout)
         except UdevTimeout as e:
             self._stuck = True
-            self._client.warn(f"{e.message}; making up for it ({e.hint})")
+            self._client.warn(f"{e.message}; making the nodes without it ({e.hint})")
         return self._udev.rules
 
     def _repair_node(self, name: str, repaired: list[str]) -> None:
@@ -218,7 +218,7 @@ class Upkeep:
         elif reply.flags & abi.ACTIVE_PRESENT:
             changed = nodes.add(name, *abi.major_minor(reply.dev))
         else:
-            return  # without a table there is nothing to open, and udev makes no node either
+            return  # a device without a table cannot be opened, and udev makes no node for it either
         if changed:
             repaired.append(nodes.path(name))
 

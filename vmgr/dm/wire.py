@@ -1,8 +1,8 @@
-"""Requests and replies of the device mapper as bytes, both ways. Pure: no ioctl is made here.
+"""Requests and replies of the device mapper as bytes, in both directions. Pure: no ioctl is made here.
 
-For everything that crosses the border there is a ``pack`` and an ``unpack``, side by side: the
-real kernel needs one direction of each, :mod:`vmgr.dm.fake` the other. Strings are bytes to the
-kernel; they are decoded as UTF-8 and bytes that are not come through as surrogate escapes.
+For each structure there is a ``pack`` and an ``unpack``, side by side: with the real kernel a program needs one
+direction of each, :mod:`vmgr.dm.fake` needs the other. The kernel's strings are bytes. They are decoded as UTF-8,
+and bytes that are not UTF-8 become surrogate escapes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Request(NamedTuple):
     """One call to the kernel. A device is named by one of ``uuid``, ``name`` and ``dev`` (``abi.dev_number``).
 
     ``event_nr`` is the event number to wait for, or the udev cookie and flags of commands
-    that cause a uevent. ``data`` is what follows the header; a secret is a ``bytearray``, so that it can be wiped.
+    that cause a uevent. ``data`` follows the header; secret data is a ``bytearray``, so that it can be wiped.
     """
 
     command: Command
@@ -45,7 +45,7 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """The header as the kernel filled it, and the bytes that it put after it: secret ones as a ``bytearray``."""
+    """The header as the kernel filled it, and the data after it. Secret data is a ``bytearray``."""
 
     version: Version
     target_count: int = 0
@@ -59,7 +59,7 @@ class Reply(NamedTuple):
 
 
 class NameEntry(NamedTuple):
-    """A device in the kernel's list. None: this kernel's list does not tell."""
+    """A device in the kernel's list. None: this kernel's list lacks the field."""
 
     dev: int
     name: str
@@ -71,7 +71,7 @@ class NameEntry(NamedTuple):
 
 
 def _from_kernel(unpack: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Make ``unpack`` raise :class:`KernelError` where the bytes are not what the kernel documents."""
+    """Make ``unpack`` raise :class:`KernelError` for bytes that are not what the kernel documents."""
 
     @wraps(unpack)
     def checked(*args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -80,7 +80,7 @@ def _from_kernel(unpack: Callable[_P, _R]) -> Callable[_P, _R]:
         except (struct.error, ValueError) as error:
             raise KernelError(
                 f"the device mapper's answer cannot be read ({unpack.__name__}: {error})",
-                hint="see the kernel log; this kernel's device mapper may be of a kind that vmgr does not know",
+                hint="see the kernel log; vmgr may not know the interface of this kernel's device mapper",
             ) from None
 
     return checked
@@ -90,7 +90,7 @@ def _from_kernel(unpack: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def encode(text: str) -> bytes:
-    """The kernel's bytes for ``text``, without a final NUL. NUL inside is refused: it would cut the string."""
+    """The kernel's bytes for ``text``, without a final NUL. A NUL inside is refused: it would end the string."""
     raw = text.encode("utf-8", "surrogateescape")
     if b"\0" in raw:
         raise InvalidName(f"{text!r} contains a NUL character")
@@ -103,7 +103,7 @@ def decode(raw: bytes | bytearray) -> str:
 
 
 def wipe(data: bytes | bytearray) -> None:
-    """Overwrite a secret, which takes a ``bytearray``; other bytes stay until their memory is used again."""
+    """Overwrite a secret in a ``bytearray``. Other bytes stay until their memory is reused."""
     if isinstance(data, bytearray):
         data[:] = bytes(len(data))
 
@@ -138,7 +138,8 @@ def pack_request(buffer: bytearray, request: Request, size: int | None = None) -
     """Write ``request`` at the start of ``buffer``, of which the kernel may use ``size`` bytes (default: all).
 
     Raises :class:`InvalidName` for a name or UUID longer than the kernel's fields, and :class:`InvalidSize` for
-    a number that is. The version sent is the lowest that has the command, so that every later kernel takes it.
+    a number too large for them. The version sent is the lowest that has the command, so that every later kernel
+    accepts it.
     """
     name, uuid = encode(request.name), encode(request.uuid)
     if len(name) > DM_NAME_MAX:
@@ -157,7 +158,7 @@ def pack_request(buffer: bytearray, request: Request, size: int | None = None) -
 
 
 def unpack_request(buffer: bytes | bytearray, command: Command) -> Request:
-    """The request in ``buffer``; what follows the header is taken up to the size written there."""
+    """The request in ``buffer``. The header gives the size of the data after it."""
     _, _, _, size, start, count, _, flags, event_nr, dev, name, uuid = _header.unpack_from(buffer)
     return Request(command, decode(name), decode(uuid), dev, flags, event_nr, count, bytes(buffer[start:size]))
 
@@ -173,7 +174,7 @@ def pack_reply(buffer: bytearray, reply: Reply) -> None:
 
 
 def unpack_reply(buffer: bytes | bytearray, *, secret: bool = False) -> Reply:
-    """The reply in ``buffer``. Its data is empty unless the kernel says that it wrote some."""
+    """The reply in ``buffer``. Its data is empty unless the header says that the kernel wrote some."""
     v0, v1, v2, size, start, count, opened, flags, event_nr, dev, name, uuid = _header.unpack_from(buffer)
     data: bytes | bytearray = b""
     if size > start:
@@ -219,16 +220,16 @@ def _encode_into(data: bytearray, offset: int, text: str, coded: Callable[[str],
 
 
 def _escaped(params: str) -> bytes:
-    """Parameters to be loaded. To the kernel a backslash takes its meaning from what follows (``dm_split_args``).
+    """Parameters for a load, with doubled backslashes, because the kernel reads them as escapes
+    (``dm_split_args``).
 
-    libdevmapper doubles them as well (``_add_target``), so that what one prints or writes is what one gets: a node
-    called ``a\\x20b``, say.
+    libdevmapper doubles them as well (``_add_target``), so that a table can name a node such as ``a\\x20b``.
     """
     return encode(params).replace(b"\\", b"\\\\")
 
 
 def pack_table(lines: Iterable[KernelLine]) -> bytes:
-    """A table as the data of a load: each ``next`` counts from the start of its own line."""
+    """A table as the data of a load; each ``next`` counts from the start of its own line."""
     parts = []
     for line in lines:
         parameters = _escaped(line.params) + b"\0"
@@ -278,8 +279,8 @@ def _unpack_line(data: bytes | bytearray, offset: int) -> tuple[KernelLine, int]
     end = data.find(b"\0", begin)
     with memoryview(data) as view:  # a slice of the data itself would be a copy, of a secret perhaps
         params = str(view[begin : end if end >= 0 else len(data)], "utf-8", "surrogateescape")
-    # The kernel never writes the name's last byte: after "snapshot-origin" there is what was in the buffer.
-    # And a target ends what it prints with a blank or not, as it likes.
+    # The kernel never writes the name's last byte, so "snapshot-origin" is followed by a stale byte of the buffer.
+    # Some targets end their text with a blank.
     name = decode(target[: abi.TARGET_NAME_MAX])
     return KernelLine(Sectors(start), Sectors(length), name, params.rstrip(" ")), following
 
@@ -352,7 +353,7 @@ def pack_deps(devs: Sequence[int]) -> bytes:
 
 @_from_kernel
 def unpack_deps(data: bytes | bytearray) -> tuple[int, ...]:
-    """The device numbers in the reply to a query for dependencies, none when there was no table."""
+    """The device numbers in the reply to a query for dependencies; none if there is no table."""
     if len(data) < abi.DEPS.size:
         return ()
     (count,) = abi.DEPS.unpack_from(data)
