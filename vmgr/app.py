@@ -1,24 +1,110 @@
-"""vmgr for Python programs: one class with everything that the commands can do.
+r"""vmgr for Python programs: one class with everything that the commands can do.
 
-::
+A first program
+---------------
+An application is one session with the machine. Without a dialogue, ``yes`` answers the questions that a command
+would ask::
 
-    from vmgr.app import open_application
-    from vmgr.outcome import RunOptions
+    >>> from vmgr.app import open_application
+    >>> from vmgr.outcome import RunOptions
+    >>> app = open_application(RunOptions(yes=True))
+    >>> app.vgcreate("tank", ["/dev/sdb", "/dev/sdc"]).done[-1]
+    'Volume group "tank" successfully created'
+    >>> app.lvcreate("tank", name="home", size="20m", pvs="/dev/sdb").done
+    ('Logical volume "home" created.',)
+    >>> app.lvextend("tank/home", size="+4m").done[0]
+    'Size of logical volume tank/home changed from 20.00 MiB (5 extents) to 24.00 MiB (6 extents).'
 
-    with open_application(RunOptions(yes=True)) as app:
-        app.pvcreate(["/dev/sdb", "/dev/sdc"])
-        app.vgcreate("tank", ["/dev/sdb", "/dev/sdc"])
-        app.lvcreate("tank", name="home", size="50%FREE", pvs="/dev/sdb")
+A method takes the fields of its request as keywords, or the request as a value (:mod:`vmgr.core.requests`), and
+beside them, for this call, the options ``force``, ``fs``, ``fs_mode``, ``check_fs``, ``background``, ``interval``,
+``poll``, ``autobackup`` and ``test`` of :class:`~vmgr.outcome.RunOptions`. A group is named by its name or UUID, a
+volume as ``vg/lv``; where several may be named (``Subjects``), ``@tag`` names all that carry it, and one name or a
+list will do, as for devices (``Names``). Sizes are written as after ``-L``, or as a percentage as after ``-l``.
 
-A method takes the fields of its request as keywords, or the request as a value (``CreateVolume(name="home", ...)``,
-:mod:`vmgr.core.requests`). Beside them it takes, for this call, the options ``force``, ``fs``, ``fs_mode``,
-``check_fs``, ``background``, ``interval``, ``poll``, ``autobackup`` and ``test`` of
-:class:`~vmgr.outcome.RunOptions`. A group is named by its name or UUID, a volume as ``vg/lv``; where several may be
-named, ``@tag`` names all that carry it.
+What there is
+-------------
+A view is read once, under locks, and does not change::
 
-Every method raises :class:`~vmgr.core.errors.VmgrError` when nothing could be done; a method that takes several
-subjects carries on with the others when it fails for one, and reports that error in ``Outcome.errors``. With
-``RunOptions(test=True)`` the same checks are made, the same plans are returned, and nothing is changed.
+    >>> group = app.view().group("tank").group
+    >>> [(lv.name, str(lv.size)) for lv in group.lvs]
+    [('home', '6')]
+    >>> int(group.free.sectors(group.extent_size).bytes()) >> 20
+    96
+    >>> [pv.device for pv in group.pvs if not group.used.get(pv.id)]
+    ['/dev/sdc']
+
+Stripes, and other options of targets
+-------------------------------------
+What a target plugin adds is in ``options``, by the names of the command line::
+
+    >>> app.lvcreate("tank", name="fast", size="16m", options={"stripes": 2, "stripesize": 128}).done
+    ('Logical volume "fast" created.',)
+    >>> [segment.body.stripe_size for segment in app.view().group("tank").group.volume("fast").segments]
+    [Sectors(128)]
+
+Snapshots, and going back
+-------------------------
+A snapshot is a volume with an origin. A merge brings the origin back to it, and is waited for::
+
+    >>> app.lvcreate("tank", name="before", origin="home", size="8m", options={"snapshot": True}).done
+    ('Logical volume "before" created.',)
+    >>> outcome = app.lvconvert("tank/before", options={"merge": True})
+    >>> outcome.notes[-1]
+    'Merge of snapshot into logical volume tank/home has finished.'
+    >>> [lv.name for lv in app.view().group("tank").group.lvs]
+    ['home', 'fast']
+
+Several changes as one
+----------------------
+Requests for one group become one commit: a crash leaves all of them or none::
+
+    >>> from vmgr.core.requests import ChangeVolume, CreateVolume
+    >>> new = CreateVolume(name="new", size="4m", tags="web")
+    >>> new
+    CreateVolume(size=SizeSpec(value=Sectors(8192)), name='new', tags=('web',))
+    >>> app.change("tank", [new, ChangeVolume("home", add_tags="old")]).done
+    ('Logical volume "new" created.', 'Logical volume tank/home changed.')
+
+What would be done
+------------------
+With ``test`` the same is checked, the plan is in the outcome, and nothing is changed::
+
+    >>> (plan,) = app.lvremove("@web", test=True).plans
+    >>> [str(step) for step in plan.steps][1:4]
+    ['remove device tank-new', 'write metadata of tank (seqno 9)', 'precommit tank (seqno 9)']
+    >>> [lv.name for lv in app.view().group("tank").group.lvs]
+    ['home', 'fast', 'new']
+
+When something fails
+--------------------
+Every method raises :class:`~vmgr.core.errors.VmgrError` when nothing could be done. A method that takes several
+subjects carries on with the others when it fails for one; what speaks against that one is in ``Outcome.errors``::
+
+    >>> from vmgr.core.errors import NoSpace
+    >>> try:
+    ...     app.lvcreate("tank", name="big", size="1g")
+    ... except NoSpace as error:
+    ...     print(error.code, error.exit_code, error, error.hint, *error.details, sep="\n")
+    no-space
+    5
+    volume group "tank" has insufficient free space (19 extents): 256 required
+    the largest size that fits is 76.00 MiB (19 extents)
+    /dev/sdb: 6 free extents: 256 are needed
+    /dev/sdc: 13 free extents: 256 are needed
+    >>> app.lvremove("tank/other")
+    Traceback (most recent call last):
+    vmgr.core.errors.NotFound: failed to find logical volume "tank/other"
+    >>> app.lvcreate("tank", nmae="home")
+    Traceback (most recent call last):
+    vmgr.core.errors.UsageError: lvcreate() has no argument 'nmae'
+    >>> app.lvremove(["tank/new", "pool/data"]).errors
+    (NotFound('volume group "pool" not found'),)
+
+Everything goes back, and the session lets go of what it holds; as a context manager it does so by itself::
+
+    >>> app.vgremove("tank", force=1).done[-1]
+    'Volume group "tank" successfully removed'
+    >>> app.close()
 """
 
 from __future__ import annotations
@@ -124,6 +210,10 @@ class Application:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of locks, devices and the device mapper."""
         self._session.close()
 
     # -- looking ----------------------------------------------------------------------------------

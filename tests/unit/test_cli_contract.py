@@ -331,6 +331,20 @@ def test_a_symbolic_link_runs_the_command_of_its_name(tmp_path):
     assert (done.returncode, done.stdout[:14]) == (0, "  LVM version:")
 
 
+def test_a_report_loads_nothing_that_is_about_changes():
+    code = (
+        "import sys\nfrom vmgr.cli.main import main\n"
+        "main(['vmgr', 'lvs', '--nolocking', '--driverloaded', 'n', '--config', 'devices/filter=[\\'r|.*|\\']'])\n"
+        "print(sorted(m for m in sys.modules if m in ('vmgr.arguments', 'vmgr.commit', 'vmgr.core.amounts',"
+        " 'vmgr.core.group_requests', 'vmgr.core.requests', 'vmgr.core.resolve', 'vmgr.core.subject')"
+        " or m.startswith('vmgr.services')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_a_report_does_not_import_click_nor_what_it_has_no_use_for():
     code = (
         "import sys\nfrom vmgr.cli.main import main\n"
