@@ -346,7 +346,9 @@ class NoDevices:
         """Nothing to wait for."""
 
     def fall_back(self, between: Callable[[], None] | None = None) -> Fallen:
-        """Nothing was done."""
+        """Nothing was done with devices; metadata are taken back all the same."""
+        if between is not None:
+            between()
         return Fallen()
 
     def keep(self) -> None:

@@ -1,7 +1,8 @@
 """Runs a plan: against the disks, the device mapper and the backup files.
 
 Up to the commit, a failing step undoes everything before it, and the group is as it was. When the kernel refuses a
-table that the commit was for, the devices get back what they had and the metadata are committed as they were. After
+table that the commit was for, the devices get back what they had and the metadata are committed as they were; so it
+is when the commit of a second group fails. After
 that nothing is undone: every remaining step is tried, those that cannot succeed because an
 earlier one failed excepted, and the error says what is done and what is pending.
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from attrs import evolve
 
@@ -26,6 +27,7 @@ from vmgr.core.steps import (
     ClearTable,
     Commit,
     CreateDevice,
+    ImportGroup,
     LoadTable,
     MarkPvs,
     Precommit,
@@ -75,8 +77,8 @@ class Store(Protocol):
     def precommit(self, group: VolumeGroup) -> None:
         """Name the text in every precommit slot."""
 
-    def commit(self, group: VolumeGroup) -> None:
-        """Name the text in every commit slot; raise only if not one area has it."""
+    def commit(self, group: VolumeGroup, first: tuple[Uuid, ...] = ()) -> None:
+        """Name the text in every commit slot, on ``first`` first; raise only if not one area has it."""
 
     def revert(self, group: VolumeGroup) -> None:
         """Clear the precommit slots."""
@@ -167,6 +169,8 @@ class Committer:
         self._devices = devices
         self._progress = progress
         self._undo: list[Step] = []
+        self._uncommitted: set[str] = set()
+        """Groups whose commit has failed after that of another."""
         self._interrupted = False
 
     def run(self, plan: Plan) -> None:
@@ -183,12 +187,12 @@ class Committer:
             self._guarded(self._devices.settle)
             with self._devices.critical(), _signals_held():
                 self._forward(phases.suspends)
-                pending += self._commit(phases.commits)
-                self._resume(phases.resumes, plan.change, committed=bool(phases.commits))
+                pending += self._commit(phases.commits, plan.changes)
+                self._resume(phases.resumes, plan.changes, committed=bool(phases.commits))
         else:
             if phases.commits and any(step.frees for step in phases.head):
                 self._guarded(self._devices.settle)  # after the commit nobody would know whose nodes are left
-            pending += self._commit(phases.commits)
+            pending += self._commit(phases.commits, plan.changes)
         if phases.commits:
             self._settle(pending + self._roll_forward(phases.tail))
         else:
@@ -211,17 +215,22 @@ class Committer:
 
     def _roll_back(self) -> list[str]:
         """Undo all that was done; returns what could not be undone."""
-        failed = _remains(self._devices.fall_back())
+        failed = _remains(self._devices.fall_back()) + self._undone()
+        try:
+            self._devices.settle()
+        except Exception as error:
+            failed.append(str(error))
+        return failed
+
+    def _undone(self) -> list[str]:
+        """Take the steps back that have something to undo, last first; returns what could not be undone."""
+        failed: list[str] = []
         undo, self._undo = self._undo, []
         for step in reversed(undo):
             try:
                 self._do(step)
             except Exception as error:
                 failed.append(f"could not {step}: {error}")
-        try:
-            self._devices.settle()
-        except Exception as error:
-            failed.append(str(error))
         return failed
 
     @staticmethod
@@ -241,23 +250,42 @@ class Committer:
 
     # -- the turn ---------------------------------------------------------------------------------
 
-    def _commit(self, steps: tuple[Step, ...]) -> list[tuple[Step, str]]:
-        """Commit; returns what of the other steps that belong to it is pending, each with its reason."""
+    def _commit(self, steps: tuple[Step, ...], changes: tuple[Change, ...]) -> list[tuple[Step, str]]:
+        """Commit; returns what of the commits is pending, each with its reason.
+
+        The first that fails takes everything back. One that comes after another takes that back, too, where each of
+        the committed groups can be written as it was; where physical volumes have changed hands, it cannot.
+        """
         if not steps:
             return []
-        committed = False
+        pending: list[tuple[Step, str]] = []
+        done: list[str] = []
         try:
-            with _signals_held():  # an interrupt between two areas would undo what the first of them has
-                self._guarded(lambda: self._do(steps[0]))
-                self._undo = []
-                committed = True
+            # An interrupt between two areas would undo what the first of them has.
+            with _signals_held():
+                for step in steps:
+                    try:
+                        if done:
+                            self._do(step)
+                        else:
+                            self._guarded(lambda step=step: self._do(step))  # type: ignore[misc]
+                    except Exception as error:
+                        if not done:
+                            raise
+                        if all(_same_members(change) for change in changes):
+                            self._go_back(error, [c for c in changes if _id(c) in done], f"could not {step}")
+                        pending.append((step, str(error) or type(error).__name__))
+                        self._uncommitted.add(step.group_id)
+                        continue
+                    done.append(step.group_id)
+                    self._undo = [undo for undo in self._undo if undo.group_id != step.group_id]
         except KeyboardInterrupt:
-            if not committed:
+            if not done:
                 raise
             self._interrupted = True
-        return self._roll_forward(steps[1:])
+        return pending
 
-    def _resume(self, steps: tuple[Step, ...], change: Change, *, committed: bool) -> None:
+    def _resume(self, steps: tuple[Step, ...], changes: tuple[Change, ...], *, committed: bool) -> None:
         """Let what is suspended run, with its new tables. When the kernel refuses one, everything goes back.
 
         A refused table is gone, and the device below a new table may be one that this would not fit; so the devices
@@ -267,40 +295,47 @@ class Committer:
         if not committed:
             self._forward(steps)
             return
-        at = 0
         try:
-            for at, step in enumerate(steps):  # noqa: B007 - where it stopped is told
+            for step in steps:
+                what = f"could not {step} with its new table"
                 self._do(step)
         except BaseException as error:
-            failures: list[str] = []
-
-            def take_back() -> None:
-                try:
-                    self._take_back(change)
-                except Exception as reason:  # whatever it is: what comes after it is a resume
-                    failures.append(f"the metadata could not be written as they were: {reason}")
-
-            failed = _remains(self._devices.fall_back(take_back))
-            self._guarded(self._devices.settle)
-            if failures:
-                raise StoppedHalfway(
-                    f"the change is committed, but its devices run on the tables that they had: {error}",
-                    hint="mend the cause, then activate again (vgchange --refresh)",
-                    details=(*failures, *failed),
-                ) from error
-            if isinstance(error, VmgrError) and not failed:
-                error.details = (
-                    *error.details,
-                    f"could not {steps[at]} with its new table: all devices have the tables that they had, and the"
-                    " metadata are written as they were",
-                )
-            raise self._with_remains(error, failed) from error.__cause__
+            self._go_back(error, [change for change in changes if change.changes_metadata], what)
         self._devices.keep()
+
+    def _go_back(self, error: BaseException, committed: list[Change], what: str) -> NoReturn:
+        """Give the devices what they had, write what is ``committed`` as it was, last first, and raise.
+
+        Raises ``error``, with ``what`` did not work among its details, or :class:`StoppedHalfway`.
+        """
+        failures: list[str] = []
+
+        def take_back() -> None:
+            try:
+                for change in reversed(committed):
+                    self._take_back(change)
+            except Exception as reason:  # whatever it is: what comes after it is a resume
+                failures.append(f"the metadata could not be written as they were: {reason}")
+
+        failed = _remains(self._devices.fall_back(take_back)) + self._undone()
+        self._guarded(self._devices.settle)
+        if failures:
+            raise StoppedHalfway(
+                f"the change is committed, but its devices run on the tables that they had: {error}",
+                hint="mend the cause, then activate again (vgchange --refresh)",
+                details=(*failures, *failed),
+            ) from error
+        if isinstance(error, VmgrError) and not failed:
+            error.details = (
+                *error.details,
+                f"{what}: all devices have the tables that they had, and the metadata are written as they were",
+            )
+        raise self._with_remains(error, failed) from error.__cause__
 
     def _take_back(self, change: Change) -> None:
         """Commit the group as it was before the change."""
         before, after = change.before, change.after
-        if before is None or after is None or set(before.pv_by_id) != set(after.pv_by_id):
+        if before is None or after is None or not _same_members(change):
             raise VmgrError("the group's physical volumes have changed, too")
         before = evolve(before, seqno=after.seqno + 1)
         self._store.write_text(before)
@@ -318,6 +353,9 @@ class Committer:
             uuid = step.device_uuid
             if uuid in broken:
                 pending.append((step, "an earlier step for this device failed"))
+                continue
+            if not self._uncommitted.isdisjoint(step.waits_for):
+                pending.append((step, "what it depends on is not committed"))
                 continue
             try:
                 if step.asks:
@@ -372,8 +410,10 @@ class Committer:
                 store.write_text(group)
             case Precommit(group):
                 store.precommit(group)
-            case Commit(group):
-                store.commit(group)
+            case Commit(group, first):
+                store.commit(group, first)
+            case ImportGroup(group):
+                self._import(group)
             case Revert(group):
                 store.revert(group)
             case RemoveText(group, pvs):
@@ -414,6 +454,27 @@ class Committer:
                 devices.show(device)
             case _:
                 raise NotImplementedError(f"no way to {step}")
+
+    def _import(self, group: VolumeGroup) -> None:
+        store = self._store
+        try:
+            store.write_text(group)
+            store.precommit(group)
+        except BaseException:
+            store.revert(group)
+            raise
+        store.commit(group)
+
+
+def _same_members(change: Change) -> bool:
+    """Whether a group is there before and after a change, with the same physical volumes."""
+    before, after = change.before, change.after
+    return before is not None and after is not None and before.pv_by_id.keys() == after.pv_by_id.keys()
+
+
+def _id(change: Change) -> str:
+    group = change.after or change.before
+    return group.id if group is not None else ""
 
 
 _MEND = "mend the cause, then vgchange --refresh puts the devices in order"

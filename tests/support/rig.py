@@ -180,7 +180,7 @@ class Rig:
             {d.uuid for d in live.values() if d.has_live and not self._has_link(d)},
         )
         if remains.steps:
-            self.run(Plan(Change(self.group, self.group), remains.steps))
+            self.run(Plan((Change(self.group, self.group),), remains.steps))
         return remains
 
     def _has_link(self, device: LiveDevice) -> bool:

@@ -133,8 +133,8 @@ def test_a_plan_makes_what_a_fresh_activation_would_make(rig: Rig, scene: str) -
     operation = prepared(rig, scene)
     plan = rig.do(operation)
     group, live = rig.group, rig.live
-    assert plan.change.after is not None
-    assert group == plan.change.after
+    assert plan.changes[0].after is not None
+    assert group == plan.changes[0].after
     active = [lv.id for lv in group.lvs if lv.visible]
     assert set(live) == {d.uuid for d in stack(group, active, TARGETS, live)}
     assert all(not d.suspended and not d.has_inactive for d in live.values())
@@ -176,7 +176,7 @@ def test_a_failure_at_any_step_leaves_the_old_or_the_new_state(rig: Rig, scene: 
             assert not any(d.has_inactive for d in live.values())
         else:
             assert caught.type is StoppedHalfway
-            assert rig.group == plan.change.after
+            assert rig.group == plan.changes[0].after
             assert any(str(plan.steps[number]) in line for line in caught.value.details)
             assert all(d.has_live for d in live.values()), "nothing is left half made"
 
@@ -299,8 +299,8 @@ def test_a_power_cut_at_any_point_leaves_the_old_or_the_new_group(rig: Rig, scen
             break
         rig.kernel._devices.clear()  # the machine starts again
         group = rig.group
-        assert group in (old_group, plan.change.after), point
-        found.append(group == plan.change.after)
+        assert group in (old_group, plan.changes[0].after), point
+        found.append(group == plan.changes[0].after)
         rig.do(lambda g: Change(g, g, activate=tuple(lv.id for lv in g.lvs if lv.visible)))
         rig.do(create(rig, "afterwards", 1))
     assert found == sorted(found)
@@ -332,7 +332,7 @@ def test_an_interrupt_during_the_commit_does_not_undo_it(
         rig.run(plan)
     assert len(areas) == 4
     group, live = rig.group, rig.live
-    assert group == plan.change.after
+    assert group == plan.changes[0].after
     assert {d.name for d in live.values()} == {f"vg-{lv.name}" for lv in group.lvs}
 
 
@@ -403,7 +403,7 @@ def cut_short(rig: Rig, operation: Operation, last: type[Step]) -> None:
     """Run a plan up to and with its first step of a kind, as if the machine's vmgr were killed then."""
     plan = rig.plan(operation(rig.group))
     place = next(i for i, step in enumerate(plan.steps) if isinstance(step, last))
-    rig.run(Plan(Change(None, None), plan.steps[: place + 1]))
+    rig.run(Plan((Change(None, None),), plan.steps[: place + 1]))
 
 
 @pytest.mark.parametrize("last", [LoadTable, Suspend])

@@ -146,9 +146,9 @@ def test_what_a_command_killed_at_any_point_left_is_put_in_order(rig: Rig, comma
     """The metadata are the old or the new ones, the devices follow them, and another look finds nothing."""
     old = rig.group
     for point, plan in killed_everywhere(rig, command):
-        old = plan.change.before or old
+        old = plan.changes[0].before or old
         group = rig.group
-        assert group in (old, plan.change.after), point
+        assert group in (old, plan.changes[0].after), point
         before = tables(rig.live)
         remains = rig.heal()
         is_in_order(rig)
@@ -199,7 +199,7 @@ def test_an_origin_killed_with_its_new_snapshot_before_the_commit_runs_as_before
     old = tables(rig.live)
     plan = rig.plan(snapshot(rig, "snap", "data")(rig.group))
     suspends = [n for n, step in enumerate(plan.steps) if isinstance(step, Suspend)]
-    rig.run(Plan(Change(None, None), plan.steps[: suspends[-1] + 1]))
+    rig.run(Plan((Change(None, None),), plan.steps[: suspends[-1] + 1]))
     assert any(d.suspended for d in rig.live.values())
     told = rig.heal().told
     assert tables(rig.live) == old
@@ -272,7 +272,10 @@ def test_a_volume_under_which_the_metadata_were_restored_is_told_and_left(rig: R
     group = rig.group
     without = group.without_lv(group.lv_by_name["lost"].id)
     rig.run(
-        Plan(Change(None, None), tuple(s for s in rig.plan(Change(group, without)).steps if "device" not in str(s)))
+        Plan(
+            (Change(None, None),),
+            tuple(s for s in rig.plan(Change(group, without)).steps if "device" not in str(s)),
+        )
     )
     assert "lost" not in rig.group.lv_by_name
     remains = rig.heal()

@@ -15,14 +15,14 @@ from tests.unit.test_commit import SCENES, prepared
 from vmgr.core import step as base
 from vmgr.core import steps
 from vmgr.core.phases import Plan
-from vmgr.core.step import DeviceStep, Step
+from vmgr.core.step import DeviceStep, GroupStep, Step
 from vmgr.core.steps import Revert, WriteText
 
 KINDS = [
     kind
     for module in (steps,)
     for kind in vars(module).values()
-    if inspect.isclass(kind) and issubclass(kind, Step) and kind not in (Step, DeviceStep)
+    if inspect.isclass(kind) and issubclass(kind, Step) and kind not in (Step, DeviceStep, GroupStep)
 ]
 
 

@@ -8,9 +8,10 @@ from vmgr.core.naming import dm_name, dm_uuid, split_dm_uuid
 from vmgr.core.table import PvRef
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from vmgr.cli.document import Json
+    from vmgr.core.change import Change
     from vmgr.core.model import VolumeGroup
     from vmgr.core.phases import Plan
     from vmgr.core.step import Step
@@ -49,22 +50,26 @@ def summary(plan: Plan) -> str:
     from vmgr.core.effects import effects
 
     name = _name(plan)
-    where = f"Plan for volume group {name}" if name else "Plan"
+    groups = f"volume group{'s' if len(plan.changes) > 1 else ''} {name}"
+    where = f"Plan for {groups}" if name else "Plan"
     if not plan.steps:
         return f"{where}: nothing to do"
     words = [f"{_KINDS[e.kind]} {e.name} {e.action}" for e in effects(plan)]
     what = ", ".join(words[:_MOST])
     if len(words) > _MOST:
         what += f" and {len(words) - _MOST} more"
-    before, after = plan.change.before, plan.change.after
-    seqno = f" (seqno {before.seqno} to {after.seqno})" if before and after and plan.change.changes_metadata else ""
+    seqno = ""
+    if len(plan.changes) == 1:
+        before, after = plan.changes[0].before, plan.changes[0].after
+        seqno = f" (seqno {before.seqno} to {after.seqno})" if before and after and before != after else ""
     count = len(plan.steps)
     return f"{where}: {what or 'no change'}{seqno}, in {count} step{'s' if count > 1 else ''}"
 
 
 def plan_json(plan: Plan, targets: Targets) -> dict[str, Json]:
     """A plan as values for JSON."""
-    before, after = (_text(group, targets) for group in (plan.change.before, plan.change.after))
+    before = _texts((change.before for change in plan.changes), targets)
+    after = _texts((change.after for change in plan.changes), targets)
     steps: list[dict[str, Json]] = []
     for step in plan.steps:
         entry: dict[str, Json] = {"step": type(step).__name__, "text": str(step)}
@@ -72,7 +77,7 @@ def plan_json(plan: Plan, targets: Targets) -> dict[str, Json]:
         if table:
             entry["table"] = table
         steps.append(entry)
-    changed = plan.change.before != plan.change.after
+    changed = any(change.changes_metadata for change in plan.changes)
     return {
         "vg_name": _name(plan) or None,
         "summary": summary(plan),
@@ -84,9 +89,13 @@ def plan_json(plan: Plan, targets: Targets) -> dict[str, Json]:
 
 def metadata_difference(plan: Plan, targets: Targets) -> list[str]:
     """The lines of metadata text that go (``-``), come (``+``) or say where these are."""
+    return [line for change in plan.changes for line in _difference(change, targets)]
+
+
+def _difference(change: Change, targets: Targets) -> list[str]:
     from difflib import unified_diff
 
-    before, after = plan.change.before, plan.change.after
+    before, after = change.before, change.after
     if before == after:
         return []
     old = (_text(before, targets) or "").splitlines()
@@ -105,12 +114,13 @@ def table_lines(plan: Plan, step: Step) -> list[str]:
 
 
 def _name(plan: Plan) -> str:
-    group = plan.change.after or plan.change.before
-    return group.name if group is not None else ""
+    groups = (change.after or change.before for change in plan.changes)
+    return ", ".join(group.name for group in groups if group is not None)
 
 
 def _resolver(plan: Plan) -> Callable[[PvRef | DevRef], str]:
-    groups = [group for group in (plan.change.after, plan.change.before) if group is not None]
+    each = [group for change in plan.changes for group in (change.after, change.before)]
+    groups = [group for group in each if group is not None]
     names = {device.uuid: device.name for step in plan.steps if (device := step.names) is not None}
 
     def resolve(ref: PvRef | DevRef) -> str:
@@ -136,6 +146,12 @@ def _device_name(group: VolumeGroup, uuid: str) -> str:
         if dm_uuid(group.id, lv.id) == uuid[:68]:
             return f"/dev/mapper/{dm_name(group.name, lv.name, parts[2])}"
     return ""
+
+
+def _texts(groups: Iterable[VolumeGroup | None], targets: Targets) -> str | None:
+    """The metadata of all ``groups`` that are there, one after the other; None if none is."""
+    found = [text for group in groups if (text := _text(group, targets)) is not None]
+    return "\n".join(found) if found else None
 
 
 def _text(group: VolumeGroup | None, targets: Targets) -> str | None:

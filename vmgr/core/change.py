@@ -49,7 +49,10 @@ class Change:
     orphans. ``notes`` are for the user. ``takedown``: the metadata cannot be trusted, so ``deactivate`` goes by the
     kernel's tables alone. ``outdated`` are PVs that hold an older text of the group and are in it no longer: they
     are cleared before the commit. ``relabel`` are PVs of the group whose labels are to be brought up to date.
-    ``absent`` are PVs without a device: nothing is written to them.
+    ``absent`` are PVs without a device: nothing is written to them. ``handed_over`` are PVs that another group
+    takes in the same transaction, ``taken`` those that this one takes from others; ``taken_from`` are these groups
+    without those that are removed by that: until they are committed, this one stays exported
+    (:mod:`vmgr.core.transaction`).
     """
 
     before: VolumeGroup | None
@@ -68,6 +71,9 @@ class Change:
     outdated: tuple[Uuid, ...] = ()
     relabel: tuple[Uuid, ...] = ()
     absent: tuple[Uuid, ...] = ()
+    handed_over: tuple[Uuid, ...] = ()
+    taken: tuple[Uuid, ...] = ()
+    taken_from: tuple[Uuid, ...] = ()
 
     @property
     def changes_metadata(self) -> bool:

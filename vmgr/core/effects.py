@@ -9,6 +9,7 @@ from vmgr.core.devices import own_uuid
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from vmgr.core.change import Change
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.phases import Plan
 
@@ -32,7 +33,12 @@ class Effect(NamedTuple):
 
 def effects(plan: Plan) -> tuple[Effect, ...]:
     """What a plan changes once all of it is done, physical volumes first. Hidden volumes are not mentioned."""
-    return (*_labels(plan), *_metadata(plan.change.before, plan.change.after), *_devices(plan))
+    found = list(_labels(plan))
+    for change in plan.changes:
+        found += _metadata(change.before, change.after)
+    for change in plan.changes:
+        found += _devices(plan, change)
+    return tuple(found)
 
 
 _KINDS = {LV: "logical volume", VG: "volume group", PV: "physical volume", DEVICE: "device", FILE: "file"}
@@ -94,14 +100,14 @@ def _volumes(before: VolumeGroup | None, after: VolumeGroup | None) -> Iterator[
                 yield _of("removed", before, volume)
 
 
-def _devices(plan: Plan) -> Iterator[Effect]:
+def _devices(plan: Plan, change: Change) -> Iterator[Effect]:
     """Volumes that are there before and after, and whose own device comes, goes, or gets another table."""
-    group = plan.change.after or plan.change.before
+    group = change.after or change.before
     acts: dict[str, str] = {}
     for step in plan.steps:
         if step.device_uuid and step.effect:
             acts.setdefault(step.device_uuid, step.effect)  # what is made is loaded, too
-    if group is None or plan.change.after is None or not acts:
+    if group is None or change.after is None or not acts:
         return
     for volume in group.lvs:
         action = acts.get(own_uuid(group, volume))

@@ -44,8 +44,7 @@ def require_in_place(plan: Plan, live: Mapping[str, LiveDevice], found: Mapping[
 
     ``found`` gives the number of each physical volume. What is refreshed may be moved: that says what is meant.
     """
-    change = plan.change
-    if change.refresh and not change.changes_metadata:
+    if all(change.refresh and not change.changes_metadata for change in plan.changes):
         return
     for device, number in elsewhere(plan, live, frozenset(found.values())):
         vg, lv = device.link or ("", device.name)

@@ -30,14 +30,14 @@ class Phases:
 
 @frozen
 class Plan:
-    """Steps in order. ``commit_at`` is the index of the step that makes the change final, None if there is none."""
+    """Steps in order, for the changes of one group or of several."""
 
-    change: Change
+    changes: tuple[Change, ...]
     steps: tuple[Step, ...]
 
     @property
     def commit_at(self) -> int | None:
-        """Index of the commit among the steps; None if no metadata changes."""
+        """Index of the first commit among the steps; None if no metadata changes."""
         for i, step in enumerate(self.steps):
             if step.turn == COMMITS:
                 return i

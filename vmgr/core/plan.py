@@ -21,7 +21,7 @@ Everything before 6 can be undone and is, if a step fails; everything after it i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from vmgr.core.devicerules import NO_RULES, DeviceRules
@@ -37,6 +37,7 @@ from vmgr.core.steps import (
     ClearOutdated,
     Commit,
     CreateDevice,
+    ImportGroup,
     LoadTable,
     MarkPvs,
     Precommit,
@@ -53,6 +54,7 @@ from vmgr.core.steps import (
     WriteText,
     ZeroSectors,
 )
+from vmgr.core.transaction import exported
 
 if TYPE_CHECKING:
     from vmgr.core.change import Change
@@ -111,12 +113,14 @@ def plan_change(change: Change, live: Live, targets: Targets, rules: DeviceRules
     if after is not None:
         first.extend(ZeroSectors(after, z) for z in change.zero)
     if change.changes_metadata:
+        kept = set(change.handed_over)
         if after is not None:
-            metadata = [WriteText(after), Precommit(after)]
-            commit = [Commit(after)]
-            kept = set(after.pv_by_id)
-        else:
-            kept = set()
+            text = exported(after) if change.taken_from else after
+            metadata = [WriteText(text), Precommit(text)]
+            commit = [Commit(text, change.taken)]
+            kept |= after.pv_by_id.keys()
+            if change.taken_from:
+                after_commit.append(ImportGroup(after, change.taken_from))
         if before is not None:
             leaving = tuple(pv.id for pv in before.pvs if pv.id not in kept and pv.id not in change.absent)
             # The label first: a PV that has a text is known by it, one that is only marked belongs to nobody.
@@ -162,7 +166,27 @@ def plan_change(change: Change, live: Live, targets: Targets, rules: DeviceRules
         *d.removed_after,
         *last,
     ]
-    return Plan(change, tuple(steps))
+    return Plan((change,), tuple(steps))
+
+
+def plan_together(plans: Sequence[Plan]) -> Plan:
+    """One plan of those of several changes, in the order of their commits.
+
+    All of them are prepared before the first is committed, and what follows a commit comes after the last.
+    """
+    if len(plans) == 1:
+        return plans[0]
+    each = [plan.phases for plan in plans]
+    head = [step for phases in each for step in phases.head]
+    steps = (
+        *(step for step in head if isinstance(step, Archive)),
+        *(step for step in head if not isinstance(step, Archive)),
+        *(step for phases in reversed(each) for step in phases.suspends),
+        *(step for phases in each for step in phases.commits),
+        *(step for phases in each for step in phases.resumes),
+        *(step for phases in each for step in phases.tail),
+    )
+    return Plan(tuple(change for plan in plans for change in plan.changes), steps)
 
 
 class _DevicePlan:

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from attrs import frozen
 
+from vmgr.core.naming import split_dm_uuid
+
 if TYPE_CHECKING:
+    from vmgr.core.model import VolumeGroup
     from vmgr.core.table import DmDevice, KernelLine, LiveDevice, TargetLine
 
 _ACTIVATE = "activate again (vgchange --refresh, or vgchange -an and -ay)"
@@ -42,6 +45,16 @@ class Step:
     def hint(self) -> str:
         """What a person does when the step is pending after a commit; empty where that cannot be."""
         return ""
+
+    @property
+    def group_id(self) -> str:
+        """The UUID of the group that the step belongs to; empty for none."""
+        return ""
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """The UUIDs of the groups that must be committed before the step, where it follows the commit."""
+        return (self.group_id,)
 
     @property
     def device_uuid(self) -> str:
@@ -76,11 +89,34 @@ class Step:
         return found
 
 
+def group_of(device_uuid: str) -> str:
+    """The UUID of the group whose volume a device is; empty for a device of none."""
+    parts = split_dm_uuid(device_uuid)
+    return parts[0] if parts is not None else ""
+
+
+@frozen
+class GroupStep(Step):
+    """A step for a group's metadata."""
+
+    group: VolumeGroup
+
+    @property
+    def group_id(self) -> str:
+        """The group's UUID."""
+        return self.group.id
+
+
 @frozen
 class DeviceStep(Step):
     """A step for one device-mapper device."""
 
     device: DmDevice
+
+    @property
+    def group_id(self) -> str:
+        """The group in the device's UUID."""
+        return group_of(self.device.uuid)
 
     @property
     def device_uuid(self) -> str:

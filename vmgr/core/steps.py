@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
-from vmgr.core.step import COMMITS, RESUMES, SUSPENDS, DeviceStep, Step
+from vmgr.core.step import COMMITS, RESUMES, SUSPENDS, DeviceStep, GroupStep, Step, group_of
 from vmgr.core.table import LiveDevice
 
 if TYPE_CHECKING:
     from vmgr.core.change import LabelPv, Wipe
     from vmgr.core.exchange import ZeroRange
     from vmgr.core.ids import Uuid
-    from vmgr.core.model import VolumeGroup
     from vmgr.core.table import DmDevice, KernelLine, TargetLine
 
 _SEE_LABELS = "see how the physical volumes are marked: pvs -o+pv_in_use,vg_name"
@@ -40,20 +39,17 @@ class WriteLabel(Step):
 
 
 @frozen
-class Archive(Step):
+class Archive(GroupStep):
     """Keep the metadata as it is before the change, in a file."""
-
-    group: VolumeGroup
 
     def __str__(self) -> str:
         return f"archive metadata of {self.group.name} (seqno {self.group.seqno})"
 
 
 @frozen
-class ZeroSectors(Step):
+class ZeroSectors(GroupStep):
     """Zero a range of a physical volume of ``group`` that is free until the commit."""
 
-    group: VolumeGroup
     zero: ZeroRange
 
     def __str__(self) -> str:
@@ -62,10 +58,8 @@ class ZeroSectors(Step):
 
 
 @frozen
-class WriteText(Step):
+class WriteText(GroupStep):
     """Write the new text into the ring of every metadata area; no slot names it yet."""
-
-    group: VolumeGroup
 
     def __str__(self) -> str:
         return f"write metadata of {self.group.name} (seqno {self.group.seqno})"
@@ -77,44 +71,64 @@ class WriteText(Step):
 
 
 @frozen
-class Precommit(Step):
+class Precommit(GroupStep):
     """Name the new text in the precommit slot of every metadata area."""
-
-    group: VolumeGroup
 
     def __str__(self) -> str:
         return f"precommit {self.group.name} (seqno {self.group.seqno})"
 
 
 @frozen
-class Revert(Step):
+class Revert(GroupStep):
     """Clear the precommit slots: what was written beside the committed text counts for nothing."""
-
-    group: VolumeGroup
 
     def __str__(self) -> str:
         return f"revert the metadata of {self.group.name} (seqno {self.group.seqno})"
 
 
 @frozen
-class Commit(Step):
-    """Name the new text in the commit slot: from here on it is the group."""
+class Commit(GroupStep):
+    """Name the new text in the commit slot: from here on it is the group. It is named on ``first`` first."""
 
     turn = COMMITS
 
-    group: VolumeGroup
+    first: tuple[Uuid, ...] = ()
 
     def __str__(self) -> str:
         return f"commit {self.group.name} (seqno {self.group.seqno})"
 
+    @property
+    def hint(self) -> str:
+        """Whatever changes the group next finishes what was begun with others."""
+        return f"vgck --updatemetadata {self.group.name}"
+
 
 @frozen
-class RemoveText(Step):
+class ImportGroup(GroupStep):
+    """Commit a group once more, that was exported until those are committed that it took physical volumes from."""
+
+    givers: tuple[Uuid, ...]
+
+    def __str__(self) -> str:
+        return f"import {self.group.name} (seqno {self.group.seqno})"
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """Until then the physical volumes are in two groups."""
+        return (self.group_id, *self.givers)
+
+    @property
+    def hint(self) -> str:
+        """The command for it, once the other groups have been written."""
+        return f"vgimport {self.group.name}"
+
+
+@frozen
+class RemoveText(GroupStep):
     """Leave the group's metadata areas without a text: its physical volumes are orphans then."""
 
     turn = COMMITS
 
-    group: VolumeGroup
     pvs: tuple[Uuid, ...]
 
     def __str__(self) -> str:
@@ -127,14 +141,13 @@ class RemoveText(Step):
 
 
 @frozen
-class ClearOutdated(Step):
+class ClearOutdated(GroupStep):
     """Clear the metadata areas and the in-use flag of physical volumes that ``group`` lost while they were away.
 
     What they hold is an older text of the group: once the group is removed, or the newer text is lost, it would
     bring the group back. It never counts while a newer text is there, so this comes before the commit.
     """
 
-    group: VolumeGroup
     pvs: tuple[Uuid, ...]
 
     def __str__(self) -> str:
@@ -142,10 +155,9 @@ class ClearOutdated(Step):
 
 
 @frozen
-class MarkPvs(Step):
+class MarkPvs(GroupStep):
     """Set or clear the labels' flag that says "in use by a group". Only a hint, so it follows the commit."""
 
-    group: VolumeGroup
     pvs: tuple[Uuid, ...]
     used: bool
 
@@ -159,10 +171,9 @@ class MarkPvs(Step):
 
 
 @frozen
-class Backup(Step):
+class Backup(GroupStep):
     """Keep a copy of the metadata as it is after the change, or remove it for a removed group."""
 
-    group: VolumeGroup
     gone: bool = False
 
     def __str__(self) -> str:
@@ -314,6 +325,11 @@ class RemoveDevice(Step):
     def hint(self) -> str:
         """The command for it."""
         return f"remove the device: vmgr dm remove {self.name}"
+
+    @property
+    def group_id(self) -> str:
+        """The group in the device's UUID."""
+        return group_of(self.uuid)
 
     @property
     def device_uuid(self) -> str:

@@ -54,7 +54,7 @@ def plan_takedown(change: Change, live: Live) -> Plan:
             vg, lv, layer = split_dm_name(own[uuid].name)
             steps.append(RemoveDevice(uuid, own[uuid].name, (vg, lv) if lv and not layer else None))
         left -= set(free or left)
-    return Plan(change, tuple(steps))
+    return Plan((change,), tuple(steps))
 
 
 def _volume(uuid: str) -> str:

@@ -93,6 +93,9 @@ class GroupView(Value):
     older text of it (LVM2's "outdated PVs"), to be cleared with the next change; ``relabel`` are PVs whose label is
     of an older version, or does not say that they are in use. ``damaged`` are PVs with an area that cannot be read.
     ``former`` are other names that older texts on its PVs have: a rename did not get to them.
+    ``begun`` are the groups with which it shares physical volumes, and the volumes on them, since a transaction of
+    both was cut short, each as (group that has them, group that lists them as well); see
+    :func:`vmgr.core.transaction.keeper`.
     ``unchangeable`` says why the group must not be changed, beyond what its own metadata says; mostly empty.
     ``faults`` are the rules of the volume model that its metadata breaks (:mod:`vmgr.core.structure`), in words.
     ``unanswered`` are devices that did not answer, where physical volumes were not found: one may hold them, so
@@ -110,6 +113,7 @@ class GroupView(Value):
     relabel: tuple[Uuid, ...] = ()
     damaged: tuple[Uuid, ...] = ()
     former: tuple[str, ...] = ()
+    begun: tuple[tuple[VolumeGroup, VolumeGroup], ...] = ()
     unchangeable: str = ""
     faults: tuple[str, ...] = ()
     unanswered: tuple[str, ...] = ()

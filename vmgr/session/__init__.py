@@ -7,8 +7,8 @@ the same way: under the lock, freshly read, checked, planned, and then run by th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -61,6 +61,8 @@ class Session(Survey):
         if whole_namespace:
             self.locks.all_groups(exclusive=True)
         with self._locked_under_all_names(self.meant(name), activating or not writing) as view:
+            if view.begun and not leaving:
+                view = self._finished(view)
             if leaving:
                 self._require_ours_or_active(view)
             elif activating:
@@ -88,7 +90,6 @@ class Session(Survey):
         Who looks for it there, as LVM2 does, waits too. The locks are taken in the order of the names, so the first
         is given back where an older name comes before it.
         """
-        from contextlib import ExitStack
 
         def lock(*names: str) -> GroupView:
             for one in sorted(names):
@@ -97,10 +98,53 @@ class Session(Survey):
 
         with ExitStack() as held:
             view = lock(name)
-            if view.former:
+            others = {*view.former, *(group.name for pair in view.begun for group in pair)}
+            if others:
                 held.close()
-                view = lock(name, *view.former)
+                view = lock(*{name, *others})
             yield view
+
+    def _finished(self, view: GroupView) -> GroupView:
+        """The locked group once what a transaction with others has begun is done, as far as it may be written now.
+
+        Raises :class:`~vmgr.core.errors.NotFound` where the group has gone into another by that.
+        """
+        from vmgr.core.transaction import finished
+        from vmgr.core.usable import require_known
+
+        name, options = view.group.name, self.options
+        names = [group.name for pair in view.begun for group in pair]
+        if options.test or not options.locking or options.ignore_lock_failure:
+            return view
+        if not all(self.locks.holds(one, exclusive=True) for one in names):
+            return view
+        views = self.view(names, foreign=True)
+        for owner, other in view.begun:
+            change = finished(owner, other)
+            assert change.before is not None
+            found = views.group_by_id(change.before.id)
+            found.check_changeable(missing=True)
+            require_known(found.group)
+            self.carry_out(change, found, touch_devices=False)
+            self.warn_once(
+                f"volume groups {owner.name} and {other.name} were being changed together by a command that did not"
+                f" end; what was left to do in {found.group.name} is done"
+            )
+        return self.locked_group(name)
+
+    @contextmanager
+    def changing_together(
+        self, names: Sequence[str], *, new: Sequence[str] = (), **allow: bool
+    ) -> Iterator[tuple[GroupView, ...]]:
+        """Several groups for one transaction, each as :meth:`changing` has it; ``new`` are names of new groups.
+
+        All locks are taken before anything is read, in the order of the names.
+        """
+        with ExitStack() as held:
+            held.enter_context(self.locks.all_groups(exclusive=True))
+            for name in sorted({*map(self.meant, names), *new}):
+                held.enter_context(self.locks.group(name, exclusive=True))
+            yield tuple([held.enter_context(self.changing(name, purpose="change", **allow)) for name in names])
 
     def _require_ours_or_active(self, view: GroupView) -> None:
         """A group of another host that is active here is let go of, and both hosts may have written to it."""
@@ -207,7 +251,7 @@ class Session(Survey):
         try:
             with self.watching():
                 devices = self.devices(dict(view.pvs))
-                Committer(store, devices, progress=self.tell_step).run(Plan(Change(group, group), found.steps))
+                Committer(store, devices, progress=self.tell_step).run(Plan((Change(group, group),), found.steps))
         except VmgrError as error:
             error.message = f"cannot put in order what a command left in volume group {group.name}: {error.message}"
             error.args = (error.message,)
@@ -220,6 +264,7 @@ class Session(Survey):
         change: Change,
         view: GroupView | None,
         *,
+        also: Sequence[tuple[Change, GroupView | None]] = (),
         new_pvs: Mapping[Uuid, PvView] | None = None,
         touch_devices: bool = True,
         repair: bool = False,
@@ -227,7 +272,9 @@ class Session(Survey):
     ) -> Outcome:
         """Plan a change of a locked group, check that the plan can be run, and, unless this is a test, run it.
 
-        ``view`` is the group as it was read, None for a new one; ``new_pvs`` are PVs that join it.
+        ``view`` is the group as it was read, None for a new one; ``new_pvs`` are PVs that join it. ``also`` are
+        other changes, each with its group, that are one transaction with this one (:mod:`vmgr.core.transaction`),
+        committed in this order as far as physical volumes that go from one group to another allow.
         ``touch_devices`` off leaves the kernel's devices as they are, whatever the new metadata say. ``repair``
         makes metadata areas anew whose headers are damaged. ``first`` is called once all has been checked, before
         the first step, and not in a test.
@@ -235,7 +282,7 @@ class Session(Survey):
         from vmgr.session.execution import Execution
 
         return Execution(self).carry_out(
-            change, view, new_pvs=new_pvs, touch_devices=touch_devices, repair=repair, first=first
+            change, view, also=also, new_pvs=new_pvs, touch_devices=touch_devices, repair=repair, first=first
         )
 
 

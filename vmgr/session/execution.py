@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vmgr.core.ids import Uuid
     from vmgr.core.model import VolumeGroup
     from vmgr.core.phases import Plan
+    from vmgr.core.table import LiveDevice
     from vmgr.core.view import GroupView, PvView
     from vmgr.session.survey import Survey
 
@@ -31,103 +32,113 @@ class Execution:
         change: Change,
         view: GroupView | None,
         *,
+        also: Sequence[tuple[Change, GroupView | None]] = (),
         new_pvs: Mapping[Uuid, PvView] | None = None,
         touch_devices: bool = True,
         repair: bool = False,
         first: Callable[[], None] | None = None,
     ) -> Outcome:
         """As :meth:`vmgr.session.Session.carry_out`."""
-        if change.changes_metadata and self._machine.config.flag("global/metadata_read_only"):
+        from vmgr.core.plan import plan_change, plan_together
+        from vmgr.core.transaction import arranged, require_inactive
+
+        machine = self._machine
+        parts = ((change, view), *also)
+        if any(one.changes_metadata for one, _ in parts) and machine.config.flag("global/metadata_read_only"):
             from vmgr.system.locks import METADATA_READ_ONLY, METADATA_READ_ONLY_HINT
 
             # Also what an activation finds to be written (the end of a merge): its lock was not refused.
             raise Refused(METADATA_READ_ONLY, hint=METADATA_READ_ONLY_HINT)
-        from vmgr.core.mapped import require_room, require_unmapped
-        from vmgr.core.mismatch import require_in_place
-        from vmgr.core.missing import with_marks
-        from vmgr.core.plan import plan_change
-
-        if view is not None and len(view.pvs) < len(view.group.pvs):
-            known = {*view.pvs, *(new_pvs or ())}
-            change = evolve(change, absent=tuple(pv.id for pv in view.group.pvs if pv.id not in known))
-        if change.after is not None and change.changes_metadata:
-            change = evolve(change, after=with_marks(change.after, change.absent))
-            assert change.after is not None
-            seqno = max(change.after.seqno, change.before.seqno + 1 if change.before is not None else 1)
-            change = evolve(change, after=evolve(change.after, seqno=seqno))
-        pvs: dict[Uuid, PvView] = dict(view.pvs) if view is not None else {}
+        views = [found for _, found in parts if found is not None]
+        pvs = {uuid: pv for found in views for uuid, pv in found.pvs.items()}
         pvs.update(new_pvs or {})
-        if view is not None and change.changes_metadata:
-            kept = change.after.pv_by_id if change.after is not None else {}
-            left = {pv.id: pv for pv in view.removed if pv.id not in kept}
-            pvs.update(left)
-            change = evolve(change, outdated=tuple(left), relabel=view.relabel)
-        if self._machine.config.flag("devices/scan_lvs"):
-            self._machine.forget()  # a scan that has a volume open keeps it from being removed
-        live = self._machine.live(table=True) if touch_devices else {}
-        if touch_devices and change.before is not None:
-            self._require_reachable(change.before)
-        if touch_devices:
-            require_room(change, {uuid: int(pv.size) // 512 for uuid, pv in pvs.items()})
-        numbers = {uuid: pv.number for uuid, pv in pvs.items()}
-        require_unmapped(change, live, numbers)
+        given = [_on_these_devices(one, found, pvs) for one, found in parts]
+        outdated = {uuid for one in given for uuid in one.outdated}
+        pvs.update((pv.id, pv) for found in views for pv in found.removed if pv.id in outdated)
+        changes = [_numbered(one) for one in arranged(given)]
+        if machine.config.flag("devices/scan_lvs"):
+            machine.forget()  # a scan that has a volume open keeps it from being removed
+        live = machine.live(table=True) if touch_devices else {}
+        require_inactive(changes, live)
+        for one in changes:
+            self._check(one, pvs, live, touch_devices=touch_devices)
         try:
-            plan = plan_change(change, live, self._machine.targets, self._machine.device_rules(change, pvs, live))
+            plan = plan_together(
+                [plan_change(one, live, machine.targets, machine.device_rules(one, pvs, live)) for one in changes]
+            )
         except InUse as error:
             from vmgr.system.usage import with_holders
 
             raise with_holders(error, live) from None
         if live:
-            require_in_place(plan, live, numbers)
+            from vmgr.core.mismatch import require_in_place
+
+            require_in_place(plan, live, {uuid: pv.number for uuid, pv in pvs.items()})
         self._require_free_names(plan)
-        outcome = Outcome(done=change.done, notes=change.notes, plans=(plan,))
-        if not plan.steps:
-            return outcome
-        with self._machine.watching():
-            return self._run(plan, outcome, view, pvs, repair=repair, first=first, touch_devices=touch_devices)
+        outcome = Outcome(
+            done=tuple(line for one in given for line in one.done),
+            notes=tuple(line for one in given for line in one.notes),
+            plans=(plan,),
+        )
+        if plan.steps:
+            with machine.watching():
+                self._run(plan, views, pvs, repair=repair, first=first, touch_devices=touch_devices)
+        return outcome
+
+    def _check(
+        self, change: Change, pvs: Mapping[Uuid, PvView], live: Mapping[str, LiveDevice], *, touch_devices: bool
+    ) -> None:
+        """Raise what keeps a change from being made on these devices."""
+        from vmgr.core.mapped import require_room, require_unmapped
+
+        if touch_devices:
+            if change.before is not None:
+                self._require_reachable(change.before)
+            require_room(change, {uuid: int(pv.size) // 512 for uuid, pv in pvs.items()})
+        require_unmapped(change, live, {uuid: pv.number for uuid, pv in pvs.items()})
 
     def _run(
         self,
         plan: Plan,
-        outcome: Outcome,
-        view: GroupView | None,
+        views: Iterable[GroupView],
         pvs: Mapping[Uuid, PvView],
         *,
         repair: bool,
         first: Callable[[], None] | None,
         touch_devices: bool,
-    ) -> Outcome:
+    ) -> None:
         """Check that a plan can be run, and, unless this is a test, run it."""
         from vmgr.commit import Committer
         from vmgr.core.effects import effects
 
-        if plan.change.after is not None and plan.change.changes_metadata:
-            from vmgr.ondisk.proof import require_readable
+        machine = self._machine
+        for change in plan.changes:
+            if change.after is not None and change.changes_metadata:
+                from vmgr.ondisk.proof import require_readable
 
-            require_readable(plan.change.before, plan.change.after, self._machine.targets)
-        store, devices = self._machine.store(pvs, repair=repair), self._machine.devices(pvs)
-        if view is not None and view.faults:
-            store.text_before = view.text.rstrip(b"\0")
+                require_readable(change.before, change.after, machine.targets)
+        store, devices = machine.store(pvs, repair=repair), machine.devices(pvs)
+        store.texts_before = {view.group.id: view.text.rstrip(b"\0") for view in views if view.faults}
         try:
             store.check(plan.steps)
-            devices.check(plan.steps, self._machine.targets.kernel_target)
-            if self._machine.options.test:
-                return outcome
+            devices.check(plan.steps, machine.targets.kernel_target)
+            if machine.options.test:
+                return
             if first is not None:
                 first()
-            Committer(store, devices, progress=self._machine.tell_step).run(plan)
-            self._machine.changed += effects(plan)
+            Committer(store, devices, progress=machine.tell_step).run(plan)
+            machine.changed += effects(plan)
             if touch_devices:
-                self._discard(plan.change, pvs)
+                for change in plan.changes:
+                    self._discard(change, pvs)
         except StoppedHalfway:
-            self._machine.changed += effects(plan)
+            machine.changed += effects(plan)
             raise
         finally:
             store.close()
-            self._machine.forget()
+            machine.forget()
             for warning in store.warnings:
-                self._machine.dialogue.warn(f"WARNING: {warning}")
-        return outcome
+                machine.dialogue.warn(f"WARNING: {warning}")
 
     def _discard(self, change: Change, pvs: Mapping[Uuid, PvView]) -> None:
         """Tell the devices what they need not keep any more, where lvm.conf wants that.
@@ -142,7 +153,11 @@ class Execution:
 
         numbers = {uuid: pv.number for uuid, pv in pvs.items()}
         machine = self._machine
-        ranges = list(released(change, machine.live(table=True, prefix=""), numbers))
+        ranges = [
+            found
+            for found in released(change, machine.live(table=True, prefix=""), numbers)
+            if found[0] not in change.handed_over  # the volumes on it are another group's now
+        ]
         open_disk = partial(Disk.open, watch=machine.watch)
         for problem in discard(ranges, pvs, machine.dialogue.detail, open_disk=open_disk):
             machine.dialogue.warn(f"WARNING: {problem}")
@@ -186,3 +201,30 @@ class Execution:
         if blames:
             first = next(iter(blames.values()))
             raise AlreadyExists(first.message, hint=first.hint, blames=blames)
+
+
+def _on_these_devices(change: Change, view: GroupView | None, pvs: Mapping[Uuid, PvView]) -> Change:
+    """A change with what its group's devices add: which are absent, outdated, or to be labelled anew."""
+    from vmgr.core.missing import with_marks
+
+    if view is None:
+        return change
+    absent = tuple(pv.id for pv in view.group.pvs if pv.id not in pvs and pv.id not in change.handed_over)
+    change = evolve(change, absent=absent)
+    if not change.changes_metadata:
+        return change
+    if change.after is not None:
+        change = evolve(change, after=with_marks(change.after, absent))
+    kept = change.after.pv_by_id if change.after is not None else {}
+    left = tuple(pv.id for pv in view.removed if pv.id not in kept)
+    return evolve(change, outdated=left, relabel=view.relabel)
+
+
+def _numbered(change: Change) -> Change:
+    """A change whose new text has its sequence number; one that is committed twice has the last."""
+    before, after = change.before, change.after
+    if after is None or not change.changes_metadata:
+        return change
+    steps = 2 if change.taken_from else 1
+    seqno = max(after.seqno, (before.seqno if before is not None else 0) + steps)
+    return evolve(change, after=evolve(after, seqno=seqno))

@@ -104,7 +104,7 @@ class Judge:
             problems=tuple(dict.fromkeys(said)),
         )
 
-    def _choose(self, vgid: Uuid) -> tuple[TextRecord | None, list[str]]:
+    def _choose(self, vgid: str) -> tuple[TextRecord | None, list[str]]:
         """The newest text of a group that decodes, and what speaks against it."""
         texts = sorted(
             (text for text in self._texts if text.vgid == vgid), key=lambda t: (-t.seqno, -len(t.places))
@@ -141,6 +141,8 @@ class Judge:
         def say(what: str) -> None:
             problems.append(f"volume group {group.name}: {what}")
 
+        begun = self._begun(group)
+        lost = {pv: owner.name for owner, _ in begun if owner is not group for pv in owner.pv_by_id}
         for member in group.pvs:
             pv = self._by_id.get(member.id)
             if pv is None:
@@ -151,10 +153,14 @@ class Judge:
                     continue
                 say(f"missing PV {member.id.dashed}{where}")
                 continue
+            if member.id in lost:
+                say(f"{pv.device.path} belongs to volume group {lost[member.id]} by now")
+                continue
             if member.id in self._owner:
                 say(f"{pv.device.path} belongs to volume group {self._owner[member.id][1]} as well")
                 continue
-            if (other := self._moved_to(pv, group)) is not None:
+            won = any(member.id in other.pv_by_id for owner, other in begun if owner is group)
+            if not won and (other := self._moved_to(pv, group)) is not None:
                 say(f"{pv.device.path} belongs to volume group {other.name} by now")
                 continue
             self._owner[member.id] = (group.id, group.name)
@@ -197,6 +203,7 @@ class Judge:
             relabel=tuple(relabel),
             damaged=tuple(damaged),
             former=self._former(group, there),
+            begun=tuple(begun),
             unanswered=self._silent if unknown else (),
             unchangeable=self._unchangeable(group, there, doubts),
             faults=faults,
@@ -234,6 +241,10 @@ class Judge:
             for pv, _ in other.places:
                 if pv.layout.id not in group.pv_by_id and self._by_id.get(pv.layout.id) is pv:
                     found[pv] = max(other.seqno, found.get(pv, 0))
+        for vgid in dict.fromkeys(text.vgid for text in self._texts) if found else ():
+            taker = self._newest(vgid) if vgid != group.id else None
+            for pv in [one for one in found if taker is not None and one.layout.id in taker.pv_by_id]:
+                del found[pv]  # a group that took it has not been written there yet
         return found
 
     def _former(self, group: VolumeGroup, there: Mapping[Uuid, PvView]) -> tuple[str, ...]:
@@ -253,8 +264,50 @@ class Judge:
         """Members whose label has an older extension, or does not say that they are in use."""
         return [pv.id for pv in there.values() if pv.layout.ext_version < EXTENSION_VERSION or not pv.layout.used]
 
-    def _moved_to(self, pv: PvRecord, group: VolumeGroup) -> TextRecord | None:
-        """The text of another group on a member, if that group has it, too.
+    def _begun(self, group: VolumeGroup) -> list[tuple[VolumeGroup, VolumeGroup]]:
+        """(Owner, other) for each group with which a transaction was cut short; one of the two is ``group``.
+
+        The text of the other group is on one of this one's members. All groups are asked where a member has no text
+        of its own, and where this group is exported, as one that takes physical volumes is.
+        """
+        members = [pv for member in group.pvs if (pv := self._by_id.get(member.id)) is not None]
+        texts: dict[str, None] = {}
+        for pv in members:
+            own = [text for area in pv.areas if (text := self._by_area.get(id(area))) is not None]
+            texts.update(
+                dict.fromkeys(text.vgid for text in (self._texts if group.exported else own or self._texts))
+            )
+        found: list[tuple[VolumeGroup, VolumeGroup]] = []
+        for vgid in texts:
+            newest = self._newest(vgid) if vgid != group.id else None
+            if newest is None:
+                continue
+            from vmgr.core.transaction import keeper
+
+            owner = keeper(group, newest, self._named_on([*group.pvs, *newest.pvs]))
+            if owner is not None:
+                found.append((owner, newest if owner is group else group))
+        return found
+
+    def _newest(self, vgid: str) -> VolumeGroup | None:
+        """The group with this UUID, as its newest text has it."""
+        text, _ = self._choose(vgid)
+        return text.group if text is not None else None
+
+    def _named_on(self, pvs: Iterable[PhysicalVolume]) -> dict[Uuid, set[Uuid]]:
+        """For each physical volume the groups whose newest text is on it."""
+        found: dict[Uuid, set[Uuid]] = {}
+        for member in pvs:
+            pv = self._by_id.get(member.id)
+            for area in pv.areas if pv is not None else ():
+                text = self._by_area.get(id(area))
+                newest = self._newest(text.vgid) if text is not None else None
+                if newest is not None and text is not None and text.seqno == newest.seqno:
+                    found.setdefault(member.id, set()).add(newest.id)
+        return found
+
+    def _moved_to(self, pv: PvRecord, group: VolumeGroup) -> VolumeGroup | None:
+        """The group whose text is on a member, if it is another that has it, too.
 
         Then this group's text is from before the device went over, on a device that was away meanwhile: neither the
         extents nor the metadata areas are this group's any more.
@@ -263,9 +316,9 @@ class Judge:
             text = self._by_area.get(id(area))
             if text is None or text.vgid == group.id:
                 continue
-            self._load(text)
-            if text.group is not None and pv.layout.id in text.group.pv_by_id:
-                return text
+            other = self._newest(text.vgid)
+            if other is not None and pv.layout.id in other.pv_by_id:
+                return other
         return None
 
     def _check_areas(self, pv: PvRecord, group: VolumeGroup, say: Callable[[str], None]) -> bool:

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from vmgr.core.errors import DamagedMetadata, DeviceError, GroupUnusable, InUse, Refused, VmgrError
-from vmgr.core.steps import Archive, Backup, MarkPvs, RemoveText, WipeLabel, WriteLabel, WriteText, ZeroSectors
+from vmgr.core.steps import (
+    Archive,
+    Backup,
+    ImportGroup,
+    MarkPvs,
+    RemoveText,
+    WipeLabel,
+    WriteLabel,
+    WriteText,
+    ZeroSectors,
+)
 from vmgr.core.units import Bytes
 from vmgr.ondisk import mda
 from vmgr.ondisk.codec import encode_group, to_bytes
@@ -92,9 +102,9 @@ class MetadataStore:
         self._write = write
         self._open = open_disk
         self._pieces = Pieces()
-        self._text: tuple[VolumeGroup, bytes] | None = None
-        self.text_before = b""
-        """The group's text as it was found, where its values do not say all of it."""
+        self._texts: list[tuple[VolumeGroup, bytes]] = []
+        self.texts_before: dict[Uuid, bytes] = {}
+        """Groups' texts as they were found, where their values do not say all of them."""
         self.warnings: list[str] = []
         self._pvs: dict[Uuid, _Target] = {}
         for view in pvs:
@@ -126,7 +136,7 @@ class MetadataStore:
                     self._opened(path, exclusive=True).close()
                 case ZeroSectors(group, zero) if zero.area.pv not in labels:
                     self._disk(self._target(zero.area.pv, group))
-                case WriteText(group):
+                case WriteText(group) | ImportGroup(group):
                     self._check_text(group, labels)
                 case RemoveText(_, pvs) | MarkPvs(_, pvs):
                     for pv in pvs:
@@ -173,10 +183,13 @@ class MetadataStore:
 
     def _encoded(self, group: VolumeGroup) -> bytes:
         """The group's text, as every ring takes it."""
-        if self._text is None or self._text[0] is not group:
-            header = self._header(f"Write from {self._command}.")
-            self._text = (group, to_bytes(encode_group(group, self._targets, header)))
-        return self._text[1]
+        for known, text in self._texts:
+            if known is group:
+                return text
+        header = self._header(f"Write from {self._command}.")
+        text = to_bytes(encode_group(group, self._targets, header))
+        self._texts.append((group, text))
+        return text
 
     # -- physical volumes -------------------------------------------------------------------------
 
@@ -313,11 +326,15 @@ class MetadataStore:
             area.precommitted = header
             self._write_header(target, header)
 
-    def commit(self, group: VolumeGroup) -> None:
-        """Name the text in every commit slot; raise only if not one area has it."""
+    def commit(self, group: VolumeGroup, first: tuple[Uuid, ...] = ()) -> None:
+        """Name the text in every commit slot, on the physical volumes ``first`` first.
+
+        Raises only if not one area has it.
+        """
         failures: list[VmgrError] = []
         done = 0
-        for target, area in self._written(group):
+        written = self._written(group)
+        for target, area in sorted(written, key=lambda pair: pair[0].layout.id not in first):
             assert area.precommitted is not None
             header = mda.commit(area.precommitted)
             if area.enters:
@@ -405,7 +422,9 @@ class MetadataStore:
         if self._archives.archive_enabled:
             from time import time
 
-            text = self.text_before or self._backup_text(group, f"Created *before* executing '{self._command}'")
+            text = self.texts_before.get(group.id) or self._backup_text(
+                group, f"Created *before* executing '{self._command}'"
+            )
             self._archives.write_archive(group.name, text, now=time())
 
     def backup(self, group: VolumeGroup, gone: bool) -> None:
