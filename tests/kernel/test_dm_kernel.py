@@ -13,8 +13,8 @@ pytest.register_assert_rewrite("tests.support.dm_conformance")
 
 from tests.support.dm_conformance import DmConformance, Rig
 from vmgr.dm.client import DmClient
-from vmgr.dm.fake import FakeNodes
 from vmgr.dm.kernel import IoctlKernel
+from vmgr.testing.fake_kernel import FakeNodes
 
 
 class KernelRig:

@@ -11,9 +11,9 @@ from tests.support.dm_conformance.rig import until
 from tests.support.dm_walk import DISK, NAMES, outcome, walk
 from vmgr.dm import abi, wire
 from vmgr.dm.failure import DmError
-from vmgr.dm.fake import FakeKernel
 from vmgr.dm.kernel import IoctlKernel
 from vmgr.dm.wire import Request
+from vmgr.testing.fake_kernel import FakeKernel
 
 STEPS = 200
 

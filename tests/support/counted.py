@@ -23,12 +23,12 @@ from vmgr.core.ids import LvName, Uuid, VgName
 from vmgr.core.model import LogicalVolume, PhysicalVolume, PvArea, Segment, VolumeGroup
 from vmgr.core.units import Extents, Sectors
 from vmgr.dm.client import DmClient
-from vmgr.dm.fake import FakeKernel
-from vmgr.dm.fake_nodes import FakeNodes
 from vmgr.plugins.linear import LinearBody
 from vmgr.registry import load_targets
 from vmgr.session import Session
 from vmgr.system.devices import Device
+from vmgr.testing.fake_kernel import FakeKernel
+from vmgr.testing.fake_nodes import FakeNodes
 
 SIZE = 8 * MIB
 TARGETS = load_targets()

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from vmgr.dm import abi, wire
 from vmgr.dm.failure import DmError
-from vmgr.dm.fake import FakeKernel
 from vmgr.dm.wire import Reply
+from vmgr.testing.fake_kernel import FakeKernel
 
 
 class Shim:

@@ -14,9 +14,9 @@ from vmgr.core.view import PvView, SystemView
 from vmgr.system.archive import Archives
 from vmgr.system.config import Config
 from vmgr.system.devices import Device
-from vmgr.system.memory_disk import Journal, MemoryDisk, MemoryReader
 from vmgr.system.metadata import MetadataStore
 from vmgr.system.scan import Scan
+from vmgr.testing.memory_disk import Journal, MemoryDisk, MemoryReader
 
 MIB = 1 << 20
 NO_FILES = Archives("", "", archive=False, backup=False)

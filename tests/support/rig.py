@@ -35,14 +35,14 @@ from vmgr.dm import abi
 from vmgr.dm.address import by_uuid
 from vmgr.dm.client import DmClient
 from vmgr.dm.failure import NodeError
-from vmgr.dm.fake import FakeKernel
 from vmgr.dm.meanings import explain
 from vmgr.dm.wire import Reply, Request
 from vmgr.registry import load_targets
 from vmgr.system.devices import Device
-from vmgr.system.memory_disk import MemoryDisk
 from vmgr.system.metadata import MetadataStore
 from vmgr.system.scan import Scan
+from vmgr.testing.fake_kernel import FakeKernel
+from vmgr.testing.memory_disk import MemoryDisk
 
 TARGETS = load_targets()
 

@@ -16,8 +16,8 @@ from vmgr.cli.main import main
 from vmgr.core.errors import VmgrError
 from vmgr.dm import abi
 from vmgr.dm.client import DmClient
-from vmgr.dm.fake import FakeKernel, FakeNodes
 from vmgr.dm.udev import Udev
+from vmgr.testing.fake_kernel import FakeKernel, FakeNodes
 
 DISK = (7, 0)
 

@@ -29,7 +29,7 @@ with critical_section(reserve=1 << 20) as section:
         pass
     assert held() and locked() == inside[0], "an inner section ends nothing"
     from vmgr.dm.client import DmClient
-    from vmgr.dm.fake import FakeKernel
+    from vmgr.testing.fake_kernel import FakeKernel
 after = locked(), os.nice(0)
 assert not held()
 assert before == after, (before, after)

@@ -12,9 +12,9 @@ from tests.support.dm_conformance import zeros
 from vmgr.dm import directory
 from vmgr.dm.client import DmClient
 from vmgr.dm.directory import NodeProblem, examine, repair
-from vmgr.dm.fake import FakeKernel, FakeNodes
 from vmgr.dm.migration import migrate, plan_migration
 from vmgr.dm.nodes import Nodes
+from vmgr.testing.fake_kernel import FakeKernel, FakeNodes
 
 MAJOR = 254
 

@@ -21,7 +21,7 @@ from vmgr.dm import abi, kernel as kernel_module, wire
 from vmgr.dm.client import DmClient, by_name
 from vmgr.dm.failure import DmError, DmInUse, NoDeviceMapper, Unsupported, command_name
 from vmgr.dm.meanings import explain
-from vmgr.dm.fake import FakeKernel, FakeNodes
+from vmgr.testing.fake_kernel import FakeKernel, FakeNodes
 from vmgr.dm.kernel import IoctlKernel, check
 from vmgr.dm.wire import Request
 
@@ -239,7 +239,7 @@ from vmgr.dm.client import DmClient
 from vmgr.dm.kernel import IoctlKernel
 DmClient.open()
 heavy = {"ctypes", "pyudev", "subprocess", "select", "signal", "logging", "pathlib", "grp", "importlib.metadata",
-         "vmgr.dm.udev", "vmgr.dm.nodes", "vmgr.dm.holders", "vmgr.dm.critical", "vmgr.dm.fake",
+         "vmgr.dm.udev", "vmgr.dm.nodes", "vmgr.dm.holders", "vmgr.dm.critical", "vmgr.testing.fake_kernel",
          "vmgr.dm.kmsg", "vmgr.dm.meanings", "vmgr.dm.names"}
 print(sorted(heavy & set(sys.modules)))
 """

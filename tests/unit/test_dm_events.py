@@ -20,8 +20,8 @@ from vmgr.dm import abi
 from vmgr.dm.client import DmClient, by_name, by_number, by_uuid
 from vmgr.dm.events import CHANGED, CREATED, REMOVED, Event, Events
 from vmgr.dm.failure import DmNotFound, Unsupported
-from vmgr.dm.fake import FakeKernel, FakeNodes
 from vmgr.dm.wire import Reply, Request
+from vmgr.testing.fake_kernel import FakeKernel, FakeNodes
 
 VERSIONS = [(4, 36, 0), (4, 37, 0), (4, 38, 0), (4, 44, 0), (4, 47, 0)]
 """Lists without event numbers, with them, and with UUIDs."""

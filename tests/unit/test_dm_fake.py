@@ -10,7 +10,7 @@ pytest.register_assert_rewrite("tests.support.dm_conformance")
 from tests.support.dm_conformance import DmConformance, Rig
 from vmgr.dm import abi
 from vmgr.dm.client import DmClient
-from vmgr.dm.fake import FakeKernel, FakeNodes
+from vmgr.testing.fake_kernel import FakeKernel, FakeNodes
 
 
 class FakeRig:

@@ -15,7 +15,7 @@ from vmgr.core import errors
 from vmgr.core.table import LiveDevice
 from vmgr.dm import abi, failure
 from vmgr.dm.client import DmClient
-from vmgr.dm.fake import FakeKernel, FakeNodes
+from vmgr.testing.fake_kernel import FakeKernel, FakeNodes
 
 SECTIONS = [list(group) for _, group in groupby(examples(), key=lambda example: example.section)]
 UNCHECKED = ("Nodes and udev",)

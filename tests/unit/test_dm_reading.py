@@ -20,7 +20,7 @@ from vmgr.core.errors import PluginError
 from vmgr.core.table import KernelLine, LiveDevice
 from vmgr.core.units import Sectors
 from vmgr.dm.client import DmClient
-from vmgr.dm.fake import FakeKernel, FakeNodes
+from vmgr.testing.fake_kernel import FakeKernel, FakeNodes
 
 LVM = "LVM-" + "g" * 32 + "v" * 32
 DISK = (9, 9)

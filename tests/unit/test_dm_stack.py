@@ -16,7 +16,6 @@ from vmgr.core.table import KernelLine
 from vmgr.core.units import Sectors
 from vmgr.dm import abi, critical
 from vmgr.dm.client import DmClient, by_name
-from vmgr.dm.fake import FakeKernel, FakeNodes
 from vmgr.dm.meanings import explain
 from vmgr.dm.stack import (
     Removal,
@@ -31,6 +30,7 @@ from vmgr.dm.stack import (
 )
 from vmgr.dm.tree import DeviceTree
 from vmgr.dm.wire import Reply, Request
+from vmgr.testing.fake_kernel import FakeKernel, FakeNodes
 
 DISK, OTHER = "8:0", "8:16"
 

@@ -15,7 +15,6 @@ from vmgr.core.units import Sectors
 from vmgr.dm.client import DmClient
 from vmgr.dm.counters import COUNTERS, Counters, Figures, Histogram, parse_bounds, time_words
 from vmgr.dm.failure import Unsupported
-from vmgr.dm.fake import FakeKernel, FakeNodes
 from vmgr.dm.regions import (
     Group,
     Region,
@@ -26,6 +25,7 @@ from vmgr.dm.regions import (
     parse_region,
     read_tag,
 )
+from vmgr.testing.fake_kernel import FakeKernel, FakeNodes
 
 MS = 1_000_000
 

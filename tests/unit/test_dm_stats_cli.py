@@ -17,8 +17,8 @@ from vmgr.core.table import KernelLine
 from vmgr.core.units import Sectors
 from vmgr.dm.client import DmClient, by_name
 from vmgr.dm.counters import Histogram, parse_bounds
-from vmgr.dm.fake import FakeKernel, FakeNodes
 from vmgr.dm.statistics import Statistics
+from vmgr.testing.fake_kernel import FakeKernel, FakeNodes
 
 MS = 1_000_000
 

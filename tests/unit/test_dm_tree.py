@@ -14,11 +14,11 @@ from vmgr.core.table import KernelLine
 from vmgr.core.units import Sectors
 from vmgr.dm import abi
 from vmgr.dm.client import DmClient, by_name, by_number, by_uuid
-from vmgr.dm.fake import FakeKernel, FakeNodes
 from vmgr.dm.meanings import explain
 from vmgr.dm.tree import DeviceTree, Numbers, TreeNode
 from vmgr.dm.tree_drawing import TreeStyle, draw
 from vmgr.dm.wire import Reply, Request
+from vmgr.testing.fake_kernel import FakeKernel, FakeNodes
 
 DISK = "8:0"
 

@@ -11,9 +11,9 @@ from vmgr.core.errors import KernelError, UdevTimeout
 from vmgr.dm import abi
 from vmgr.dm.client import DmClient, by_name
 from vmgr.dm.failure import DmError, NodeError
-from vmgr.dm.fake import FakeKernel, FakeNodes
 from vmgr.dm.udev import Udev
 from vmgr.dm.wire import Reply, Request
+from vmgr.testing.fake_kernel import FakeKernel, FakeNodes
 
 LINK = ("vg", "lv")
 

@@ -14,9 +14,9 @@ from tests.support.dm_walk import DISK, outcome, walk
 from vmgr.dm import abi
 from vmgr.dm import kernel as kernel_module
 from vmgr.dm.failure import DmError
-from vmgr.dm.fake import FakeKernel
 from vmgr.dm.kernel import IoctlKernel, Kernel
 from vmgr.dm.wire import Request
+from vmgr.testing.fake_kernel import FakeKernel
 
 DISKS = [abi.dev_number(7, 0), abi.dev_number(7, 1)]
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from vmgr.core.errors import DeviceError, InUse, NotFound, NotPermitted
 from vmgr.core.units import Bytes
 from vmgr.system.disk import Disk, open_error
-from vmgr.system.memory_disk import MemoryDisk, after_cut, sector_count
+from vmgr.testing.memory_disk import MemoryDisk, after_cut, sector_count
 
 SIZE = 1 << 20
 RANGES = [(0, 512), (4096, 512), (1, 1), (511, 2), (5000, 9000), (SIZE - 1, 1)]

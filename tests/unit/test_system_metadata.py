@@ -15,7 +15,7 @@ from vmgr.core.errors import DeviceError, GroupUnusable, InUse, NoSpace, Refused
 from vmgr.core.exchange import ZeroRange
 from vmgr.core.model import ALL_COPIES, PvArea, VolumeGroup
 from vmgr.core.units import Extents, Sectors
-from vmgr.system.memory_disk import MemoryDisk, after_cut, sector_count
+from vmgr.testing.memory_disk import MemoryDisk, after_cut, sector_count
 
 SIZE = 8 * MIB
 

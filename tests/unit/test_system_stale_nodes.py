@@ -12,10 +12,10 @@ from attrs import evolve
 from tests.support.machine import group
 from vmgr.core.table import LiveDevice
 from vmgr.dm.client import DmClient
-from vmgr.dm.fake import FakeKernel, FakeNodes
 from vmgr.healer import Healer
 from vmgr.system import stale_nodes
 from vmgr.system.stale_nodes import empty_folders, not_shown, old_links, stale, without_node
+from vmgr.testing.fake_kernel import FakeKernel, FakeNodes
 
 VG = group("vg", lvs=2)
 VG = VG.with_lv(*(evolve(lv, status=("READ", "WRITE", "VISIBLE")) for lv in VG.lvs))

@@ -1,7 +1,7 @@
 """The interface to the kernel's device mapper: the ``Kernel`` protocol, and its implementation with ``ioctl``.
 
 :class:`IoctlKernel` is the only caller of ``ioctl`` on the control node. All code that takes a
-:class:`Kernel` also runs on :class:`vmgr.dm.fake.FakeKernel`.
+:class:`Kernel` also runs on :class:`vmgr.testing.fake_kernel.FakeKernel`.
 """
 
 from __future__ import annotations

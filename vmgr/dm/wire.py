@@ -1,8 +1,8 @@
 """Requests and replies of the device mapper as bytes, in both directions. Pure: no ioctl is made here.
 
 For each structure there is a ``pack`` and an ``unpack``, side by side: with the real kernel a program needs one
-direction of each, :mod:`vmgr.dm.fake` needs the other. The kernel's strings are bytes. They are decoded as UTF-8,
-and bytes that are not UTF-8 become surrogate escapes.
+direction of each, :mod:`vmgr.testing.fake_kernel` needs the other. The kernel's strings are bytes. They are
+decoded as UTF-8, and bytes that are not UTF-8 become surrogate escapes.
 """
 
 from __future__ import annotations

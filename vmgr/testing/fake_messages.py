@@ -6,13 +6,13 @@ import errno
 from typing import TYPE_CHECKING
 
 from vmgr.dm import abi, wire
-from vmgr.dm.fake_stats import split
-from vmgr.dm.fake_targets import Refusal
 from vmgr.dm.wire import Reply
+from vmgr.testing.fake_stats import split
+from vmgr.testing.fake_targets import Refusal
 
 if TYPE_CHECKING:
-    from vmgr.dm.fake_state import FakeDevice, FakeState
     from vmgr.dm.wire import Request
+    from vmgr.testing.fake_state import FakeDevice, FakeState
 
 
 class FakeMessages:

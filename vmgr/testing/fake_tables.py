@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from vmgr.core.table import KernelLine
 from vmgr.dm import abi, wire
-from vmgr.dm.fake_state import FakeTable
-from vmgr.dm.fake_targets import Refusal
+from vmgr.testing.fake_state import FakeTable
+from vmgr.testing.fake_targets import Refusal
 
 if TYPE_CHECKING:
-    from vmgr.dm.fake_state import FakeDevice, FakeState
     from vmgr.dm.wire import Reply, Request
+    from vmgr.testing.fake_state import FakeDevice, FakeState
 
 
 class FakeTables:

@@ -1,10 +1,11 @@
 """A device mapper in memory: the same protocol, the same refusals, no kernel.
 
 For unit tests and dry runs. It knows only the sizes of disks, and only the table syntax of
-targets (:mod:`vmgr.dm.fake_targets`). One conformance suite runs on it and on the real kernel
+targets (:mod:`vmgr.testing.fake_targets`). One conformance suite runs on it and on the real kernel
 (``tests/support/dm_conformance``); where they differ, the fake is wrong. Semantics: ``drivers/md/dm-ioctl.c``,
-``dm.c`` and ``dm-table.c`` of Linux 6.1. The commands are in :mod:`~vmgr.dm.fake_naming`,
-:mod:`~vmgr.dm.fake_tables` and :mod:`~vmgr.dm.fake_messages`, what they work on in :mod:`~vmgr.dm.fake_state`.
+``dm.c`` and ``dm-table.c`` of Linux 6.1. The commands are in :mod:`~vmgr.testing.fake_naming`,
+:mod:`~vmgr.testing.fake_tables` and :mod:`~vmgr.testing.fake_messages`, what they work on in
+:mod:`~vmgr.testing.fake_state`.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ import os
 from typing import TYPE_CHECKING
 
 from vmgr.dm import abi, wire
-from vmgr.dm.fake_messages import FakeMessages
-from vmgr.dm.fake_naming import FakeNaming
-from vmgr.dm.fake_nodes import FakeNodes
-from vmgr.dm.fake_state import FakeDevice, FakeState, FakeTable
-from vmgr.dm.fake_tables import FakeTables
-from vmgr.dm.fake_targets import TARGETS, FakeTarget, Refusal
 from vmgr.dm.kernel import check
 from vmgr.dm.wire import Reply, Request
+from vmgr.testing.fake_messages import FakeMessages
+from vmgr.testing.fake_naming import FakeNaming
+from vmgr.testing.fake_nodes import FakeNodes
+from vmgr.testing.fake_state import FakeDevice, FakeState, FakeTable
+from vmgr.testing.fake_tables import FakeTables
+from vmgr.testing.fake_targets import TARGETS, FakeTarget, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

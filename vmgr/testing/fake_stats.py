@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import re
 
-from vmgr.dm.fake_targets import Refusal
+from vmgr.testing.fake_targets import Refusal
 
 MOST_AREAS = 1 << 22
 """Beyond this number the fake reports a lack of memory; a real kernel's limit depends on the machine."""

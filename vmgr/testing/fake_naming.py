@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from vmgr.core.table import DM_NAME_MAX, DM_UUID_MAX
 from vmgr.dm import abi, wire
-from vmgr.dm.fake_state import FakeDevice
-from vmgr.dm.fake_targets import Refusal
 from vmgr.dm.wire import NameEntry, Reply
+from vmgr.testing.fake_state import FakeDevice
+from vmgr.testing.fake_targets import Refusal
 
 if TYPE_CHECKING:
-    from vmgr.dm.fake_state import FakeState
     from vmgr.dm.wire import Request
+    from vmgr.testing.fake_state import FakeState
 
 
 class FakeNaming:

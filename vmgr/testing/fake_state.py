@@ -9,17 +9,17 @@ import errno
 from typing import TYPE_CHECKING
 
 from vmgr.dm import abi
-from vmgr.dm.fake_stats import FakeStats
-from vmgr.dm.fake_targets import Refusal
 from vmgr.dm.wire import Reply
+from vmgr.testing.fake_stats import FakeStats
+from vmgr.testing.fake_targets import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vmgr.core.table import KernelLine
     from vmgr.dm.abi import Version
-    from vmgr.dm.fake_targets import FakeTarget
     from vmgr.dm.wire import Request
+    from vmgr.testing.fake_targets import FakeTarget
 
 
 class FakeTable:
