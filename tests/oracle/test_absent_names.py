@@ -60,6 +60,24 @@ ROWS = [
     ("vgdisplay nosuch", 5, 'volume group "nosuch" not found'),
     ("vgrename nosuch other", 5, "nosuch"),
     *((f"{command} @nosuch", 0, "") for command in TAGS),
+    ("lvs --journal nosuch", 0, "ignoring unrecognized journal value"),
+    ("lvs --journal output,debug", 0, "ignoring unrecognized journal value"),
+    ("vgchange --addtag x --journal nosuch nosuch", 5, "ignoring unrecognized journal value"),
+    # There is no device mapper here; what is not there is told all the same.
+    ("lvchange -an vg/nosuch", 5, "nosuch"),
+    ("lvchange -ay vg/nosuch", 5, "nosuch"),
+    ("lvchange --refresh vg/nosuch", 5, "nosuch"),
+    ("lvchange --poll y vg/nosuch", 5, "nosuch"),
+    ("lvchange --poll y nosuch", 5, 'volume group "nosuch" not found'),
+    ("vgchange --poll y nosuch", 5, 'volume group "nosuch" not found'),
+    ("vgchange -ay nosuch", 5, 'volume group "nosuch" not found'),
+    ("vgchange --refresh nosuch", 5, 'volume group "nosuch" not found'),
+    ("lvconvert --merge vg/nosuch", 5, "nosuch"),
+    ("lvcreate -s -l1 -n s vg/nosuch", 5, "nosuch"),
+    ("lvcreate -l1 -n x vg /dev/nosuch", 5, "/dev/nosuch"),
+    ("lvcreate -l1 -n x nosuch", 5, 'volume group "nosuch" not found'),
+    ("lvcreate -l1 -n a vg", 5, "already exists"),
+    ("lvcreate -l100000 -n x vg", 5, "insufficient free space"),
 ]
 
 

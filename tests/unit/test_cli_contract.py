@@ -464,3 +464,19 @@ def test_archives_are_listed_as_lvm2_lists_them(app, capsys):
     ]  # fmt: skip
     assert app.run("vgcfgrestore", "--list", "vg") == 0
     assert capsys.readouterr() == ("", "  no archives or backups of volume group vg found\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--journal", "nosuch"), "Ignoring unrecognized journal value"),
+        (("--journal", "output,debug"), "Ignoring unrecognized journal value"),
+        (("--lockopt", "skiplv,nosuch"), "Ignoring unknown lockopt value: nosuch\n"),
+        (("--journal", "Debug", "--lockopt", "skiplv,skipvg"), ""),
+    ],
+)
+def test_a_value_that_lvm2_would_not_know_is_told_and_ignored(monkeypatch, capsys, words, told):
+    Recorder().install(monkeypatch)
+    assert main(["vmgr", "lvchange", "-an", "vg/lv", *words]) == 0
+    said = capsys.readouterr().err
+    assert (told in said) if told else "Ignoring" not in said

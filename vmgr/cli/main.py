@@ -228,7 +228,7 @@ def _dm(words: list[str], terminal: Terminal, *, as_dmsetup: bool = False, group
 def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
     """Run one command with the words after its name; the exit status. Raises :class:`VmgrError`."""
     from vmgr.cli.invocation import Invocation
-    from vmgr.cli.options_common import COMMON, run_options
+    from vmgr.cli.options_common import COMMON, run_options, unrecognized
     from vmgr.cli.parse import check, parse
     from vmgr.cli.registry import load
 
@@ -254,6 +254,8 @@ def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
         return show(terminal, driver=bool(values.get("driverloaded", True)))
     _set_up(terminal, values)
     check(command, parsed)
+    for message in unrecognized(values):
+        terminal.warn(f"WARNING: {message}")
     invocation = Invocation(
         command, tuple(parsed.arguments), values, terminal, plugin=tuple(option.name for option in added)
     )

@@ -8,7 +8,7 @@ from vmgr.cli.declare import Option
 from vmgr.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from vmgr.outcome import RunOptions
 
@@ -49,8 +49,12 @@ COMMON = (
         " take every volume for inactive.",
     ),
     Option("help", "flag", "Show help and exit.", short="h"),
-    Option("journal", "text", "Accepted for LVM2's sake; vmgr writes nothing to the journal."),
-    Option("lockopt", "text", "Accepted for LVM2's sake; vmgr does not use lvmlockd."),
+    Option(
+        "journal",
+        "text",
+        "Accepted for LVM2's sake (command, output or debug); vmgr writes nothing to the journal.",
+    ),
+    Option("lockopt", "text", "Accepted for LVM2's sake, as a list with commas; vmgr does not use lvmlockd."),
     Option("longhelp", "flag", "Show help with everything there is to say, and exit."),
     Option("nohints", "flag", "Accepted for LVM2's sake; vmgr does not read the hints file."),
     Option("nolocking", "flag", "Take no locks. Other commands that run at the same time may ruin the metadata."),
@@ -71,6 +75,26 @@ COMMON = (
     Option("yes", "flag", "Answer every question with yes.", short="y"),
 )
 """In LVM2's command definitions: ``OO_ALL``."""
+
+_JOURNAL = ("command", "output", "debug")
+_LOCKOPT = (
+    "force", "shupdate", "norefresh", "skipgl", "skipvg", "skiplv", "auto", "nowait", "autonowait", "adoptls",
+    "adoptgl", "adoptvg", "adoptlv", "adopt", "nodelay", "repair", "repairgl", "repairvg", "repairlv",
+)  # fmt: skip
+"""The words that LVM2 knows: ``lib/log/log.c`` (``log_journal_str_to_val``), ``lib/locking/lvmlockd.c``."""
+
+
+def unrecognized(values: Mapping[str, object]) -> Iterator[str]:
+    """What to say of values that LVM2 would not know, of options that are accepted for its sake.
+
+    LVM2 ignores them with such a warning, too: one that is mistyped has no effect in either.
+    """
+    journal, lockopt = values.get("journal"), values.get("lockopt")
+    if isinstance(journal, str) and journal.lower() not in _JOURNAL:
+        yield f'Ignoring unrecognized journal value "{journal}": use {", ".join(_JOURNAL[:-1])} or {_JOURNAL[-1]}'
+    for word in lockopt.split(",") if isinstance(lockopt, str) else ():
+        if word.strip() and word.strip() not in _LOCKOPT:
+            yield f"Ignoring unknown lockopt value: {word.strip()}"
 
 
 def run_options(values: Mapping[str, object], *, command: str, environ: Mapping[str, str]) -> RunOptions:

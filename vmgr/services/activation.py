@@ -86,6 +86,7 @@ def _in_group(session: Session, chosen: Chosen, request: Activate) -> Outcome:
             return Outcome()
         if request.mode != "n":
             view.check_trusted()
+        volumes = chosen.volumes(group)  # what is not there is told first: the device mapper would not help
         session.need_client()
         if request.mode == "n" and view.faults:
             return _take_down(session, view, chosen)
@@ -98,7 +99,7 @@ def _in_group(session: Session, chosen: Chosen, request: Activate) -> Outcome:
         errors: list[VmgrError] = []
         wanted: list[LogicalVolume] = []
         test = _Test(session, view, request, named=not chosen.whole)
-        for volume in chosen.volumes(group):
+        for volume in volumes:
             try:
                 if test.wanted(volume) and test.known(volume):
                     wanted.append(volume)

@@ -123,11 +123,16 @@ def finish(session: Session, vg: str, lv: Uuid) -> tuple[bool, Outcome]:
         return False, session.carry_out(change, view)
 
 
-def under_way(session: Session, chosen: Chosen) -> list[Uuid]:
-    """Those of the chosen volumes in which the kernel is doing something whose end has to be written down."""
+def under_way(session: Session, chosen: Chosen, *, required: bool = False) -> list[Uuid]:
+    """Those of the chosen volumes in which the kernel is doing something whose end has to be written down.
+
+    ``required``: raise what keeps the device mapper away, once it is known that there is what was named.
+    """
     with session.changing(chosen.vg, activating=True) as view:
         group = view.group
         bound = [lv for lv in chosen.volumes(group) if lv.visible and group.referrers.get(lv.id)]
+        if required and not session.options.test:
+            session.need_client()
         live = session.live(status=True, table=True) if bound else {}
         found = []
         for lv in bound:
@@ -139,12 +144,10 @@ def under_way(session: Session, chosen: Chosen) -> list[Uuid]:
 
 def poll(session: Session, subjects: Sequence[Subject]) -> Outcome:
     """Wait for the end of all that goes on in these volumes, and write it down."""
-    if not session.options.test:
-        session.need_client()
 
     def one(item: Chosen) -> Outcome:
         outcome = Outcome()
-        for lv in under_way(session, item):
+        for lv in under_way(session, item, required=True):
             if session.options.test:
                 outcome += finish(session, item.vg, lv)[1]  # what has ended is planned, the rest not waited for
             else:

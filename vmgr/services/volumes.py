@@ -35,8 +35,6 @@ def create(session: Session, view: GroupView, request: CreateVolume) -> Change:
 
     _require_wipeable(request)
     settled = _settled(session, view, request)
-    if settled.activate != "n":
-        session.need_client()
     change = create_volume(
         view.group,
         settled,
@@ -46,6 +44,8 @@ def create(session: Session, view: GroupView, request: CreateVolume) -> Change:
         rules=allocation_rules(session.config),
         machine=machine_for(session, view.group),
     )
+    if settled.activate != "n":
+        session.need_client()  # last: names that are not there and space that is not there are told first
     return _as_listed(session, change)
 
 
