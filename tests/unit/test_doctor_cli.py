@@ -239,4 +239,4 @@ def test_fix_leaves_nodes_alone_where_the_kernel_cannot_be_asked(tmp_path, monke
     tree.link("dev/mapper/old", "../dm-9")
     result = fix(examine.Question(roots=tree.roots, subjects=("nodes",), environ={}))
     assert os.listdir(tree.path / "dev/mapper") == ["old"]
-    assert "cannot be asked" in result.done[0].error.message
+    assert "cannot be queried" in result.done[0].error.message

@@ -529,7 +529,7 @@ def test_the_devices_file_in_force_is_named(tree):
     tree.write("lvm/devices/system.devices", "VERSION=1.1.1\nIDTYPE=sys_wwid IDNAME=a DEVNAME=/dev/sda PVID=b\n")
     config = Config([parse_config("devices { use_devicesfile = 1 }", "x")], system_dir=str(folder))
     found = by_id(lvm2.check(lvm2.gather(tree.roots, config, None)))["lvm2.devices-file-ok"]
-    assert found.text.endswith("limits what is used to 1 device")
+    assert found.text.endswith("limits the devices that are used to 1")
 
 
 def test_lvm2s_version_is_read_from_its_program_which_is_not_run(tree):

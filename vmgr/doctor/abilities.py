@@ -1,4 +1,4 @@
-"""What a kernel's device mapper can do, besides being there; part of the subject ``kernel``."""
+"""The abilities of a kernel's device mapper; part of the subject ``kernel``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def interface(facts: Facts) -> list[Finding]:
                 "kernel.interface-generation",
                 SUBJECT,
                 PROBLEM,
-                f"its device mapper has interface {text}; vmgr speaks 4",
+                f"its device mapper has interface {text}; vmgr supports 4",
                 "use a kernel since 2.6 (a patch for 2.4 with interface 4 will do)",
                 facts=known,
             )
@@ -100,10 +100,10 @@ def loading(module: ModuleState) -> list[Finding]:
         if module.state == "built-in" or setting.kind == "major":
             continue
         if setting.kind == "blacklist":
-            text = f"{setting.place} keeps the module from being loaded by itself"
+            text = f"{setting.place} keeps the module from being loaded automatically"
             state = WARNING
         else:
-            text = f"{setting.place} replaces the loading of the module: {setting.value}"
+            text = f"{setting.place} runs a command instead of loading the module: {setting.value}"
             state = NOTE
         remedy = f"delete line {setting.line} of {setting.path}, if that is not intended"
         found.append(Finding(f"kernel.{setting.kind}", SUBJECT, state, text, remedy))
@@ -111,7 +111,7 @@ def loading(module: ModuleState) -> list[Finding]:
 
 
 def surroundings(facts: Facts) -> list[Finding]:
-    """What else of the configuration vmgr makes use of."""
+    """Other parts of the configuration that vmgr uses."""
     config = facts.config
     assert config is not None
     if config.knows(_COOKIES) and config.value(_COOKIES) == "n":

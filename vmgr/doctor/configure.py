@@ -1,4 +1,4 @@
-"""What to do to a kernel that lacks something: the words and commands of the kernel's own configuration."""
+"""Remedies for a kernel that lacks something: commands and settings of the kernel's own configuration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MODULE = "dm-mod"
 
 
 def patch(tree: KernelTree) -> tuple[str, str]:
-    """What to say, and what to do, about a source tree without a device mapper."""
+    """The text and the remedy for a source tree without a device mapper."""
     version = f"Linux {tree.version}" if tree.version else "the kernel"
     if version_of(tree.version)[:2] < (2, 5):
         return (
@@ -24,17 +24,17 @@ def patch(tree: KernelTree) -> tuple[str, str]:
         )
     return (
         f"the source of {version} in {tree.path} lacks drivers/md/dm.c",
-        "get the whole source of that kernel",
+        "get the complete source of that kernel",
     )
 
 
 def absent(facts: Facts) -> tuple[str, str]:
-    """What to say, and what to do, where the device mapper was left out of a kernel."""
+    """The text and the remedy for a kernel without a device mapper."""
     config = facts.config
     if config is None:
         where = facts.modules.directory if facts.modules else ""
         return (
-            f"{facts.title} has no device mapper: {MODULE} is neither in {where} nor among what is built in",
+            f"{facts.title} has no device mapper: {MODULE} is neither in {where} nor built in",
             f"install a kernel with CONFIG_{SYMBOL}; until then, `vmgr lab` brings its own",
         )
     missing = [symbol for symbol in ("BLOCK", "MD") if config.knows(symbol) and config.value(symbol) == "n"]
@@ -43,7 +43,7 @@ def absent(facts: Facts) -> tuple[str, str]:
 
 
 def enable(facts: Facts, *symbols: str) -> str:
-    """The command that sets ``symbols`` in a tree's configuration, or the words for a kernel without one."""
+    """The command that sets ``symbols`` in a tree's configuration, or a remedy in words if there is no tree."""
     letter = "m" if facts.modular else "y"
     lacks = not facts.registered if facts.config is None else facts.config.value("MD") == "n"
     wanted = ["MD", *symbols] if lacks else list(symbols)

@@ -1,4 +1,4 @@
-"""Subject ``control``: is ``/dev/mapper/control`` there, with the right numbers, and for root alone."""
+"""Subject ``control``: whether ``/dev/mapper/control`` exists, has the right numbers, and is for root only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SUBJECT = "control"
 
 @frozen
 class Facts:
-    """``problem`` is what :func:`vmgr.dm.control.control_problem` says; ``kind`` sorts it.
+    """``problem`` is the result of :func:`vmgr.dm.control.control_problem`; ``kind`` classifies it.
 
     ``kind``: ``right``, ``missing``, ``no-directory`` (something else has its directory's name), ``not-a-node``,
     ``wrong-numbers``, ``open-to-all``, ``no-access`` (root may not open it) or ``unreadable``. ``wanted`` are the
@@ -33,11 +33,11 @@ class Facts:
     mode: int | None = None
     registered: bool | None = None
     nodev: str = ""
-    """The file system that it is on, if that is mounted so that no node works."""
+    """The mount point of its file system, if that is mounted ``nodev``, so that no node works."""
 
 
 def gather(machine: Machine) -> Facts:
-    """Look at the node without opening it."""
+    """Examine the node without opening it."""
     roots = machine.roots
     path = control.control_path(roots.dev)
     problem = control.control_problem(roots.dev, roots.proc)
@@ -60,7 +60,7 @@ def gather(machine: Machine) -> Facts:
         elif problem:
             kind = "open-to-all"
     if kind == "right" and machine.registered and machine.asked.failed and os.geteuid() == 0:
-        kind, problem = "no-access", f"{path} is right, and root cannot use it: {machine.asked.why}"
+        kind, problem = "no-access", f"{path} is right, but root cannot use it: {machine.asked.why}"
     return Facts(path, kind, problem, wanted, mode, machine.registered, _nodev(path))
 
 
@@ -110,7 +110,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
         else "run where devices may be used: outside of the container, or in one that is privileged",
     }[facts.kind]
     repair = None
-    # What is no node at all may be somebody's file: that is not for a machine to take away.
+    # A file that is not a node may be somebody's data, so only a person may remove it.
     if facts.kind in ("missing", "wrong-numbers", "open-to-all"):
         repair = Repair("control", f"make {facts.path} right ({numbers}, mode 0600)")
     return (Finding(f"control.{facts.kind}", SUBJECT, PROBLEM, facts.problem, remedy, repair, known),)

@@ -1,4 +1,4 @@
-"""Subject ``cookies``: semaphores by which commands wait for udev, and that nobody will take away any more."""
+"""Subject ``cookies``: the semaphores with which commands wait for udev, and those that are left over."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ if TYPE_CHECKING:
 
 SUBJECT = "cookies"
 OLD = 600
-"""Seconds without progress after which a cookie is left over: udev itself gives an event 180."""
+"""Seconds without progress after which a cookie counts as left over (udev's own limit for an event is 180)."""
 
 
 @frozen
 class Found:
-    """One cookie. ``age`` is in seconds since anything happened to it; ``count`` None where it may not be read.
+    """One cookie. ``age`` is the time since its last change, in seconds; ``count`` is None if not readable.
 
-    ``owner`` is a living process that it belongs to, in words, as far as can be told; ``waiting`` tells that one
-    waits.
+    ``owner`` is the living process that it belongs to, in words, if known; ``waiting``: a process waits for it.
     """
 
     value: int
@@ -37,7 +36,7 @@ class Found:
 
 @frozen
 class Facts:
-    """``listed`` is False where the kernel has no list of semaphores, ``readable`` where there is no ``/proc``."""
+    """``listed`` is False if the kernel has no list of semaphores, ``readable`` is False without ``/proc``."""
 
     listed: bool
     cookies: tuple[Found, ...] = ()
@@ -45,7 +44,7 @@ class Facts:
 
 
 def gather(roots: Roots, now: float | None = None) -> Facts:
-    """Look at the cookies of this machine, without touching any. Ages are those at ``now``."""
+    """List the cookies of this machine, without changing any. Ages are relative to ``now``."""
     if read(f"{roots.proc}/{LIST}") is None:
         return Facts(False, readable=read(f"{roots.proc}/devices") is not None)
     import time
@@ -64,21 +63,21 @@ def gather(roots: Roots, now: float | None = None) -> Facts:
 
 
 def _owner(roots: Roots, semid: int, age: float) -> tuple[str, bool]:
-    """The living process that operated a cookie last, or that some process waits for it."""
+    """The living process that last changed a cookie, in words, and whether a process waits for it."""
     from vmgr.dm.semaphores import Semaphores
 
     calls = Semaphores()
     waiting = calls.waiters(semid) > 0
     pid = calls.last_process(semid)
     found = process(roots, pid) if pid > 0 else None
-    # A process that is younger than what was done to the cookie only has the number of the one that did it.
+    # A process that started after the cookie's last change has only reused the number of the one that made it.
     if found is not None and found.state not in ("", "Z", "X") and (found.age is None or found.age + 2 >= age):
         return str(found), waiting
     return "a process" if waiting else "", waiting
 
 
 def may_go(cookie: Found) -> bool:
-    """Whether a cookie is old and nobody's."""
+    """Whether a cookie is old and belongs to no process."""
     return cookie.age >= OLD and cookie.count is not None and not cookie.owner and not cookie.waiting
 
 
@@ -116,7 +115,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
             text = f"cookie {value}: {doing}, {age} old"
             found.append(Finding("cookies.in-use", SUBJECT, NOTE, text, facts=known))
         elif cookie.count is None:
-            text = f"cookie {value} has not been touched for {age}; whether someone waits for it only root may see"
+            text = f"cookie {value} has not changed for {age}; only root can see whether a command waits for it"
             remedy = "sudo vmgr doctor cookies"
             found.append(Finding("cookies.unknown", SUBJECT, WARNING, text, remedy, facts=known))
         elif cookie.owner:
@@ -125,7 +124,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
             remedy = f"vmgr dm udevcomplete {value}  # the command then goes on without udev"
             found.append(Finding("cookies.waited-for", SUBJECT, PROBLEM, text, remedy, facts=known))
         else:
-            text = f"cookie {value} is left over: nobody waits for it, and nothing happened to it for {age}"
+            text = f"cookie {value} is left over: no command waits for it, and it has not changed for {age}"
             repair = Repair("cookie", f"remove the cookie {value}", (cookie.value, cookie.semid))
             remedy = f"vmgr dm udevcomplete_all {OLD // 60}"
             found.append(Finding("cookies.left-over", SUBJECT, PROBLEM, text, remedy, repair, known))

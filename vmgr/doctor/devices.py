@@ -1,8 +1,8 @@
-"""Subject ``devices``: devices that stand still: suspended, without a table, or with one that waits.
+"""Subject ``devices``: unfinished devices: suspended, without a table, or with an inactive table.
 
-A suspended device holds back all input and output. Which command suspended it, and when, the kernel does not say;
-so what can be told is who has the device mapper open now, who waits, and when udev last heard of the device.
-Nothing is resumed here: whether the old or the new table is right is for a person to say.
+A suspended device holds back all input and output. The kernel does not say which command suspended it, and when.
+So the findings name the processes that have the device mapper open now, those that wait, and the time of the last
+udev event. Nothing is resumed here: only a person can decide whether the old or the new table is right.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ SUBJECT = "devices"
 
 @frozen
 class Facts:
-    """``devices`` are the kernel's. The rest is asked only where one stands still.
+    """``devices`` are the kernel's. The rest is gathered only if one of them is unfinished.
 
-    ``at_work`` have the control node open; ``waiting`` are stuck processes, by device; ``heard`` is for how many
-    seconds udev has heard nothing of a device; ``inflight`` how much input and output waits in it.
+    ``at_work`` have the control node open; ``waiting`` are stuck processes, by device; ``heard`` is the time in
+    seconds since the last udev event of a device; ``inflight`` is its number of waiting requests.
     """
 
     devices: tuple[LiveDevice, ...]
@@ -45,7 +45,7 @@ class Facts:
 
 
 def gather(machine: Machine, now: float | None = None) -> Facts:
-    """Look at the devices, and at processes where a device stands still."""
+    """Read the devices, and the processes if a device is unfinished."""
     roots = machine.roots
     still = [d for d in machine.devices if d.suspended or d.has_inactive or not d.has_live]
     if not still:
@@ -83,9 +83,9 @@ def gather(machine: Machine, now: float | None = None) -> Facts:
 def _processes(
     roots: Roots, suspended: list[LiveDevice], mounted: dict[str, tuple[str, ...]]
 ) -> tuple[tuple[Process, ...], dict[str, tuple[Process, ...]], tuple[Process, ...]]:
-    """Who has the device mapper open, who is stuck with a device or its file system open, and who else is stuck.
+    """Processes that have the device mapper open, that are stuck with a device or its files open, other stuck ones.
 
-    Who waits to open a file on a frozen file system has nothing of it open yet.
+    A process that waits to open a file on a frozen file system has nothing of it open yet.
     """
     control = f"{roots.dev}/mapper/control"
     places: dict[str, tuple[str, ...]] = {
@@ -106,7 +106,7 @@ def _processes(
         if control in paths:
             at_work.append(process(roots, pid))
         if not paths or not suspended:
-            continue  # the kernel's own, or another user's
+            continue  # a kernel thread, or another user's process
         stuck = process(roots, pid)
         if stuck.state != STUCK:
             continue
@@ -138,7 +138,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
     """The findings about devices."""
     if not facts.complete and not facts.devices:
         if facts.registered:
-            text = "which devices there are was not asked"
+            text = "the kernel was not asked for its devices"
             return (Finding("devices.unknown", SUBJECT, NOTE, text, "sudo vmgr doctor"),)
         text = "there is no device: the device mapper is not loaded"
         return (Finding("devices.none", SUBJECT, NOTE, text),)
@@ -161,7 +161,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
 
 
 def _of(device: LiveDevice, facts: Facts) -> Finding | None:
-    """What there is to say of one device; None where it simply runs."""
+    """The finding about one device; None if it simply runs."""
     name = device.name
     known: dict[str, Fact] = {
         "device": name,
@@ -178,7 +178,7 @@ def _of(device: LiveDevice, facts: Facts) -> Finding | None:
     }
     working = ""
     if facts.at_work:
-        working = f" ({_who(facts.at_work)} has the device mapper open and may be at work on it)"
+        working = f" ({_who(facts.at_work)} has the device mapper open and may be working on it)"
     if not device.has_live:
         what = "has a table that was never made live" if device.has_inactive else "has no table"
         text = f"{name} {what}: the command that made it did not finish{working}"
@@ -187,9 +187,9 @@ def _of(device: LiveDevice, facts: Facts) -> Finding | None:
             remedy += f"  # or make it live: vmgr dm resume {typed(name)}"
         return Finding("devices.no-table", SUBJECT, WARNING, text, remedy, facts=known)
     if device.suspended:
-        text = f"{name} is suspended: whatever reads or writes it waits"
+        text = f"{name} is suspended: all reads and writes wait"
         if name in facts.mounted:
-            text = f"{name} ({', '.join(facts.mounted[name])}) is suspended: whatever reads or writes it waits"
+            text = f"{name} ({', '.join(facts.mounted[name])}) is suspended: all reads and writes wait"
         waiting = facts.waiting.get(name, ())
         if waiting:
             text += f"; {_who(waiting)} {'wait' if len(waiting) > 1 else 'waits'}"
@@ -198,7 +198,7 @@ def _of(device: LiveDevice, facts: Facts) -> Finding | None:
         elif facts.inflight.get(name):
             text += f"; {facts.inflight[name]} requests wait"
         if name in facts.heard:
-            text += f"; udev last heard of it {in_words(facts.heard[name])} ago"
+            text += f"; its last udev event was {in_words(facts.heard[name])} ago"
         remedy = f"vmgr dm resume {typed(name)}"
         if device.has_inactive:
             text += "; a new table waits to be made live"
@@ -208,16 +208,16 @@ def _of(device: LiveDevice, facts: Facts) -> Finding | None:
         text = f"{name} has a second table that waits to be made live{working}"
         return Finding("devices.table-waits", SUBJECT, WARNING, text, _choice(name), facts=known)
     if device.deferred_remove:
-        text = f"{name} is to be removed, and goes as soon as nobody has it open"
+        text = f"{name} will be removed as soon as it is closed"
         return Finding("devices.leaving", SUBJECT, NOTE, text, facts=known)
     if device.internal_suspend:
-        text = f"{name} is held back by another device that it belongs to"
+        text = f"{name} is suspended by another device that it belongs to"
         return Finding("devices.held-back", SUBJECT, NOTE, text, facts=known)
     return None
 
 
 def _choice(name: str) -> str:
-    """What to do about a table that waits: whoever pastes it into a shell changes nothing yet."""
+    """The remedy for an inactive table. Pasted into a shell, it changes nothing yet."""
     name = typed(name)
     return f"vmgr dm table --inactive {name}  # vmgr dm resume {name} takes it, vmgr dm clear {name} drops it"
 

@@ -1,4 +1,4 @@
-"""Running the subjects: what is looked at, in which order, and with what they share."""
+"""Examination of the machine, subject by subject."""
 
 from __future__ import annotations
 
@@ -40,27 +40,27 @@ SUBJECTS = {
     plugins.SUBJECT: "does the kernel have what each target plugin needs",
     permissions.SUBJECT: "may you use it; are you in a container",
     control.SUBJECT: "is /dev/mapper/control right",
-    major.SUBJECT: "the block major number, and what asks for another",
+    major.SUBJECT: "the block major number, and settings that ask for another",
     udev.SUBJECT: "does udev run, with the rules that are needed",
-    cookies.SUBJECT: "is something left over that waits for udev",
-    devices.SUBJECT: "is a device suspended, or half made",
-    nodes.SUBJECT: "does /dev say what the kernel says",
+    cookies.SUBJECT: "are there semaphores left over from waiting for udev",
+    devices.SUBJECT: "is a device suspended, or only partly set up",
+    nodes.SUBJECT: "does /dev agree with the kernel",
     locks.SUBJECT: "who holds LVM2's locks; can they be taken",
     lvm2.SUBJECT: "the configuration that is shared with LVM2",
     settings.SUBJECT: "which settings of it have no effect",
 }
-"""Every subject, in the order in which they are examined, and what it is about."""
+"""Every subject, in the order of examination, with its question."""
 
 OF_A_KERNEL = (kernel.SUBJECT, targets.SUBJECT, plugins.SUBJECT)
-"""Subjects that a kernel's configuration or tree can answer for."""
+"""Subjects that can be examined in a kernel's configuration or tree."""
 
 
 @frozen
 class Question:
-    """What to examine. ``subjects`` empty: all that make sense.
+    """What to examine. ``subjects`` empty: all that apply.
 
-    ``kernel_config`` and ``kernel_dir`` are paths; with either, that kernel is examined in place of the running
-    machine. ``settings`` are texts of ``--config``; ``ask`` False keeps the device mapper from being asked.
+    ``kernel_config`` and ``kernel_dir`` are paths; with either, that kernel is examined instead of the running
+    machine. ``settings`` are texts of ``--config``; with ``ask`` False, the device mapper is not queried.
     ``environ`` None is the process's own environment.
     """
 
@@ -76,7 +76,7 @@ class Question:
 
     @property
     def given(self) -> bool:
-        """Whether another kernel than the running machine's is asked about."""
+        """Whether the question is about another kernel than that of the running machine."""
         return bool(self.kernel_config or self.kernel_dir)
 
     @property
@@ -106,14 +106,14 @@ def examine(question: Question, reader: DmReader | None = None) -> tuple[Finding
 
 
 def _guarded(subject: str, run: Callable[[], Sequence[Finding]]) -> Sequence[Finding]:
-    """One subject that cannot be looked at must not hide the others."""
+    """Examine one subject. If that fails, report it as a finding, so that the other subjects are still examined."""
     try:
         return run()
     except VmgrError as error:
         text, remedy = error.message, error.hint
     except OSError as error:
         text, remedy = f"{error.filename or subject}: {error.strerror}", ""
-    return (Finding(f"{subject}.failed", subject, WARNING, f"could not be looked at: {text}", remedy),)
+    return (Finding(f"{subject}.failed", subject, WARNING, f"could not be examined: {text}", remedy),)
 
 
 def _of_given(question: Question) -> tuple[Finding, ...]:
@@ -133,7 +133,7 @@ def _of_given(question: Question) -> tuple[Finding, ...]:
 
 
 class _Examination:
-    """One machine's subjects, by name, and what several of them need."""
+    """The subjects of one machine, by name, and the data that several of them need."""
 
     def __init__(self, question: Question, machine: Machine) -> None:
         self._question = question
@@ -191,7 +191,7 @@ class _Examination:
     def locks(self) -> Sequence[Finding]:
         from vmgr.system.config import Config
 
-        # Where lvm.conf cannot be read, its default is what LVM2 would fall back on.
+        # If lvm.conf cannot be read, LVM2 would use its defaults.
         config = self._load_config() or Config()
         return locks.check(locks.gather(self._roots, config, self._question.uid))
 

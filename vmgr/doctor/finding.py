@@ -1,4 +1,4 @@
-"""What an examination says: findings, and the repairs that go with them."""
+"""The results of an examination: findings, and the repairs that go with them."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Mapping
 from attrs import field, frozen
 
 OK = "ok"
-"""As it should be."""
+"""Nothing is wrong."""
 NOTE = "note"
-"""Worth knowing; nothing need be done."""
+"""Worth knowing; no action is needed."""
 WARNING = "warning"
-"""It works, but with a limit, or it could not be looked at."""
+"""It works, but with a limit, or it could not be examined."""
 PROBLEM = "problem"
-"""Something does not work, or is left over and should be put right. The remedy says how."""
+"""Something does not work, or is left over and should be removed. The remedy says how."""
 
 STATES = (OK, NOTE, WARNING, PROBLEM)
 
 Fact = str | int | bool | None | tuple[str, ...] | Mapping[str, str]
-"""What programs read in JSON."""
+"""A value in JSON, for programs."""
 
 
 @frozen
 class Repair:
-    """One safe change. ``kind`` says which (:mod:`vmgr.doctor.repair` knows them), ``arguments`` to what.
+    """One safe change. ``kind`` says which (see :mod:`vmgr.doctor.repair`), ``arguments`` to what.
 
-    ``does`` is the sentence's beginning that tells a person what is done: "make the control node ...".
+    ``does`` describes it for people, beginning with a verb: "make the control node ...".
     """
 
     kind: str
@@ -35,12 +35,12 @@ class Repair:
 
 @frozen
 class Finding:
-    """One thing that was looked at.
+    """One result of the examination.
 
     ``id`` never changes its meaning (``control.missing``); ``subject`` is the module that found it; ``text`` is one
-    sentence for a person; ``remedy`` is the exact command that repairs it (what a person should know of it behind a
-    ``#``, so that it can be pasted into a shell) or a choice in words, empty where there is nothing to repair;
-    ``repair`` is what ``--fix`` would do, None where a person must decide; ``facts`` are the values behind the
+    sentence for people; ``remedy`` is the exact command that repairs it (with advice after a
+    ``#``, so that it can be pasted into a shell) or a choice in words, empty if there is nothing to repair;
+    ``repair`` is what ``--fix`` would do, None if a person must decide; ``facts`` are the values in the
     text, for programs.
     """
 
@@ -71,12 +71,12 @@ class Finding:
 
 
 def typed(name: str) -> str:
-    """A device's name or a path as it can be typed behind a command in a shell, whatever characters it has."""
+    """A device's name or a path, quoted as an argument of a command in a shell."""
     from shlex import quote
 
     return f"-- {quote(name)}" if name.startswith("-") else quote(name)
 
 
 def worst(findings: tuple[Finding, ...]) -> str:
-    """The gravest state among ``findings``; ``ok`` when there are none."""
+    """The most severe state of ``findings``; ``ok`` if there are none."""
     return max((finding.state for finding in findings), key=STATES.index, default=OK)

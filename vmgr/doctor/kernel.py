@@ -1,7 +1,7 @@
-"""Subject ``kernel``: is the device mapper in it, which interface it has, and can file systems be frozen.
+"""Subject ``kernel``: whether it has the device mapper, with which interface, and can freeze file systems.
 
-In 2003 an administrator patched and configured a kernel for this. Now it is a question of ``CONFIG_BLK_DEV_DM``
-and, where that is a module, of having the modules of the kernel that runs.
+In 2003 an administrator patched and configured a kernel for this. Now the kernel needs ``CONFIG_BLK_DEV_DM``
+and, if that is a module, the modules of the running kernel must be installed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SUBJECT = "kernel"
 
 
 def gather(machine: Machine) -> Facts:
-    """Read what there is about the running kernel."""
+    """Read the facts about the running kernel."""
     from vmgr.core.errors import VmgrError
     from vmgr.doctor.machine import state_of_module
 
@@ -63,7 +63,7 @@ def gather(machine: Machine) -> Facts:
 
 
 def of_given(config: KernelConfig | None, tree: KernelTree | None) -> Facts:
-    """What ``--kernel-config`` and ``--kernel-dir`` say; the first is stronger where both have a configuration."""
+    """The facts in ``--kernel-config`` and ``--kernel-dir``. If both have a configuration, the first counts."""
     used = config or (tree.config if tree else None)
     return Facts(
         False,
@@ -96,7 +96,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
             "kernel.post-install",
             SUBJECT,
             NOTE,
-            f"{place} is of the days of devmap_mknod.sh: since Linux 2.6.36 the control node is made without it",
+            f"{place} runs devmap_mknod.sh, which is not needed since Linux 2.6.36: the kernel makes the node",
             f"delete the post-install line in {place}",
         )
         for place in facts.outdated
@@ -136,7 +136,7 @@ def presence(facts: Facts) -> Finding:
             facts,
             "unknown",
             WARNING,
-            f"/proc cannot be read, so nobody can tell what {facts.title} has now",
+            f"/proc cannot be read, so it is not known what {facts.title} has now",
             "mount -t proc proc /proc",
             how,
         )
@@ -145,7 +145,7 @@ def presence(facts: Facts) -> Finding:
             facts,
             "not-registered",
             PROBLEM,
-            f"the device mapper is built into {facts.title}, and yet /proc does not show it",
+            f"the device mapper is built into {facts.title}, but /proc does not show it",
             "dmesg | grep device-mapper",
             how,
         )
@@ -178,13 +178,13 @@ def presence(facts: Facts) -> Finding:
         facts,
         "absent",
         PROBLEM,
-        f"{facts.title} shows no device mapper, and neither its configuration nor its modules are to be found",
-        f"modprobe {MODULE}, if its modules are elsewhere; or tell what it has with --kernel-config FILE",
+        f"{facts.title} shows no device mapper, and neither its configuration nor its modules were found",
+        f"modprobe {MODULE}, if its modules are elsewhere; or give its configuration with --kernel-config FILE",
     )
 
 
 def ways(facts: Facts) -> str:
-    """``built in``, ``module`` or nothing: what the configuration says, else the module metadata."""
+    """``built in``, ``module`` or ``""``, from the configuration or else the module metadata."""
     if facts.config is not None:
         return {"y": BUILT_IN, "m": "module"}.get(facts.config.value(SYMBOL), "")
     return facts.modules.has(MODULE) if facts.modules is not None else ""

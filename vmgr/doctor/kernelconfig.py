@@ -1,4 +1,4 @@
-"""A kernel's configuration and source tree, as an administrator gives them; read, and never run.
+"""A kernel's configuration and source tree, as an administrator gives them. They are only read, never run.
 
 A configuration is ``.config`` of any kernel since 2.4, ``/boot/config-VERSION``, ``include/config/auto.conf`` of
 a build tree, or ``/proc/config.gz``; compressed with gzip or not. A directory is a source tree, a build tree
@@ -26,7 +26,7 @@ _SIZE = 16 * 1024 * 1024
 
 @frozen
 class KernelConfig:
-    """Symbols without ``CONFIG_``. ``source`` is the file, ``version`` what its heading says, if it says so."""
+    """Symbols, without ``CONFIG_``. ``source`` is the file, ``version`` the version in its heading, if any."""
 
     source: str
     version: str
@@ -37,18 +37,18 @@ class KernelConfig:
         return self.symbols.get(symbol, "n")
 
     def knows(self, symbol: str) -> bool:
-        """Whether the configuration speaks of the symbol at all."""
+        """Whether the configuration mentions the symbol."""
         return symbol in self.symbols
 
 
 @frozen
 class KernelTree:
-    """What a directory says of a kernel. ``config`` is None where it has not been configured.
+    """The facts about a kernel in a directory. ``config`` is None if it has not been configured.
 
-    ``has_source`` tells that there is C source to look at; only then ``has_mapper`` (the device mapper is in it)
-    and ``has_lock`` (Linux 2.4: the VFS lock patch is applied) mean something. ``interface`` is the version of
+    ``has_source``: there is C source; ``has_mapper`` (the device mapper is in it)
+    and ``has_lock`` (Linux 2.4: the VFS lock patch is applied) are valid only then. ``interface`` is the version of
     the ioctl interface, ``targets`` the versions of the targets in the source. ``has_tool``: ``scripts/config``
-    is there.
+    exists.
     """
 
     path: str
@@ -69,7 +69,7 @@ def parse(text: str, source: str) -> KernelConfig:
     symbols = {set_ or unset: value if set_ else "n" for set_, value, unset in _SYMBOL.findall(text)}
     if not symbols:
         raise ConfigError(
-            f"{source} is not a kernel configuration: no line says CONFIG_...",
+            f"{source} is not a kernel configuration: no line sets CONFIG_...",
             hint="give a .config, /boot/config-VERSION or /proc/config.gz",
         )
     for heading in _HEADINGS:
@@ -89,9 +89,9 @@ def read_config(path: str) -> KernelConfig | None:
         try:
             raw = unpack.decompress(raw, _SIZE)
         except zlib.error as error:
-            raise ConfigError(f"{path} is damaged: {error}", hint="get the file anew") from None
+            raise ConfigError(f"{path} is damaged: {error}", hint="get a new copy of the file") from None
         if not unpack.eof:
-            raise ConfigError(f"{path} is damaged: it ends early or is too long", hint="get the file anew")
+            raise ConfigError(f"{path} is damaged: it ends early or is too long", hint="get a new copy of the file")
     return parse(raw.decode("utf-8", "replace"), path)
 
 
@@ -113,7 +113,7 @@ def given_config(path: str) -> KernelConfig:
 def given_tree(path: str) -> KernelTree:
     """The kernel in the directory that ``--kernel-dir`` names.
 
-    Raises :class:`NotFound` where there is no such directory, :class:`ConfigError` where it is of no kernel.
+    Raises :class:`NotFound` for a missing directory, :class:`ConfigError` for one that is not a kernel's.
     """
     if not os.path.isdir(path):
         raise NotFound(f"there is no directory {path}", hint="give a kernel's source or build directory")
@@ -134,7 +134,7 @@ def given_tree(path: str) -> KernelTree:
         if config is not None:
             break
     version = _version(base, source, modules) or (config.version if config else "")
-    # A package of headers has Makefiles everywhere, and no source.
+    # A package of headers has Makefiles everywhere, but no source.
     has_source = os.path.isfile(f"{source}/fs/super.c")
     if config is None and not has_source and not modules and not version:
         raise ConfigError(
@@ -176,7 +176,7 @@ def _version(base: str, source: str, modules: str) -> str:
 
 
 def _interface(source: str) -> tuple[int, ...]:
-    """The version in the header that programs are compiled with."""
+    """The interface's version in the header file for programs."""
     for place in ("include/uapi/linux/dm-ioctl.h", "include/linux/dm-ioctl-v4.h", "include/linux/dm-ioctl.h"):
         text = read(f"{source}/{place}") or ""
         numbers = dict(re.findall(r"(?m)^#define DM_VERSION_(MAJOR|MINOR|PATCHLEVEL)\s+(\d+)", text))

@@ -1,4 +1,4 @@
-"""What the doctor knows of a kernel before it judges it."""
+"""The facts about a kernel on which the findings are based."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @frozen
 class Facts:
-    """What is known of one kernel. ``running`` is False for one that was given by its configuration or its tree.
+    """The facts about one kernel. ``running`` is False for one given by its configuration or its tree.
 
-    ``registered``: see :class:`vmgr.doctor.machine.Machine`. ``module`` is what the library says of the module,
-    None for a kernel that does not run. ``complaints`` are configurations that could not be used, in words;
-    ``outdated`` files that still run devmap_mknod.sh.
+    ``registered``: see :class:`vmgr.doctor.machine.Machine`. ``module`` is the state of the module,
+    None for a kernel that does not run. ``complaints`` describe configurations that could not be used;
+    ``outdated`` are files that still run devmap_mknod.sh.
     """
 
     running: bool
@@ -40,5 +40,5 @@ class Facts:
 
     @property
     def modular(self) -> bool:
-        """Whether the kernel takes modules at all, as far as is known."""
+        """Whether the kernel supports modules, as far as is known."""
         return self.config is None or self.config.value("MODULES") != "n" or not self.config.knows("MODULES")

@@ -1,7 +1,7 @@
-"""Subject ``locks``: LVM2's lock files, who holds them, and what is left over.
+"""Subject ``locks``: LVM2's lock files, the processes that hold them, and files left over.
 
-A lock is a ``flock`` on a file of ``global/locking_dir`` (:mod:`vmgr.system.locks`). A file that nobody has
-locked does no harm: whoever comes next takes it.
+A lock is a ``flock`` on a file in ``global/locking_dir`` (:mod:`vmgr.system.locks`). A file that is not
+locked does no harm: the next command locks it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 SUBJECT = "locks"
 LONG = 3600
-"""A lock that its process may have held for this many seconds is worth a look."""
+"""A lock whose process has run for this many seconds is reported."""
 
 
 @frozen
 class Lock:
-    """One lock file: who holds it, and how many wait. ``hidden`` counts holders outside of this container."""
+    """One lock file: its holders, and how many wait. ``hidden`` counts holders outside of this container."""
 
     path: str
     holders: tuple[Process, ...] = ()
@@ -36,9 +36,9 @@ class Lock:
 
 @frozen
 class Facts:
-    """``exists`` and ``writable`` of the lock directory; ``parent`` is what stands in the way, if anything does.
+    """``exists`` and ``writable`` are about the lock directory; ``parent`` is the path that is in the way, if any.
 
-    ``listed`` is False where ``/proc/locks`` cannot be read: then nobody knows who holds what.
+    ``listed`` is False if ``/proc/locks`` cannot be read: then the holders of locks are not known.
     """
 
     directory: str
@@ -53,7 +53,7 @@ class Facts:
 
 
 def gather(roots: Roots, config: Config, uid: int | None = None) -> Facts:
-    """Look at the lock directory without taking a lock."""
+    """Examine the lock directory without taking a lock."""
     directory = roots.at(config.text("global/locking_dir").rstrip("/") or "/")
     exists = os.path.isdir(directory)
     parent = directory
@@ -73,7 +73,7 @@ def gather(roots: Roots, config: Config, uid: int | None = None) -> Facts:
             continue
         entries = held.get(status.st_ino, ())
         number = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
-        # Some file systems show one number to stat and another in the list: then the inode has to do.
+        # Some file systems have one device number for stat and another in the list: then only inodes are compared.
         entries = tuple(e for e in entries if e[0] == number) or entries
         have = [entry for entry in entries if not entry[3]]
         pids = [entry[2] for entry in have]
@@ -103,7 +103,7 @@ def _held(text: str) -> dict[int, tuple[tuple[str, bool, int, bool], ...]]:
     """``flock`` locks of ``/proc/locks`` by inode: (device, exclusive, process, waiting)."""
     found: dict[int, tuple[tuple[str, bool, int, bool], ...]] = {}
     for line in text.splitlines():
-        # "1: FLOCK  ADVISORY  WRITE 1234 08:01:131337 0 EOF"; waiters have "->" as second word
+        # "1: FLOCK  ADVISORY  WRITE 1234 08:01:131337 0 EOF"; waiters have "->" as their second word
         words = line.split()[1:]
         waits = words[:1] == ["->"]
         words = words[1:] if waits else words
@@ -123,7 +123,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
     known: dict[str, Fact] = {"directory": facts.directory}
     found = []
     if not facts.writable and facts.root:
-        what = "is no directory" if not os.path.basename(facts.parent) else "cannot be written to"
+        what = "is not a directory" if not os.path.basename(facts.parent) else "cannot be written to"
         found.append(
             Finding(
                 "locks.directory",
@@ -153,7 +153,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
         )
     if facts.locks and not facts.listed:
         found.append(
-            Finding("locks.unknown", SUBJECT, WARNING, "who holds locks is not known: /proc/locks cannot be read")
+            Finding("locks.unknown", SUBJECT, WARNING, "/proc/locks cannot be read: the holders are not known")
         )
         return tuple(found)
     left = []
@@ -177,7 +177,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
 
 
 def what_is_locked(path: str) -> str:
-    """What a lock file stands for, in words."""
+    """What a lock file locks, in words."""
     name = os.path.basename(path)
     gate = ":aux" if name.endswith(":aux") else ""
     name = name.removesuffix(":aux")
@@ -212,7 +212,7 @@ def _held_lock(lock: Lock) -> Finding:
             SUBJECT,
             PROBLEM if lock.waiters else WARNING,
             f"{text}, which runs for {holder.age // 3600} h{waiting}",
-            f"ps -fp {holder.pid}  # says what it does; kill {holder.pid} if it is of no use",
+            f"ps -fp {holder.pid}  # shows what it does; kill {holder.pid} if it is not needed",
             facts=facts,
         )
     return Finding("locks.held", SUBJECT, NOTE, f"{text}{waiting}", facts=facts)

@@ -1,4 +1,4 @@
-"""Subject ``lvm2``: the configuration that vmgr shares with LVM2, and LVM2 itself beside it."""
+"""Subject ``lvm2``: the configuration that vmgr shares with LVM2, and whether LVM2 is installed."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ PLACES = ("/sbin", "/usr/sbin", "/usr/local/sbin", "/bin", "/usr/bin")
 
 @frozen
 class Facts:
-    """``config_error`` and ``hint`` say why lvm.conf cannot be used. ``locking_type`` is what it sets, None if not.
+    """``config_error`` and ``hint`` say why lvm.conf cannot be used. ``locking_type`` is its setting, None if not
+    set.
 
-    ``devices_file`` is in force if it is not empty; ``devices_error`` says why it cannot be used. ``lvm`` is
-    LVM2's program, ``version`` what is written in it.
+    ``devices_file`` is in use if it is not empty; ``devices_error`` says why it cannot be used. ``lvm`` is
+    LVM2's program, ``version`` the version in it.
     """
 
     system_dir: str = ""
@@ -42,7 +43,7 @@ class Facts:
 
 
 def gather(roots: Roots, config: Config | None, error: VmgrError | None) -> Facts:
-    """Look at the configuration and for LVM2. ``error`` is why there is no ``config``."""
+    """Examine the configuration, and look for LVM2. ``error`` is why there is no ``config``."""
     lvm = next((roots.at(f"{p}/lvm") for p in PLACES if os.access(roots.at(f"{p}/lvm"), os.X_OK)), "")
     version = version_in(lvm) if lvm else ""
     if config is None:
@@ -78,7 +79,7 @@ _VERSION = re.compile(rb"\0(\d+\.\d+\.\d+\(\d+\)\S*) \(\d{4}-\d\d-\d\d\)\0")
 
 
 def version_in(program: str) -> str:
-    """The version that is written in LVM2's program, such as ``2.03.16(2)``; empty if there is none.
+    """The version in the file of LVM2's program, such as ``2.03.16(2)``; empty if there is none.
 
     The program is not run: ``lvm version`` opens the control node, which loads the device mapper.
     """
@@ -87,7 +88,7 @@ def version_in(program: str) -> str:
 
 
 def check(facts: Facts) -> tuple[Finding, ...]:
-    """The findings about LVM2 and what is shared with it."""
+    """The findings about LVM2 and the shared configuration."""
     found = []
     if facts.config_error:
         remedy = facts.hint or "correct it; lvm.conf(5) describes the syntax"
@@ -126,7 +127,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
                 "lvm2.lvmlockd",
                 SUBJECT,
                 WARNING,
-                "global/use_lvmlockd is set, and vmgr does not speak to lvmlockd: it cannot use shared groups",
+                "global/use_lvmlockd is set, but vmgr does not support lvmlockd: it cannot use shared groups",
                 "use LVM2's own commands for shared groups",
             )
         )
@@ -135,7 +136,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
         found.append(Finding("lvm2.devices-file", SUBJECT, PROBLEM, facts.devices_error, remedy))
     elif facts.devices_file:
         count = facts.devices_entries
-        text = f"{facts.devices_file} limits what is used to {count} device{'s' * (count != 1)}"
+        text = f"{facts.devices_file} limits the devices that are used to {count}"
         found.append(
             Finding(
                 "lvm2.devices-file-ok",
@@ -147,7 +148,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
         )
     if facts.lvm:
         version = f" {facts.version}" if facts.version else ""
-        text = f"LVM2{version} is installed beside vmgr ({facts.lvm}); both respect each other's locks"
+        text = f"LVM2{version} is also installed ({facts.lvm}); it and vmgr respect each other's locks"
         found.append(
             Finding(
                 "lvm2.installed", SUBJECT, OK, text, facts={"path": facts.lvm, "version": facts.version or None}

@@ -1,8 +1,8 @@
-"""What several subjects need to know of the machine: the kernel's version, and a way to ask the device mapper.
+"""Data about the machine for several subjects: the kernel's version, and a reader of the device mapper.
 
-Opening the control node of an unloaded device mapper loads it, and :mod:`vmgr.dm.control` makes a node that is not
-there. An examination may do neither: so the kernel is asked only where ``/proc`` shows the device mapper, and only
-through a node that is right already.
+Opening the control node of an unloaded device mapper loads it, and :mod:`vmgr.dm.control` makes a missing
+node. An examination may do neither. So the kernel is queried only if ``/proc`` shows the device mapper, and only
+through a node that is already right.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Asked:
-    """What the kernel answered, or why it was not asked (``why``, in words); ``failed``: it was tried in vain."""
+    """The kernel's answer, or why it was not asked (``why``, in words); ``failed``: it did not answer."""
 
     why: str
     interface: tuple[int, int, int] | None = None
@@ -36,10 +36,10 @@ class Asked:
 
 @frozen
 class Machine:
-    """One machine under examination. ``reader`` is None where the kernel cannot or must not be asked.
+    """One machine under examination. ``reader`` is None if the kernel cannot or must not be queried.
 
-    ``registered`` tells whether ``/proc`` shows the device mapper; None where ``/proc`` cannot be read.
-    ``devices`` are the kernel's devices: from the device mapper itself, else from sysfs, which does not know all.
+    ``registered`` is whether ``/proc`` shows the device mapper; None if ``/proc`` cannot be read.
+    ``devices`` are the kernel's devices, from the device mapper itself or else from sysfs, which does not show all.
     ``complete`` is True for the former.
     """
 
@@ -58,13 +58,13 @@ class Machine:
 
 
 def look(roots: Roots, reader: DmReader | None = None, *, ask: bool = True) -> Machine:
-    """Find out how the machine can be asked and, with ``ask``, do so. ``reader`` stands for the kernel in tests."""
+    """Find out how to query the machine and, with ``ask``, do so. ``reader`` replaces the kernel in tests."""
     release = (read(f"{roots.proc}/sys/kernel/osrelease") or "").strip()
     if not release.isprintable() or "/" in release:
-        release = ""  # it becomes part of paths
+        release = ""  # not usable: it becomes part of paths
     registered = is_registered(roots)
     if reader is None:
-        reader, why = _door(roots, registered) if ask else (None, "it was not to be asked")
+        reader, why = _open_reader(roots, registered) if ask else (None, "queries are turned off")
     else:
         why = ""
     asked = Asked(why)
@@ -97,10 +97,10 @@ def is_registered(roots: Roots) -> bool | None:
     )
 
 
-def _door(roots: Roots, registered: bool | None) -> tuple[DmReader | None, str]:
-    """A way to ask the running kernel that changes nothing, or why there is none."""
+def _open_reader(roots: Roots, registered: bool | None) -> tuple[DmReader | None, str]:
+    """A reader of the running kernel's device mapper that changes nothing, or the reason why there is none."""
     if roots.prefix or roots.proc != "/proc":
-        return None, "another machine's files are looked at"
+        return None, "the files are those of another machine"
     if not registered:
         return None, "the device mapper is not loaded"
     path = control.control_path(roots.dev)
@@ -112,7 +112,7 @@ def _door(roots: Roots, registered: bool | None) -> tuple[DmReader | None, str]:
     if not stat.S_ISCHR(found.st_mode) or found.st_rdev != wanted:
         return None, f"{path} is not the control node"
     if not os.access(path, os.R_OK | os.W_OK):
-        return None, "only root may ask the device mapper"
+        return None, "only root may query the device mapper"
     from vmgr.dm.kernel import IoctlKernel
     from vmgr.dm.query import DmReader
 
@@ -120,16 +120,16 @@ def _door(roots: Roots, registered: bool | None) -> tuple[DmReader | None, str]:
 
 
 def state_of_module(machine: Machine) -> ModuleState:
-    """What the library says of the module of the machine's kernel."""
+    """The state of the module in the machine's kernel."""
     from vmgr.dm.module import Places, module_state
 
     roots = machine.roots
-    # A release is needed even where none can be read: the running kernel's is not that of a tree in a directory.
+    # A release is needed even if none can be read, because the default is the running kernel's, not the tree's.
     return module_state(Places(roots.proc, roots.sys, roots.prefix or "/", machine.release or "unknown"))
 
 
 def from_sysfs(roots: Roots) -> tuple[LiveDevice, ...]:
-    """The devices that sysfs shows; whether a table waits, and devices without any, are not seen there."""
+    """The devices in sysfs. It shows no inactive tables, and no devices without a table."""
     from vmgr.core.table import LiveDevice
 
     found = []

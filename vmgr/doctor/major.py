@@ -1,7 +1,7 @@
-"""Subject ``major``: the block major number of devices, and configuration that asks for another.
+"""Subject ``major``: the block major number of devices, and settings that ask for another.
 
-In 2003 it was given as ``modprobe dm-mod major=123``; that, a line in modprobe.d and a word on the kernel's
-command line still do it. What they say, :mod:`vmgr.dm.module` reads.
+In 2003 it was set with ``modprobe dm-mod major=123``. That still works, and so do a line in modprobe.d and a word
+on the kernel's command line. :mod:`vmgr.dm.module` reads these settings.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SUBJECT = "major"
 
 @frozen
 class Facts:
-    """``module`` is the library's answer; ``taken`` the block majors that drivers have now."""
+    """``module`` is the state of the module; ``taken`` are the block majors that drivers have now."""
 
     module: ModuleState
     taken: Mapping[int, str] = field(factory=dict)
@@ -47,7 +47,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
         "configured": tuple(f"{setting.place}: {setting.value}" for setting in majors),
     }
     found = [_unusable(setting, known) for setting in majors if _number(setting) is None]
-    # Where the device mapper is built in, modprobe is never asked.
+    # If the device mapper is built in, modprobe's settings have no effect.
     heard = [s for s in majors if s.line == 0] if module.state == "built-in" else majors
     for setting in majors:
         if setting not in heard and _number(setting) not in (None, now):
@@ -57,9 +57,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
     if asked is not None and len({_number(setting) for setting in usable}) > 1:
         places = ", ".join(f"{setting.place} ({setting.value})" for setting in usable)
         text = f"the major is set more than once: {places}; the last counts"
-        found.append(
-            Finding("major.contradiction", SUBJECT, WARNING, text, "leave one of these lines", facts=known)
-        )
+        found.append(Finding("major.contradiction", SUBJECT, WARNING, text, "keep one of these lines", facts=known))
     wanted = _number(asked) if asked is not None else None
     if now is None:
         found += _later(asked, wanted, facts, known)
@@ -68,7 +66,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
         found.append(Finding("major.right", SUBJECT, OK, f"devices have major {now} ({how})", facts=known))
     else:
         assert asked is not None
-        text = f"devices have major {now}, and {asked.place} asks for {wanted}"
+        text = f"devices have major {now}, but {asked.place} asks for {wanted}"
         remedy = (
             "reboot"
             if module.state == "built-in"
@@ -82,7 +80,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
 
 
 def _number(setting: Setting) -> int | None:
-    """The major that a setting gives, if the kernel takes it; 0 lets the kernel choose and is left out."""
+    """The major in a setting, if it is valid; 0 lets the kernel choose and is left out."""
     text = setting.value
     return int(text) if text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_MAJOR else None
 
@@ -99,7 +97,7 @@ def _unusable(setting: Setting, known: Mapping[str, Fact]) -> Finding:
 def _unheard(setting: Setting, now: int | None, known: Mapping[str, Fact]) -> Finding:
     has = f", and has major {now}" if now is not None else ""
     text = (
-        f"{setting.place} asks for major {setting.value}; the device mapper is built in{has}, so nobody reads that"
+        f"{setting.place} asks for major {setting.value}; the device mapper is built in{has}, so that has no effect"
     )
     remedy = f"put dm_mod.major={setting.value} on the kernel's command line and reboot, or delete that line"
     return Finding("major.unheard", SUBJECT, PROBLEM, text, remedy, facts=known)

@@ -1,7 +1,7 @@
-"""Which modules a kernel has, from the files that ``depmod`` writes (``modules.dep(5)``); nothing is loaded.
+"""The modules of a kernel, from the files that ``depmod`` writes (``modules.dep(5)``). Nothing is loaded.
 
 The kernel loads the module or alias ``dm-NAME`` when a table names a target NAME that it does not have
-(``request_module("dm-%s")`` in ``drivers/md/dm-target.c``). So that is what is looked for here.
+(``request_module("dm-%s")`` in ``drivers/md/dm-target.c``). This module looks for these names.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from attrs import frozen
 from vmgr.doctor.roots import Roots, read, read_bytes
 
 PLACES = ("/lib/modules", "/usr/lib/modules", "/usr/lib/uml/modules")
-"""Where modules are; modprobe looks in the first. (Debian keeps user-mode Linux's in the last.)"""
+"""The directories of modules; modprobe searches the first. (Debian has those of User Mode Linux in the last.)"""
 
 HELPERS = frozenset(
     "dm_" + name
@@ -23,7 +23,7 @@ HELPERS = frozenset(
         "path_selector", "persistent_data", "queue_length", "region_hash", "round_robin", "service_time",
     )
 )  # fmt: skip
-"""Modules of ``drivers/md`` that serve targets and have none: logs of mirrors, policies of caches, of paths."""
+"""Modules in ``drivers/md`` without a target of their own: mirror logs, cache policies, path selectors."""
 
 MODULE = "module"
 BUILT_IN = "built in"
@@ -44,16 +44,16 @@ class ModuleTree:
     aliases: dict[str, str]
 
     def has(self, module: str) -> str:
-        """``module``, ``built in``, or nothing, for a module by its name."""
+        """``module``, ``built in`` or ``""``, for a module by its name."""
         name = module.replace("-", "_")
         if name in self.built_in:
             return BUILT_IN
         return MODULE if name in self.files else ""
 
     def provider(self, target: str, module: str = "") -> tuple[str, str]:
-        """Which module has a device-mapper target, and whether that is a ``module`` or ``built in``.
+        """The module with a device-mapper target, and whether that is a ``module`` or ``built in``.
 
-        ``module`` is where the target is known to be, if it is not ``dm-TARGET``. Both empty where nothing has it.
+        ``module`` is the target's known module, if it is not ``dm-TARGET``. Both are empty if no module has it.
         """
         wanted = f"dm_{target}".replace("-", "_")
         for name in (wanted, self.aliases.get(wanted, ""), module):
@@ -74,7 +74,7 @@ class ModuleTree:
 
 
 def find_modules(roots: Roots, release: str) -> str:
-    """The directory with the modules of the kernel ``release``; empty where there is none."""
+    """The directory with the modules of the kernel ``release``; empty if there is none."""
     if not release:
         return ""
     for place in PLACES:
@@ -85,7 +85,7 @@ def find_modules(roots: Roots, release: str) -> str:
 
 
 def read_modules(directory: str) -> ModuleTree:
-    """What depmod wrote about the modules in ``directory``."""
+    """Read depmod's files about the modules in ``directory``."""
     text = read(f"{directory}/modules.dep")
     files = {}
     for line in (text or "").splitlines():

@@ -1,4 +1,4 @@
-"""Subject ``nodes``: does ``/dev`` say what the kernel says, and is the directory of before 0.96.04 still there.
+"""Subject ``nodes``: whether ``/dev`` agrees with the kernel, and whether the old directory still exists.
 
 :mod:`vmgr.dm.directory` and :mod:`vmgr.dm.migration` decide what is right and make the repairs.
 """
@@ -42,14 +42,14 @@ class Facts:
 
 
 def gather(machine: Machine) -> Facts:
-    """Compare the directory with the kernel; through sysfs where the kernel cannot be asked."""
+    """Compare the directory with the kernel, or with sysfs if the kernel cannot be queried."""
     from vmgr.dm.directory import examine, plan_migration
     from vmgr.dm.migration import OLD_NAME
 
     roots = machine.roots
     reader = reader_of(machine)
     if reader is None:
-        return Facts(roots.dev, why="neither the device mapper nor sysfs can be asked", certain=False)
+        return Facts(roots.dev, why="neither the device mapper nor sysfs can be read", certain=False)
     old = f"{roots.dev}/{OLD_NAME}"
     try:
         problems = examine(reader, dev_dir=roots.dev, proc=roots.proc, run=roots.run)
@@ -75,12 +75,12 @@ def _is_old(path: str) -> bool:
 
 
 def certain(machine: Machine) -> bool:
-    """Whether all devices are known: the kernel was asked, or has no device mapper that could have any."""
+    """Whether all devices are known: the kernel listed them, or it has no device mapper and so no devices."""
     return machine.complete or machine.registered is False
 
 
 def reader_of(machine: Machine) -> DmReader | None:
-    """What to compare the directory with; None where nothing is known of the kernel's devices."""
+    """The reader to compare the directory with; None if nothing is known about the kernel's devices."""
     if machine.reader is not None:
         return machine.reader
     if machine.registered is None or not os.path.isdir(f"{machine.roots.sys}/block"):
@@ -89,7 +89,7 @@ def reader_of(machine: Machine) -> DmReader | None:
 
 
 def sysfs_reader(devices: tuple[LiveDevice, ...]) -> DmReader:
-    """Something to ask as if it were the kernel, that knows ``devices`` and no others."""
+    """A reader that answers like a kernel with exactly these ``devices``."""
     from vmgr.dm import abi
     from vmgr.dm.query import DmReader
     from vmgr.dm.wire import NameEntry
@@ -114,7 +114,7 @@ def sysfs_reader(devices: tuple[LiveDevice, ...]) -> DmReader:
 
 
 def check(facts: Facts, *, container: bool = False) -> tuple[Finding, ...]:
-    """The findings about nodes. In a container whose kernel cannot be asked, nodes are the host's business."""
+    """The findings about nodes. In a container whose kernel cannot be queried, the host makes the nodes."""
     if facts.why:
         text = f"nodes were not compared with the kernel: {facts.why}"
         return (Finding("nodes.unknown", SUBJECT, WARNING, text, "sudo vmgr doctor"),)
@@ -142,7 +142,7 @@ def check(facts: Facts, *, container: bool = False) -> tuple[Finding, ...]:
         )
     if not found:
         if container and not facts.certain:
-            text = "nodes in this container are the host's business"
+            text = "the host makes the nodes in this container"
             return (Finding("nodes.container", SUBJECT, NOTE, text),)
         count = facts.devices
         text = (
@@ -159,7 +159,7 @@ def _remedy(problem: NodeProblem) -> str:
     if problem.kind == "open-to-all":
         return f"chmod o-rw {path}"
     if problem.kind == "foreign":
-        return f"mv {path} /root/  # if nobody needs it there"
+        return f"mv {path} /root/  # if it is not needed there"
     if not problem.safe:
-        return "end its use first; then vmgr dm mknodes"
+        return "stop using it first; then vmgr dm mknodes"
     return "vmgr dm mknodes"

@@ -1,4 +1,4 @@
-"""Subject ``permissions``: may this process use the device mapper, and is it in a container."""
+"""Subject ``permissions``: whether this process may use the device mapper, and is in a container."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ _CAP_MKNOD = 27
 
 @frozen
 class Facts:
-    """``capabilities`` is the effective set as a mask, None where it cannot be read; ``container`` a word, if any.
+    """``capabilities`` is the effective set as a mask, None if not readable; ``container`` is the kind of
+    container.
 
-    ``mapped`` tells that root here is not root outside (a user namespace). ``writable`` is whether the run
-    directory can be written to, None where that was not asked for because the process is not root.
+    ``mapped``: root here is not root outside (a user namespace). ``writable`` is whether the run
+    directory can be written to, None if that was not checked because the process is not root.
     """
 
     uid: int
@@ -31,7 +32,7 @@ class Facts:
 
 
 def gather(roots: Roots, uid: int | None = None) -> Facts:
-    """Read what the kernel says of this process."""
+    """Read the kernel's data about this process."""
     uid = os.geteuid() if uid is None else uid
     capabilities = None
     for line in (read(f"{roots.proc}/self/status") or "").splitlines():
@@ -42,7 +43,7 @@ def gather(roots: Roots, uid: int | None = None) -> Facts:
             except ValueError:
                 pass
     words = (read(f"{roots.proc}/self/uid_map") or "").split()
-    # In the lab the files are the host's, and so are marks that say "container".
+    # In the lab the files are the host's, including those that mark a container.
     return Facts(
         uid,
         capabilities,
@@ -54,7 +55,7 @@ def gather(roots: Roots, uid: int | None = None) -> Facts:
 
 
 def _container(roots: Roots) -> str:
-    """What kind of container this is in, as systemd and others tell (https://systemd.io/CONTAINER_INTERFACE)."""
+    """The kind of container this is in, from the marks of systemd and others (systemd.io/CONTAINER_INTERFACE)."""
     for place in (f"{roots.run}/systemd/container", f"{roots.run}/host/container-manager"):
         word = (read(place) or "").strip()
         if word:
@@ -70,7 +71,7 @@ def _container(roots: Roots) -> str:
 
 
 def check(facts: Facts) -> tuple[Finding, ...]:
-    """The findings about what this process may do."""
+    """The findings about the permissions of this process."""
     found = []
     container = f" in a container ({facts.container})" if facts.container else ""
     known: dict[str, Fact] = {
@@ -85,7 +86,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
                 SUBJECT,
                 WARNING,
                 f"you are not root (user {facts.uid}): commands that use the device mapper will be refused, and not"
-                " everything could be looked at",
+                " everything could be examined",
                 "sudo vmgr doctor",
                 facts=known,
             )
@@ -117,7 +118,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
     else:
         text = "you are root and have CAP_SYS_ADMIN"
         if facts.capabilities is None:
-            text = "you are root; with which capabilities cannot be read"
+            text = "you are root; the capabilities cannot be read"
         found.append(Finding("permissions.root", SUBJECT, OK, text, facts=known))
     if facts.container:
         found.append(

@@ -1,4 +1,4 @@
-"""Subject ``plugins``: can each installed target plugin be used, and does the kernel have what it needs."""
+"""Subject ``plugins``: whether each installed target plugin works, and whether the kernel has what it needs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNKNOWN = "unknown"
 
 @frozen
 class Plugin:
-    """One entry point of the group ``vmgr.targets``. ``info`` is None where it cannot be used; ``why`` says why."""
+    """One entry point of the group ``vmgr.targets``. ``info`` is None if it cannot be used; ``why`` says why."""
 
     name: str
     distribution: str
@@ -37,7 +37,7 @@ class Plugin:
 
 
 def gather() -> tuple[Plugin, ...]:
-    """All plugins that are installed, those first that are left out."""
+    """All installed plugins, beginning with those that cannot be used."""
     from vmgr.registry import find_plugins, load_targets
 
     found = find_plugins()
@@ -94,7 +94,7 @@ def _broken(plugin: Plugin) -> Finding:
 
 
 def _needs(info: TargetInfo, kernel: KernelFacts, targets: dict[str, tuple[int, ...]] | None) -> Finding:
-    """The worst of what the kernel has of one plugin's targets."""
+    """The finding for the worst state of one plugin's targets."""
     states = {need: state_of(need, kernel, targets) for need in info.kernel_targets}
     facts: dict[str, Fact] = {
         "plugin": info.name,
@@ -147,7 +147,7 @@ def _needs(info: TargetInfo, kernel: KernelFacts, targets: dict[str, tuple[int, 
 
 
 def state_of(need: KernelTarget, kernel: KernelFacts, targets: dict[str, tuple[int, ...]] | None) -> str:
-    """What the kernel has of one target: the versions it tells, else its modules, else its configuration."""
+    """The state of one target, from the kernel's own list, else its modules, else its configuration."""
     if targets is not None and need.name in targets:
         return HAVE if targets[need.name] >= need.version else OLD
     if presence(kernel).state == PROBLEM:
@@ -156,7 +156,7 @@ def state_of(need: KernelTarget, kernel: KernelFacts, targets: dict[str, tuple[i
     if how and targets is None and (how == BUILT_IN or (module == MODULE and kernel.registered)):
         return HAVE
     if how:
-        # Built in and yet not among those that the kernel lists: then it is certain that it is not there.
+        # Built in, but not in the kernel's list: then the kernel certainly lacks it.
         return ABSENT if how == BUILT_IN else WAITS
     config = kernel.config
     if config is not None:
@@ -172,7 +172,7 @@ def state_of(need: KernelTarget, kernel: KernelFacts, targets: dict[str, tuple[i
 
 
 def _module(need: KernelTarget, kernel: KernelFacts) -> tuple[str, str]:
-    """The module that has a target, and how the kernel has that."""
+    """The module with a target, and how the kernel has that module."""
     if kernel.modules is not None:
         return kernel.modules.provider(need.name, need.module)
     config = kernel.config

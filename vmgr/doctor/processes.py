@@ -1,7 +1,7 @@
-"""What ``/proc`` says of processes, read so that it cannot hang.
+"""Processes, from ``/proc``, read in ways that cannot hang.
 
-Only ``stat`` and ``comm`` are read: ``cmdline`` and ``environ`` wait for a process that is stuck with its memory
-locked. Of open files only the links are read: following one can wait for a dead server.
+Only ``stat`` and ``comm`` are read, because ``cmdline`` and ``environ`` wait for a process that is stuck with its
+memory locked. The links of open files are read but not followed, because that can wait for a dead server.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STUCK = "D"
 
 @frozen
 class Process:
-    """One process. ``state`` is the kernel's letter, empty when it is gone; ``age`` is in seconds, if known."""
+    """One process. ``state`` is the kernel's letter, empty if it has ended; ``age`` is in seconds, if known."""
 
     pid: int
     command: str
@@ -49,7 +49,7 @@ def pids(roots: Roots) -> tuple[int, ...]:
 
 
 def open_paths(roots: Roots, pid: int) -> tuple[str, ...]:
-    """Paths that a process has open, as the kernel names them; empty where that may not be seen."""
+    """The paths that a process has open, as the kernel names them; empty if permission is denied."""
     folder = f"{roots.proc}/{pid}/fd"
     paths = (link(f"{folder}/{name}") for name in names(folder))
     return tuple(path for path in paths if path.startswith("/"))

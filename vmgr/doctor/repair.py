@@ -1,7 +1,7 @@
-"""The safe repairs: what ``--fix`` does, one kind each. Nothing else in this package changes anything.
+"""The safe repairs of ``--fix``, a function for each kind. Nothing else in this package changes anything.
 
-Safe is what cannot lose data and what comes back by itself: nodes, links, the module, left-over semaphores. A
-suspended device is never resumed here, and no file is removed that is not a device node or a link.
+A repair is safe if it cannot lose data: nodes and links, the module, left-over semaphores. No
+suspended device is resumed here, and no file is removed that is not a device node or a link.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from vmgr.doctor.finding import Finding
 
 ORDER = ("load-module", "control", "nodes", "migrate", "cookie")
-"""Kinds, in the order in which one makes the next possible."""
+"""Kinds of repairs, in the order in which each makes the next one possible."""
 
 ROUNDS = 10
-"""How often is looked again at most: a loaded module shows the control node's problems, that the nodes'."""
+"""The most examinations: a loaded module reveals problems of the control node, and that reveals those of nodes."""
 
 
 @frozen
 class Done:
-    """What came of one repair. ``error`` is why it failed, None if it did not."""
+    """The result of one repair. ``error`` is why it failed, None if it did not."""
 
     repair: Repair
     error: VmgrError | None = None
@@ -41,16 +41,16 @@ class Done:
 
 @frozen
 class Result:
-    """What ``--fix`` did, and the findings of the last look."""
+    """The repairs that ``--fix`` did, and the findings of the last examination."""
 
     done: tuple[Done, ...]
     left: tuple[Finding, ...]
 
 
 def fix(question: Question, say: Callable[[str], None] = lambda text: None) -> Result:
-    """Examine, repair what can be, and examine again until nothing more can be done.
+    """Examine, repair, and examine again, until no repair is left.
 
-    ``say`` is told of each repair before it is done, in words that follow "Fixing:".
+    ``say`` is called before each repair with a description that follows "Fixing:".
     """
     done: list[Done] = []
     tried: set[tuple[object, ...]] = set()
@@ -59,7 +59,7 @@ def fix(question: Question, say: Callable[[str], None] = lambda text: None) -> R
         todo = [r for r in repairs(findings) if (r.kind, r.arguments) not in tried]
         if not todo:
             break
-        # One kind at a time: what the next needs may only now be there to be looked at.
+        # One kind at a time, because the problems of the next kind may become visible only now.
         first = [r for r in todo if r.kind == todo[0].kind]
         tried |= {(r.kind, r.arguments) for r in first}
         for repair in first:
@@ -67,14 +67,14 @@ def fix(question: Question, say: Callable[[str], None] = lambda text: None) -> R
         came = _run(question, first)
         for one in came:
             if one.repair not in first:
-                say(one.repair.does)  # it went along with the others
+                say(one.repair.does)  # repaired together with the others
         done += came
         findings = examine(question)
     return Result(tuple(done), findings)
 
 
 def repairs(findings: Sequence[Finding]) -> list[Repair]:
-    """What ``--fix`` would do about findings, each once, in order."""
+    """The repairs for findings, each once, in order."""
     found: dict[tuple[object, ...], Repair] = {}
     for finding in findings:
         if finding.repair is not None:
@@ -115,7 +115,7 @@ def _control(question: Question, repair: Repair) -> None:
 
 
 def _cookie(question: Question, repair: Repair) -> None:
-    """Remove a cookie, unless something has happened to it since it was looked at."""
+    """Remove a cookie, unless it has changed since the examination."""
     from vmgr.dm.semaphores import Semaphores
     from vmgr.doctor.cookies import gather, may_go
 
@@ -130,13 +130,13 @@ def _cookie(question: Question, repair: Repair) -> None:
 
 @contextmanager
 def _sure_reader(question: Question) -> Iterator[DmReader]:
-    """A way to ask that knows every device: what it does not know would be taken away."""
+    """A reader that knows every device. The repair would remove the nodes of devices that it does not know."""
     machine = look(question.roots, ask=question.ask)
     try:
         reader = reader_of(machine) if certain(machine) else None
         if reader is None:
             raise KernelError(
-                f"nodes were left as they are: the kernel cannot be asked ({machine.asked.why or 'no answer'})",
+                f"nodes were left as they are: the kernel cannot be queried ({machine.asked.why or 'no answer'})",
                 hint="vmgr doctor control kernel",
             )
         yield reader

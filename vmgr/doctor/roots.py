@@ -1,6 +1,6 @@
-"""Where the machine's files are, and reading them so that nothing hangs and nothing fails.
+"""The directories of the machine's files, and reading files without hanging or failing.
 
-Every path that an examination reads begins with one of these roots, so that a test can give it a tree of its own.
+Every path that an examination reads begins with one of these roots, so that a test can give a tree of its own.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import stat
 from attrs import frozen
 
 _LARGEST = 64 * 1024 * 1024
-"""No file that is read here is near this long."""
+"""The most bytes to read; all files of interest are much shorter."""
 
 
 @frozen
 class Roots:
-    """The roots of one machine; ``Roots.below(directory)`` for one that is laid out in a directory.
+    """The roots of one machine; ``Roots.below(directory)`` for a machine's tree in a directory.
 
-    ``prefix`` stands before every absolute path that is not given here.
+    ``prefix`` goes before every other absolute path.
     """
 
     prefix: str = ""
@@ -38,9 +38,9 @@ class Roots:
 
 
 def read_bytes(path: str) -> bytes | None:
-    """The contents of a regular file; None when there is none or it may not be read.
+    """The contents of a regular file; None if there is none or it may not be read.
 
-    Anything else (a pipe, a device) is not opened for reading: that could wait for ever.
+    Other files (a pipe, a device) are not read, because that could wait for ever.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
@@ -65,7 +65,7 @@ def read_bytes(path: str) -> bytes | None:
 
 
 def read(path: str) -> str | None:
-    """The text of a file, as :func:`read_bytes`; bytes that are no text are kept as surrogates."""
+    """The text of a file, as :func:`read_bytes`; bytes that are not UTF-8 become surrogates."""
     raw = read_bytes(path)
     return None if raw is None else raw.decode("utf-8", "surrogateescape")
 
@@ -79,7 +79,7 @@ def names(path: str) -> tuple[str, ...]:
 
 
 def link(path: str) -> str:
-    """Where a symbolic link leads; empty when it is none or may not be read."""
+    """The target of a symbolic link; empty if it is not a link or may not be read."""
     try:
         return os.readlink(path)
     except OSError:
@@ -87,7 +87,7 @@ def link(path: str) -> str:
 
 
 def is_number(text: str) -> bool:
-    """Whether ``text`` is a whole number as the kernel writes it, and no larger than any of its."""
+    """Whether ``text`` is a whole number as the kernel writes it, not longer than its largest."""
     return text.isascii() and text.isdigit() and len(text) < 21
 
 

@@ -1,4 +1,4 @@
-"""Subject ``settings``: what the configuration sets and vmgr does not obey."""
+"""Subject ``settings``: settings in the configuration that vmgr does not obey."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUBJECT = "settings"
 
 @frozen
 class Facts:
-    """``known`` tells whether the configuration could be read. ``disregarded``: name, value, why, and whether data
+    """``known`` is whether the configuration could be read. ``disregarded``: name, value, reason, and whether data
     depend on it."""
 
     known: bool = False
@@ -25,7 +25,7 @@ class Facts:
 
 
 def gather(config: Config | None) -> Facts:
-    """Compare what is set with what vmgr obeys."""
+    """Compare the configuration with the settings that vmgr obeys."""
     if config is None:
         return Facts()
     from vmgr.system.disregarded import DISREGARDED, reason
@@ -42,7 +42,7 @@ def gather(config: Config | None) -> Facts:
 
 
 def check(facts: Facts) -> tuple[Finding, ...]:
-    """The findings: one for each setting without effect."""
+    """The findings, one for each setting without effect."""
     if not facts.known:
         return ()  # the subject lvm2 says why
     if not facts.disregarded:

@@ -1,4 +1,4 @@
-"""Subject ``targets``: which device-mapper targets the kernel has loaded, and which it could load."""
+"""Subject ``targets``: the device-mapper targets that the kernel has loaded, and those that it could load."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check(kernel: KernelFacts, targets: dict[str, tuple[int, ...]] | None) -> tu
                 "targets.unknown",
                 SUBJECT,
                 NOTE,
-                f"which targets are loaded was not asked: {kernel.why_not_asked or 'no answer'}",
+                f"the kernel was not asked for its targets: {kernel.why_not_asked or 'no answer'}",
             )
         )
     modules = kernel.modules.target_modules() if kernel.modules is not None else ()

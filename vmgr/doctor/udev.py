@@ -1,4 +1,4 @@
-"""Subject ``udev``: does udevd run, and are the device mapper's and LVM2's rules there."""
+"""Subject ``udev``: whether udevd runs, and whether the device mapper's and LVM2's rules are installed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 SUBJECT = "udev"
 LVM_RULES = ("11-dm-lvm.rules", "56-lvm.rules")
-"""The file with the rules that make the links of volumes: LVM2's own name, and Debian's."""
+"""The names of the file whose rules make the links of volumes: LVM2's own, and Debian's."""
 
 
 @frozen
 class Facts:
-    """``state`` is the library's own answer; ``lvm_rules`` a path, or empty; ``lvm_masked`` what hides it."""
+    """``state`` is the library's; ``lvm_rules`` is a path, or empty; ``lvm_masked`` is the file that hides it."""
 
     state: UdevState
     lvm_rules: str = ""
@@ -83,7 +83,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
             text = f"the rule that {what} ({files[0]}) is missing: vmgr does without udev"
             found.append(Finding(f"udev.{id}-missing", SUBJECT, PROBLEM, text, package, facts={"file": files[0]}))
     if state.broken:
-        text = f"{state.notify_rules} runs {state.broken}, which is not there: cookies are never completed"
+        text = f"{state.notify_rules} runs {state.broken}, which is missing: cookies are never completed"
         found.append(
             Finding("udev.notify-broken", SUBJECT, PROBLEM, text, package, facts={"program": state.broken})
         )
@@ -102,15 +102,15 @@ def _lvm(facts: Facts) -> list[Finding]:
         remedy = f"rm {facts.lvm_masked}"
         return [Finding("udev.lvm-masked", SUBJECT, WARNING, text, remedy, facts={"file": facts.lvm_masked})]
     text = "LVM2's rules are not installed; vmgr makes the links of volumes itself"
-    return [Finding("udev.lvm-missing", SUBJECT, NOTE, text, "install lvm2, if links shall appear without vmgr")]
+    return [Finding("udev.lvm-missing", SUBJECT, NOTE, text, "install lvm2, if udev should make the links")]
 
 
 def _settings(state: UdevState) -> list[Finding]:
     found = []
     if state.disabled:
-        text = "DM_DISABLE_UDEV is set: commands from this shell do without udev"
+        text = "DM_DISABLE_UDEV is set: commands in this environment work without udev"
         found.append(Finding("udev.disabled", SUBJECT, NOTE, text, "unset DM_DISABLE_UDEV"))
     if state.elsewhere:
-        text = "the device directory is not /dev (DM_DEV_DIR): udev does not keep it"
+        text = "the device directory is not /dev (DM_DEV_DIR): udev does not manage it"
         found.append(Finding("udev.elsewhere", SUBJECT, NOTE, text, "unset DM_DEV_DIR"))
     return found
