@@ -122,7 +122,7 @@ if TYPE_CHECKING:
 
     from vmgr.core.change import Change
     from vmgr.core.effects import Effect
-    from vmgr.core.group_requests import Activate, ChangeGroup, ChangePv, CreateGroup, CreatePv
+    from vmgr.core.group_requests import Activate, ChangeGroup, ChangePv, CreateGroup, CreatePv, GroupRequest
     from vmgr.core.model import VolumeGroup
     from vmgr.core.requests import (
         ChangeVolume,
@@ -132,7 +132,6 @@ if TYPE_CHECKING:
         ReduceVolume,
         RenameVolume,
         RepairVolume,
-        Request,
         ResizeVolume,
     )
     from vmgr.core.subject import Subject
@@ -150,7 +149,8 @@ if TYPE_CHECKING:
 
     Names = str | Sequence[str]
     Subjects = str | Subject | Sequence[str | Subject]
-    Requests = Request | Sequence[Request]
+    Requests = GroupRequest | Sequence[GroupRequest]
+    RequestsByGroup = Mapping[str, Requests]
     Size = str | Sectors
 
 
@@ -280,6 +280,13 @@ class Application:
     def change(self, vg: str, requests: Requests, **options: Any) -> Outcome:
         """Carry out requests for one group, in order and as one commit: all of them, or none."""
 
+    @_carried_out_by("batch.run_together")
+    def change_together(self, requests: RequestsByGroup, **options: Any) -> Outcome:
+        """Carry out requests for several groups, ``{"tank": [...], "pool": [...]}``, as one transaction.
+
+        All groups are locked, checked and prepared before the first is committed.
+        """
+
     def change_group(self, vg: str, make: Callable[[VolumeGroup], Change]) -> Outcome:
         """Lock and read a group, let ``make`` say what to change, and carry it out."""
         from vmgr.arguments import check_call
@@ -345,7 +352,7 @@ class Application:
     def vgrename(self, old: str, new: str, **options: Any) -> Outcome:
         """Give a group, named by name or UUID, another name."""
 
-    @_carried_out_by("groups.change")
+    @_carried_out_by("groups.change_each")
     def vgchange(self, subjects: Subjects, request: ChangeGroup | None = None, **fields: Any) -> Outcome:
         """Change groups; no subject means all of them."""
 

@@ -7,6 +7,7 @@ line's requests are right already.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from vmgr.core.errors import UsageError
 from vmgr.core.requests import LEAST, NAMES, PVS, VOLUME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 CHOICES_OF: dict[tuple[str, str], tuple[str, ...]] = {
     ("RunOptions", "fs"): ("checksize", "resize", "resize_fsadm", "ignore"),
@@ -38,7 +39,8 @@ REQUESTS = {
 
 _HOMES = {
     **REQUESTS,
-    **dict.fromkeys(("PvRange", "Request"), "vmgr.core.requests"),
+    "GroupRequest": "vmgr.core.group_requests",
+    "PvRange": "vmgr.core.requests",
     "RunOptions": "vmgr.outcome",
     "Subject": "vmgr.core.subject",
     **dict.fromkeys(("Percent", "SizeSpec"), "vmgr.core.amounts"),
@@ -140,14 +142,15 @@ def _unknown(name: str, word: str, known: Sequence[str]) -> UsageError:
     )
 
 
-_WRITTEN = {"Names": "Sequence[str]", "Requests": "Sequence[Request]", "Subjects": "Sequence[Subject]"}
+_WRITTEN = {"Names": "Sequence[str]", "Requests": "Sequence[GroupRequest]", "Subjects": "Sequence[Subject]"}
+_BECOMES = {**_WRITTEN, "RequestsByGroup": "Mapping[str, Sequence[GroupRequest]]", "Size": "Sectors"}
 """What may be written as one or as several, and what it becomes."""
 
 
 def _canonical(annotation: str) -> str:
     """An annotation of :mod:`vmgr.app` with what its short words become."""
     word, _, rest = annotation.partition(" | ")
-    word = "Sectors" if word == "Size" else _WRITTEN.get(word, word)
+    word = _BECOMES.get(word, word)
     return f"{word} | {rest}" if rest else word
 
 
@@ -158,6 +161,8 @@ def _written(annotation: str, value: Any) -> Any:
         from vmgr.core.requests import to_sectors
 
         return to_sectors(value)
+    if word == "RequestsByGroup" and isinstance(value, Mapping):
+        return {vg: _written("Requests", some) for vg, some in value.items()}
     if word not in _WRITTEN or value is None:
         return value
     items = value if isinstance(value, tuple | list) else (value,)
@@ -222,6 +227,9 @@ def _fits(annotation: str, value: object) -> bool:
         inside = inside.removesuffix("]")
         if kind == "Callable":
             return callable(value)
+        if kind == "Mapping":
+            keys, values = _split(inside, ", ")
+            return isinstance(value, Mapping) and all(_fits(keys, k) and _fits(values, v) for k, v in value.items())
         if kind in ("Sequence", "tuple"):
             wanted: type | tuple[type, ...] = tuple if kind == "tuple" else (tuple, list)
             if not isinstance(value, wanted):

@@ -12,16 +12,17 @@ from attrs import evolve
 from tests.support.rig import TARGETS, Rig
 from tests.support.rig_session import RigSession
 from tests.unit.test_commit import create, snapshot
+from tests.unit.test_transaction import SCENES, Machine
 from vmgr.core.change import Change
-from vmgr.core.errors import GroupUnusable, NotFound, Refused, UnclaimedSegment
-from vmgr.core.group_requests import Activate
+from vmgr.core.errors import GroupUnusable, NotFound, Refused, UnclaimedSegment, UsageError
+from vmgr.core.group_requests import Activate, ChangeGroup
 from vmgr.core.ids import LvName, Uuid
 from vmgr.core.model import LogicalVolume, Segment, UnknownBody, VolumeGroup
-from vmgr.core.requests import ChangeVolume, CreateVolume, RemoveVolume, RenameVolume
+from vmgr.core.requests import ChangeVolume, CreateVolume, RemoveVolume, RemoveVolumes, RenameVolume
 from vmgr.core.steps import Commit, MarkPvs, RemoveText
 from vmgr.core.subject import Subject
 from vmgr.core.units import Extents
-from vmgr.outcome import RunOptions
+from vmgr.outcome import Outcome, RunOptions
 from vmgr.report.facts import Context, GroupFacts
 from vmgr.services import activation, batch, groups
 
@@ -165,3 +166,43 @@ def test_of_several_requests_none_is_carried_out_where_one_cannot_be(rig):
     with pytest.raises(NotFound, match="vg/nothing"):
         batch.run(RigSession(rig), "vg", (CreateVolume(size="4m"), RemoveVolume("nothing")))
     assert rig.group == before
+
+
+def test_properties_of_a_group_are_changed_in_one_commit_with_those_of_its_volumes(rig):
+    seqno = rig.group.seqno
+    batch.run(RigSession(rig), "vg", (ChangeGroup(add_tags="a", max_lv=7), ChangeVolume("data", add_tags="b")))
+    group = rig.group
+    assert (group.seqno, group.tags, group.max_lv, group.volume("data").tags) == (seqno + 1, ("a",), 7, ("b",))
+
+
+def test_no_request_is_no_commit_and_one_of_the_cores_own_is_refused(rig):
+    seqno = rig.group.seqno
+    assert batch.run(RigSession(rig), "vg", ()) == batch.run_together(RigSession(rig), {"vg": ()}) == Outcome()
+    with pytest.raises(UsageError, match="a RemoveVolumes is asked of plugins"):
+        batch.run(RigSession(rig), "vg", (RemoveVolumes((rig.group.volume("data").id,)),))
+    assert rig.group.seqno == seqno
+
+
+def test_requests_for_several_groups_are_one_transaction(tmp_path):
+    machine = Machine(SCENES["merge"], tmp_path)
+    before = {view.group.name: view.group.seqno for view in machine.view().groups}
+    requests = {
+        "to": (RenameVolume("lv3", "new"),),
+        "from": (ChangeGroup(add_tags="a"), ChangeVolume("lv1", add_tags="b")),
+    }
+    outcome = batch.run_together(machine.session(), requests)
+    commits = [step.group.name for plan in outcome.plans for step in plan.steps if isinstance(step, Commit)]
+    assert commits == ["to", "from"]
+    groups = {view.group.name: view.group for view in machine.view().groups}
+    assert {name: group.seqno - before[name] for name, group in groups.items()} == {"to": 1, "from": 1}
+    assert groups["to"].volume("new")
+    assert (groups["from"].tags, groups["from"].volume("lv1").tags) == (("a",), ("b",))
+
+
+def test_of_requests_for_several_groups_none_is_carried_out_where_one_cannot_be(tmp_path):
+    machine = Machine(SCENES["merge"], tmp_path)
+    content = machine.content()
+    requests = {"to": (RenameVolume("lv3", "new"),), "from": (RemoveVolume("nothing"),)}
+    with pytest.raises(NotFound, match="from/nothing"):
+        batch.run_together(machine.session(), requests)
+    assert machine.content() == content

@@ -6,7 +6,7 @@ from attrs import field, frozen
 
 from vmgr.core.amounts import CHOICES
 from vmgr.core.ids import Tag, Uuid
-from vmgr.core.requests import POLICIES, to_sectors, to_tags
+from vmgr.core.requests import POLICIES, Request, to_sectors, to_tags
 from vmgr.core.units import Sectors
 from vmgr.core.value import Value
 
@@ -86,6 +86,11 @@ class ChangeGroup(Value):
     new_uuid: bool = False
     profile: str | None = None
 
+    @property
+    def only_tags(self) -> bool:
+        """Whether nothing but tags is to be changed."""
+        return self == ChangeGroup(add_tags=self.add_tags, del_tags=self.del_tags)
+
 
 @frozen(repr=False)
 class Activate(Value):
@@ -99,3 +104,7 @@ class Activate(Value):
     mode: str = field(default="y", metadata={CHOICES: ("y", "n", "ay", "refresh")})
     completeness: str | None = field(default=None, metadata={CHOICES: ("partial", "degraded", "complete")})
     ignore_skip: bool = False
+
+
+GroupRequest = Request | ChangeGroup
+"""What may be asked of one group together with other requests, as one commit."""

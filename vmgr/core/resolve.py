@@ -13,15 +13,16 @@ from attrs import evolve
 
 from vmgr.core.errors import NotFound, Refused
 from vmgr.core.ids import Tag, Uuid, printed_uuid
-from vmgr.core.requests import NAMES, PVS, VOLUME, PvRange, Request
+from vmgr.core.requests import NAMES, PVS, VOLUME, PvRange
 
 if TYPE_CHECKING:
+    from vmgr.core.group_requests import GroupRequest
     from vmgr.core.model import VolumeGroup
     from vmgr.core.requests import Options, OptionValue
     from vmgr.core.targets import Targets
     from vmgr.core.view import GroupView, PvView
 
-R = TypeVar("R", bound=Request)
+R = TypeVar("R", bound="GroupRequest")
 
 Number = Callable[[str], tuple[int, int] | None]
 """What tells the (major, minor) of the device on a path, so that any of its paths will do; None: there is none."""

@@ -16,6 +16,7 @@ from vmgr.core.resolve import Members
 from vmgr.core.subject import Subject
 from vmgr.core.units import Sectors
 from vmgr.outcome import Outcome
+from vmgr.services.batch import run_one
 from vmgr.services.labels import (
     NewPv,
     enter_devices,
@@ -342,28 +343,26 @@ def _begun(session: Session, view: SystemView, old: str, new: str) -> GroupView 
     return groups[0] if len(groups) == 1 and session.was_called(groups[0], old) else None
 
 
-def change(session: Session, subjects: Sequence[Subject], request: ChangeGroup) -> Outcome:
-    """Change groups' properties; no subject means all of them."""
+def change(session: Session, view: GroupView, request: ChangeGroup) -> Change:
+    """The change of a group's properties."""
     from vmgr.core.operations.group_change import change_group
 
-    only_tags = request == ChangeGroup(add_tags=request.add_tags, del_tags=request.del_tags)
+    group = view.group
+    if request.system_id is not None:
+        _confirm_system_id(session, group, request.system_id)
+    return change_group(
+        group,
+        request,
+        session.targets,
+        stamp=session.stamp(),
+        active=bool(active_volumes(group, session.live())),
+        missing=request.only_tags,
+    )
 
-    def one(chosen: Chosen) -> Outcome:
-        with session.changing(chosen.vg, missing=only_tags) as view:
-            group = view.group
-            if request.system_id is not None:
-                _confirm_system_id(session, group, request.system_id)
-            made = change_group(
-                group,
-                request,
-                session.targets,
-                stamp=session.stamp(),
-                active=bool(active_volumes(group, session.live())),
-                missing=only_tags,
-            )
-            return session.carry_out(made, view)
 
-    return for_each(choose(session, subjects), one)
+def change_each(session: Session, subjects: Sequence[Subject], request: ChangeGroup) -> Outcome:
+    """Change groups' properties; no subject means all of them."""
+    return for_each(choose(session, subjects), lambda chosen: run_one(session, chosen.vg, request))
 
 
 def _confirm_system_id(session: Session, group: VolumeGroup, new: str) -> None:
