@@ -120,7 +120,7 @@ def test_what_must_be_mounted_is_not_where_that_is_declined_or_forbidden_and_not
     volume(320)
     make(kind)
     asked = vmgr("lvextend", "-r", "-L400m", "tank/data", status=FAILED, stdin="n\n")
-    assert f"mount {DEVICE} for the time" in asked.stderr
+    assert f"mount {DEVICE} temporarily" in asked.stderr
     for mode in ("nochange", "offline"):
         done = vmgr("lvextend", "-r", "--fsmode", mode, "-L400m", "tank/data", status=FAILED)
         assert "must be mounted to be resized" in done.stderr
@@ -136,7 +136,7 @@ def test_a_plan_for_what_must_be_mounted_mounts_it_and_writes_nothing(
     volume(320)
     make(kind)
     before = lab.run("sha256sum", DEVICE).stdout
-    assert "for the time" in vmgr("lvextend", "--test", "-r", "-L400m", "tank/data").stderr
+    assert "temporarily" in vmgr("lvextend", "--test", "-r", "-L400m", "tank/data").stderr
     assert lab.run("sha256sum", DEVICE).stdout == before
     assert mounts() == []
 

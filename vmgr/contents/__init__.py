@@ -1,6 +1,6 @@
-"""What lies on a volume (a file system, swap, an encrypted container) and how it follows the volume's size.
+"""The content of a volume (a file system, swap, an encrypted container) and its resizing with the volume.
 
-:func:`vmgr.contents.examine.examine` says what is there. It gives a value that knows its size, and makes a
-:class:`~vmgr.contents.job.Job` for another one: everything that could stand in the way is looked for while the
-job is made, before anything is changed. One module a kind. The file systems' own programs do the work.
+:func:`vmgr.contents.examine.examine` recognises the content and returns a value with its size. That value makes a
+:class:`~vmgr.contents.job.Job` for another size. All checks happen while the
+job is made, before anything is changed. Each kind has a module. The file systems' own programs do the work.
 """

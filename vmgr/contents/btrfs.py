@@ -1,4 +1,4 @@
-"""btrfs: it grows and shrinks while it is mounted; of several devices, the one that the volume is."""
+"""btrfs: it grows and shrinks while it is mounted. If it has several devices, only the volume is resized."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LEAST = Bytes(256 << 20)
-"""The kernel makes no device of a btrfs smaller than this (``fs/btrfs/ioctl.c``)."""
+"""The minimum size of a btrfs device (``fs/btrfs/ioctl.c``)."""
 
 
 class Btrfs(Content):
@@ -28,11 +28,11 @@ class Btrfs(Content):
         super().__init__(kind, path, number, self.superblock.size)
 
     def growing(self, size: Bytes, manner: Manner) -> Job:
-        """By ``btrfs filesystem resize``, mounted for the time where it is not."""
+        """Grow it with ``btrfs filesystem resize``, temporarily mounted if it is not mounted."""
         return self._job(size, manner, "max", shrinks=False)
 
     def shrinking(self, size: Bytes, manner: Manner) -> Job:
-        """The same, before the volume shrinks; btrfs moves what lies behind the new end."""
+        """Shrink it with the same command, before the volume shrinks. btrfs moves the data behind the new end."""
         self.require_fit(self.superblock.used, size)
         if size < LEAST:
             raise Refused(
@@ -51,7 +51,7 @@ class Btrfs(Content):
         mounting: tuple[Task, ...] = ()
         if held is not None:
             looked = PrivateMount("btrfs", self.path, "ro,rescue=nologreplay")
-            words = f"mount {self.path} for the time"
+            words = f"mount {self.path} temporarily"
             mounting = (Task(words, partial(held.open, *command), held.close, check=looked.check),)
         if shrinks:
             return Job(size, (*mounting, *tasks), moves=held is not None)
@@ -63,7 +63,7 @@ class Btrfs(Content):
             raise Refused(f"btrfs left {self.described} larger than asked for", hint="see btrfs filesystem show")
 
     def _place(self, manner: Manner) -> tuple[str, PrivateMount | None]:
-        """Where it is mounted, or what mounts it for the time."""
+        """Where it is mounted, or a temporary mount of it."""
         members = btrfs_devices(self.superblock.uuid)
         if manner.mode == OFFLINE:
             raise needs_mounting(self.described)

@@ -1,4 +1,4 @@
-"""What every kind of content has in common."""
+"""The base class of all kinds of content."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ FILE_SYSTEMS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "vfat", "ntfs", "exfat",
 
 
 class Content:
-    """Something on a device. ``path`` and ``number`` are the device's; ``end`` is where its own size ends.
+    """The content of a device. ``path`` and ``number`` are the device's; ``end`` is the content's own size.
 
-    ``kind`` is libblkid's word. ``end`` is None where that is not known.
+    ``kind`` is libblkid's word. ``end`` is None if the size is not known.
     """
 
     def __init__(self, kind: str, path: str, number: tuple[int, int], end: Bytes | None) -> None:
@@ -27,14 +27,14 @@ class Content:
         self.end = end
 
     def growing(self, size: Bytes, manner: Manner) -> Job:
-        """What makes it take ``size`` bytes, once the volume has them.
+        """The job that grows it to ``size`` bytes, after the volume has grown.
 
-        Raises a :class:`~vmgr.core.errors.VmgrError` if that cannot be.
+        Raises a :class:`~vmgr.core.errors.VmgrError` if it cannot grow.
         """
         raise self._unable("larger")
 
     def shrinking(self, size: Bytes, manner: Manner) -> Job:
-        """What makes it fit into ``size`` bytes, before the volume shrinks."""
+        """The job that shrinks it to ``size`` bytes, before the volume shrinks."""
         raise self._unable("smaller")
 
     def _unable(self, how: str) -> Refused:
@@ -45,7 +45,7 @@ class Content:
 
     @property
     def described(self) -> str:
-        """Half a sentence for messages."""
+        """A noun phrase for messages."""
         return (
             f"the {self.kind} file system on {self.path}"
             if self.kind in FILE_SYSTEMS
@@ -53,7 +53,7 @@ class Content:
         )
 
     def require_fit(self, used: Bytes, size: Bytes) -> None:
-        """Raise :class:`Refused` if what is in use does not fit."""
+        """Raise :class:`Refused` if the ``used`` bytes do not fit."""
         if used > size:
             raise Refused(
                 f"{self.described} has {_mib(used)} in use, which do not fit into {_mib(size)}",
@@ -62,7 +62,7 @@ class Content:
 
 
 def needs_mounting(described: str) -> InUse:
-    """Where ``--fsmode`` forbids to mount."""
+    """The error if ``--fsmode`` forbids mounting."""
     return InUse(
         f"{described} must be mounted to be resized",
         hint="nothing was changed; mount it, or give --fsmode manage",
@@ -70,7 +70,7 @@ def needs_mounting(described: str) -> InUse:
 
 
 def needs_unmounting(described: str) -> InUse:
-    """Where ``--fsmode`` forbids to unmount."""
+    """The error if ``--fsmode`` forbids unmounting."""
     return InUse(
         f"{described} must be unmounted to be made smaller",
         hint="nothing was changed; unmount it, or give --fsmode manage",

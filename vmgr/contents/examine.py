@@ -1,4 +1,4 @@
-"""Finding out what lies on a volume."""
+"""Recognition of a volume's content."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from vmgr.dm.client import DmClient
 
 WHOLE = ("filesystem", "crypto", "raid", "other")
-"""What libblkid calls things that take a whole device, so that there can be only one."""
+"""libblkid's words for contents that occupy a whole device, so that there can be only one."""
 
 
 def examine(path: str, number: tuple[int, int], client: DmClient) -> Content | None:
-    """What is on the device at ``path``, whose (major, minor) this is; None where nothing is recognised.
+    """The content of the device at ``path`` with this (major, minor); None if nothing is recognised.
 
-    Raises :class:`Refused` where the path leads to another device, where it cannot be told which of several
-    things it is, and for a container that is not open.
+    Raises :class:`Refused` if the path leads to another device, if the signatures are ambiguous,
+    and for a container that is not open.
     """
     if device_number(path) != number:
         raise Refused(
@@ -34,7 +34,7 @@ def examine(path: str, number: tuple[int, int], client: DmClient) -> Content | N
         return None
     if len(kinds) > 1:
         raise Refused(
-            f"{path} has the signatures of several things: {', '.join(kinds)}",
+            f"{path} has several signatures: {', '.join(kinds)}",
             hint="nothing was changed; wipe the stale ones: wipefs",
         )
     return _of_kind(kinds[0], path, number, client)
@@ -63,7 +63,7 @@ def _of_kind(kind: str, path: str, number: tuple[int, int], client: DmClient) ->
 
 
 def _container(path: str, number: tuple[int, int], client: DmClient) -> Content:
-    """A LUKS container with what is in it."""
+    """A LUKS container with its inner content."""
     from vmgr.contents.luks import Luks
     from vmgr.dm.address import by_uuid
 

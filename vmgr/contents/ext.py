@@ -1,4 +1,4 @@
-"""ext2, ext3 and ext4: they grow mounted or not, and shrink unmounted."""
+"""ext2, ext3 and ext4: they grow mounted or unmounted, and shrink only unmounted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Ext(Content):
         super().__init__(kind, path, number, self.superblock.size)
 
     def growing(self, size: Bytes, manner: Manner) -> Job:
-        """By resize2fs; after a check if it is not mounted."""
+        """Grow it with resize2fs; after a check if it is not mounted."""
         need("resize2fs")
         largest = self.superblock.largest
         if largest is not None and size > largest:
@@ -40,7 +40,7 @@ class Ext(Content):
         return Job(size, (*self._taken_down(mounts), *self._checked(manner)), after, moves=bool(mounts))
 
     def shrinking(self, size: Bytes, manner: Manner) -> Job:
-        """By resize2fs, unmounted and checked."""
+        """Shrink it with resize2fs, unmounted and checked."""
         need("resize2fs")
         mounts = mounts_of(self.number)
         if mounts and manner.mode == NOCHANGE:
@@ -73,7 +73,7 @@ class Ext(Content):
         return (Task(f"e2fsck -f -p {self.path}", partial(run, "e2fsck", "-f", "-p", self.path, fine=(0, 1))),)
 
     def _taken_down(self, mounts: tuple[Mount, ...]) -> tuple[Task, ...]:
-        """The step that unmounts it, where it is mounted."""
+        """The step that unmounts it, if it is mounted."""
         if not mounts:
             require_idle(self.path, self.kind)
             return ()
@@ -83,10 +83,10 @@ class Ext(Content):
         return (Task(f"umount {mount.place}", partial(run, "umount", mount.place), away=away),)
 
     def _require_online(self, mounts: tuple[Mount, ...]) -> None:
-        """Raise what keeps the kernel from growing it while it is mounted."""
+        """Raise the reason why the kernel cannot grow it while it is mounted, if there is one."""
         if self.superblock.state & EXT_ERRORS:
             raise Refused(
-                f"{self.described} has errors, and does not grow while it is mounted",
+                f"{self.described} has errors, and so cannot grow while it is mounted",
                 hint="nothing was changed; unmount it and run e2fsck -f on it",
             )
         if all(mount.read_only for mount in mounts):

@@ -1,4 +1,4 @@
-"""What is to be done to a volume's content around the change of the volume itself."""
+"""The steps on a volume's content before and after the change of the volume itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MANAGE, NOCHANGE, OFFLINE = "manage", "nochange", "offline"
 
 @frozen
 class Manner:
-    """How a content may be resized. ``mode`` is one of the above, ``check`` runs the file system's check first."""
+    """How to resize a content. ``mode`` is one of the above; ``check`` runs the file system's check first."""
 
     dialogue: Dialogue
     mode: str = MANAGE
@@ -31,9 +31,9 @@ class Manner:
 class Task:
     """One step: ``text`` is the command as typed by hand.
 
-    ``undo`` puts back what it changed for the time. ``away`` is what it takes away from the rest of the system, and
-    what comes back even after a kill: see :mod:`vmgr.system.putback`. ``check`` finds out, for a plan that is not
-    run, whether the step can succeed, where only doing it tells; it changes nothing.
+    ``undo`` reverts a temporary change. ``away`` is a mount or swap area that the step turns off, and that is
+    restored even after a kill: see :mod:`vmgr.system.putback`. ``check`` is for plans that are not run: it finds
+    out, without changing anything, whether the step can succeed.
     """
 
     text: str
@@ -47,9 +47,9 @@ class Task:
 class Job:
     """The steps before the volume is changed, and those after it.
 
-    What must come back whatever happens (a mount, swap in use) comes back in :meth:`close`. ``moves`` says that
-    something is mounted or unmounted for the time. ``size`` is what the content will have, in bytes. ``note`` is
-    where it is written what is away.
+    :meth:`close` reverts temporary changes (a mount, swap turned off), also after a failure. ``moves``: something
+    is temporarily mounted or unmounted. ``size`` is the future size of the content, in bytes. ``note`` records what
+    is turned off.
     """
 
     size: Bytes
@@ -65,17 +65,17 @@ class Job:
         return tuple(task.text for task in (*self.before, *self.after))
 
     def check(self) -> None:
-        """Raise what would keep the steps from being done, as far as it can be known without doing them."""
+        """Raise the error that a step would fail with, as far as it can be known without doing the step."""
         for task in (*self.before, *self.after):
             if task.check is not None:
                 task.check()
 
     def run_before(self, say: Callable[[str], object]) -> None:
-        """Do what comes before the volume's change, each step said first. Raises what keeps it from being done."""
+        """Do the steps before the volume's change, passing each to ``say`` first. Raises a failed step's error."""
         self._run(self.before, say)
 
     def run_after(self, say: Callable[[str], object]) -> None:
-        """Do what comes after the volume's change."""
+        """Do the steps after the volume's change."""
         self._run(self.after, say)
 
     def _run(self, tasks: tuple[Task, ...], say: Callable[[str], object]) -> None:
@@ -83,7 +83,7 @@ class Job:
             say(task.text)
             if task.away is not None and self.note is not None:
                 self.note.write(task.away)
-            if task.away is not None:  # before it runs: an interrupt reaches us when it has run
+            if task.away is not None:  # before it runs, because an interrupt arrives only after it has run
                 self._undo.append(partial(self._put_back, task.away))
             task.run()
             if task.undo is not None:
@@ -95,7 +95,7 @@ class Job:
             self.note.drop()
 
     def close(self) -> None:
-        """Put back what was changed for the time; all of it, then raise the first failure. May be called again."""
+        """Revert all temporary changes, then raise the first failure. May be called again."""
         failure: Exception | None = None
         while self._undo:
             try:
@@ -107,7 +107,7 @@ class Job:
 
 
 def put_back(away: PutBack) -> None:
-    """Mount it where it was, as it was, or swap to it again; nothing where that is so."""
+    """Restore the mount or swap area, if it is not already there."""
     from vmgr.contents.tools import run
 
     if away.needed:

@@ -1,4 +1,4 @@
-"""An encrypted container (LUKS): its mapping follows the volume's size, and what is in it follows the mapping's."""
+"""An encrypted container (LUKS): its mapping is resized with the volume, its content with the mapping."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Luks(Content):
-    """The container at ``path``, open as ``mapping`` of ``length`` bytes, ``offset`` bytes behind the beginning.
+    """The container at ``path``, open as ``mapping``, whose ``length`` bytes begin at byte ``offset``.
 
-    ``inner`` is what is in it, None where nothing was found. ``keyring``: the kernel has the volume's key in a
-    keyring, so that cryptsetup needs a passphrase or a token to load another table.
+    ``inner`` is its content, None if nothing was recognised. ``keyring``: the kernel has the volume's key in a
+    keyring, so cryptsetup needs a passphrase or a token to load another table.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class Luks(Content):
 
     @property
     def described(self) -> str:
-        """Half a sentence for messages."""
+        """A noun phrase for messages."""
         return f"the LUKS container on {self.path}"
 
     def growing(self, size: Bytes, manner: Manner) -> Job:
-        """By ``cryptsetup resize``, then what is in it."""
+        """Grow it with ``cryptsetup resize``, then its content."""
         inside = self._inside(size)
         inner = self.inner.growing(inside, manner) if self.inner is not None else Job(inside)
         self._unlock(manner)
@@ -54,12 +54,12 @@ class Luks(Content):
         return Job(size, inner.before, (opened, *inner.after), inner.moves)
 
     def shrinking(self, size: Bytes, manner: Manner) -> Job:
-        """What is in it, then ``cryptsetup resize``."""
+        """Shrink its content, then the container with ``cryptsetup resize``."""
         inside = self._inside(size)
         if self.inner is None:
             raise Refused(
                 f"{self.described} holds nothing that vmgr knows, so it may be in use to its end",
-                hint="nothing was changed; `cryptsetup resize --size` it yourself, and use --fs ignore",
+                hint="nothing was changed; shrink it yourself with `cryptsetup resize --size`, and use --fs ignore",
             )
         fits = self.inner.end is not None and self.inner.end <= inside
         inner = Job(inside) if fits else self.inner.shrinking(inside, manner)
@@ -83,7 +83,7 @@ class Luks(Content):
             run("cryptsetup", "-q", "--key-file", "-", *words, secret=self._secret)
 
     def _unlock(self, manner: Manner) -> None:
-        """Find out now whether cryptsetup will get what it needs. Raises :class:`Refused`."""
+        """Make sure that cryptsetup will get a valid key, asking for a passphrase. Raises :class:`Refused`."""
         need("cryptsetup")
         if not self.keyring:
             return
@@ -96,7 +96,7 @@ class Luks(Content):
         self._secret = manner.dialogue.secret(f"Passphrase for {self.path}: ")
         if not self._secret:
             raise Refused(
-                f"cryptsetup needs a passphrase to resize {self.described}, and nobody is there to give it",
+                f"cryptsetup needs a passphrase to resize {self.described}, but there is no terminal to ask for it",
                 hint="nothing was changed; run the command in a terminal",
             )
         try:

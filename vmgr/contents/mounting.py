@@ -1,4 +1,4 @@
-"""Where a content is mounted, and mounting it for the time of a resize."""
+"""Mounts of a content, and temporary mounts for a resize."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Number = tuple[int, int]
 
 @frozen
 class Mount:
-    """A place where a content is mounted, or a folder of it (``root``). ``options`` are as mount(8) takes them."""
+    """A mount of a content, or of a directory in it (``root``). ``options`` are as mount(8) takes them."""
 
     place: str
     kind: str
@@ -36,13 +36,13 @@ class Mount:
 
 
 def mounts_of(number: Number) -> tuple[Mount, ...]:
-    """Where the file system on the device is mounted, in this process's mount namespace; as a whole first."""
+    """The mounts of the device's file system in this process's mount namespace; those of the whole first."""
     found = [Mount(m.place, m.kind, m.source, m.options, m.root) for m in mount_table() if m.number == number]
     return tuple(sorted(found, key=lambda mount: mount.root != "/"))
 
 
 def mounts_of_btrfs(numbers: set[Number]) -> tuple[Mount, ...]:
-    """The same for a btrfs on these devices: its mounts have a device number of their own."""
+    """The mounts of a btrfs on these devices. They have a device number of their own."""
     return tuple(
         Mount(m.place, m.kind, m.source, m.options)
         for m in mount_table()
@@ -51,7 +51,7 @@ def mounts_of_btrfs(numbers: set[Number]) -> tuple[Mount, ...]:
 
 
 def btrfs_devices(uuid: str) -> set[Number]:
-    """The devices of a btrfs that is mounted anywhere; empty where it is not."""
+    """The devices of a btrfs that is mounted anywhere; empty if it is not mounted."""
     folder = f"{SYSFS}/fs/btrfs/{uuid}/devices"
     found: set[Number] = set()
     try:
@@ -69,18 +69,18 @@ def btrfs_devices(uuid: str) -> set[Number]:
 
 
 def require_idle(path: str, kind: str) -> None:
-    """Raise :class:`InUse` if the device is in use, though it is mounted nowhere that this process can see."""
+    """Raise :class:`InUse` if the device is in use although this process sees no mount of it."""
     try:
         Disk.open(path, exclusive=True).close()
     except InUse:
         raise InUse(
             f"the {kind} on {path} is in use, though it is not mounted where vmgr can see it",
-            hint="nothing was changed; it may be mounted in a container, or be checked: `fuser -v` tells by whom",
+            hint="nothing was changed; a container may have it mounted, or a program may check it: see `fuser -v`",
         ) from None
 
 
 def only_one(mounts: tuple[Mount, ...], path: str) -> Mount:
-    """The mount, where there may be only one, and of the whole. Raises :class:`Refused` if there is another."""
+    """The only mount, which must be of the whole. Raises :class:`Refused` if there are others."""
     if len(mounts) > 1 or mounts[0].root != "/":
         raise Refused(
             f"{path}, or a folder of it, is mounted on {', '.join(m.place for m in mounts)}",
@@ -102,10 +102,10 @@ exit $status
 
 
 class PrivateMount:
-    """A file system mounted where nobody else sees it, for one command.
+    """A file system mounted for one command, invisible to other processes.
 
-    It is mounted in a mount namespace of its own, which ends with the process that holds it, and that process
-    ends with this one: a killed command leaves no mount behind. The place is one empty folder for all.
+    It is mounted in a mount namespace of its own, which ends with the process in it. That process
+    ends with this one, so a killed command leaves no mount behind. All use the same empty directory as mount point.
     """
 
     def __init__(self, kind: str, device: str, options: str = "") -> None:
@@ -116,7 +116,7 @@ class PrivateMount:
         self.place = ""
 
     def open(self, *command: str) -> None:
-        """Mount it. ``command`` is what :meth:`go` will run; ``%`` in it stands for the place."""
+        """Mount it. ``command`` is the command for :meth:`go`; ``%`` in it stands for the mount point."""
         self.place = f"{RUN_DIR}/mount"
         try:
             own_directory(self.place)
@@ -138,7 +138,7 @@ class PrivateMount:
             self._finish("mount")
 
     def go(self) -> None:
-        """Run the command, to its end. Raises :class:`~vmgr.core.errors.VmgrError` if it fails."""
+        """Run the command and wait for its end. Raises :class:`~vmgr.core.errors.VmgrError` if it fails."""
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.write(b"go\n")
@@ -146,7 +146,7 @@ class PrivateMount:
         self._finish(self._name)
 
     def check(self) -> None:
-        """Raise what keeps it from being mounted. With options that write nothing, nothing is written."""
+        """Try to mount it, and raise the error if that fails. With read-only options, nothing is written."""
         try:
             self.open("true")
         finally:

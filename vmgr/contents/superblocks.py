@@ -1,8 +1,8 @@
-"""What file systems say of themselves in their superblocks: sizes, what is used, and what state they are in.
+"""The superblocks of file systems: their sizes, used space, and state.
 
-Read from the device, in the formats' own terms: the kernel's ``fs/ext4/ext4.h``, ``fs/xfs/libxfs/xfs_format.h``,
-``include/uapi/linux/btrfs_tree.h``, and util-linux's ``include/swapheader.h``. (libblkid tells the sizes only
-from 2.39.)
+Read from the device according to the formats' definitions: the kernel's ``fs/ext4/ext4.h``,
+``fs/xfs/libxfs/xfs_format.h``, ``include/uapi/linux/btrfs_tree.h``, and util-linux's ``include/swapheader.h``.
+(libblkid has the sizes only since 2.39.)
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ QUOTAS = (("u", 0x0001, 0x0002), ("g", 0x0040, 0x0080), ("p", 0x0008, 0x0200))
 
 @frozen
 class Superblock:
-    """What matters for a resize. ``size`` is how much of its device it takes, ``used`` how much of that at least.
+    """The facts for a resize. ``size`` is the content's size, ``used`` a lower bound of its data.
 
-    ``largest`` is the most that it can have; ``number`` the device's number in a btrfs of ``devices`` devices.
+    ``largest`` is its maximum size; ``number`` is the device's number in a btrfs of ``devices`` devices.
     """
 
     size: Bytes
@@ -46,7 +46,7 @@ class Superblock:
 
 
 def read_superblock(path: str, kind: str) -> Superblock:
-    """The superblock of the ``kind`` that libblkid has found on the device. Raises :class:`Refused` without one."""
+    """The superblock of the ``kind`` that libblkid found on the device. Raises :class:`Refused` if invalid."""
     read = {"ext2": ext, "ext3": ext, "ext4": ext, "xfs": xfs, "btrfs": btrfs, "swap": swap}[kind]
     try:
         with open(path, "rb", buffering=0) as file:
@@ -108,7 +108,7 @@ def xfs(data: bytes) -> Superblock | None:
 
 
 def btrfs(data: bytes) -> Superblock | None:
-    """btrfs: of the device that is looked at."""
+    """btrfs: the facts about the device at hand."""
     at = 65536
     if data[at + 0x40 : at + 0x48] != b"_BHRfS_M":
         return None
@@ -129,7 +129,7 @@ _SWAP = Struct("=3I16s16s")
 
 
 def swap(data: bytes) -> Superblock | None:
-    """Swap: its header is in the byte order of the machine that made it, at the end of a page of its size."""
+    """Swap: its header has the byte order and the page size of the machine that made it."""
     for page in (4096, 8192, 16384, 32768, 65536):
         if data[page - 10 : page] != b"SWAPSPACE2":
             continue

@@ -1,4 +1,4 @@
-"""Swap: its header is written anew, with the UUID and the label that it has."""
+"""Swap: resized by writing a new header with the same UUID and label."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Swap(Content):
         super().__init__(kind, path, number, self.superblock.size)
 
     def growing(self, size: Bytes, manner: Manner) -> Job:
-        """By mkswap; swapped off for the time."""
+        """Grow it with mkswap, temporarily swapped off."""
         off = self._off(manner)
         return Job(size, off, (self._made(None),), moves=bool(off))
 
     def shrinking(self, size: Bytes, manner: Manner) -> Job:
-        """The same before the volume shrinks."""
+        """Shrink it with mkswap, before the volume shrinks."""
         off = self._off(manner)
         return Job(size, (*off, self._made(size)), moves=bool(off))
 

@@ -41,11 +41,11 @@ def path_of(name: str) -> str:
 
 
 def run(name: str, *arguments: str, fine: Sequence[int] = (0,), secret: str | None = None) -> str:
-    """Run a program to its end; what it printed on standard output.
+    """Run a program to its end and return its standard output.
 
-    Ctrl-C does not reach it: a file system whose resize is cut off is lost. It is raised again once the program has
-    ended. ``secret`` is its standard input. Raises :class:`VmgrError` with the program's last words for another
-    exit status than those in ``fine``.
+    Ctrl-C does not reach it, because an interrupted resize destroys a file system. It is raised again after the
+    program ends. ``secret`` is the standard input. Raises :class:`VmgrError` with the last lines of the output if
+    the exit status is not in ``fine``.
     """
     source = subprocess.DEVNULL if secret is None else subprocess.PIPE
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -57,7 +57,7 @@ def run(name: str, *arguments: str, fine: Sequence[int] = (0,), secret: str | No
                 process.stdin.write(secret.encode(errors="surrogateescape"))
                 process.stdin.close()
             except BrokenPipeError:
-                pass  # it says itself why it did not read
+                pass  # the program's own message says why it did not read
         interrupted = False
         while process.returncode is None:
             try:
@@ -76,7 +76,7 @@ def run(name: str, *arguments: str, fine: Sequence[int] = (0,), secret: str | No
 
 
 def failed(name: str, status: int, said: str) -> VmgrError:
-    """The error for a program that did not do its work."""
+    """The error for a program that failed."""
     return VmgrError(
         f"{name} failed with status {status}", details=tuple(said.splitlines()[-5:]), hint=f"see {name}(8)"
     )

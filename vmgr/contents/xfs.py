@@ -23,7 +23,7 @@ class Xfs(Content):
         super().__init__(kind, path, number, self._mounted_size() or self.superblock.size)
 
     def _mounted_size(self) -> Bytes | None:
-        """Of a mounted one: its superblock on the device may be behind."""
+        """The size if it is mounted. Its superblock on the device may then be out of date."""
         if not self._mounts:
             return None
         shown = run("xfs_growfs", "-n", self._mounts[0].place)
@@ -31,7 +31,7 @@ class Xfs(Content):
         return Bytes(int(found[1]) * int(found[2])) if found else None
 
     def growing(self, size: Bytes, manner: Manner) -> Job:
-        """By xfs_growfs, mounted for the time where it is not."""
+        """Grow it with xfs_growfs, temporarily mounted if it is not mounted."""
         need("xfs_growfs")
         if manner.mode == OFFLINE:
             raise needs_mounting(self.described)
@@ -48,7 +48,7 @@ class Xfs(Content):
         require_idle(self.path, self.kind)
         held = PrivateMount("xfs", self.path, self.superblock.quota)
         mounting = Task(
-            f"mount {self.path} for the time",
+            f"mount {self.path} temporarily",
             partial(held.open, "xfs_growfs", "%"),
             held.close,
             check=PrivateMount("xfs", self.path, "ro,norecovery").check,
