@@ -209,19 +209,22 @@ def _tables() -> Kind:
 
 
 def _statuses() -> Kind:
+    from tests.support.plugins import a_group, area, create
     from vmgr.dm.tables import Tables
     from vmgr.registry import load_targets, table_types
 
     targets, tables = load_targets(), Tables(table_types())
+    group = create(a_group(), "x", [[area(0, 0, 1)]])[0]
 
     def run(data: bytes) -> None:
         words = data.decode("utf-8", "surrogateescape").split(" ", 3)
         target, params = (words + [""] * 4)[2:4]
         for name in (target, "snapshot", "snapshot-merge", "striped", "linear"):
+            line = KernelLine(Sectors(0), Sectors(8), name, params)
             with contextlib.suppress(VmgrError):
-                targets.parse_status(name, params)
+                targets.parse_status(group, group.lvs[0], (line,))
             with contextlib.suppress(VmgrError):
-                tables.parse(KernelLine(Sectors(0), Sectors(8), name, params))
+                tables.parse(line)
 
     seeds = [
         *_lines("status"),

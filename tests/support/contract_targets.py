@@ -19,8 +19,10 @@ from vmgr.core.hooks import (
     KernelTarget,
     Names,
     OptionSpec,
+    Pending,
+    Status,
+    StatusOutcome,
     TargetInfo,
-    TargetStatus,
     VolumeFacts,
     hookimpl,
 )
@@ -39,7 +41,7 @@ from vmgr.core.model import (
 )
 from vmgr.core.naming import dm_name, dm_uuid
 from vmgr.core.requests import CreateVolume, FinishVolume, RemoveVolumes, Request, option
-from vmgr.core.table import DevRef, DmDevice, TargetLine
+from vmgr.core.table import DevRef, DmDevice, KernelLine, TargetLine
 from vmgr.core.targets import Targets
 from vmgr.core.units import Extents, Sectors
 from vmgr.plugins import linear, snapshot, striped
@@ -166,14 +168,22 @@ class Raid1:
         return _line(group, segment, "raid", *words, *legs)
 
     @hookimpl
-    def parse_status(self, target: str, params: str) -> TargetStatus:
-        words = params.split()
+    def parse_status(self, lines: tuple[KernelLine, ...]) -> Status:
+        words = lines[0].params.split()
         done, _, whole = words[3].partition("/")
         percent = 100.0 * int(done) / int(whole)
-        return TargetStatus(percent, "" if set(words[2]) == {"A"} else "degraded", running=percent < 100)
+        lost = set(words[2]) - {"A", "a"}
+        if percent < 100:
+            return Status(StatusOutcome.WAITING, percent, "degraded" if lost else "", f"{percent:.2f}% in sync")
+        return Status(StatusOutcome.DEGRADED if lost else StatusOutcome.READY, percent, "degraded" if lost else "")
 
     @hookimpl
-    def describe(self, volume: LogicalVolume, segment: Segment, status: TargetStatus | None) -> VolumeFacts:
+    def pending(self, volume: LogicalVolume) -> tuple[Pending, ...]:
+        """A rebuilt image is marked as such until it is in sync, or it would be rebuilt at each activation."""
+        return (Pending("rebuild", StatusOutcome.READY),) if "REBUILD" in volume.status else ()
+
+    @hookimpl
+    def describe(self, volume: LogicalVolume, segment: Segment, status: Status | None) -> VolumeFacts:
         body = segment.body
         assert isinstance(body, Raid1Body)
         if volume.id in body.metas:
@@ -368,12 +378,18 @@ class Thin:
         return dm_uuid(group.id, volume.id, "tpool") if own else None
 
     @hookimpl
-    def parse_status(self, target: str, params: str) -> TargetStatus:
-        words = params.split()
-        if target == "thin":
-            return TargetStatus(0.0)
+    def parse_status(self, lines: tuple[KernelLine, ...]) -> Status:
+        words = lines[0].params.split()
+        if lines[0].target == "thin":
+            return Status(percent=100.0 * int(words[0]) / int(lines[0].length))
         used, _, total = words[2].partition("/")
-        return TargetStatus(100.0 * int(used) / int(total), values=(("transaction", int(words[0])),))
+        return Status(percent=100.0 * int(used) / int(total), own=int(words[0]))
+
+    @hookimpl
+    def pending(self, volume: LogicalVolume) -> tuple[Pending, ...]:
+        body = volume.segments[0].body
+        told = isinstance(body, PoolBody) and (body.create or body.delete)
+        return (Pending("messages"),) if told else ()
 
 
 # -- cache ----------------------------------------------------------------------------------------
@@ -472,11 +488,12 @@ class Cache:
         return (base,)
 
     @hookimpl
-    def parse_status(self, target: str, params: str) -> TargetStatus:
+    def parse_status(self, lines: tuple[KernelLine, ...]) -> Status:
+        params = lines[0].params
         if params.startswith(("Fail", "Error")):
-            return TargetStatus(None, params.split()[0].lower())
+            return Status(StatusOutcome.FAILED, None, params.split()[0].lower())
         used, _, total = params.split()[3].partition("/")
-        return TargetStatus(100.0 * int(used) / int(total))
+        return Status(percent=100.0 * int(used) / int(total))
 
 
 CONTRACT = Targets(

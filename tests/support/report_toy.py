@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from vmgr.core.hooks import ColumnSpec, KernelTarget, TargetInfo, TargetStatus, VolumeFacts, hookimpl
+from vmgr.core.hooks import ColumnSpec, KernelTarget, Status, TargetInfo, VolumeFacts, hookimpl
 from vmgr.core.ids import LvName, Tag, Uuid, VgName
 from vmgr.core.model import (
     Area,
@@ -71,11 +71,12 @@ class ToyPlugin:
         return (TargetLine(Sectors(0), Sectors(8), "toy"),)
 
     @hookimpl
-    def parse_status(self, target: str, params: str) -> TargetStatus:
-        return TargetStatus(float(params), "broken" if params == "100" else "")
+    def parse_status(self, lines: tuple[KernelLine, ...]) -> Status:
+        params = lines[0].params
+        return Status(percent=float(params), health="broken" if params == "100" else "")
 
     @hookimpl
-    def describe(self, volume: LogicalVolume, segment: Segment, status: TargetStatus | None) -> VolumeFacts:
+    def describe(self, volume: LogicalVolume, segment: Segment, status: Status | None) -> VolumeFacts:
         body = segment.body
         assert isinstance(body, ToyBody)
         if volume.id == body.friend:

@@ -17,7 +17,8 @@ from vmgr.core.operations.change import change_volume
 from vmgr.core.operations.checks import with_flag
 from vmgr.core.operations.convert import convert_volume, finish_volume
 from vmgr.core.requests import NO_NUMBERS, READ_AHEAD_AUTO, ChangeVolume, ConvertVolume
-from vmgr.core.table import LiveDevice
+from vmgr.core.table import KernelLine, LiveDevice
+from vmgr.core.units import Sectors
 
 
 def change(group: VolumeGroup, **changes: Any) -> Change:
@@ -143,7 +144,12 @@ def test_a_merge_that_has_ended_is_written_down() -> None:
     merging = after(convert_volume(group, request, TARGETS, STAMP))
     assert merging != group
     origin = volume(merging, "a").id
-    done = finish_volume(merging, origin, TARGETS, STAMP)
+    ((book, pending),) = TARGETS.pending(merging)
+    assert finish_volume(merging, book.id, pending.name, TARGETS, STAMP) is None
+    line = KernelLine(Sectors(0), Sectors(8), "snapshot-merge", "16/2048 16")
+    uuid = dm_uuid(merging.id, origin)
+    live = {uuid: LiveDevice("top", uuid, 253, 0, status=(line,))}
+    done = finish_volume(merging, book.id, pending.name, TARGETS, STAMP, live=live)
     assert done is not None
     assert [lv.name for lv in after(done).lvs] == ["a"]
     assert after(done).free == PLAIN.free

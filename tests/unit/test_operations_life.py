@@ -27,13 +27,15 @@ from tests.support.groups import (
 from vmgr.core.change import Change
 from vmgr.core.errors import InvalidGroup, Refused, VmgrError
 from vmgr.core.group_requests import ChangeGroup, ChangePv
-from vmgr.core.model import VolumeGroup
+from vmgr.core.model import LogicalVolume, VolumeGroup
+from vmgr.core.naming import dm_uuid
 from vmgr.core.operations.change import change_volume
 from vmgr.core.operations.convert import convert_volume, finish_volume
 from vmgr.core.operations.extend import resize_volume
 from vmgr.core.operations.group_change import change_group, change_pvs
-from vmgr.core.requests import ChangeVolume, ConvertVolume, ResizeVolume
+from vmgr.core.requests import ChangeVolume, ConvertVolume, ResizeVolume, Stamp
 from vmgr.core.sizes import parse_extents
+from vmgr.core.table import KernelLine, LiveDevice
 from vmgr.core.units import Sectors
 from vmgr.core.validate import validate
 
@@ -42,6 +44,17 @@ SIZES = st.one_of(
     st.integers(1, 30).map(str),
     st.tuples(st.integers(1, 120).map(str), st.sampled_from(("VG", "FREE", "PVS", "LV", "ORIGIN"))).map("%".join),
 )
+
+
+def _ended(group: VolumeGroup, lv: LogicalVolume, stamp: Stamp) -> Change | None:
+    """What comes of it when the kernel says that a merge into the volume has ended."""
+    line = KernelLine(Sectors(0), Sectors(8), "snapshot-merge", "16/2048 16")
+    uuid = dm_uuid(group.id, lv.id)
+    live = {uuid: LiveDevice("top", uuid, 253, 0, status=(line,))}
+    for book, pending in TARGETS.pending(group):
+        if pending.on == lv.id:
+            return finish_volume(group, book.id, pending.name, TARGETS, stamp, live=live)
+    return None
 
 
 class GroupLife(RuleBasedStateMachine):
@@ -131,7 +144,7 @@ class GroupLife(RuleBasedStateMachine):
             return
 
         def finish(group: VolumeGroup) -> VolumeGroup | Change:
-            return finish_volume(group, lv.id, TARGETS, STAMP.part(self.count)) or group
+            return _ended(group, lv, STAMP.part(self.count)) or group
 
         self.attempt(finish)
 

@@ -100,7 +100,8 @@ def test_statuses_come_back(name: str, volume: str, percent: float) -> None:
     lv = made.group.lv_by_name[volume]
     lines = made.live[CONTRACT.status_device(made.group, lv, made.live)].status
     assert lines
-    status = CONTRACT.parse_status(lines[0].target, lines[0].params)
+    status = CONTRACT.status(made.group, lv, made.live)
+    assert status is not None
     assert (status.percent, status.health) == (percent, "")
 
 
@@ -172,7 +173,7 @@ def test_the_message_is_forgotten_once_the_kernel_has_it() -> None:
         live = dict(made.live)
         uuid = dm_uuid(after.id, pool.id, "tpool")
         live[uuid] = evolve(live[uuid], status=(KernelLine(Sectors(0), Sectors(8), "thin-pool", said),))
-        built = CONTRACT.finish(after, FinishVolume(pool.id), Context(pool, CONTRACT, STAMP, live))
+        built = CONTRACT.finish(after, FinishVolume(pool.id, "messages"), Context(pool, CONTRACT, STAMP, live))
         assert (built is not None) == done
     assert built is not None
     body = built.volumes[0].segments[0].body

@@ -128,7 +128,7 @@ def test_reports_say_what_lvs_says(made: Stack) -> None:
         if dm_uuid(group.id, volume.id) in made.live:
             lines = made.live[TARGETS.status_device(group, volume, made.live)].status
             assert lines
-            status = TARGETS.parse_status(lines[0].target, lines[0].params)
+            status = TARGETS.parse_status(group, volume, lines)
         facts = TARGETS.describe(group, volume, segment, status)
         values = dict(facts.values)
         assert facts.segtype == row["Type"]

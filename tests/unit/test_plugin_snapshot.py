@@ -18,7 +18,7 @@ from vmgr.core.context import Context
 from vmgr.core.devices import stack
 from vmgr.core.errors import DamagedMetadata, InUse, InvalidSize, PluginError, Refused, UsageError
 from vmgr.core.exchange import Built, SpaceNeeds
-from vmgr.core.hooks import Live
+from vmgr.core.hooks import Live, Pending, StatusOutcome
 from vmgr.core.ids import LvName, Tag
 from vmgr.core.model import Reference, VolumeGroup
 from vmgr.core.naming import dm_uuid
@@ -671,10 +671,14 @@ def test_an_invalid_snapshot_is_not_merged() -> None:
 def test_a_merge_ends_when_only_metadata_are_in_use() -> None:
     group = merge(snapshot(snapshot(), "two", 30))[0]
     base = group.lv_by_name["base"]
-    for said in ("24/16384 16", "Merge failed", "Invalid"):
-        assert not TARGETS.parse_status("snapshot-merge", said).done
-    assert TARGETS.parse_status("snapshot-merge", "16/16384 16").done
-    built = TARGETS.finish(group, FinishVolume(base.id), Context(base, TARGETS, STAMP))
+    book = group.lv_by_name["snapshot0"]
+    assert TARGETS.pending(group) == ((book, Pending("merge", StatusOutcome.READY, base.id)),)
+    request = FinishVolume(book.id, "merge")
+    assert TARGETS.finish(group, request, Context(book, TARGETS, STAMP)) is None
+    for said in ("24/16384 16", "Merge failed", "Invalid", "16/16384 16"):
+        live = running(group, status=said)
+        built = TARGETS.finish(group, request, Context(book, TARGETS, STAMP, live))
+        assert (built is not None) == (said == "16/16384 16")
     assert built is not None
     assert {group.lv_by_id[lv].name for lv in built.removed} == {"snap", "snapshot0"}
     assert built.notes == ("Merge of snapshot into logical volume vg/base has finished.",)
@@ -683,36 +687,49 @@ def test_a_merge_ends_when_only_metadata_are_in_use() -> None:
 
 def test_an_origin_without_a_merge_has_nothing_to_end() -> None:
     group = snapshot()
-    base = group.lv_by_name["base"]
-    assert TARGETS.finish(group, FinishVolume(base.id), Context(base, TARGETS, STAMP)) is None
+    book, live = group.lv_by_name["snapshot0"], running(group, status="16/16384 16")
+    assert TARGETS.pending(group) == ()
+    assert TARGETS.finish(group, FinishVolume(book.id, "merge"), Context(book, TARGETS, STAMP, live)) is None
+
+
+def test_a_merge_that_has_not_begun_has_not_ended() -> None:
+    """The origin runs as it did before the merge was asked for, and all is well with it: that ends nothing."""
+    plain = snapshot()
+    live = running(plain, status="16/16384 16")
+    group = merge(plain)[0]
+    ((book, pending),) = TARGETS.pending(group)
+    assert TARGETS.pending_status(group, book, pending, live) is None
+    assert TARGETS.finish(group, FinishVolume(book.id, "merge"), Context(book, TARGETS, STAMP, live)) is None
 
 
 # -- status ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("target", "params", "percent", "health", "done"),
+    ("target", "params", "percent", "health", "outcome"),
     [
-        ("snapshot", "16/16384 16", 0.0, "", False),
-        ("snapshot", "8192/16384 16", 50.0, "", False),
-        ("snapshot", "16384/16384 72", 100.0, "", False),
-        ("snapshot", "8192/16384", 50.0, "", False),
-        ("snapshot", "1/3 0", 33.333333, "", False),
-        ("snapshot", "Invalid", 100.0, "invalid", False),
-        ("snapshot", "Overflow", 100.0, "overflow", False),
-        ("snapshot", "Merge failed", None, "merge failed", False),
-        ("snapshot", "Unknown", None, "unknown", False),
-        ("snapshot", "what is this", None, "unknown", False),
-        ("snapshot", "", None, "unknown", False),
-        ("snapshot-merge", "24/16384 16", 0.146484, "", False),
-        ("snapshot-merge", "16/16384 16", 0.0, "", True),
-        ("snapshot-merge", "Merge failed", None, "merge failed", False),
-        ("snapshot-origin", "", None, "", False),
+        ("snapshot", "16/16384 16", 0.0, "", StatusOutcome.READY),
+        ("snapshot", "8192/16384 16", 50.0, "", StatusOutcome.READY),
+        ("snapshot", "16384/16384 72", 100.0, "", StatusOutcome.READY),
+        ("snapshot", "8192/16384", 50.0, "", StatusOutcome.READY),
+        ("snapshot", "1/3 0", 33.333333, "", StatusOutcome.READY),
+        ("snapshot", "Invalid", 100.0, "invalid", StatusOutcome.FAILED),
+        ("snapshot", "Overflow", 100.0, "overflow", StatusOutcome.FAILED),
+        ("snapshot", "Merge failed", None, "merge failed", StatusOutcome.FAILED),
+        ("snapshot", "Unknown", None, "unknown", StatusOutcome.FAILED),
+        ("snapshot", "what is this", None, "unknown", StatusOutcome.FAILED),
+        ("snapshot", "", None, "unknown", StatusOutcome.FAILED),
+        ("snapshot-merge", "24/16384 16", 0.146484, "", StatusOutcome.WAITING),
+        ("snapshot-merge", "16/16384 16", 0.0, "", StatusOutcome.READY),
+        ("snapshot-merge", "Merge failed", None, "merge failed", StatusOutcome.FAILED),
+        ("snapshot-origin", "", None, "", StatusOutcome.READY),
     ],
 )
-def test_status_lines_mean(target: str, params: str, percent: float | None, health: str, done: bool) -> None:
-    status = TARGETS.parse_status(target, params)
-    assert (status.percent, status.health, status.done) == (percent, health, done)
+def test_status_lines_mean(target: str, params: str, percent: float | None, health: str, outcome: str) -> None:
+    group = snapshot()
+    line = KernelLine(Sectors(0), Sectors(8), target, params)
+    status = TARGETS.parse_status(group, group.lv_by_name["snap"], (line,))
+    assert (status.percent, status.health, status.outcome) == (percent, health, outcome)
 
 
 @given(st.integers(0, 1 << 50), st.integers(1, 1 << 50))
@@ -725,9 +742,7 @@ def test_a_percentage_is_0_or_100_only_if_exact(part: int, whole: int) -> None:
 
 def state(group: VolumeGroup, name: str, live: Live) -> str:
     volume = group.lv_by_name[name]
-    lines = live[TARGETS.status_device(group, volume, live)].status
-    assert lines
-    status = TARGETS.parse_status(lines[0].target, lines[0].params)
+    status = TARGETS.status(group, volume, live)
     return TARGETS.describe(group, volume, volume.segments[0], status).state
 
 

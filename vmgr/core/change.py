@@ -52,7 +52,8 @@ class Change:
     ``absent`` are PVs without a device: nothing is written to them. ``handed_over`` are PVs that another group
     takes in the same transaction, ``taken`` those that this one takes from others; ``taken_from`` are these groups
     without those that are removed by that: until they are committed, this one stays exported
-    (:mod:`vmgr.core.transaction`).
+    (:mod:`vmgr.core.transaction`). ``needs_active`` are volumes of ``before`` that are activated for the command,
+    and put back after it.
     """
 
     before: VolumeGroup | None
@@ -74,6 +75,7 @@ class Change:
     handed_over: tuple[Uuid, ...] = ()
     taken: tuple[Uuid, ...] = ()
     taken_from: tuple[Uuid, ...] = ()
+    needs_active: tuple[Uuid, ...] = ()
 
     @property
     def changes_metadata(self) -> bool:
@@ -104,6 +106,7 @@ def combine(changes: Iterable[Change]) -> Change:
             labels=result.labels + item.labels,
             unlabel=result.unlabel + item.unlabel,
             notes=result.notes + item.notes,
+            needs_active=result.needs_active + item.needs_active,
             done=result.done + item.done,
         )
     return result

@@ -99,8 +99,9 @@ class Built:
     headers that the kernel will read (they lie in space that was free until now, so nothing is lost if the
     commit never comes). ``wipe`` are volumes to be wiped before anybody sees them, ``activate`` those to be
     activated on their own account (others are active with a companion, or not at all); None: what of the mains
-    is new.
-    ``done`` is said at the end, in LVM2's manner; None: what the core says of such a request.
+    is new. ``needs_active`` are volumes that the change needs to be active, such as one that gets a message: they
+    are activated for the command, and put back after it. ``done`` is said at the end, in LVM2's manner; None: what
+    the core says of such a request.
     """
 
     volumes: tuple[LogicalVolume, ...]
@@ -109,6 +110,7 @@ class Built:
     zero: tuple[ZeroRange, ...] = ()
     wipe: tuple[Uuid, ...] | None = None
     activate: tuple[Uuid, ...] | None = None
+    needs_active: tuple[Uuid, ...] = ()
     notes: tuple[str, ...] = ()
     done: tuple[str, ...] | None = None
 

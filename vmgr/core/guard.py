@@ -25,6 +25,7 @@ TELLING = frozenset(
         "group_written",
         "join_segments",
         "parse_status",
+        "pending",
         "removed_with",
         "segment_lines",
         "size_limit",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vmgr.core.ids import Uuid
     from vmgr.core.model import Area, Fields, FieldValue, LogicalVolume, Segment, SegmentBody, VolumeGroup
     from vmgr.core.requests import Request
-    from vmgr.core.table import DmDevice, LiveDevice, TargetLine
+    from vmgr.core.table import DmDevice, KernelLine, LiveDevice, TargetLine
     from vmgr.core.tabletype import TableType
     from vmgr.core.units import Extents, Sectors
 
@@ -205,21 +205,49 @@ PLAIN_ROLE = "data"
 """The role in which plain volumes ask for their space, and in which a grant for one must hold its runs."""
 
 
-@frozen(repr=False)
-class TargetStatus(Value):
-    """What a status line of the kernel says.
+class StatusOutcome:
+    """What a status comes to, in the one of four words that the core acts on."""
 
-    ``percent`` (0 to 100) is fill or progress, None where there is none. ``health`` is ``""`` when all is well,
-    else a word such as ``invalid``, ``overflow``, ``merge failed``. ``done`` tells that a process
-    which the volume was in (a merge, a synchronisation) has ended, ``running`` that one is under way: ``percent``
-    is what is left of it then. ``values`` are the plugin's own, in columns that it declared.
+    WAITING = "waiting"
+    """Something goes on that will end by itself: a merge, a synchronisation."""
+    READY = "ready"
+    """Nothing goes on, and nothing is wrong."""
+    DEGRADED = "degraded"
+    """It works, and something is lost: redundancy, or what is left of space."""
+    FAILED = "failed"
+    """It does not work any more, or what went on has stopped."""
+
+
+@frozen(repr=False)
+class Status(Value):
+    """What the kernel says of a volume.
+
+    ``outcome`` is one of :class:`StatusOutcome`. ``percent`` (0 to 100) is fill or progress, None where there is
+    none. ``health`` is ``""`` when all is well, else a word such as ``invalid`` or ``merge failed``, which stops
+    nothing by itself. ``progress`` says to a person how far it is (``12.50% left``). ``own`` is a frozen value of
+    the plugin's own class, which only its hooks look into.
     """
 
+    outcome: str = StatusOutcome.READY
     percent: float | None = None
     health: str = ""
-    done: bool = False
-    running: bool = False
-    values: tuple[tuple[str, object], ...] = ()
+    progress: str = ""
+    own: object = None
+
+
+@frozen(repr=False)
+class Pending(Value):
+    """What the metadata of a volume say is not done yet: a message to be written off, a merge, a synchronisation.
+
+    When the status of volume ``on`` (None: the volume itself) comes to ``until`` (a :class:`StatusOutcome`), the
+    core has the plugin write down the end of it: a :class:`~vmgr.core.requests.FinishVolume` with ``name``. That is
+    seen to by the command that asked for it, by polling and by an activation. ``until`` None: at once, in the
+    command whose commit made it so, and if that was killed, before the next change of the group.
+    """
+
+    name: str
+    until: str | None = None
+    on: Uuid | None = None
 
 
 @frozen(repr=False)
@@ -328,7 +356,7 @@ class TargetSpec:
           segments and those whose segments refer to them or lie on them. All that ``removed_with`` named is in the
           request, and goes; the plugin says what changes beyond that
         - to change attributes: likewise, for each volume; the core has made its own changes in ``ctx.volume``
-        - to finish (:class:`~vmgr.core.requests.FinishVolume`): the plugins around the volume, until one does
+        - to finish (:class:`~vmgr.core.requests.FinishVolume`): the plugin whose :meth:`pending` named it
 
         ``ctx.place`` finds space, ``ctx.make`` makes volumes to lie on. Any volumes of the group may be changed.
         Read each option with :func:`vmgr.core.requests.option`: one that nobody has read is refused by name.
@@ -404,8 +432,19 @@ class TargetSpec:
         raise NotImplementedError
 
     @hookspec
-    def parse_status(self, target: str, params: str) -> TargetStatus:
-        """Read a status line of one of the plugin's kernel targets. Default: an empty status."""
+    def parse_status(self, group: VolumeGroup, volume: LogicalVolume, lines: tuple[KernelLine, ...]) -> Status:
+        """Read the status of a volume's device: all its lines, of which one at least is of the plugin's targets.
+
+        Each has start and length in sectors, the target, and the words of the kernel. Default: an empty status.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def pending(self, group: VolumeGroup, volume: LogicalVolume) -> tuple[Pending, ...]:
+        """What the metadata alone say is not done yet. Default: nothing.
+
+        Called for volumes with segments of the plugin. So what a killed command left is gone on with by the next.
+        """
         raise NotImplementedError
 
     @hookspec
@@ -420,7 +459,7 @@ class TargetSpec:
 
     @hookspec
     def describe(
-        self, group: VolumeGroup, volume: LogicalVolume, segment: Segment, status: TargetStatus | None
+        self, group: VolumeGroup, volume: LogicalVolume, segment: Segment, status: Status | None
     ) -> VolumeFacts:
         """What reports say of a segment. Default: the type word and nothing else.
 

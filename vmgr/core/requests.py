@@ -325,9 +325,10 @@ class RepairVolume(Value):
 
 @frozen(repr=False)
 class FinishVolume(Value):
-    """Write down what has ended in the kernel."""
+    """Write down that what is pending in a volume under ``name`` (:class:`vmgr.core.hooks.Pending`) has ended."""
 
     lv: Uuid
+    name: str
 
 
 Claimed = CreateVolume | ExtendVolume | ConvertVolume | RepairVolume

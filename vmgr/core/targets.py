@@ -17,8 +17,8 @@ from vmgr.core.hooks import (
     KernelTarget,
     Live,
     Names,
+    Status,
     TargetInfo,
-    TargetStatus,
     VolumeFacts,
 )
 from vmgr.core.model import Fields, FieldValue, LogicalVolume, Segment, SegmentBody, UnknownBody, VolumeGroup
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
     from vmgr.core.context import Context
     from vmgr.core.exchange import Built, MappedRange, TargetMessage, Violation
-    from vmgr.core.hooks import SettingSpec, ToolSpec
+    from vmgr.core.hooks import Pending, SettingSpec, ToolSpec
     from vmgr.core.ids import Uuid
     from vmgr.core.requests import ChangeVolume, Claimed, FinishVolume, ReduceVolume, RemoveVolumes, Request
-    from vmgr.core.table import DmDevice, TargetLine
+    from vmgr.core.table import DmDevice, KernelLine, TargetLine
     from vmgr.core.tabletype import TableType
     from vmgr.core.units import Extents, Sectors
 
@@ -278,11 +278,47 @@ class Targets:
         around = {p.name: p for volume in volumes for p in self._around(group, volume)}
         return answers(around.values(), group, request, context)
 
+    def pending(self, group: VolumeGroup) -> tuple[tuple[LogicalVolume, Pending], ...]:
+        """What the metadata of the group's volumes say is not done yet."""
+        found: list[tuple[LogicalVolume, Pending]] = []
+        for plugin in self._plugins:
+            hook = plugin.hook("pending") if plugin.has("pending") and plugin.fault is None else None
+            if hook is None:
+                continue
+            for body in plugin.info.bodies:
+                for volume in group.by_body.get(body, ()):
+                    found.extend((volume, each) for each in hook(group, volume))
+        return tuple(found)
+
+    def has_pending(self, group: VolumeGroup) -> bool:
+        """Whether the group has volumes of which a plugin may say that something is not done yet."""
+        return any(b in group.by_body for p in self._plugins if p.has("pending") for b in p.info.bodies)
+
+    def pending_status(
+        self, group: VolumeGroup, volume: LogicalVolume, pending: Pending, live: Live
+    ) -> Status | None:
+        """The status that something pending in ``volume`` waits for, None where the kernel does not tell of it.
+
+        Only what the volume's own plugin reads counts: of a merge that has not begun the origin's own lines say
+        that all is well.
+        """
+        of = group.lv_by_id.get(volume.id if pending.on is None else pending.on)
+        device = live.get(self.status_device(group, of, live)) if of is not None else None
+        own = {p.name for s in volume.segments if (p := self._by_body.get(type(s.body))) is not None}
+        for line in (device.status or ()) if device is not None else ():
+            plugin = self._by_kernel.get(line.target)
+            if plugin is not None and plugin.name in own:
+                assert of is not None
+                assert device is not None
+                return self.parse_status(group, of, device.status or ())
+        return None
+
     def finish(self, group: VolumeGroup, request: FinishVolume, context: Context) -> Built | None:
-        """The metadata change that is due after a kernel process on a volume is done, if any."""
+        """The change that is due after what was pending in a volume has ended, if any."""
         from vmgr.core.changing import asked
 
-        return asked(self._around(group, context.volume), group, request, context)
+        own = {p.name: p for s in context.volume.segments if (p := self._by_body.get(type(s.body))) is not None}
+        return asked(own.values(), group, request, context)
 
     def settings(self) -> tuple[SettingSpec, ...]:
         """The settings that plugins obey."""
@@ -411,12 +447,22 @@ class Targets:
         plugin = self._by_body.get(body)
         return plugin is not None and plugin.has("parse_status")
 
-    def parse_status(self, target: str, params: str) -> TargetStatus:
-        """Read a status line of kernel target ``target``."""
-        plugin = self._by_kernel.get(target)
-        hook = plugin.hook("parse_status") if plugin else None
-        status: TargetStatus = hook(target, params) if hook else TargetStatus()
-        return status
+    def status(self, group: VolumeGroup, volume: LogicalVolume, live: Live) -> Status | None:
+        """The status of a volume, None where it is not active or the kernel was not asked for status."""
+        device = live.get(self.status_device(group, volume, live))
+        if device is None or not device.status:
+            return None
+        return self.parse_status(group, volume, device.status)
+
+    def parse_status(self, group: VolumeGroup, volume: LogicalVolume, lines: tuple[KernelLine, ...]) -> Status:
+        """Read the status lines of a volume's device, by the plugin of the first line that one reads."""
+        for line in lines:
+            plugin = self._by_kernel.get(line.target)
+            hook = plugin.hook("parse_status") if plugin else None
+            if hook is not None:
+                status: Status = hook(group, volume, lines)
+                return status
+        return Status()
 
     def kernel_target(self, name: str) -> KernelTarget | None:
         """What a plugin declares about a target of the kernel; None where none knows it."""
@@ -452,7 +498,7 @@ class Targets:
     # -- for people -------------------------------------------------------------------------------
 
     def describe(
-        self, group: VolumeGroup, volume: LogicalVolume, segment: Segment, status: TargetStatus | None
+        self, group: VolumeGroup, volume: LogicalVolume, segment: Segment, status: Status | None
     ) -> VolumeFacts:
         """What reports say of ``segment`` of ``volume``, with what volumes that refer to it add."""
         from attrs import evolve
@@ -485,7 +531,7 @@ class Targets:
         group: VolumeGroup,
         volume: LogicalVolume,
         segment: Segment,
-        status: TargetStatus | None,
+        status: Status | None,
     ) -> VolumeFacts | None:
         """What one plugin says of a segment; None where it says nothing, or fails and is left out."""
         hook = plugin.hooks.get("describe")

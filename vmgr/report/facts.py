@@ -15,7 +15,7 @@ from vmgr.core.naming import UUID_PREFIX
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from vmgr.core.hooks import TargetStatus, VolumeFacts
+    from vmgr.core.hooks import Status, VolumeFacts
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, PhysicalVolume, Segment, VolumeGroup
     from vmgr.core.table import LiveDevice
@@ -77,7 +77,7 @@ class Facts:
 
     __slots__ = ("health", "kind", "segtype", "state", "target", "values", "zero")
 
-    def __init__(self, facts: VolumeFacts, status: TargetStatus | None) -> None:
+    def __init__(self, facts: VolumeFacts) -> None:
         self.segtype = facts.segtype
         self.kind = facts.kind
         self.target = facts.target
@@ -85,7 +85,7 @@ class Facts:
         self.zero = facts.zero
         self.health = facts.health
         self.values: dict[str, object] = {}
-        for name, value in (*(status.values if status else ()), *facts.values):
+        for name, value in facts.values:
             before = self.values.get(name)
             if isinstance(before, tuple) and isinstance(value, tuple):
                 # Several plugins, or several volumes that lie on this one, add to a list.
@@ -276,21 +276,23 @@ class GroupFacts:
         if facts is None:
             status = self._status(lv, segment)
             described = self.ctx.targets.describe(self.group, lv, segment, status)
-            facts = self._facts[key] = Facts(described, status)
+            facts = self._facts[key] = Facts(described)
         return facts
 
-    def _status(self, lv: LogicalVolume, segment: Segment) -> TargetStatus | None:
+    def _status(self, lv: LogicalVolume, segment: Segment) -> Status | None:
         live = self.ctx.live
         if not live or lv.id not in self.described or self.live(lv) is None:
             return None
         device = live.get(self._asked("", self.ctx.targets.status_device, self.group, lv, live))
         if device is None or not device.status:
             return None
-        line = device.status[0]
-        if len(device.status) > 1:
+        lines = device.status
+        if len(lines) > 1:
+            # Of several segments each shows its own line; of a layer above them there is one.
             start = int(segment.start) * self.extent_size
-            line = next((one for one in device.status if one.start == start), line)
-        status: TargetStatus | None = self._asked(None, self.ctx.targets.parse_status, line.target, line.params)
+            own = tuple(line for line in lines if line.start == start)
+            lines = own or lines
+        status: Status | None = self._asked(None, self.ctx.targets.parse_status, self.group, lv, lines)
         return status
 
     def segtype(self, lv: LogicalVolume, segment: Segment) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -14,15 +14,14 @@ from vmgr.core.errors import StoppedHalfway, VmgrError
 from vmgr.outcome import Outcome
 from vmgr.services.batch import WITHOUT_ALL_DEVICES, resolved
 from vmgr.services.subjects import Chosen, choose, for_each
+from vmgr.session.settling import Due, finish_change
 
 if TYPE_CHECKING:
     from vmgr.core.change import Change
-    from vmgr.core.hooks import TargetStatus
-    from vmgr.core.ids import Uuid
+    from vmgr.core.hooks import Status
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.requests import ConvertVolume, RepairVolume
     from vmgr.core.subject import Subject
-    from vmgr.core.table import LiveDevice
     from vmgr.core.view import GroupView
     from vmgr.session import Session
 
@@ -51,7 +50,7 @@ def convert_each(session: Session, subjects: Sequence[Subject], request: Convert
 
 def _in_group(session: Session, chosen: Chosen, request: ConvertVolume | RepairVolume) -> Outcome:
     outcome = Outcome()
-    touched: list[Uuid] = []
+    touched: list[Due] = []
     missing = type(request).__name__ in WITHOUT_ALL_DEVICES
     with session.changing(chosen.vg, missing=missing) as view:
         names = [lv.name for lv in chosen.volumes(view.group)]
@@ -61,84 +60,83 @@ def _in_group(session: Session, chosen: Chosen, request: ConvertVolume | RepairV
             made = change(session, view, resolved(session, view, evolve(request, lv=volume.id)))
             outcome += session.carry_out(made, view)
             assert made.after is not None
-            touched += _changed(view.group, made.after, volume)
+            before = dict.fromkeys((lv.id, each.name) for lv, each in session.targets.pending(view.group))
+            after = ((lv.id, each.name) for lv, each in session.targets.pending(made.after))
+            touched += [due for due in after if due not in before or due[0] == volume.id]
     if session.options.test:
         return outcome
     if session.options.background:
         follow_in_background(session, chosen.vg, under_way(session, Chosen.all(chosen.vg)))
         return outcome
-    for lv in dict.fromkeys(touched):
-        outcome += follow(session, chosen.vg, lv, session.options.interval)
+    for due in dict.fromkeys(touched):
+        outcome += follow(session, chosen.vg, due, session.options.interval)
     return outcome
-
-
-def _changed(before: VolumeGroup, after: VolumeGroup, volume: LogicalVolume) -> list[Uuid]:
-    """Volumes in which something may be going on now: the one named and those it is bound to."""
-    bound = {reference.lv for user in after.referrers.get(volume.id, ()) for reference in user.references()}
-    return [lv.id for lv in after.lvs if lv.visible and (lv.id == volume.id or lv.id in bound)]
 
 
 # -- what is going on in the kernel ---------------------------------------------------------------
 
 
-def status_of(
-    session: Session, group: VolumeGroup, volume: LogicalVolume, live: Mapping[str, LiveDevice]
-) -> TargetStatus | None:
-    """The status of what a volume is going through, None while it is not active; ``live`` has status and tables."""
-    device = live.get(session.targets.status_device(group, volume, live))
-    if device is None or not device.status:
-        return None
-    line = device.status[0]
-    return session.targets.parse_status(line.target, line.params)
-
-
-def finish(session: Session, vg: str, lv: Uuid) -> tuple[bool, Outcome]:
-    """Write down the end of a process on volume ``lv`` if it has ended; whether anything is still going on."""
-    from vmgr.core.operations.convert import finish_volume
-    from vmgr.session.surroundings import machine_for
-
+def finish(session: Session, vg: str, due: Due) -> tuple[bool, Outcome]:
+    """Write down the end of what is pending if it has ended; whether it is still going on."""
     with session.changing(vg) as view:
         group = view.group
-        volume = group.lv_by_id.get(lv)
-        if volume is None:
-            return False, Outcome()
-        live = session.live(status=True, table=True)
-        status = status_of(session, group, volume, live)
-        if status is None:
-            return False, Outcome()
-        if status.health:
-            raise VmgrError(
-                f"{group.name}/{volume.name}: {status.health}",
-                hint="dmesg has the kernel's reason; the volumes are as they were when it happened",
-            )
-        if not status.done:
-            if status.running and status.percent is not None:
-                session.dialogue.progress(f"{group.name}/{volume.name}: {status.percent:.2f}% left")
-            return status.running, Outcome()
-        change = finish_volume(
-            group, lv, session.targets, session.stamp(), live=live, machine=machine_for(session, group)
+        found = next(
+            ((lv, pending) for lv, pending in session.targets.pending(group) if (lv.id, pending.name) == due), None
         )
-        if change is None:
+        if found is None:
             return False, Outcome()
-        return False, session.carry_out(change, view)
+        volume, pending = found
+        live = session.live(status=True, table=True)
+        status = session.targets.pending_status(group, volume, pending, live)
+        if pending.until is not None:
+            if status is None:
+                return False, Outcome()
+            if status.outcome != pending.until:
+                return _not_yet(session, group, group.lv_by_id[pending.on or volume.id], status), Outcome()
+        change = finish_change(session, view, due, live)
+        return False, Outcome() if change is None else session.carry_out(change, view)
 
 
-def under_way(session: Session, chosen: Chosen, *, required: bool = False) -> list[Uuid]:
-    """Those of the chosen volumes in which the kernel is doing something whose end has to be written down.
+def _not_yet(session: Session, group: VolumeGroup, volume: LogicalVolume, status: Status) -> bool:
+    """Whether it goes on. Raises :class:`VmgrError` where it has failed."""
+    from vmgr.core.hooks import StatusOutcome
+
+    name = f"{group.name}/{volume.name}"
+    if status.outcome == StatusOutcome.FAILED:
+        raise VmgrError(
+            f"{name}: {status.health or status.outcome}",
+            hint="dmesg has the kernel's reason; the volumes are as they were when it happened",
+        )
+    if status.outcome != StatusOutcome.WAITING:
+        return False
+    if status.progress:
+        session.dialogue.progress(f"{name}: {status.progress}")
+    return True
+
+
+def under_way(session: Session, chosen: Chosen, *, required: bool = False) -> list[Due]:
+    """What is pending in the chosen volumes, and goes on in the kernel or has ended there.
 
     ``required``: raise what keeps the device mapper away, once it is known that there is what was named.
     """
+    from vmgr.core.hooks import StatusOutcome
+
     with session.changing(chosen.vg, activating=True) as view:
         group = view.group
-        bound = [lv for lv in chosen.volumes(group) if lv.visible and group.referrers.get(lv.id)]
+        of = {lv.id for lv in chosen.volumes(group)}
         if required and not session.options.test:
             session.need_client()
-        live = session.live(status=True, table=True) if bound else {}
+        pending = session.targets.pending(group)
+        if not pending:
+            return []
+        live = session.live(status=True, table=True)
         found = []
-        for lv in bound:
-            status = status_of(session, group, lv, live)
-            if status is not None and (status.running or status.done):
-                found.append(lv.id)
+        for volume, each in pending:
+            if not of & {volume.id, each.on}:
+                continue
+            status = session.targets.pending_status(group, volume, each, live)
+            if status is not None and status.outcome in (StatusOutcome.WAITING, each.until):
+                found.append((volume.id, each.name))
         return found
 
 
@@ -147,23 +145,23 @@ def poll(session: Session, subjects: Sequence[Subject]) -> Outcome:
 
     def one(item: Chosen) -> Outcome:
         outcome = Outcome()
-        for lv in under_way(session, item, required=True):
+        for due in under_way(session, item, required=True):
             if session.options.test:
-                outcome += finish(session, item.vg, lv)[1]  # what has ended is planned, the rest not waited for
+                outcome += finish(session, item.vg, due)[1]  # what has ended is planned, the rest not waited for
             else:
-                outcome += follow(session, item.vg, lv, None)
+                outcome += follow(session, item.vg, due, None)
         return outcome
 
     return for_each(choose(session, subjects), one)
 
 
-def follow_in_background(session: Session, vg: str, volumes: Sequence[Uuid]) -> None:
-    """Do :func:`follow` for each volume in a process of its own, which outlives this command.
+def follow_in_background(session: Session, vg: str, dues: Sequence[Due]) -> None:
+    """Do :func:`follow` for each of them in a process of its own, which outlives this command.
 
     If that process is lost, nothing is: the end of what goes on is written down by the next poll
     (``vgchange --poll y``) or activation.
     """
-    if not volumes or session.options.test:
+    if not dues or session.options.test:
         return
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
@@ -181,19 +179,19 @@ def follow_in_background(session: Session, vg: str, volumes: Sequence[Uuid]) -> 
             os.closerange(3, 1024)
             os.chdir("/")
             fresh = session.child()
-            for lv in volumes:
-                follow(fresh, vg, lv, None)
+            for due in dues:
+                follow(fresh, vg, due, None)
     finally:
         os._exit(0)
 
 
-def follow(session: Session, vg: str, lv: Uuid, interval: int | None) -> Outcome:
-    """Wait for the end of what goes on in volume ``lv``, looking every ``interval`` seconds, and write it down."""
+def follow(session: Session, vg: str, due: Due, interval: int | None) -> Outcome:
+    """Wait for the end of what is pending, looking every ``interval`` seconds, and write it down."""
     pause = session.config.number("activation/polling_interval") if interval is None else interval
     wait = 0.1
     try:
         while True:
-            going, outcome = finish(session, vg, lv)
+            going, outcome = finish(session, vg, due)
             if not going:
                 return outcome
             time.sleep(min(wait, max(pause, 0.1)))

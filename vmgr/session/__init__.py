@@ -78,10 +78,24 @@ class Session(Survey):
                 require_known(view.group, purpose)
             view = self._under_one_name(view)
             self.heal(view, refreshing=refreshing)
+            if not self.options.test and self.targets.has_pending(view.group):
+                from vmgr.session.settling import settled
+
+                view = settled(self, view, self.carry_out)
+            self.committed.clear()
             try:
                 yield view
+                if self.committed and self.targets.has_pending(self.committed[-1]):
+                    from vmgr.session.settling import settled
+
+                    settled(self, self.locked_group(self.committed[-1].name), self.carry_out)
             except InvalidGroup as error:
                 raise _whose_fault(view.group, self.targets, error) from error
+            finally:
+                if self.for_the_time:
+                    from vmgr.session.settling import put_back
+
+                    put_back(self, view.group.name, self.carry_out)
 
     @contextmanager
     def _locked_under_all_names(self, name: str, activating: bool) -> Iterator[GroupView]:
@@ -281,9 +295,16 @@ class Session(Survey):
         """
         from vmgr.session.execution import Execution
 
-        return Execution(self).carry_out(
+        if change.needs_active and change.before is not None and not self.options.test:
+            from vmgr.session.settling import brought_up
+
+            self.for_the_time += brought_up(self, view, change, self.carry_out)
+        outcome = Execution(self).carry_out(
             change, view, also=also, new_pvs=new_pvs, touch_devices=touch_devices, repair=repair, first=first
         )
+        if change.changes_metadata and change.after is not None and not self.options.test:
+            self.committed.append(change.after)
+        return outcome
 
 
 def _whose_fault(group: VolumeGroup, targets: Targets, error: InvalidGroup) -> VmgrError:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vmgr.core.devicerules import DeviceRules
     from vmgr.core.effects import Effect
     from vmgr.core.ids import Uuid
+    from vmgr.core.model import VolumeGroup
     from vmgr.core.requests import Stamp
     from vmgr.core.step import Step
     from vmgr.core.table import LiveDevice
@@ -76,6 +77,10 @@ class Machine:
         self._no_client: VmgrError | None = None
         self.watch: StallWatch | None = None
         """Tells of what does not return while a change is carried out."""
+        self.for_the_time: tuple[Uuid, ...] = ()
+        """Volumes that are active for this command alone."""
+        self.committed: list[VolumeGroup] = []
+        """Groups as they were committed while the present one is locked."""
         self.changed: list[Effect] = []
         """What has been changed so far, in order, whatever came of the rest."""
 

@@ -12,12 +12,12 @@ from vmgr.system.rules import plugin_settings
 
 if TYPE_CHECKING:
     from vmgr.core.model import VolumeGroup
-    from vmgr.session import Session
+    from vmgr.session.survey import Survey
 
 Found = TypeVar("Found")
 
 
-def machine_for(session: Session, group: VolumeGroup) -> Machine:
+def machine_for(session: Survey, group: VolumeGroup) -> Machine:
     """What is known beside the live devices, for a change of ``group``."""
     return Machine(
         settings=plugin_settings(session.config, session.targets.settings()),
@@ -30,7 +30,7 @@ def machine_for(session: Session, group: VolumeGroup) -> Machine:
 class _Asked(Mapping[str, Found]):
     """A mapping that is made when it is first asked."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Survey) -> None:
         self._session = session
 
     @cached_property

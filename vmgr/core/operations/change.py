@@ -74,6 +74,7 @@ def change_volumes(
     changed: list[LogicalVolume] = []
     refresh: list[Uuid] = []
     zero: list[ZeroRange] = []
+    needs: list[Uuid] = []
     notes: list[str] = []
     done: list[str] = []
     after = group
@@ -97,6 +98,7 @@ def change_volumes(
         for each in built:
             after = with_built(after, each, targets)
             zero += each.zero
+            needs += each.needs_active
             notes += each.notes
         done.append(f"Logical volume {full_name(group, volume)} changed.")
     if changed:
@@ -107,6 +109,7 @@ def change_volumes(
         after=after,
         refresh=tuple(refresh),
         zero=tuple(zero),
+        needs_active=tuple(needs),
         notes=tuple(notes),
         done=tuple(done),
     )

@@ -78,6 +78,7 @@ def convert_volume(
         activate=activate,
         start=built.mains,
         zero=built.zero,
+        needs_active=built.needs_active,
         wipe=tuple(Wipe(lv) for lv in wipe if lv in activate),
         notes=built.notes,
         done=done if built.done is None else built.done,
@@ -87,16 +88,17 @@ def convert_volume(
 def finish_volume(
     group: VolumeGroup,
     lv: Uuid,
+    name: str,
     targets: Targets,
     stamp: Stamp,
     *,
     live: Live = NOTHING_LIVE,
     machine: Machine = NO_MACHINE,
 ) -> Change | None:
-    """The change that is due after a process in the kernel (a merge) has ended; None: nothing is."""
+    """The change that is due after what is pending in a volume under ``name`` has ended; None: nothing is."""
     require_changeable(group)
     context = Context(find_volume(group, lv), targets, stamp, live, machine)
-    built = targets.finish(group, FinishVolume(lv), context)
+    built = targets.finish(group, FinishVolume(lv, name), context)
     if built is None:
         return None
     after = with_built(group, built, targets)

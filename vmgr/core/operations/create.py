@@ -90,6 +90,7 @@ def create_volume(
         after=after,
         activate=(new if built.activate is None else built.activate) if active else (),
         zero=built.zero,
+        needs_active=built.needs_active,
         wipe=wipe,
         notes=built.notes
         + tuple(

@@ -134,6 +134,7 @@ def _extend(
         before=group,
         after=after,
         zero=built.zero,
+        needs_active=built.needs_active,
         activate=built.activate or (),
         notes=notes + built.notes,
         done=(size_changed(group, volume, new.size), _done(group, volume)) if built.done is None else built.done,

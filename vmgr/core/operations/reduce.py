@@ -72,6 +72,7 @@ def reduce_volume(
         after=after,
         activate=built.activate or (),
         zero=built.zero,
+        needs_active=built.needs_active,
         notes=sized.notes + notes + built.notes,
         done=(
             size_changed(group, volume, after.lv_by_id[volume.id].size),

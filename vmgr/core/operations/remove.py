@@ -121,6 +121,7 @@ def remove_volumes(
         before=group,
         after=after,
         zero=tuple(zero for each in built for zero in each.zero),
+        needs_active=tuple(lv for each in built for lv in each.needs_active),
         notes=tuple(note for each in built for note in each.notes),
         done=done,
     )

@@ -13,8 +13,10 @@ from vmgr.core.hooks import (
     ColumnSpec,
     KernelTarget,
     OptionSpec,
+    Pending,
+    Status,
+    StatusOutcome,
     TargetInfo,
-    TargetStatus,
     VolumeFacts,
     hookimpl,
 )
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from vmgr.core.ids import Uuid
     from vmgr.core.model import Fields, FieldValue, LogicalVolume, Segment, VolumeGroup
     from vmgr.core.requests import Claimed, Request
-    from vmgr.core.table import DmDevice, TargetLine
+    from vmgr.core.table import DmDevice, KernelLine, TargetLine
     from vmgr.core.tabletype import TableType
     from vmgr.core.units import Extents
 
@@ -272,19 +274,22 @@ def _check_used(
     from vmgr.core.requests import ReduceVolume
     from vmgr.plugins.snapshot.cow import check_min
     from vmgr.plugins.snapshot.merge import live_health
+    from vmgr.plugins.snapshot.status import Fill
 
     assert isinstance(request, ReduceVolume)
     new = size_for_change(group, volume, request.size, ()).extents
     check_min(group, new, body.chunk_size)
     status = live_health(group, volume, live)
-    used = dict(status.values).get("cow_used_sectors") if status is not None else None
-    if not isinstance(used, int):
+    fill = status.own if status is not None else None
+    if not isinstance(fill, Fill):
         raise Refused(
             f"{group.name}/{volume.name} is a snapshot, and how much of it is in use is not known",
             hint="activate it, so that the kernel can say",
         )
-    if new.sectors(group.extent_size) < used:
-        raise Refused(f"snapshot {group.name}/{volume.name} uses {used} sectors already, more than the new size")
+    if new.sectors(group.extent_size) < fill.used:
+        raise Refused(
+            f"snapshot {group.name}/{volume.name} uses {fill.used} sectors already, more than the new size"
+        )
 
 
 def _check_merged(group: VolumeGroup, volume: LogicalVolume, body: SnapshotBody, live: Live) -> None:
@@ -332,7 +337,7 @@ def change(group: VolumeGroup, request: Request, ctx: Context) -> Built | None:
     if isinstance(request, FinishVolume):
         from vmgr.plugins.snapshot.merge import end
 
-        return end(group, ctx.volume)
+        return end(group, ctx.volume, ctx.live)
     return None
 
 
@@ -421,11 +426,18 @@ def status_device(group: VolumeGroup, volume: LogicalVolume, live: Live) -> str 
 
 
 @hookimpl
-def parse_status(target: str, params: str) -> TargetStatus:
-    """Fill, progress and health."""
+def parse_status(lines: tuple[KernelLine, ...]) -> Status:
+    """Fill, progress and health. Each of the targets fills a device alone."""
     from vmgr.plugins.snapshot.status import parse
 
-    return parse(target, params)
+    return parse(lines[0].target, lines[0].params)
+
+
+@hookimpl
+def pending(volume: LogicalVolume) -> tuple[Pending, ...]:
+    """A merge that was asked for: it has ended once the origin says so."""
+    body = body_of(volume)
+    return (Pending("merge", StatusOutcome.READY, body.origin),) if body is not None and body.merging else ()
 
 
 @hookimpl
@@ -440,9 +452,7 @@ def table_types() -> tuple[type[TableType], ...]:
 
 
 @hookimpl
-def describe(
-    group: VolumeGroup, volume: LogicalVolume, segment: Segment, status: TargetStatus | None
-) -> VolumeFacts:
+def describe(group: VolumeGroup, volume: LogicalVolume, segment: Segment, status: Status | None) -> VolumeFacts:
     """Letters and columns of origins and COW volumes."""
     from vmgr.plugins.snapshot.status import facts
 

@@ -11,20 +11,21 @@ from attrs import evolve
 
 from vmgr.core.errors import Refused
 from vmgr.core.exchange import Built
+from vmgr.core.hooks import StatusOutcome
 from vmgr.core.naming import dm_uuid
 from vmgr.core.requests import option
-from vmgr.plugins.snapshot.body import merging_into, snapshot_in
+from vmgr.plugins.snapshot.body import body_of, merging_into, snapshot_in
 from vmgr.plugins.snapshot.stack import delay, is_merge_target
 from vmgr.plugins.snapshot.status import INVALID, parse
 
 if TYPE_CHECKING:
-    from vmgr.core.hooks import Live, TargetStatus
+    from vmgr.core.hooks import Live, Status
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.requests import ConvertVolume
     from vmgr.plugins.snapshot.body import Snapshot
 
 
-def live_health(group: VolumeGroup, cow: LogicalVolume, live: Live) -> TargetStatus | None:
+def live_health(group: VolumeGroup, cow: LogicalVolume, live: Live) -> Status | None:
     """The status of a snapshot's device, None if it is not active or was not asked for."""
     device = live.get(dm_uuid(group.id, cow.id))
     if device is None or not device.status:
@@ -100,14 +101,19 @@ def _again(group: VolumeGroup, origin: LogicalVolume, snapshot: Snapshot, live: 
     )
 
 
-def end(group: VolumeGroup, volume: LogicalVolume) -> Built | None:
-    """The snapshot goes once all of it is back in the origin."""
-    snapshot = merging_into(group, volume)
-    if snapshot is None:
+def end(group: VolumeGroup, book: LogicalVolume, live: Live) -> Built | None:
+    """The snapshot goes once the kernel says that all of it is back in the origin; ``book`` keeps its books."""
+    body = body_of(book)
+    top = live.get(dm_uuid(group.id, body.origin)) if body is not None else None
+    if body is None or not body.merging or top is None:
         return None
+    lines = [line for line in top.status or () if line.target == "snapshot-merge"]
+    if not lines or parse(lines[0].target, lines[0].params).outcome != StatusOutcome.READY:
+        return None  # it has not begun, or goes on: without the snapshot its content would be lost
+    origin = group.lv_by_id[body.origin]
     return Built(
         (),
-        (volume.id,),
-        removed=(snapshot.body.cow, snapshot.volume.id),
-        notes=(f"Merge of snapshot into logical volume {group.name}/{volume.name} has finished.",),
+        (origin.id,),
+        removed=(body.cow, book.id),
+        notes=(f"Merge of snapshot into logical volume {group.name}/{origin.name} has finished.",),
     )

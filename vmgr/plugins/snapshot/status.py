@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from vmgr.core.hooks import TargetStatus, VolumeFacts
+from attrs import frozen
+
+from vmgr.core.hooks import Status, StatusOutcome, VolumeFacts
+from vmgr.core.value import Value
 from vmgr.plugins.snapshot.body import merging_into, snapshot_in, snapshots_of
 
 if TYPE_CHECKING:
@@ -21,11 +24,19 @@ _NUMBERS = re.compile(r"(\d+)/(\d+)(?: (\d+))?", re.ASCII).fullmatch
 
 _WORDS = {
     # What does not fit any more makes a snapshot useless, and it counts as full.
-    "Invalid": TargetStatus(100.0, INVALID),
-    "Overflow": TargetStatus(100.0, OVERFLOW),
-    "Merge failed": TargetStatus(None, MERGE_FAILED),
-    "Unknown": TargetStatus(None, UNKNOWN),
+    "Invalid": Status(StatusOutcome.FAILED, 100.0, INVALID),
+    "Overflow": Status(StatusOutcome.FAILED, 100.0, OVERFLOW),
+    "Merge failed": Status(StatusOutcome.FAILED, None, MERGE_FAILED),
 }
+_STRANGE = Status(StatusOutcome.FAILED, None, UNKNOWN)
+
+
+@frozen(repr=False)
+class Fill(Value):
+    """How many sectors of a COW volume are in use, and how many there are."""
+
+    used: int
+    total: int
 
 
 def percentage(part: int, whole: int) -> float:
@@ -37,27 +48,27 @@ def percentage(part: int, whole: int) -> float:
     return min(max(int(100_000_000 * part / whole), 1), 99_999_999) / 1_000_000
 
 
-def parse(target: str, params: str) -> TargetStatus:
+def parse(target: str, params: str) -> Status:
     """The status line of a ``snapshot``, ``snapshot-origin`` or ``snapshot-merge`` target."""
     if target == "snapshot-origin":
-        return TargetStatus()
+        return Status()
     params = params.strip()
     match = _NUMBERS(params)
     if match is None:
-        return _WORDS.get(params, TargetStatus(None, UNKNOWN))
+        return _WORDS.get(params, _STRANGE)
     used, total, metadata = int(match[1]), int(match[2]), match[3]
     empty = metadata is not None and used == int(metadata)
-    values = (("cow_used_sectors", used), ("cow_total_sectors", total))
-    merging = target == "snapshot-merge"
-    return TargetStatus(
-        0.0 if empty else percentage(used, total),
-        done=merging and empty,
-        running=merging and not empty,
-        values=values,
+    percent = 0.0 if empty else percentage(used, total)
+    merging = target == "snapshot-merge" and not empty
+    return Status(
+        StatusOutcome.WAITING if merging else StatusOutcome.READY,
+        percent,
+        progress=f"{percent:.2f}% left" if merging else "",
+        own=Fill(used, total),
     )
 
 
-def facts(group: VolumeGroup, volume: LogicalVolume, segment: Segment, status: TargetStatus | None) -> VolumeFacts:
+def facts(group: VolumeGroup, volume: LogicalVolume, segment: Segment, status: Status | None) -> VolumeFacts:
     """What a snapshot adds to the facts of its COW volume and of its origin."""
     snapshot = snapshot_in(group, volume)
     if snapshot is not None:
@@ -89,9 +100,9 @@ def facts(group: VolumeGroup, volume: LogicalVolume, segment: Segment, status: T
     return _facts(kind, status if merging else None, values)
 
 
-def _facts(kind: str, status: TargetStatus | None, values: list[tuple[str, object]]) -> VolumeFacts:
+def _facts(kind: str, status: Status | None, values: list[tuple[str, object]]) -> VolumeFacts:
     state = ""
-    if status is not None and (status.health or any(k == "cow_used_sectors" for k, _ in status.values)):
+    if status is not None and (status.health or isinstance(status.own, Fill)):
         state = {INVALID: "IS", MERGE_FAILED: "mM"}.get(status.health, "")
         values = [
             *values,
