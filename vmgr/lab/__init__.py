@@ -2,7 +2,7 @@
 
 ``run`` boots the machine on the host's own files (read-only), with disk images as block
 devices, runs one command in it and returns the command's exit status; ``capture`` does the same
-and returns what the command printed. Nothing is imported before it is asked for, because the
+and returns what the command printed. Public names are imported on first use, because the
 guest's first process imports this package too and starts slowly.
 """
 

@@ -1,4 +1,4 @@
-"""The command line ``vmgr lab``: parses into LabOptions, runs, reports errors. No logic."""
+"""The command line of ``vmgr lab``: parses options into LabOptions, runs the lab, reports errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _pairs(values: tuple[str, ...]) -> dict[str, str]:
     for value in values:
         name, equals, text = value.partition("=")
         if not name or "\0" in value:
-            raise UsageError(f"--env {value!r} names no variable", hint="give NAME=VALUE, or NAME")
+            raise UsageError(f"--env {value!r} has no variable name", hint="give NAME=VALUE, or NAME")
         if equals:
             env[name] = text
         elif name in os.environ:
@@ -34,7 +34,7 @@ def _pairs(values: tuple[str, ...]) -> dict[str, str]:
     metavar="FILE[:SIZE][:ro]",
     help="A disk image: the first becomes /dev/ubda. Made sparse with SIZE (1G, 100M) if missing.",
 )
-@click.option("--share", "shares", multiple=True, metavar="DIR", help="A directory that the machine may write.")
+@click.option("--share", "shares", multiple=True, metavar="DIR", help="A directory that the machine may write to.")
 @click.option("--mem", default="1G", metavar="SIZE", show_default=True, help="Memory of the machine.")
 @click.option("--udev/--no-udev", default=False, help="Run systemd-udevd in the machine.")
 @click.option("--time-limit", type=float, metavar="SECONDS", help="End the machine after this time (status 124).")

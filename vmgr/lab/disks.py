@@ -1,4 +1,4 @@
-"""Disk images on the host: checked, made sparse where they are missing, and held while the lab runs."""
+"""Disk images on the host: checked, made as sparse files if missing, and locked while the lab runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def device_name(index: int) -> str:
 def open_images(disks: tuple[Disk, ...]) -> list[Image]:
     """Open and lock every image. All checks come before the first new file is made.
 
-    Raises a VmgrError and leaves nothing open or made when one cannot be had.
+    Raises a VmgrError, and leaves nothing open and no new file, if an image cannot be opened.
     """
     if len(disks) > MOST_DISKS:
         raise UsageError(f"{len(disks)} disks are more than the {MOST_DISKS} that a lab can have")
@@ -54,13 +54,13 @@ def open_images(disks: tuple[Disk, ...]) -> list[Image]:
 
 
 def close_images(images: list[Image]) -> None:
-    """Let go of the images and their locks."""
+    """Close the images and release their locks."""
     for image in images:
         os.close(image.fd)
 
 
 def _check(disk: Disk) -> bool:
-    """Whether the image exists; raises if it can neither be used nor made."""
+    """Whether the image exists. Raises a VmgrError if it can neither be used nor made."""
     try:
         found = os.stat(disk.path)
     except FileNotFoundError:
@@ -75,7 +75,7 @@ def _check(disk: Disk) -> bool:
             raise NotFound(f"the directory {folder} for the disk image does not exist") from None
         return False
     except OSError as error:
-        raise NotPermitted(f"cannot look at the disk image {disk.path}: {error.strerror}") from None
+        raise NotPermitted(f"cannot examine the disk image {disk.path}: {error.strerror}") from None
     if stat.S_ISBLK(found.st_mode):
         if disk.size is not None:
             raise AlreadyExists(f"{disk.path} is a block device and has its own size", hint="leave out the size")
@@ -93,7 +93,7 @@ def _check(disk: Disk) -> bool:
 
 
 def _refuse_twins(disks: tuple[Disk, ...]) -> None:
-    """One image as two writable disks would be corrupted by two caches; so refuse any image named twice."""
+    """Refuse an image that is given twice, because the caches of the two disks would corrupt it."""
     seen: dict[object, str] = {}
     for disk in disks:
         try:
@@ -130,7 +130,7 @@ def _hold(disk: Disk) -> Image:
     flags = (os.O_RDONLY if disk.read_only else os.O_RDWR) | os.O_CLOEXEC
     try:
         if stat.S_ISBLK(os.stat(path).st_mode) and not disk.read_only:
-            # Fails with EBUSY if the host has mounted or otherwise claimed the device.
+            # Fails with EBUSY if the device is mounted or otherwise in use on the host.
             flags |= os.O_EXCL
         fd = os.open(path, flags)
     except OSError as error:
@@ -144,10 +144,10 @@ def _hold(disk: Disk) -> Image:
         os.close(fd)
         raise InUse(f"the disk image {disk.path} is in use by another lab") from None
     except OSError:
-        pass  # a file system without locks: the kernel of the lab takes its own where it can
+        pass  # a file system without locks; the lab's kernel takes its own lock if possible
     return Image(path, fd, disk.read_only)
 
 
 def total_size(images: list[Image]) -> Bytes:
-    """Bytes of all images together."""
+    """The total size of all images."""
     return Bytes(sum(os.lseek(image.fd, 0, os.SEEK_END) for image in images))

@@ -22,7 +22,7 @@ _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 @frozen
 class Captured:
-    """What a command left: exit status (128 + n for signal n), standard output and error."""
+    """The result of a command: exit status (128 + n for signal n), standard output and error."""
 
     status: int
     stdout: bytes
@@ -32,9 +32,9 @@ class Captured:
 def run(options: LabOptions) -> int:
     """Run a command in a lab on the caller's own streams; returns its exit status.
 
-    128 + n if signal n ended it, 124 if the time limit did. Signals that stop a process are passed
+    128 + n if signal n ended it, 124 if the time limit did. Signals that end a process are passed
     on to the command; a second one ends the lab. Must be called from the main thread. Raises a
-    VmgrError if the lab cannot be had or did not end as it should.
+    VmgrError if the lab cannot start or does not end properly.
     """
     repair_streams()
     streams = streams_of_caller(options.tty)
@@ -49,7 +49,7 @@ def run(options: LabOptions) -> int:
 
 
 def capture(options: LabOptions, stdin: bytes = b"") -> Captured:
-    """Run a command in a lab and return what it printed. Touches no stream of the caller.
+    """Run a command in a lab and return what it printed. Does not use the caller's streams.
 
     Works in any thread. Raises a VmgrError as ``run`` does.
     """
@@ -64,7 +64,7 @@ def capture(options: LabOptions, stdin: bytes = b"") -> Captured:
 
 def _boot(stack: ExitStack, options: LabOptions, streams: tuple[str, str, str]) -> Machine:
     if os.environ.get("VMGR_LAB"):
-        raise UsageError("this is a lab already, and a lab in a lab does not work")
+        raise UsageError("this is already a lab, and a lab cannot run in a lab")
     images = open_images(options.disks)
     stack.callback(close_images, images)
     return stack.enter_context(start(options, images, streams, window_of(0)))

@@ -1,8 +1,8 @@
 """Starts the lab's kernel, and makes sure that nothing of it outlives the lab.
 
-A process of its own, started as ``python -I -S -B keeper.py``, because only another process can
+It is a separate process, started as ``python -I -S -B keeper.py``, because only another process can
 clean up after a SIGKILL. It imports the standard library only. User Mode Linux runs each guest process as
-a traced process of the host, and those do not all die with the kernel's own process; so the
+a traced process of the host, and these do not all die with the kernel's own process. So the
 keeper makes itself the reaper of all its descendants and stays until none is left.
 """
 
@@ -32,9 +32,9 @@ def _prctl(option: int, value: int) -> None:
 def _claim_cpu() -> None:
     """Bind this process, and so the guest, to one CPU that no other lab has claimed.
 
-    The kernel and its traced processes hand over to each other at every system call, and a
-    hand-over to another CPU costs twice the time. The claim is an abstract socket, which vanishes with
-    its holder.
+    The kernel and its traced processes switch at every system call, and a
+    switch to another CPU takes twice the time. The claim is an abstract socket, which disappears with
+    its process.
     """
     allowed = sorted(os.sched_getaffinity(0))
     start = os.getpid() % len(allowed)
@@ -59,7 +59,7 @@ _claims: list[socket.socket] = []
 
 
 def _start(config: dict[str, Any]) -> int:
-    """Start the kernel in a process group of its own; returns its process number."""
+    """Start the kernel in a process group of its own, and return its process ID."""
     keeper = os.getpid()
     xstate = runpy.run_path(f"{os.path.dirname(os.path.realpath(__file__))}/xstate.py")
     env = {**config["env"], **xstate["preload"](config["directory"])}
@@ -101,7 +101,7 @@ def _children() -> list[int]:
 
 
 def _end(pid: int) -> int:
-    """Kill all that is left of the guest and collect it: the wait status of the kernel's process."""
+    """Kill and reap all that is left of the guest. Return the wait status of the kernel's process."""
     status = 0
     while True:
         for target in [-pid, *_children()]:
@@ -122,9 +122,9 @@ def _end(pid: int) -> int:
 
 
 def main() -> None:
-    """Read the configuration (JSON) from the socket ``argv[1]``, then keep one guest to its end.
+    """Read the configuration (JSON) from the socket ``argv[1]``, then run one guest to its end.
 
-    The guest's process number goes back through the socket, for a caller that loses its keeper.
+    The guest's process ID goes back through the socket, in case the keeper is killed.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
@@ -142,7 +142,7 @@ def main() -> None:
         os.close(config["console"])
         poll = select.poll()
         poll.register(os.pidfd_open(pid), select.POLLIN)
-        poll.register(lifeline, select.POLLIN)  # end of file: whoever wanted the lab is gone, or done
+        poll.register(lifeline, select.POLLIN)  # end of file: the caller has ended, or is done
         poll.poll()
         status = _end(pid)
     finally:

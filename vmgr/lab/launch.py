@@ -1,4 +1,4 @@
-"""Finds the lab's kernel and room for its memory, writes its configuration, and starts its keeper."""
+"""Finds the lab's kernel and space for its memory, writes its configuration, and starts its keeper."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _ROOM_TO_SPARE = Bytes(16 << 20)
 _DROPPED = frozenset(
     ("TMPDIR", "TMP", "TEMP", "PWD", "OLDPWD", "SHLVL", "_", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 )
-"""Variables of the caller that mean nothing, or something wrong, in the guest."""
+"""Variables of the caller that are meaningless or wrong in the guest."""
 
 
 @define
 class Machine:
-    """A lab that was started: its keeper, the line to the guest, and its console's output.
+    """A running lab: its keeper, the line to the guest, and the output of its console.
 
     Closing ``lifeline`` ends the guest; the keeper then ends too.
     """
@@ -50,10 +50,10 @@ class Machine:
     console: int
     directory: str
     watch: int
-    """A descriptor that becomes readable when the keeper has ended."""
+    """A descriptor that becomes readable when the keeper ends."""
 
     def end(self) -> int:
-        """End whatever still runs and wait until no process and no temporary file is left.
+        """End the guest, if it still runs, and wait until no process and no temporary file is left.
 
         Returns the exit status of the lab's kernel. May be called again.
         """
@@ -66,7 +66,7 @@ class Machine:
         return self.keeper.returncode
 
     def _clean_up_alone(self) -> None:
-        """Somebody killed the keeper: do its work."""
+        """Do the work of a keeper that was killed."""
         try:
             pid = int(self.lifeline.recv(64))
             os.killpg(pid, signal.SIGKILL)
@@ -98,9 +98,9 @@ def find_kernel() -> str:
 
 
 def room_for(memory: Bytes) -> str:
-    """A directory in which the guest's memory, a sparse file, fits: on tmpfs if one has the room.
+    """A directory with space for the guest's memory, a sparse file; on tmpfs if possible.
 
-    Raises LabError if none has.
+    Raises LabError if there is none.
     """
     candidates = ["/dev/shm", os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp", "/var/tmp"]
     reasons = []
@@ -119,14 +119,14 @@ def room_for(memory: Bytes) -> str:
         else:
             return path
     raise LabError(
-        f"no directory has room for the lab's memory of {memory >> 20} MiB",
-        hint="give less with --mem, or set TMPDIR to a directory with room",
+        f"no directory has space for the lab's memory of {memory >> 20} MiB",
+        hint="give less with --mem, or set TMPDIR to a directory with enough space",
         details=tuple(reasons),
     )
 
 
 def _directory() -> str:
-    """A private directory whose path is short and needs no quoting on a kernel's command line."""
+    """Make a private directory whose path is short and needs no quoting on a kernel's command line."""
     for base in (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"):
         if _PLAIN.fullmatch(base) and os.access(base, os.W_OK | os.X_OK):
             return tempfile.mkdtemp(prefix="vmgr-lab-", dir=base)
@@ -142,7 +142,7 @@ def shares_of(options: LabOptions) -> list[str]:
             raise NotFound(f"the directory {share} to share does not exist")
         kernel_s = path.startswith(("/dev/", "/proc/", "/sys/")) and not path.startswith("/dev/shm/")
         if path in _UNSHAREABLE or kernel_s:
-            raise UsageError(f"{path} cannot be shared", hint="share the directory that the command shall write to")
+            raise UsageError(f"{path} cannot be shared", hint="share the directory that the command must write to")
         found.append(path)
     return found
 
@@ -152,14 +152,14 @@ def directory_of(options: LabOptions) -> str:
     try:
         path = os.path.realpath(options.cwd or ".")
     except FileNotFoundError:
-        raise NotFound("the current directory does not exist any more", hint="change it, or give --cwd") from None
+        raise NotFound("the current directory no longer exists", hint="change it, or give --cwd") from None
     if not os.path.isdir(path):
         raise NotFound(f"the directory {options.cwd} to start in does not exist")
     return path
 
 
 def guest_environment(options: LabOptions, disks: int) -> dict[str, str]:
-    """The command's environment: the caller's, made to fit a machine where it is root."""
+    """The command's environment: the caller's, adapted to a machine where it is root."""
     env = {name: value for name, value in os.environ.items() if name not in _DROPPED}
     path = env.get("PATH", PATH).split(":")
     # Last, so that the guest finds this vmgr even if its directory is not on the caller's PATH.
@@ -172,14 +172,14 @@ def guest_environment(options: LabOptions, disks: int) -> dict[str, str]:
     env["VMGR_LAB_DISKS"] = " ".join(device_name(index) for index in range(disks))
     env["VMGR_LAB_UDEV"] = "1" if options.udev else "0"
     if not options.udev:
-        # LVM2's tools would otherwise leave the nodes in /dev/mapper to a udev that is not there.
+        # Without this, LVM2's tools would leave the nodes in /dev/mapper to udev, which does not run.
         env["DM_DISABLE_UDEV"] = "1"
     env.update(options.env)
     return env
 
 
 def command_of(options: LabOptions) -> tuple[str, ...]:
-    """The command to run: what was given, or a shell."""
+    """The command to run, by default a shell."""
     if options.command:
         return options.command
     shell = os.environ.get("SHELL", "")

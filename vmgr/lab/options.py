@@ -1,4 +1,4 @@
-"""What a lab is asked to be: values and the parsing of ``--disk`` and sizes. Touches no file."""
+"""The options of a lab as values, and the parsing of ``--disk`` and sizes. Opens no file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _POWERS = {"b": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}
 def parse_size(text: str, what: str = "size") -> Bytes:
     """Read ``1G``, ``512MiB``, ``1.5g``: a number with a unit, powers of 1024.
 
-    A number without a unit is refused: tools disagree about what it would mean. Raises
+    A number without a unit is refused, because tools disagree about its meaning. Raises
     InvalidSize.
     """
     match = _SIZE.fullmatch(text.strip())
@@ -44,7 +44,7 @@ def parse_size(text: str, what: str = "size") -> Bytes:
 
 @frozen
 class Disk:
-    """One disk image: ``path``, the size to make it with if it is missing, read-only or not."""
+    """One disk image: ``path``, the size to make it with if it is missing, and whether it is read-only."""
 
     path: str
     size: Bytes | None = None
@@ -61,7 +61,7 @@ class Disk:
         if colon and _LOOKS_LIKE_SIZE.fullmatch(tail):
             path, size = head, check_disk_size(parse_size(tail, "disk size"), tail)
         if not path:
-            raise UsageError(f"--disk {text!r} names no file", hint="give FILE, FILE:SIZE or FILE:SIZE:ro")
+            raise UsageError(f"--disk {text!r} has no file name", hint="give FILE, FILE:SIZE or FILE:SIZE:ro")
         if read_only and size is not None:
             raise UsageError(
                 f"--disk {text!r} would make a new image that cannot be written",
@@ -93,12 +93,12 @@ def check_memory(size: Bytes) -> Bytes:
 
 @frozen
 class LabOptions:
-    """Everything that decides what a lab is and what it runs.
+    """All options of a lab and its command.
 
-    ``command`` empty means a shell. ``shares`` are directories that the guest may write; the rest of
-    the host's files are read-only. ``env`` is added to (and wins over) the caller's environment.
-    ``time_limit`` is in seconds, counted from the start. ``tty`` None means: give the command a
-    terminal if standard input and output are one.
+    ``command`` empty means a shell. ``shares`` are directories that the guest may write to; the rest of
+    the host's files are read-only. ``env`` is added to the caller's environment, and takes precedence.
+    ``time_limit`` is in seconds from the start. ``tty`` None: give the command a
+    terminal if standard input and output are terminals.
     """
 
     command: tuple[str, ...] = ()

@@ -17,10 +17,10 @@ from vmgr.lab.streams import Output
 from vmgr.lab.terminal import window_of
 
 TIMED_OUT = 124
-"""Exit status when the time limit is reached, as timeout(1) has it."""
+"""Exit status when the time limit is reached, as in timeout(1)."""
 
 BOOT_LIMIT = 120.0
-"""Seconds in which a machine must be up; an unloaded host needs two."""
+"""Seconds in which a machine must boot; an unloaded host needs two."""
 
 _STOP_GRACE = 5.0
 _FLUSH_LIMIT = 60.0
@@ -30,11 +30,11 @@ _CONSOLE_SHOWN = 15
 _MOST_PENDING = 1 << 20
 _CHUNK = 4096
 _CHATTER = ("SELinux: ", "mmapper_init - ", "Failed to initialize ubd device 0 :Couldn't determine size")
-"""What the kernel says at every quiet start: no help when it is asked why it ended."""
+"""The kernel's messages at every start, which do not help to explain a failure."""
 
 
 class _Over(Exception):
-    """The session ends now, with this status."""
+    """The session ends with this status."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -76,7 +76,7 @@ class Session:
         os.set_blocking(machine.console, False)
 
     def give(self, data: bytes) -> None:
-        """Make ``data`` the whole standard input of the command."""
+        """Give ``data`` to the command as its complete standard input."""
         self._input += data
 
     def run(self) -> int:
@@ -99,7 +99,7 @@ class Session:
         machine = self.machine
         watched: dict[int, tuple[int, Callable[[int], None]]] = {}
         self._offer_input()
-        # A reader that takes its time holds the command up, but not the machine's end.
+        # A slow reader delays the command, but not the end of the machine.
         ending = self._status is not None or self._ended_by is not None
         full = sum(output.pending for output in self.outputs.values()) >= _MOST_PENDING
         listen = select.POLLIN if ending or not full else 0
@@ -167,7 +167,7 @@ class Session:
                 self._await_hearing()
         else:
             self._input_ended = True
-            if self.terminal:  # the terminal is gone
+            if self.terminal:  # the terminal was closed
                 self.signals.append(signal.SIGHUP)
 
     def _on_output(self, kind: bytes, events: int) -> None:
@@ -253,7 +253,7 @@ class Session:
             self._send(wire.STDIN)
 
     def _await_hearing(self) -> None:
-        """An interrupt was typed: if one before it went unheard for long, the guest hangs."""
+        """After a typed interrupt, end the guest if it has not reacted to an earlier one for long."""
         now = time.monotonic()
         if self._unheard is None:
             self._unheard = now
@@ -287,7 +287,7 @@ class Session:
                 raise _Over(128 + number)
 
     def _stop(self, status: int) -> None:
-        """Have the guest kill everything and put the disks in order, for a few seconds at most."""
+        """Let the guest kill everything and flush the disks, for a few seconds at most."""
         self._ended_by = status
         self._send(wire.STOP)
         self._deadlines["stop"] = time.monotonic() + _STOP_GRACE
@@ -321,7 +321,7 @@ class Session:
     # -- the end ----------------------------------------------------------------------------------
 
     def _check_end(self) -> None:
-        """The line is closed: was that the end that was wanted?"""
+        """Find out, when the line is closed, whether the machine ended properly."""
         if self._done:
             self._status = self._ended_by if self._ended_by is not None else self._status
             return
@@ -344,7 +344,7 @@ class Session:
             pass
 
     def _console_tail(self) -> tuple[str, ...]:
-        """The end of what the console said, or from the kernel's last words on if there are any."""
+        """The last lines of the console, or all from the kernel's panic message on."""
         self._drain_console()
         lines = [line.rstrip() for line in self._console.decode(errors="replace").splitlines()]
         lines = [line for line in lines if line and not line.startswith(_CHATTER)]
@@ -354,7 +354,7 @@ class Session:
         return tuple(lines[-_CONSOLE_SHOWN:])
 
     def _flush(self, limit: float | None) -> None:
-        """Write what is left of the output, within ``limit`` seconds if given; a signal gives up."""
+        """Write the rest of the output, within ``limit`` seconds if given; a signal ends the attempt."""
         end = None if limit is None else time.monotonic() + limit
         self.signals.clear()
         while not self.signals:
@@ -375,7 +375,7 @@ class Session:
                     output.write()
 
     def _tell(self, text: bytes) -> None:
-        """Say something about the lab itself, on standard error."""
+        """Print a message about the lab itself on standard error."""
         if self.terminal:
             text = text.replace(b"\n", b"\r\n")
         output = self.outputs[wire.STDERR]

@@ -1,4 +1,4 @@
-"""One stream of the command, as it ends on the host."""
+"""The host's end of one output stream of the command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CHUNK = 4096
 
 @define
 class Output:
-    """One stream of the command on the host: kept in memory, or written to ``fd``."""
+    """One output stream of the command on the host: kept in memory, or written to ``fd``."""
 
     fd: int | None = None
     kept: bytearray = field(factory=bytearray)
@@ -19,7 +19,7 @@ class Output:
     told: bool = False
 
     def add(self, data: bytes) -> None:
-        """Take what the command wrote."""
+        """Add data that the command wrote."""
         if not self.closed:
             self.kept += data
 
@@ -35,12 +35,12 @@ class Output:
             done = os.write(self.fd, self.kept[:_CHUNK])
         except BlockingIOError:
             return
-        except OSError:  # EPIPE and its like: nobody reads this any more
+        except OSError:  # EPIPE and the like: the reader has ended
             self.shut()
             return
         del self.kept[:done]
 
     def shut(self) -> None:
-        """Give the stream up."""
+        """Close the stream and drop its data."""
         self.closed = True
         self.kept.clear()

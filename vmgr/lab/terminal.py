@@ -15,9 +15,9 @@ from vmgr.core.errors import UsageError
 
 
 def repair_streams() -> None:
-    """Open /dev/null in place of standard streams that are closed.
+    """Open /dev/null in place of closed standard streams.
 
-    Otherwise the next pipe that is made becomes somebody's standard output.
+    Otherwise the next pipe would get the number of a standard stream.
     """
     for fd in (0, 1, 2):
         try:
@@ -30,13 +30,13 @@ def repair_streams() -> None:
 
 
 def is_null(fd: int) -> bool:
-    """Whether ``fd`` is /dev/null, from which nothing needs to be carried to the guest."""
+    """Whether ``fd`` is /dev/null, from which there is nothing to copy to the guest."""
     found = os.fstat(fd)
     return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(1, 3)
 
 
 def in_background(fd: int) -> bool:
-    """Whether ``fd`` is a terminal that another process group has the use of."""
+    """Whether ``fd`` is a terminal whose foreground process group is another one."""
     try:
         return os.tcgetpgrp(fd) != os.getpgrp()
     except OSError:
@@ -44,18 +44,18 @@ def in_background(fd: int) -> bool:
 
 
 def are_same(first: int, second: int) -> bool:
-    """Whether two descriptors lead to one place, as after ``2>&1``."""
+    """Whether two descriptors are the same open file, as after ``2>&1``."""
     one, two = os.fstat(first), os.fstat(second)
     return (one.st_dev, one.st_ino, one.st_rdev) == (two.st_dev, two.st_ino, two.st_rdev)
 
 
 def streams_of_caller(wish: bool | None) -> tuple[str, str, str]:
-    """How the guest's three streams are made from the caller's.
+    """The kinds of the guest's three streams, from those of the caller.
 
-    Each is ``tty``, ``pipe`` or ``null``; the third may be ``same`` as the second, which keeps the order of
-    what is written to both. A terminal needs standard input and output to be one, like the caller's;
-    standard error may go elsewhere all the same. A command in the background may not touch the
-    terminal: it gets none, and no input from it.
+    Each is ``tty``, ``pipe`` or ``null``. The third may be ``same`` (as the second), which keeps the order of
+    the writes to both. The command gets a terminal if both standard input and output are terminals;
+    standard error may then still be a pipe. A command in the background may not use the
+    terminal: it gets no terminal, and no input.
     """
     if wish and not os.isatty(0):
         raise UsageError("--tty needs a terminal as standard input")
@@ -79,7 +79,7 @@ def window_of(fd: int) -> tuple[int, int]:
 
 @define
 class RawTerminal:
-    """A context in which the terminal ``fd`` passes every key on and changes nothing it prints."""
+    """A context in which the terminal ``fd`` is in raw mode: it changes neither input nor output."""
 
     fd: int
     _saved: list[object] | None = None

@@ -1,4 +1,4 @@
-"""What the host and the guest say to each other over the serial line.
+"""The protocol between host and guest on the serial line.
 
 A frame is one byte of kind, four bytes of length (big endian) and that many bytes. Pure:
 bytes in, frames out. Both ends import it, the guest's end in a slow machine, so it imports
@@ -15,7 +15,7 @@ HEADER = struct.Struct(">cI")
 STDIN = b"i"  # bytes for the command's standard input; an empty frame is its end
 SIGNAL = b"s"  # one byte: a signal number for the command's process group
 WINDOW = b"w"  # rows and columns, two 16-bit numbers
-CLOSED = b"c"  # one byte, 1 or 2: nobody reads that stream any more
+CLOSED = b"c"  # one byte, 1 or 2: the reader of that stream has ended
 STOP = b"k"  # kill every process, then end as usual
 BYE = b"q"  # DONE was received: power off
 
@@ -36,12 +36,12 @@ NUMBER = struct.Struct(">I")
 STDIN_WINDOW = 3072
 """Bytes of standard input that may be on their way to the guest at any time.
 
-The guest's terminal layer holds 4096 bytes. Filled to the brim, User Mode Linux's serial line throttles
-and never wakes up again (seen with 6.1), so that much is never sent; signals find room beside it.
+The guest's terminal layer holds 4096 bytes. When that is full, User Mode Linux's serial line stops
+and never resumes (seen with 6.1). So less is sent, with space left for signals.
 """
 
 LARGEST_FRAME = 64 * 1024
-"""Longest payload either side makes. A longer one means that the line is out of step."""
+"""The longest payload that either side sends. A longer one means that the stream is corrupt."""
 
 
 class OutOfStep(Exception):

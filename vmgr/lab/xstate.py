@@ -1,13 +1,13 @@
-"""Lets User Mode Linux run on processors with more register state than it knows.
+"""Lets User Mode Linux run on processors with more register state than it supports.
 
 User Mode Linux sets the vector registers of a guest process with ``ptrace(PTRACE_SETREGSET, NT_X86_XSTATE)`` and a
 buffer of a fixed size, 2696 bytes in Linux 6.1. The host refuses (EFAULT) a buffer that is shorter than
-its processor's whole state, and since AMX (Intel, 2023) that is 11008 bytes: the guest's init dies at once. The
-bytes that are missing belong to registers that nothing in the guest uses, and zeros are right for them.
+its processor's whole state, which is 11008 bytes since AMX (Intel, 2023): the guest's init dies at once. The
+missing bytes belong to registers that the guest never uses, and can be zeros.
 
-So where the state is longer, the kernel gets a ``ptrace`` in front of the C library's (``LD_PRELOAD``), which
-hands on a longer buffer for that one request. It is a shared object of two pages, written here, because a
-host need not have a compiler.
+So if the state is longer, a ``ptrace`` function is loaded in front of the C library's (``LD_PRELOAD``) that
+passes a longer buffer for this one request. It is a shared object of two pages, written here, because the
+host may not have a compiler.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _CODE = bytes.fromhex(
 
 
 def preload(directory: str) -> dict[str, str]:
-    """The variables that the kernel's process needs here, after what they name was laid down in ``directory``."""
+    """Write the shared object to ``directory``, if needed. Return the variables for the kernel's process."""
     size = state_size()
     if size <= KNOWN:
         return {}
@@ -90,7 +90,7 @@ def preload(directory: str) -> dict[str, str]:
 
 
 def state_size() -> int:
-    """Bytes of register state that this processor has as the kernel tells a tracer; 0 where it cannot be told."""
+    """The size of this processor's register state in bytes, as a tracer sees it; 0 if not known."""
     if os.uname().machine != "x86_64":
         return 0
     libc = ctypes.CDLL(None, use_errno=True)
@@ -133,7 +133,7 @@ def shared_object(size: int) -> bytes:
     # The buffer, zeros that the file need not have, follows our iovec.
     changed = (1, 6, _PAGE, _PAGE, _PAGE, end - _PAGE, end + size - _PAGE, _PAGE)
     linking = (2, 6, _DYNAMIC_AT, _DYNAMIC_AT, _DYNAMIC_AT, len(dynamic), len(dynamic), 8)
-    stack = (0x6474E551, 6, 0, 0, 0, 0, 0, 16)  # which need not be executable
+    stack = (0x6474E551, 6, 0, 0, 0, 0, 0, 16)  # it need not be executable
     header += b"".join(struct.pack("<IIQQQQQQ", *part) for part in (text, changed, linking, stack))
     image = (header + tables).ljust(_CODE_AT, b"\0") + _CODE
     image = image.ljust(_DYNAMIC_AT, b"\0") + dynamic

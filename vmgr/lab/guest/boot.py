@@ -12,7 +12,7 @@ import sys
 
 
 def main(config_path: str) -> None:
-    """Be the machine that the file ``config_path`` describes. Does not return."""
+    """Run the machine that the file ``config_path`` describes. Does not return."""
     from vmgr.lab.guest import linux
 
     try:
@@ -20,7 +20,7 @@ def main(config_path: str) -> None:
     except BaseException:
         import traceback
 
-        # Goes to the console, which the host shows when a lab ends without a word.
+        # Goes to the console, which the host shows if a lab ends without a message.
         traceback.print_exc()
     sys.stderr.flush()
     linux.power_off()

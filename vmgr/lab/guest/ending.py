@@ -1,4 +1,4 @@
-"""Puts everything on the disk images when the command has ended."""
+"""Writes everything to the disk images after the command has ended."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vmgr.lab.guest.mapper import Mapper
 
 
 def put_away() -> None:
-    """Unmount disks, take device-mapper devices down, and flush. Never raises."""
+    """Unmount disks, remove device-mapper devices, and flush. Never raises."""
     try:
         mapper = Mapper()
     except OSError:
@@ -20,7 +20,7 @@ def put_away() -> None:
     unmount_disks()
     os.sync()
     if mapper is not None:
-        # Caches and thin pools write what they hold when they go.
+        # Caches and thin pools write their data when they are removed.
         try:
             mapper.remove_unused()
         except OSError:
@@ -30,7 +30,7 @@ def put_away() -> None:
 
 
 def kill_all() -> None:
-    """Kill every process but this one, and collect them; processes stuck in the kernel are left."""
+    """Kill and reap every process but this one; processes stuck in the kernel are left."""
     try:
         os.kill(-1, 9)
     except ProcessLookupError:
@@ -46,7 +46,7 @@ def kill_all() -> None:
 
 
 def _wake(mapper: Mapper) -> None:
-    """Resume suspended devices on their live tables, or flushing what waits for them never ends."""
+    """Resume suspended devices on their live tables. Otherwise the flush would wait for them for ever."""
     try:
         for name in mapper.names():
             if mapper.is_suspended(name):
@@ -56,13 +56,13 @@ def _wake(mapper: Mapper) -> None:
 
 
 def unmount_disks() -> list[str]:
-    """Unmount what lies on block devices, last mounted first; returns what would not go."""
+    """Unmount all file systems on block devices, the last mounted first. Return those that failed."""
     with open("/proc/mounts", "rb") as lines:
         mounts = [line.split() for line in lines]
     kept = []
     for source, target, *_ in reversed(mounts):
         if source.startswith(b"/dev/") and source != b"/dev/root":
-            # /proc/mounts writes blanks and their like as \040.
+            # /proc/mounts has octal escapes such as \040 for a blank.
             path = os.fsdecode(target.decode("unicode_escape").encode("latin-1"))
             try:
                 linux.unmount(path)

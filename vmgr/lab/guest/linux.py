@@ -1,6 +1,6 @@
-"""The system calls that the first process needs and Python does not offer.
+"""System calls for the first process that Python does not offer.
 
-Each raises OSError with the call's errno. Numbers are from the kernel's headers, named there as here.
+Each raises OSError with the call's errno. Names and numbers are those of the kernel's headers.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def unmount(target: str) -> None:
 
 
 def power_off() -> None:
-    """Stop the machine. The caller has flushed what is worth keeping."""
+    """Stop the machine. The caller must have flushed all data before."""
     _checked(_libc.reboot(RB_POWER_OFF), "reboot")
 
 
@@ -67,7 +67,7 @@ def sethostname(name: str) -> None:
 
 
 def load_module(path: str) -> None:
-    """Load one uncompressed module file; one that is loaded already is fine."""
+    """Load one uncompressed module file, unless it is already loaded."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         result = _libc.syscall(SYS_FINIT_MODULE[os.uname().machine], fd, b"", 0)

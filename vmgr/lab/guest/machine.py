@@ -1,7 +1,7 @@
-"""Turns a freshly booted kernel on the host's files into a usable machine: mounts, modules, udev.
+"""Sets up the machine after the kernel has booted on the host's files: mounts, modules, udev.
 
-The root is the host's own tree through hostfs, read-only. The places that programs must write
-to are overlays whose upper half is in memory, or plain tmpfs; nothing there reaches the host.
+The root is the host's own tree through hostfs, read-only. Directories that programs must write
+to are overlays with the upper layer in memory, or plain tmpfs. No change there reaches the host.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from vmgr.lab.guest import linux
 from vmgr.lab.guest.modules import Modules
 
 PRIVATE = "/run/.lab"
-"""Where the upper halves of the overlays lie."""
+"""The directory of the overlays' upper layers."""
 
 SCRATCH = ("/etc", "/media", "/mnt", "/srv", "/tmp", "/var")
-"""Host directories that the guest sees, may change, and whose changes are forgotten."""
+"""Host directories that the guest may change; the changes are lost at the end."""
 
 HIDING = (*SCRATCH, "/dev/shm", "/run")
-"""Where the guest has its own files in place of, or in front of, the host's."""
+"""Directories with files of the guest's own, instead of or in addition to the host's."""
 
 EMPTY = ("/etc/lvm/archive", "/etc/lvm/backup", "/etc/lvm/cache", "/etc/lvm/devices", "/var/tmp")
-"""Directories that start empty: the host's groups and device list mean nothing to the guest."""
+"""Directories that start empty, because the host's groups and devices are not in the guest."""
 
 UDEV_DAEMONS = ("/lib/systemd/systemd-udevd", "/usr/lib/systemd/systemd-udevd", "/sbin/udevd")
 
 AT_START = ("dm-mod", "loop")
-"""Modules loaded at the start, so that /dev/mapper/control and /dev/loop-control are there."""
+"""Modules to load at the start, so that /dev/mapper/control and /dev/loop-control exist."""
 
 
 class SetUpFailed(Exception):
-    """The machine cannot be made; the text says why and is shown to the user."""
+    """The machine cannot be set up. The text says why and is shown to the user."""
 
 
 def set_up(config: dict[str, Any]) -> None:
-    """Make the machine that ``config`` (see vmgr.lab.launch) describes."""
+    """Set up the machine that ``config`` (see vmgr.lab.launch) describes."""
     _kernel_file_systems()
     for device in config["disks"]:
         if not os.path.exists(device):
-            raise SetUpFailed(f"the kernel did not take the image of {device}; see --verbose")
+            raise SetUpFailed(f"the kernel refused the image of {device}; see --verbose")
     linux.add_entropy(bytes.fromhex(config["seed"]))
     modules = Modules()
     modules.load("overlay")
@@ -73,7 +73,7 @@ def _kernel_file_systems() -> None:
 
 
 def _overlay(path: str, name: str) -> str:
-    """Cover ``path`` with a writable copy in memory; returns the upper half's path, to be filled."""
+    """Cover ``path`` with a writable overlay in memory. Return the path of its empty upper layer."""
     upper, work = f"{PRIVATE}/{name}", f"{PRIVATE}/{name}.work"
     os.makedirs(upper, exist_ok=True)
     os.mkdir(work)
@@ -86,7 +86,7 @@ def _overlays(modules: str) -> None:
     for path in SCRATCH:
         if os.path.isdir(path) and not os.path.islink(path):
             _overlay(path, path.strip("/"))
-    # kmod and the kernel's own module loader look in /lib/modules and nowhere else.
+    # kmod and the kernel's own module loader look only in /lib/modules.
     if os.path.isdir("/lib/modules"):
         linux.mount("tmpfs", "/lib/modules", "tmpfs", 0, "mode=755")
     elif not os.path.exists("/lib/modules"):
@@ -126,9 +126,9 @@ def _within(path: str, directory: str) -> bool:
 
 
 def _show_cwd(config: dict[str, Any]) -> None:
-    """Show the caller's directory, read-only, where the guest's own mounts hide it.
+    """Mount the caller's directory, read-only, if the guest's own mounts hide it.
 
-    An overlay would do so too, but would swallow what is written there.
+    An overlay would accept writes and then lose them.
     """
     cwd = config["cwd"]
     if any(_within(cwd, path) and cwd != path for path in HIDING):
@@ -158,7 +158,7 @@ def _run(argv: list[str]) -> int:
 
 
 def _start_udev() -> None:
-    """Start a real systemd-udevd, let it see what is there, and wait until it is done."""
+    """Start a real systemd-udevd, let it scan the existing devices, and wait until it is done."""
     for path in UDEV_DAEMONS:
         if os.path.exists(path):
             break

@@ -1,7 +1,7 @@
-"""Just enough of the device mapper to take everything down when a lab, or a test in it, ends.
+"""A minimal device-mapper client that removes all devices when a lab, or a test in it, ends.
 
-It stands apart from vmgr.dm on purpose: clean-up must not depend on the code that is under test.
-The layout is include/uapi/linux/dm-ioctl.h's.
+It does not use vmgr.dm, because clean-up must not depend on the code under test.
+The layout is that of include/uapi/linux/dm-ioctl.h.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class Mapper:
         return found
 
     def is_suspended(self, name: bytes) -> bool:
-        """Whether the device is suspended, so that what is written to it waits."""
+        """Whether the device is suspended, so that writes to it wait."""
         (flags,) = struct.unpack_from("=I", self._call(_DEV_STATUS, name), 28)
         return bool(flags & _SUSPENDED)
 
     def wake(self, name: bytes) -> None:
-        """Drop a table that was loaded and not taken into use, and resume on the live one."""
+        """Drop the inactive table, and resume on the live one."""
         self._call(_TABLE_CLEAR, name)
         self._call(_DEV_SUSPEND, name)
 
@@ -64,5 +64,5 @@ class Mapper:
         self._call(_DEV_REMOVE, name)
 
     def remove_unused(self) -> None:
-        """Remove all devices that nobody has open, and again those that became unused by that."""
+        """Remove all devices that are not open, repeatedly, until none is left or all are open."""
         self._call(_REMOVE_ALL)

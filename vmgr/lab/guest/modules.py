@@ -10,11 +10,11 @@ _PLACES = ("/usr/lib/uml/modules", "/lib/modules", "/usr/lib/modules")
 
 
 class NoModules(Exception):
-    """The running kernel's modules are not where they are looked for."""
+    """The running kernel's modules were not found."""
 
 
 class Modules:
-    """The module tree of the running kernel, wherever the package keeps it."""
+    """The module tree of the running kernel, in the package's directory."""
 
     def __init__(self) -> None:
         release = os.uname().release
@@ -31,9 +31,9 @@ class Modules:
                 self._needs[path.rsplit("/", 1)[-1].split(".", 1)[0]] = [path, *needs.split()]
 
     def load(self, name: str) -> None:
-        """Load the module ``name`` (as its file is called) and what it depends on.
+        """Load the module ``name`` (the name of its file) and its dependencies.
 
-        A name that is not in modules.dep is taken to be built into the kernel. Raises OSError.
+        A module that is not in modules.dep is assumed to be built into the kernel. Raises OSError.
         """
         for path in reversed(self._needs.get(name, ())):
             linux.load_module(f"{self.directory}/{path}")

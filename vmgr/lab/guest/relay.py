@@ -22,7 +22,7 @@ _TYPED_INTERRUPTS = (b"\x03", b"\x1c")
 
 
 class Line:
-    """The serial line to the host, raw and non-blocking, with what waits to be sent."""
+    """The serial line to the host, raw and non-blocking, with a queue of bytes to send."""
 
     def __init__(self, path: str) -> None:
         self.fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -39,7 +39,7 @@ class Line:
         self.waiting += wire.frame(kind, payload)
 
     def push(self) -> None:
-        """Write as much as the line takes now."""
+        """Write as much as the line accepts now."""
         while self.waiting:
             try:
                 done = os.write(self.fd, self.waiting[:_CHUNK])
@@ -50,7 +50,7 @@ class Line:
             del self.waiting[:done]
 
     def take(self) -> list[tuple[bytes, bytes]]:
-        """Read what has come, as frames."""
+        """Read the received frames."""
         try:
             data = os.read(self.fd, _MOST_WAITING)
         except BlockingIOError:
@@ -66,12 +66,12 @@ class Line:
             self.push()
 
     def fail(self, text: str) -> None:
-        """Tell the host that there is no machine, and wait until it knows."""
+        """Report to the host that the set-up failed, and wait for its reply."""
         self.send(wire.FAILED, text.encode(errors="replace"))
         self._await_bye()
 
     def finish(self) -> None:
-        """Tell the host that all is on disk, and wait until it knows."""
+        """Report to the host that all data is on disk, and wait for its reply."""
         self.send(wire.DONE)
         self._await_bye()
 
@@ -233,7 +233,7 @@ class _Relay:
             elif fd in command.outputs and events & ~select.POLLOUT:
                 self._forward(fd)
         if self.unthanked and len(self.input) < _MOST_WAITING:
-            # Ask for more before passing this on: the host fills the line meanwhile.
+            # Ask for more before passing this on, so that the host fills the line meanwhile.
             line.send(wire.TAKEN, wire.NUMBER.pack(self.unthanked))
             line.push()
             self.unthanked = 0
@@ -241,7 +241,7 @@ class _Relay:
         line.push()
 
     def _forward(self, fd: int) -> bool:
-        """Pass on what one output has; False once there is nothing more now."""
+        """Pass on the available data of one output; False if there is none now."""
         try:
             data = os.read(fd, _CHUNK * 4)
         except BlockingIOError:
@@ -289,7 +289,7 @@ class _Relay:
                 done = os.write(command.feed, piece)
             except BlockingIOError:
                 return
-            except OSError:  # the command closed its standard input: the rest is of no use
+            except OSError:  # the command closed its standard input: drop the rest
                 command.end_input()
                 break
             if command.feed == command.master and any(key in piece[:done] for key in _TYPED_INTERRUPTS):
@@ -301,7 +301,7 @@ class _Relay:
             command.end_input()
 
     def _reap(self) -> int | None:
-        """Collect ended processes: the command's exit status, if it is among them."""
+        """Reap ended processes. Return the command's exit status if it has ended."""
         found = None
         while True:
             try:
