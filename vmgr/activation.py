@@ -22,7 +22,7 @@ from vmgr.dm.failure import NodeError
 from vmgr.dm.stack import Fallen, StackWork
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from vmgr.core.change import Wipe
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vmgr.core.ids import Uuid
     from vmgr.core.step import Step
     from vmgr.core.table import DmDevice
+    from vmgr.core.tools import ToolRun, WaitUntil
     from vmgr.dm.client import DmClient
     from vmgr.system.stall import StallWatch
 
@@ -154,8 +155,9 @@ class KernelDevices:
             return "" if isinstance(ref, DevRef) and ref.uuid in made else self.resolve(ref)
 
         for step in steps:
-            if step.names is not None:
-                made.add(step.device_uuid)
+            if step.program:
+                _require_program(step.program)
+            made.update(device.uuid for device in step.names)
             for line in step.loads:
                 words.setdefault(line.target)
                 line.params(resolvable)
@@ -254,13 +256,76 @@ class KernelDevices:
         Raises :class:`Interrupted` when the user wants to keep a signature, or nobody is there to say.
         """
         self.settle()  # the node must be there
-        path = f"{self._dev_dir}/mapper/{device.name}"
+        path = self._path(device.name)
         if device.read_only:
             name = "/".join(device.link or (path,))
             self._say(f"WARNING: Read-only activated logical volume {name} not zeroed.")
         else:
             self._check_node(path, device)
             self._wipe_path(path, device, wipe)
+
+    def run_tool(
+        self,
+        run: ToolRun,
+        devices: Sequence[DmDevice],
+        words: Callable[[Callable[[str], str]], Sequence[str]],
+        subject: str,
+    ) -> None:
+        """Run a program on ``devices``, which are made for it, and removed again whatever comes of it.
+
+        ``words`` gives the arguments when it is told how to get the path of a device from its name. Raises
+        :class:`VmgrError` with the meaning of the exit status for ``subject``, where that is not fine.
+        """
+        from vmgr.system.toolrun import run_to_end
+
+        name = run.program.rpartition("/")[2]
+        made: list[str] = []
+        try:
+            for device in devices:
+                self.create(device)
+                made.append(device.uuid)
+                self.load(device)
+                self.resume(device, quiet=True)
+            self.settle()
+            for device in devices:
+                self._check_node(self._path(device.name), device)
+            try:
+                with self._watched(name):
+                    done = run_to_end(run.program, words(self._path))
+            except OSError as error:
+                raise VmgrError(f"cannot run {run.program}: {error.strerror}") from None
+        finally:
+            for uuid in reversed(made):
+                self.discard(uuid)
+            self.settle()
+        meaning = run.meaning(done.status)
+        said = meaning.words.replace("{volume}", subject)
+        if not meaning.fine:
+            raise VmgrError(
+                said or f"{name} failed with status {done.status} on {subject}",
+                hint=meaning.hint.replace("{volume}", subject) or f"see {name}(8)",
+                details=done.last_words,
+            )
+        if said:
+            self._say(said)
+        if done.interrupted:
+            raise KeyboardInterrupt
+
+    def wait_until(self, device: DmDevice, until: WaitUntil) -> None:
+        """Wait until the status of a device shows a state. Raises what the wait says if it takes too long."""
+        from time import monotonic, sleep
+
+        end = monotonic() + until.seconds
+        pause = 0.01
+        while not until.condition.met(tuple(self._client.status(by_uuid(device.uuid)))):
+            left = end - monotonic()
+            if left <= 0:
+                raise until.late
+            sleep(min(pause, left))
+            pause = min(2 * pause, 1.0)
+
+    def _path(self, name: str) -> str:
+        return f"{self._dev_dir}/mapper/{name}"
 
     def show(self, device: DmDevice) -> None:
         """Make the link of a volume that was made quietly, and let udev's rules look into it."""
@@ -308,6 +373,17 @@ class KernelDevices:
                 disk.flush()
 
 
+def _require_program(path: str) -> None:
+    """Raise :class:`NotFound` unless the program is there."""
+    import os
+
+    if not (os.path.isfile(path) and os.access(path, os.X_OK)):
+        raise NotFound(
+            f"{path} is not there, or cannot be run",
+            hint=f"nothing was changed; install {path.rpartition('/')[2]}, or set its path in lvm.conf",
+        )
+
+
 def _require_module(target: str, module: str) -> None:
     """Raise :class:`KernelError` where it is certain that the kernel cannot load a target that it has not."""
     import os
@@ -339,7 +415,7 @@ class NoDevices:
 
     def check(self, steps: Iterable[Step], known: Callable[[str], KernelTarget | None]) -> None:
         """Raise what kept the device mapper away if ``steps`` need it."""
-        if any(step.device_uuid for step in steps):
+        if any(step.device_uuid or step.program for step in steps):
             raise self._why
 
     def settle(self) -> None:

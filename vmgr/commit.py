@@ -13,7 +13,7 @@ it is to go back is decided here.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
@@ -45,6 +45,7 @@ from vmgr.core.steps import (
     WriteText,
     ZeroSectors,
 )
+from vmgr.core.tool_steps import RunTool, WaitFor
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from vmgr.core.phases import Plan
     from vmgr.core.step import Step
     from vmgr.core.table import DmDevice
+    from vmgr.core.tools import ToolRun, WaitUntil
     from vmgr.dm.stack import Fallen
 
 
@@ -140,6 +142,18 @@ class Devices(Protocol):
 
     def show(self, device: DmDevice) -> None:
         """Show a new volume that was made quietly."""
+
+    def run_tool(
+        self,
+        run: ToolRun,
+        devices: Sequence[DmDevice],
+        words: Callable[[Callable[[str], str]], Sequence[str]],
+        subject: str,
+    ) -> None:
+        """Run a program on devices that are made for it, and removed again whatever comes of it."""
+
+    def wait_until(self, device: DmDevice, until: WaitUntil) -> None:
+        """Wait until the status of a device shows a state; raise what the wait says if it takes too long."""
 
     def settle(self) -> None:
         """Wait, with a bound, until udev has finished with what was done."""
@@ -358,7 +372,7 @@ class Committer:
                 pending.append((step, "what it depends on is not committed"))
                 continue
             try:
-                if step.asks:
+                if step.interruptible:
                     self._do(step)
                 else:
                     with _signals_held():
@@ -452,6 +466,10 @@ class Committer:
                 devices.wipe(device, wipe)
             case ShowVolume(device):
                 devices.show(device)
+            case RunTool(run, made, _, subject):
+                devices.run_tool(run, made, step.words, subject)
+            case WaitFor(device, until):
+                devices.wait_until(device, until)
             case _:
                 raise NotImplementedError(f"no way to {step}")
 

@@ -121,7 +121,7 @@ def _name(plan: Plan) -> str:
 def _resolver(plan: Plan) -> Callable[[PvRef | DevRef], str]:
     each = [group for change in plan.changes for group in (change.after, change.before)]
     groups = [group for group in each if group is not None]
-    names = {device.uuid: device.name for step in plan.steps if (device := step.names) is not None}
+    names = {device.uuid: device.name for step in plan.steps for device in step.names}
 
     def resolve(ref: PvRef | DevRef) -> str:
         for group in groups:

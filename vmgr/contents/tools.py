@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
 from typing import TYPE_CHECKING
 
 from vmgr.core.errors import NotFound, VmgrError
-from vmgr.dm.programs import PLACES, environment, find_program
+from vmgr.dm.programs import PLACES, find_program
+from vmgr.system.toolrun import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,32 +46,12 @@ def run(name: str, *arguments: str, fine: Sequence[int] = (0,), secret: str | No
     program ends. ``secret`` is the standard input. Raises :class:`VmgrError` with the last lines of the output if
     the exit status is not in ``fine``.
     """
-    source = subprocess.DEVNULL if secret is None else subprocess.PIPE
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        process = subprocess.Popen(
-            [path_of(name), *arguments], stdin=source, stdout=out, stderr=err, env=environment(), process_group=0
-        )
-        if secret is not None and process.stdin is not None:
-            try:
-                process.stdin.write(secret.encode(errors="surrogateescape"))
-                process.stdin.close()
-            except BrokenPipeError:
-                pass  # the program's own message says why it did not read
-        interrupted = False
-        while process.returncode is None:
-            try:
-                process.wait()
-            except KeyboardInterrupt:
-                interrupted = True
-        texts = []
-        for file in (out, err):
-            file.seek(0)
-            texts.append(file.read().decode("utf-8", "replace"))
-    if process.returncode not in fine:
-        raise failed(name, process.returncode, texts[1].strip() or texts[0].strip())
-    if interrupted:
+    done = run_to_end(path_of(name), arguments, secret=secret)
+    if done.status not in fine:
+        raise failed(name, done.status, done.errors.strip() or done.output.strip())
+    if done.interrupted:
         raise KeyboardInterrupt
-    return texts[0]
+    return done.output
 
 
 def failed(name: str, status: int, said: str) -> VmgrError:

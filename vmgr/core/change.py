@@ -14,6 +14,7 @@ from vmgr.core.exchange import ZeroRange
 from vmgr.core.ids import Uuid
 from vmgr.core.model import VolumeGroup
 from vmgr.core.pv import PvLayout
+from vmgr.core.tools import ToolRun, WaitUntil
 
 
 @frozen
@@ -49,6 +50,7 @@ class Change:
     orphans. ``notes`` are for the user. ``takedown``: the metadata cannot be trusted, so ``deactivate`` goes by the
     kernel's tables alone. ``outdated`` are PVs that hold an older text of the group and are in it no longer: they
     are cleared before the commit. ``relabel`` are PVs of the group whose labels are to be brought up to date.
+    ``tools`` are programs that are run before the commit, ``waits`` what is waited for at the end.
     ``absent`` are PVs without a device: nothing is written to them. ``handed_over`` are PVs that another group
     takes in the same transaction, ``taken`` those that this one takes from others; ``taken_from`` are these groups
     without those that are removed by that: until they are committed, this one stays exported
@@ -63,6 +65,8 @@ class Change:
     refresh: tuple[Uuid, ...] = ()
     start: tuple[Uuid, ...] = ()
     zero: tuple[ZeroRange, ...] = ()
+    tools: tuple[ToolRun, ...] = ()
+    waits: tuple[WaitUntil, ...] = ()
     wipe: tuple[Wipe, ...] = ()
     labels: tuple[LabelPv, ...] = ()
     unlabel: tuple[str, ...] = ()
@@ -102,6 +106,8 @@ def combine(changes: Iterable[Change]) -> Change:
             refresh=result.refresh + item.refresh,
             start=result.start + item.start,
             zero=result.zero + item.zero,
+            tools=result.tools + item.tools,
+            waits=result.waits + item.waits,
             wipe=tuple(w for w in (*result.wipe, *item.wipe) if w.lv not in gone),
             labels=result.labels + item.labels,
             unlabel=result.unlabel + item.unlabel,

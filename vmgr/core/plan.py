@@ -7,14 +7,14 @@ they shall have, and puts the steps into the order that survives a power cut at 
 2. devices that go and that no reloaded device is connected with are removed: from here on they
    are only inactive, and the metadata still describes them; new volumes that are to be wiped are
    made, on space that is free until the commit, and wiped, seen by nobody: if they cannot be, or
-   the user wants to keep what is on them, there is no volume;
+   the user wants to keep what is on them, there is no volume; programs are run;
 3. the text is written beside the old one, and named in the precommit slot;
 4. new devices below a live one are made, and the tables of live ones are loaded beside the old;
 5. live devices are suspended, from the top down; nothing touches a disk but the commit;
 6. the commit: one sector for each metadata area;
 7. live devices are resumed with their new tables, from the bottom up, and new ones among them;
 8. messages are sent to targets; other new devices are made; wiped volumes are shown;
-9. devices that go and hung together with reloaded ones are removed.
+9. devices that go and hung together with reloaded ones are removed; last is what waits for a state of a device.
 
 Everything before 6 can be undone and is, if a step fails; everything after it is rolled forward.
 """
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from vmgr.core.step import Step
     from vmgr.core.table import DmDevice, LiveDevice
     from vmgr.core.targets import Targets
+    from vmgr.core.tool_steps import RunTool, WaitFor
 
 # -- which volumes are active ---------------------------------------------------------------------
 
@@ -148,10 +149,12 @@ def plan_change(change: Change, live: Live, targets: Targets, rules: DeviceRules
     last.extend(WipeLabel(device) for device in change.unlabel)
 
     d = _DevicePlan(change, live, targets, rules)
+    tools, waits = _tools_and_waits(change, live, targets, rules)
     steps = [
         *first,
         *d.removed_before,
         *d.wiped,
+        *tools,
         *metadata,
         *d.before_suspend,
         *clear,
@@ -165,8 +168,20 @@ def plan_change(change: Change, live: Live, targets: Targets, rules: DeviceRules
         *d.shown,
         *d.removed_after,
         *last,
+        *waits,
     ]
     return Plan((change,), tuple(steps))
+
+
+def _tools_and_waits(
+    change: Change, live: Live, targets: Targets, rules: DeviceRules
+) -> tuple[list[RunTool], list[WaitFor]]:
+    """The steps that run programs, and those that wait for states of devices."""
+    if not (change.tools or change.waits):
+        return [], []
+    from vmgr.core.tool_steps import tool_steps, wait_steps
+
+    return list(tool_steps(change, live, targets, rules)), list(wait_steps(change, live, targets, rules))
 
 
 def plan_together(plans: Sequence[Plan]) -> Plan:

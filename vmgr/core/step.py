@@ -29,8 +29,8 @@ class Step:
 
     turn: ClassVar[str] = ""
     """Which part of the turn a step may belong to (:class:`vmgr.core.phases.Phases`); empty for none."""
-    asks: ClassVar[bool] = False
-    """Whether the step may ask a question, which an interrupt can answer."""
+    interruptible: ClassVar[bool] = False
+    """Whether an interrupt may end the step after a commit: it asks a question, or waits."""
     builds: ClassVar[bool] = False
     """Whether the step's device is left half made where the step fails."""
     effect: ClassVar[str] = ""
@@ -62,9 +62,9 @@ class Step:
         return ""
 
     @property
-    def names(self) -> DmDevice | None:
-        """The device that has its name from this step on."""
-        return None
+    def names(self) -> tuple[DmDevice, ...]:
+        """The devices that have their names from this step on."""
+        return ()
 
     @property
     def frees(self) -> str:
@@ -75,6 +75,11 @@ class Step:
     def loads(self) -> tuple[TargetLine, ...]:
         """The table that the step loads."""
         return ()
+
+    @property
+    def program(self) -> str:
+        """The path of the program that the step runs; empty for none."""
+        return ""
 
     @property
     def label_of(self) -> tuple[str, str]:

@@ -196,9 +196,9 @@ class CreateDevice(DeviceStep):
         return f"create device {self.device.name}"
 
     @property
-    def names(self) -> DmDevice:
+    def names(self) -> tuple[DmDevice, ...]:
         """The new device."""
-        return self.device
+        return (self.device,)
 
     def outcome(self, found: LiveDevice | None, table: tuple[KernelLine, ...] | None) -> LiveDevice:
         """A device that has no numbers yet, as far as can be foretold."""
@@ -294,9 +294,9 @@ class RenameDevice(DeviceStep):
         return f"rename device {self.old} to {self.device.name}"
 
     @property
-    def names(self) -> DmDevice:
+    def names(self) -> tuple[DmDevice, ...]:
         """The device under its new name."""
-        return self.device
+        return (self.device,)
 
     @property
     def frees(self) -> str:
@@ -350,7 +350,7 @@ class RemoveDevice(Step):
 class WipeVolume(DeviceStep):
     """Wipe the start and old signatures of a new volume that nobody has been shown yet."""
 
-    asks = True
+    interruptible = True
 
     wipe: Wipe
 

@@ -212,7 +212,10 @@ class StackWork:
         if numbers in self._made:
             self._client.remove(self._order[numbers], link=self._how.get(numbers, {}).get("link"), retry=retry)
             self._made.discard(numbers)
-            del self._order[numbers]
+            self._resumed = [other for other in self._resumed if other != numbers]
+            for known in (self._order, self._loaded, self._found, self._live):
+                known.pop(numbers, None)  # there is nothing left to go back to
+            del self._named[dev]
 
     def keep(self) -> None:
         """Make the steps so far permanent, whatever happens later."""

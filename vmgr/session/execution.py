@@ -183,7 +183,7 @@ class Execution:
         """Refuse a change whose devices' names others have, LVM's or not: found out after the commit it is late."""
         from vmgr.core.naming import split_dm_uuid
 
-        named = [step.names for step in plan.steps if step.names is not None]
+        named = [device for step in plan.steps for device in step.names]
         client = self._machine.client() if named else None
         if client is None:
             return
