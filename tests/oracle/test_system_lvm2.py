@@ -345,7 +345,7 @@ def test_a_path_leads_to_the_device_by_any_name(lvm, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(disk)
     found = devices.discover(ours(lvm))
-    named = devices.named_device(str(link), found)
+    named = devices.Named(found).find(str(link))
     assert named is not None
     assert named.path == disk
 
@@ -474,7 +474,7 @@ def test_both_read_and_write_one_devices_file(lvm, tmp_path):
     chosen = selection(config, devices_file="test.devices")
     assert chosen is not None
     assert chosen.file is not None
-    third = devices.named_device(disks[2], devices.discover(config))
+    third = devices.Named(devices.discover(config)).find(disks[2])
     assert third is not None
     pv = look(lvm).pv(disks[2])
     chosen.file.change(add=[(third, pv.id)], command="vgextend")

@@ -166,21 +166,79 @@ def test_what_a_volume_refuses_does_not_keep_the_others_from_being_changed_in_on
     assert set(capsys.readouterr().out.split()) == {"read-only"}
 
 
-def lines_for_disks(monkeypatch, tmp_path, *words: str) -> list[dict[str, int]]:
-    """What a command that names every disk counts, for four, eight and sixteen of them."""
+def counts_for_disks(monkeypatch, tmp_path, *words: str, every=slice(None), before=()) -> list[dict[str, int]]:
+    """What a command that names ``every`` disk counts, for 8, 16 and 32 of them."""
     counts = []
-    for size in (2, 4, 8, 16):  # the first run loads modules
+    for size in (2, 8, 16, 32):  # the first run loads modules
         directory = tmp_path / str(size)
         directory.mkdir()
         with monkeypatch.context() as patch:
-            machine = Counted(patch, directory, plain(4, disks=size))
-            counts.append(dict(machine.measure(*words, *machine.world.disks)))
+            patch.setattr("vmgr.system.usage.users", lambda _: ())
+            machine = Counted(patch, directory, plain(4, disks=size + 1))
+            disks = list(machine.world.disks)
+            for line in before:
+                machine.run(*line.split(), *disks[1:])
+            counts.append(dict(machine.measure(*words, *disks[every])))
     return counts[1:]
 
 
-@pytest.mark.parametrize("command", ["pvchange --addtag x", "pvremove -ff -y"])
-def test_work_on_physical_volumes_grows_as_their_number_does(monkeypatch, tmp_path, command):
-    counts = lines_for_disks(monkeypatch, tmp_path, *command.split())
-    small, middle, large = (count["lines"] for count in counts)
-    assert large - middle <= 2.1 * (middle - small), counts
+@pytest.mark.parametrize(
+    ("command", "every", "before"),
+    [
+        ("pvchange --addtag x", slice(None), ()),
+        ("pvremove -ff -y", slice(None), ()),
+        ("pvresize", slice(None), ()),
+        ("pvresize", slice(1, None), ("vgreduce vg",)),
+        ("pvresize -y --setphysicalvolumesize 6m", slice(None), ()),
+        ("vgreduce vg", slice(1, None), ()),
+        ("vgextend vg", slice(1, None), ("vgreduce vg",)),
+        ("vgcreate new", slice(1, None), ("vgreduce vg",)),
+        ("pvs", slice(None), ()),
+        ("pvdisplay", slice(None), ()),
+        ("pvscan --cache", slice(None), ()),
+    ],
+)
+def test_work_on_physical_volumes_grows_as_their_number_does(monkeypatch, tmp_path, command, every, before):
+    counts = counts_for_disks(monkeypatch, tmp_path, *command.split(), every=every, before=before)
+    small, middle, large = counts
+    for what in ("lines", "kernel", "writes"):
+        assert large[what] - middle[what] <= 2.06 * (middle[what] - small[what]) + 8, f"{what}: {counts}"
     assert all(count.get("validations", 1) == 1 for count in counts)
+
+
+@pytest.mark.parametrize("command", ["pvchange --addtag x", "pvresize"])
+def test_physical_volumes_of_a_group_are_changed_in_one_commit(monkeypatch, tmp_path, command):
+    counts = counts_for_disks(monkeypatch, tmp_path, *command.split())
+    assert [(count["validations"], count["plans"]) for count in counts] == [(1, 1)] * 3
+
+
+def test_a_physical_volume_that_cannot_be_resized_does_not_keep_the_others(monkeypatch, tmp_path, capsys):
+    machine = Counted(monkeypatch, tmp_path, plain(20, disks=3))  # its volumes lie on the first, up to extent 57
+    for disk in list(machine.world.disks)[1:]:
+        machine.run("pvresize", "-y", "--setphysicalvolumesize", "4m", disk)
+    capsys.readouterr()
+    counted = machine.measure("pvresize", "-y", "--setphysicalvolumesize", "1536k", *machine.world.disks, status=5)
+    said = capsys.readouterr()
+    assert "cannot resize /dev/d1 to 32 extents: volumes lie on extents up to 57" in said.err
+    assert (counted["validations"], counted["plans"]) == (1, 1)
+    machine.run("pvs", "--noheadings", "-opv_name,pv_pe_count")
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["/dev/d1", "440"],
+        ["/dev/d2", "32"],
+        ["/dev/d3", "32"],
+    ]
+
+
+def test_a_physical_volume_that_is_named_twice_is_resized_once(monkeypatch, tmp_path, capsys):
+    machine = Counted(monkeypatch, tmp_path, plain(1))
+    machine.run("pvchange", "--addtag", "t", "/dev/d1")
+    capsys.readouterr()
+    counted = machine.measure("pvresize", "/dev/d1", "@t", "/dev/d1")
+    said = capsys.readouterr()
+    assert (said.out + said.err).count('"/dev/d1" changed') == 1
+    assert counted["plans"] == 1
+
+
+def test_labels_of_devices_in_no_group_ask_nothing_of_the_kernel(monkeypatch, tmp_path):
+    counts = counts_for_disks(monkeypatch, tmp_path, "pvresize", every=slice(1, None), before=("vgreduce vg",))
+    assert {count["kernel"] for count in counts} == {counts[0]["kernel"]}

@@ -8,7 +8,8 @@ start-up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 from attrs import frozen
 
@@ -185,7 +186,7 @@ class GroupView(Value):
             require_complete(group, self.missing)
 
 
-@frozen(eq=False, repr=False)
+@frozen(eq=False, repr=False, slots=False)  # what is looked up is kept in its __dict__
 class SystemView(Value):
     """All that a scan found and was asked to decode.
 
@@ -243,10 +244,26 @@ class SystemView(Value):
 
     def group_by_id(self, uuid: Uuid) -> GroupView:
         """The decoded group with ``uuid``. Raises :class:`NotFound`."""
-        for view in self.groups:
-            if view.group.id == uuid:
-                return view
-        raise NotFound(f"volume group with UUID {uuid.dashed} not found", hint="vgs -o+vg_uuid lists them")
+        found = self._index.groups.get(uuid)
+        if found is None:
+            raise NotFound(f"volume group with UUID {uuid.dashed} not found", hint="vgs -o+vg_uuid lists them")
+        return found
+
+    @cached_property
+    def _index(self) -> _Index:
+        return _Index(self)
+
+    def owner(self, pv: PvView) -> GroupView | None:
+        """The decoded group that has ``pv``; None for an orphan, or where its group was not decoded."""
+        return None if pv.vg is None else self._index.groups.get(pv.vg)
+
+    def at(self, number: tuple[int, int]) -> Sequence[PvView]:
+        """The physical volumes on the device with this number, duplicates last."""
+        return self._index.by_number.get(number, ())
+
+    def refusal(self, path: str) -> str:
+        """Why a device, named by any of its paths, was not used; empty if it was not refused."""
+        return self._index.refused.get(path, "")
 
     def pvs(self) -> tuple[PvView, ...]:
         """The physical volumes of the decoded groups, and the orphans, sorted by device."""
@@ -255,9 +272,9 @@ class SystemView(Value):
 
     def pv(self, device: str) -> PvView:
         """The physical volume on ``device`` (any of its paths). Raises :class:`NotFound`."""
-        for pv in self.pvs():
-            if pv.device == device or device in pv.aliases:
-                return pv
+        found = self._index.by_path.get(device)
+        if found is not None:
+            return found
         for pv in self.duplicates:
             if pv.device == device or device in pv.aliases:
                 raise AmbiguousName(
@@ -265,7 +282,26 @@ class SystemView(Value):
                     hint="hide one of the copies: see devices/filter in lvm.conf(5), or vgimportclone(8)",
                 )
         hint = "pvs lists the physical volumes that can be seen"
-        for path, reason in self.refused:
-            if path == device:
-                raise NotFound(f"{device} is not used: {reason}", hint=hint)
+        if reason := self.refusal(device):
+            raise NotFound(f"{device} is not used: {reason}", hint=hint)
         raise NotFound(f'failed to find physical volume "{device}"', hint=hint)
+
+
+class _Index:
+    """Where to find what is in a view, made once for all that look: a command may name every device."""
+
+    def __init__(self, view: SystemView) -> None:
+        self.groups: dict[Uuid, GroupView] = {}
+        for group in view.groups:
+            self.groups.setdefault(group.group.id, group)
+        self.by_path: dict[str, PvView] = {}
+        self.by_number: dict[tuple[int, int], list[PvView]] = {}
+        pvs = view.pvs()
+        for pv in pvs:
+            for path in (pv.device, *pv.aliases):
+                self.by_path.setdefault(path, pv)
+        for pv in (*pvs, *view.duplicates):
+            self.by_number.setdefault((pv.major, pv.minor), []).append(pv)
+        self.refused: dict[str, str] = {}
+        for path, reason in view.refused:
+            self.refused.setdefault(path, reason)

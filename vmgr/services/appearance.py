@@ -7,7 +7,7 @@ appears. vmgr looks at all of them, so that nothing can be stale.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -15,8 +15,12 @@ from attrs import frozen
 from vmgr.core.errors import VmgrError
 
 if TYPE_CHECKING:
+    from vmgr.core.ids import Uuid
     from vmgr.core.view import GroupView, PvView, SystemView
     from vmgr.session import Session
+
+State = tuple[str, int]
+"""Of a group: why it is left out (mostly empty), and how many of its devices are missing."""
 
 
 @frozen
@@ -42,9 +46,10 @@ class Appearance:
 def appeared(session: Session, devices: Sequence[str]) -> tuple[Appearance, ...]:
     """What each of these devices (paths, or ``major:minor``) brings, in order; none means all physical volumes."""
     view = session.shared_view(foreign=True)
+    states = {group.group.id: _state(group) for group in view.groups}
     if not devices:
-        return tuple(_of_pv(view, pv) for pv in view.pvs())
-    return tuple(_of_device(session, view, path) for path in devices)
+        return tuple(_of_pv(view, pv, states) for pv in view.pvs())
+    return tuple(_of_device(session, view, path, states) for path in devices)
 
 
 def claim_activation(session: Session, vg: str) -> bool:
@@ -54,33 +59,35 @@ def claim_activation(session: Session, vg: str) -> bool:
     return claim_online(vg)
 
 
-def _of_device(session: Session, view: SystemView, path: str) -> Appearance:
-    from vmgr.system.devices import device_number, named_device
+def _of_device(session: Session, view: SystemView, path: str, states: Mapping[Uuid, State]) -> Appearance:
+    from vmgr.system.devices import device_number
 
-    devices = session.look().devices
-    number = tuple(int(part) for part in path.split(":")) if re.fullmatch(r"\d+:\d+", path) else None
-    device = (
-        named_device(path, devices) if number is None else next((d for d in devices if d.number == number), None)
-    )
+    named = session.look().named
+    number = re.fullmatch(r"(\d+):(\d+)", path)
+    device = named.find(path) if number is None else named.at((int(number[1]), int(number[2])))
     if device is None and device_number(path) is None:
         return Appearance(path, "not found.")
     name = path if device is None else device.path
-    for refused, reason in view.refused:
-        if refused == name:
-            return Appearance(name, f"excluded: {reason}.")
+    if reason := view.refusal(name):
+        return Appearance(name, f"excluded: {reason}.")
     try:
-        return _of_pv(view, view.pv(name))
+        return _of_pv(view, view.pv(name), states)
     except VmgrError as error:
         copied = any(pv.device == name or name in pv.aliases for pv in view.duplicates)
         return Appearance(name, f"excluded: {error.message}." if copied else "not an lvm device.")
 
 
-def _of_pv(view: SystemView, pv: PvView) -> Appearance:
-    for found in view.groups:
-        if found.group.id == pv.vg:
-            why = _left_out(found)
-            return Appearance(pv.device, why, found.group.name, missing=0 if why else len(found.missing))
+def _of_pv(view: SystemView, pv: PvView, states: Mapping[Uuid, State]) -> Appearance:
+    found = view.owner(pv)
+    if found is not None:
+        why, missing = states[found.group.id]
+        return Appearance(pv.device, why, found.group.name, missing=missing)
     return Appearance(pv.device, vg=pv.vg_name, free=pv.unused, missing=1 if pv.vg_name else 0)
+
+
+def _state(found: GroupView) -> State:
+    why = _left_out(found)
+    return why, 0 if why else len(found.missing)
 
 
 def _left_out(found: GroupView) -> str:

@@ -74,10 +74,10 @@ class NewPv:
 
 def find_device(session: Session, path: str) -> Device:
     """The device that the user calls ``path``, if vmgr may use it. Raises :class:`NotFound` or :class:`Refused`."""
-    from vmgr.system.devices import hidden_reason, named_device
+    from vmgr.system.devices import hidden_reason
 
     scan = session.look(detail=True)
-    device = named_device(path, scan.devices)
+    device = scan.named.find(path)
     if device is None:
         if not os.path.lexists(path):
             raise NotFound(f"no device found for {path}", hint="check the path; lsblk lists the devices there are")
@@ -121,8 +121,8 @@ def _refusal_hint(reason: str) -> str:
 
 def existing_pv(view: SystemView, device: Device) -> PvView | None:
     """The physical volume that is already on a device, duplicates included."""
-    for pv in (*view.pvs(), *view.duplicates):
-        if (pv.major, pv.minor) == device.number and pv.device in (device.path, *device.aliases):
+    for pv in view.at(device.number):
+        if pv.device in (device.path, *device.aliases):
             return pv
     return None
 
@@ -138,11 +138,11 @@ def whose(view: SystemView, pv: PvView) -> str:
     """What is to be said behind the name of a physical volume's group if it is not this host's alone."""
     from vmgr.core.usable import lock_manager
 
-    for group in view.groups:
-        if group.group.id == pv.vg and group.foreign:
-            return f" of another host (system ID {group.group.system_id!r})"
-        if group.group.id == pv.vg and lock_manager(group.group):
-            return f", which hosts share under {lock_manager(group.group)} locks"
+    group = view.owner(pv)
+    if group is not None and group.foreign:
+        return f" of another host (system ID {group.group.system_id!r})"
+    if group is not None and lock_manager(group.group):
+        return f", which hosts share under {lock_manager(group.group)} locks"
     return ""
 
 
@@ -150,9 +150,9 @@ def way_out(view: SystemView, pv: PvView, path: str) -> str:
     """How a physical volume leaves the group that has it, or that its metadata still name."""
     if pv.vg is None:
         return "connect the other devices of its group and take it out of that (vgreduce)"
-    for group in view.groups:
-        if group.group.id == pv.vg and pv.id not in group.group.pv_by_id:
-            return f"it was taken out while it was away, and does not know: pvcreate -ff {path} makes it free"
+    group = view.owner(pv)
+    if group is not None and pv.id not in group.group.pv_by_id:
+        return f"it was taken out while it was away, and does not know: pvcreate -ff {path} makes it free"
     return f"take it out of that group first: vgreduce {pv.vg_name} {path}"
 
 

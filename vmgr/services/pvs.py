@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from vmgr.core.change import Change, LabelPv
 from vmgr.core.errors import Interrupted, NotFound, Refused, VmgrError
@@ -27,11 +27,12 @@ from vmgr.services.subjects import read_all
 from vmgr.system.devices import device_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from vmgr.core.ids import Uuid
+    from vmgr.core.pv import PvLayout
     from vmgr.core.units import Bytes, Sectors
-    from vmgr.core.view import PvView
+    from vmgr.core.view import PvView, SystemView
     from vmgr.services.labels import NewPv
     from vmgr.session import Session
 
@@ -169,90 +170,125 @@ def change(session: Session, pvs: Sequence[str] | None, request: ChangePv) -> Ou
     return outcome
 
 
-def _confirm_size(session: Session, path: str, size: Bytes, real: Bytes) -> None:
-    """Ask before a physical volume is made smaller than its device; refuse a larger one."""
+def resize(session: Session, devices: Sequence[str], size: Sectors | None = None) -> Outcome:
+    """Adapt physical volumes, named by device or ``@tag``, to their devices' size, or to ``size``.
+
+    Those of one group are resized in one commit. What keeps one from being resized does not keep the others.
+    """
+    with session.locks.all_groups(exclusive=True):
+        view = session.view(detail=True, foreign=True)
+        found: dict[Uuid, _Resizing] = {}
+
+        def one(path: str) -> Outcome:
+            wanted = _resizing(session, view, path, size)
+            found.setdefault(wanted.pv.id, wanted)
+            return Outcome()
+
+        paths = list(_untagged(view, devices))
+        alone = len(paths) == 1
+        outcome = _each(paths, one, alone=alone)
+        places: dict[tuple[str, Uuid], list[_Resizing]] = {}
+        orphans: list[_Resizing] = []
+        for wanted in found.values():
+            pv = wanted.pv
+            (orphans if pv.vg is None else places.setdefault((pv.vg_name, pv.vg), [])).append(wanted)
+
+        def members(place: tuple[str, Uuid]) -> Outcome:
+            return _resize_members(session, GroupName(*place), places[place], size)
+
+        outcome += _each(orphans, lambda orphan: _resize_orphan(session, orphan, size), alone=alone)
+        return outcome + _each(sorted(places), members, alone=alone)
+
+
+@frozen(eq=False)
+class _Resizing:
+    """A physical volume that is to get another size, the path that it was named by, and its device's size."""
+
+    path: str
+    pv: PvView
+    real: Bytes
+
+    def layout(self, size: Sectors | None) -> PvLayout:
+        """What the label says, with the new size."""
+        return evolve(self.pv.layout, size=self.real if size is None else size.bytes())
+
+
+def _untagged(view: SystemView, words: Sequence[str]) -> Iterator[str]:
+    """``words`` with each ``@tag`` replaced by the devices of the physical volumes of this host that carry it."""
+    for word in words:
+        if not word.startswith("@"):
+            yield word
+            continue
+        for group in view.groups:
+            for pv in () if group.foreign else group.group.pvs:
+                if word[1:] in pv.tags and pv.id in group.pvs:
+                    yield group.pvs[pv.id].device
+
+
+def _resizing(session: Session, view: SystemView, path: str, size: Sectors | None) -> _Resizing:
+    """The physical volume on ``path``. Raises what keeps it from being resized, whatever group has it."""
     from vmgr.core.sizes import display_size
     from vmgr.core.units import Sectors
 
-    asked, there = (display_size(Sectors(int(number) // 512)) for number in (size, real))
-    if size > real:
+    device = find_device(session, path)
+    pv = existing_pv(view, device)
+    if pv is None:
+        raise NotFound(f"no physical volume found on {path}", hint="pvs lists the physical volumes")
+    if len(pv.layout.mdas) > 1:
+        raise Refused(
+            f"{path} has a metadata area at its end, which vmgr does not move", hint="use LVM2's pvresize"
+        )
+    if size is not None and size.bytes() > device.size:
+        there, asked = (display_size(Sectors(int(number) // 512)) for number in (device.size, size.bytes()))
         raise Refused(
             f"{path} has {there}, less than {asked}", hint="give a smaller size, or none for all that is there"
         )
-    question = f"{path}: requested size {asked} is less than real size {there}. Proceed?"
-    if size < real and not session.options.test and not session.dialogue.ask(question):
-        raise Interrupted(f"{path}: physical volume not resized", hint="answer y, or use --yes")
+    return _Resizing(path, pv, device.size)
 
 
-def _resize_orphan(session: Session, pv: PvView, path: str, real: Bytes, size: Sectors | None) -> Outcome:
+def _confirm_size(session: Session, pv: _Resizing, size: Bytes) -> None:
+    """Ask before a physical volume is made smaller than its device. Raises :class:`Interrupted` for a no."""
+    from vmgr.core.sizes import display_size
+    from vmgr.core.units import Sectors
+
+    if size >= pv.real or session.options.test:
+        return
+    asked, there = (display_size(Sectors(int(number) // 512)) for number in (size, pv.real))
+    if not session.dialogue.ask(f"{pv.path}: requested size {asked} is less than real size {there}. Proceed?"):
+        raise Interrupted(f"{pv.path}: physical volume not resized", hint="answer y, or use --yes")
+
+
+def _resize_orphan(session: Session, orphan: _Resizing, size: Sectors | None) -> Outcome:
     """Give a physical volume of no group another size: its label, and empty areas, are written anew."""
-    if not pv.unused:
+    path = orphan.path
+    if not orphan.pv.unused:
         raise Refused(
             f"{path} may belong to a volume group that was not found, so its size is left as it is",
             hint="connect the group's other devices; pvs -o+pv_in_use shows what the label says",
         )
-    layout = evolve(pv.layout, size=real if size is None else size.bytes())
-    if size is not None:
-        _confirm_size(session, path, layout.size, real)
+    layout = orphan.layout(size)
+    _confirm_size(session, orphan, layout.size)
     least = max([int(area.offset) + int(area.size) for area in layout.mdas] + [int(d.offset) for d in layout.data])
     if int(layout.size) <= least:
         raise Refused(f"{path} would have no room for data: {least} bytes are taken", hint="give a larger size")
-    label = LabelPv(pv.device, layout, zero=False)
+    label = LabelPv(orphan.pv.device, layout, zero=False)
     done = (f'Physical volume "{path}" changed',)
     return session.carry_out(Change(None, None, labels=(label,), done=done), None)
 
 
-def tagged(session: Session, words: Sequence[str]) -> list[str]:
-    """``words`` with each ``@tag`` replaced by the devices of the physical volumes that carry it."""
-    found: list[str] = []
-    views = read_all(session) if any(word.startswith("@") for word in words) else ()
-    for word in words:
-        if not word.startswith("@"):
-            found.append(word)
-            continue
-        found += [
-            view.pvs[pv.id].device
-            for view in views
-            for pv in view.group.pvs
-            if word[1:] in pv.tags and pv.id in view.pvs
-        ]
-    return found
+def _resize_members(
+    session: Session, name: GroupName, members: Sequence[_Resizing], size: Sectors | None
+) -> Outcome:
+    """Give physical volumes of one group another size."""
+    from vmgr.core.operations.group_change import resize_pvs
 
-
-def resize(session: Session, devices: Sequence[str], size: Sectors | None = None) -> Outcome:
-    """Adapt physical volumes, named by device or ``@tag``, to their devices' size, or to ``size``."""
-
-    def one(path: str) -> Outcome:
-        session.locks.all_groups(exclusive=True)
-        device = find_device(session, path)
-        pv = existing_pv(session.view(detail=True, foreign=True), device)
-        if pv is None:
-            raise NotFound(f"no physical volume found on {path}", hint="pvs lists the physical volumes")
-        if len(pv.layout.mdas) > 1:
-            raise Refused(
-                f"{path} has a metadata area at its end, which vmgr does not move", hint="use LVM2's pvresize"
-            )
-        if pv.vg is None:
-            return _resize_orphan(session, pv, path, device.size, size)
-        with session.changing(GroupName(pv.vg_name, pv.vg)) as view:
-            from vmgr.core.operations.group import joined_pv
-            from vmgr.core.validate import require_valid
-
-            group = view.group
-            layout = evolve(view.pvs[pv.id].layout, size=device.size if size is None else size.bytes())
-            if size is not None:
-                _confirm_size(session, path, layout.size, device.size)
-            new = joined_pv(layout, device.path, group.extent_size)
-            old = group.pv_by_id[pv.id]
-            end = max((int(area.start + area.length) for area in group.used.get(pv.id, ())), default=0)
-            if end > new.pe_count:
-                raise Refused(
-                    f"cannot resize {path} to {new.pe_count} extents: volumes lie on extents up to {end - 1}",
-                    hint=f"see what lies there: pvs --segments -o+lv_name {path}; remove or move it first",
-                )
-            after = group.with_pv(evolve(old, dev_size=new.dev_size, pe_count=new.pe_count))
-            require_valid(after, session.targets)
-            done = (f'Physical volume "{path}" changed',)
-            return session.carry_out(Change(group, after, done=done), view)
-
-    return _each(tagged(session, devices), one)
+    with session.changing(name) as view:
+        for member in members:
+            _confirm_size(session, member, member.layout(size).size)
+        change, refused = resize_pvs(
+            view.group, {m.pv.id: (m.path, m.layout(size)) for m in members}, session.targets
+        )
+        if len(refused) == len(members) == 1:
+            raise next(iter(refused.values()))
+        outcome = Outcome(errors=tuple(refused.values()))
+        return outcome + session.carry_out(change, view) if len(refused) < len(members) else outcome

@@ -58,6 +58,8 @@ class Execution:
         changes = [_numbered(one) for one in arranged(given)]
         if machine.config.flag("devices/scan_lvs"):
             machine.forget()  # a scan that has a volume open keeps it from being removed
+        # Labels of devices that are in no group concern nothing that the kernel has.
+        touch_devices = touch_devices and any(one.before or one.after for one in changes)
         live = machine.live(table=True) if touch_devices else {}
         require_inactive(changes, live)
         for one in changes:

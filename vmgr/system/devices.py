@@ -322,13 +322,27 @@ def _rank(path: str, dev_dir: str, patterns: list[re.Pattern[str]]) -> tuple[obj
     return wanted, place, path.count("/"), not is_link, path
 
 
-def named_device(path: str, devices: Iterable[Device]) -> Device | None:
-    """The device among ``devices`` that ``path`` leads to, by whatever name; None if it is not among them."""
-    number = device_number(path)
-    for device in devices:
-        if device.path == path or (number is not None and device.number == number):
-            return device
-    return None
+class Named:
+    """Devices, to be found by whatever a user calls them. Made once for all names that a command is given."""
+
+    def __init__(self, devices: Iterable[Device]) -> None:
+        self._by_path: dict[str, Device] = {}
+        self._by_number: dict[Number, Device] = {}
+        for device in devices:
+            self._by_path.setdefault(device.path, device)
+            self._by_number.setdefault(device.number, device)
+
+    def find(self, name: str) -> Device | None:
+        """The device that the path ``name`` leads to; None if it is not among these."""
+        found = self._by_path.get(name)
+        if found is not None:
+            return found
+        number = device_number(name)
+        return None if number is None else self.at(number)
+
+    def at(self, number: Number) -> Device | None:
+        """The device with this number; None if it is not among these."""
+        return self._by_number.get(number)
 
 
 def hidden_reason(path: str) -> str:

@@ -13,7 +13,7 @@ import os
 from typing import TYPE_CHECKING
 
 from vmgr.core.errors import ConfigError, LockFailed, NotFound, NotPermitted, UsageError, VmgrError
-from vmgr.system.devices import named_device
+from vmgr.system.devices import Named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -283,14 +283,15 @@ class Selection:
 
     def named(self, devices: Sequence[Device]) -> set[Number]:
         """The numbers of those of ``devices`` that are allowed by their names."""
-        found = (named_device(name, devices) for name in self._names)
+        found = map(Named(devices).find, self._names)
         return {device.number for device in found if device is not None}
 
     def absent(self, devices: Sequence[Device]) -> tuple[str, ...]:
         """The names of ``--devices`` that none of ``devices`` has, each once."""
         if not self.by_list:
             return ()
-        return tuple(name for name in dict.fromkeys(self._names) if named_device(name, devices) is None)
+        named = Named(devices)
+        return tuple(name for name in dict.fromkeys(self._names) if named.find(name) is None)
 
 
 def selection(

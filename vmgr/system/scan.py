@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -23,7 +23,7 @@ from vmgr.core.view import DeviceView
 from vmgr.ondisk.codec import decode_group
 from vmgr.ondisk.label import LABEL_SCAN_SIZE, decode_label
 from vmgr.ondisk.mda import HEADER_SIZE, decode_header, pieces, read_text
-from vmgr.system.devices import discover
+from vmgr.system.devices import Named, discover
 from vmgr.system.filters import MD_COMPONENT, MD_END_SIZE, Filters, content_refusal, md_at_end
 from vmgr.system.judge import Judge
 from vmgr.system.reader import GuardedReader, NoAnswer, make_reader
@@ -103,6 +103,11 @@ class Scan:
         if self.listed is not None:
             self.listed.compare({pv.device: pv.layout.id for pv in self._pvs}, lambda d: d not in self.refused)
             self.problems[:0] = self.listed.problems
+
+    @cached_property
+    def named(self) -> Named:
+        """The devices, used or refused, to be found by name."""
+        return Named(self.devices)
 
     @property
     def strays(self) -> list[Device]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from attrs import evolve
 
 from vmgr.core.change import Change
-from vmgr.core.errors import Refused, UsageError
+from vmgr.core.errors import Refused, UsageError, VmgrError
 from vmgr.core.model import LvArea, PvArea
 from vmgr.core.operations.checks import changed_tags, require_changeable, require_policy, with_flag
-from vmgr.core.operations.group import find_pv, require_extent_size
+from vmgr.core.operations.group import find_pv, joined_pv, require_extent_size
 from vmgr.core.sizes import MAX_EXTENTS, display_size
 from vmgr.core.units import Extents, Sectors
 from vmgr.core.validate import require_valid
@@ -19,7 +19,8 @@ from vmgr.core.validate import require_valid
 if TYPE_CHECKING:
     from vmgr.core.group_requests import ChangeGroup, ChangePv
     from vmgr.core.ids import Uuid
-    from vmgr.core.model import VolumeGroup
+    from vmgr.core.model import PhysicalVolume, VolumeGroup
+    from vmgr.core.pv import PvLayout
     from vmgr.core.requests import Stamp
     from vmgr.core.targets import Targets
 
@@ -186,3 +187,35 @@ def change_pvs(
     after = group.with_pv(*changed) if changed else group
     require_valid(after, targets)
     return Change(group, after, notes=tuple(notes), done=tuple(done))
+
+
+def resize_pvs(
+    group: VolumeGroup, layouts: Mapping[Uuid, tuple[str, PvLayout]], targets: Targets
+) -> tuple[Change, dict[Uuid, VmgrError]]:
+    """Give physical volumes the extents that fit into their new sizes, in one change that is checked once.
+
+    ``layouts`` has for each the path that it is called by and its layout with the new size. Those that cannot be
+    resized stay; the second value says why, by UUID.
+    """
+    require_changeable(group)
+    changed: list[PhysicalVolume] = []
+    done: list[str] = []
+    refused: dict[Uuid, VmgrError] = {}
+    for uuid, (path, layout) in layouts.items():
+        try:
+            old = find_pv(group, uuid)
+            new = joined_pv(layout, path, group.extent_size)
+            end = max((int(area.start + area.length) for area in group.used.get(uuid, ())), default=0)
+            if end > new.pe_count:
+                raise Refused(
+                    f"cannot resize {path} to {new.pe_count} extents: volumes lie on extents up to {end - 1}",
+                    hint=f"see what lies there: pvs --segments -o+lv_name {path}; remove or move it first",
+                )
+        except VmgrError as error:
+            refused[uuid] = error
+            continue
+        changed.append(evolve(old, dev_size=new.dev_size, pe_count=new.pe_count))
+        done.append(f'Physical volume "{path}" changed')
+    after = group.with_pv(*changed)
+    require_valid(after, targets)
+    return Change(group, after, done=tuple(done)), refused
