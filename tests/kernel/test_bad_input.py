@@ -348,6 +348,46 @@ def merged() -> bool:
     return words[-2].split("/")[0] == words[-1]
 
 
+@pytest.mark.parametrize("tool", [vmgr, lvm])
+@pytest.mark.parametrize("active", [True, False])
+def test_a_snapshot_whose_merge_failed_can_be_removed(
+    make_disk: Callable[[float], str], tool, active: bool
+) -> None:
+    """The store can be read up to its first block of data, and not beyond."""
+    disk, below = make_disk(64), make_disk(64)
+    size = lab.sectors(below)
+    lab.run("dmsetup", "create", "half", "--table", f"0 {size} linear {below} 0")
+    only = ("--config", f'devices/filter=["r|^{below}$|"]')
+    vmgr("vgcreate", "tank", disk, "/dev/mapper/half", *only)
+    vmgr("lvcreate", "-Wn", "-L8m", "-n", "data", "tank", disk, *only)
+    vmgr("lvcreate", "-s", "-L8m", "-n", "snap", "tank/data", "/dev/mapper/half", *only)
+    lab.write_at("/dev/tank/data", 0, lab.pattern(1, 256 << 10))
+    vmgr("vgchange", "-an", "tank", *only)
+    vmgr("lvconvert", "--merge", "tank/snap", *only)
+    options = ("--noheadings", "--units", "s", "--nosuffix", "-o", "pe_start")
+    good = int(vmgr("pvs", *options, "/dev/mapper/half", *only).stdout) + 16
+    lab.run("dmsetup", "suspend", "half")
+    table = f"0 {good} linear {below} 0\n{good} {size - good} error\n"
+    lab.run("dmsetup", "reload", "half", stdin=table)
+    lab.run("dmsetup", "resume", "half")
+    vmgr("lvchange", "-ay", "--poll", "n", "tank/data", *only)
+    lab.until(lambda: "Merge failed" in lab.run("dmsetup", "status", "tank-data").stdout, "the merge to fail")
+    if not active:
+        vmgr("lvchange", "-an", "tank/data", *only)
+    for act in ("-ay", "-an", "--refresh"):
+        told = vmgr("lvchange", act, "tank/snap", *only, status=FAILED, stdin="n\n").stderr
+        assert "snapshot tank/snap is being merged into tank/data" in told
+        assert "use tank/data" in told
+    told = vmgr("lvremove", "tank/snap", *only, status=FAILED, stdin="n\n").stderr
+    assert "Removing tank/snap may leave tank/data inconsistent." in told
+    done = tool("lvremove", "-y", "tank/snap", *only)
+    assert 'Logical volume "snap" successfully removed' in done.stdout + done.stderr
+    assert vmgr("lvs", "-a", "--noheadings", "-o", "lv_name", "tank", *only).stdout.split() == ["data"]
+    assert {name for name in kernel_tables() if name.startswith("tank")} == ({"tank-data"} if active else set())
+    vmgr("lvchange", "-ay", "tank/data", *only)
+    vmgr("vgchange", "-an", "tank", *only)
+
+
 def test_a_merge_that_is_asked_for_again_is_carried_on(plain: Scene) -> None:
     """As after a command that was killed between its commit and the devices; LVM2 refuses in all cases."""
     old = merging(plain)

@@ -392,6 +392,31 @@ def test_a_snapshot_that_merges_stays_until_that_is_done() -> None:
         check(group, "snap", RemoveVolume, live=running(group, status=failed))
 
 
+@pytest.mark.parametrize("how", ["inactive", "failed", "invalid", "full while it waits"])
+def test_a_snapshot_whose_merge_does_not_go_on_can_be_removed(how: str) -> None:
+    """It is hidden, and nobody's part: with it go its bookkeeping and the merge, and the origin runs plainly."""
+    plain = snapshot()
+    group = merge(plain)[0]
+    live = {
+        "inactive": dict,
+        "failed": lambda: running(group, status="Merge failed"),
+        "invalid": lambda: running(group, status="Invalid"),
+        "full while it waits": lambda: running(plain, status="Invalid"),
+    }[how]()
+    change = remove_volume(group, RemoveVolume(group.lv_by_name["snap"].id), TARGETS, live=live)
+    assert change.after is not None
+    assert [lv.name for lv in change.after.lvs] == ["base"]
+    assert change.done == ('Logical volume "snap" successfully removed.',)
+    plan = plan_change(change, live, TARGETS)
+    if live:
+        loaded = {
+            step.device.name: step.device.table[0].target for step in plan.steps if isinstance(step, LoadTable)
+        }
+        assert loaded == {"vg-base": "linear"}
+    with pytest.raises(Refused, match="internal logical volume"):  # alone, the bookkeeping stays
+        remove_volume(group, RemoveVolume(group.lv_by_name["snapshot0"].id), TARGETS, live=live)
+
+
 def test_broken_bookkeeping_is_noticed() -> None:
     group = snapshot(snapshot(), "two", 30)
     book = group.lv_by_name["snapshot0"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vmgr.core import devices
 from vmgr.core.change import Change
+from vmgr.core.context import Context
 from vmgr.core.errors import (
     GroupUnusable,
     Interrupted,
@@ -20,7 +21,9 @@ from vmgr.core.errors import (
 )
 from vmgr.core.kinds import way_out
 from vmgr.core.model import LvArea, PvArea
+from vmgr.core.operations.checks import require_visible
 from vmgr.core.plan import is_active
+from vmgr.core.requests import ChangeVolume
 from vmgr.core.running import describe_device, running_volumes, strange_devices, understood, unknown_types
 from vmgr.core.usable import TOLD
 from vmgr.dm.address import by_uuid
@@ -180,10 +183,9 @@ class _Test:
         request, group, config = self._request, self._view.group, self._session.config
         name = f"{group.name}/{volume.name}"
         if not volume.visible:
-            raise Refused(
-                f"cannot activate or deactivate internal logical volume {name}",
-                hint="use the volume that it is part of",
-            )
+            context = Context(volume, self._session.targets, live=self._live)
+            self._session.targets.check_request(group, volume, ChangeVolume(volume.id), context)
+            require_visible(group, volume, "activate or deactivate")
         if request.mode == "n":
             if not understood(group, volume):
                 if self._named:

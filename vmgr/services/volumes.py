@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from vmgr.core import devices
 from vmgr.core.errors import Interrupted, Refused, VmgrError
 from vmgr.core.operations.checks import find_volume
 from vmgr.core.plan import is_active
@@ -179,7 +180,14 @@ def _confirmed(session: Session, view: GroupView, volumes: list[LogicalVolume]) 
         others = [lv.name for lv in going if lv.visible and lv.id != volume.id]
         active = is_active(group, volume, live)
         state = "active " if active else ""
-        if others:
+        if not volume.visible and _removal(session, view, [RemoveVolume(volume.id)])[1]:
+            question = ""  # it is going to be refused
+        elif not volume.visible:
+            ids = devices.together(group, (volume.id,), session.targets)
+            whole = [f"{group.name}/{group.lv_by_id[i].name}" for i in ids if group.lv_by_id[i].visible]
+            owner = ", ".join(whole) or "what it is part of"
+            question = f"Removing {name} may leave {owner} inconsistent. Proceed?"
+        elif others:
             question = f"Do you really want to remove {state}logical volume {name} and with it {', '.join(others)}?"
         elif active:
             question = f"Do you really want to remove active logical volume {name}?"

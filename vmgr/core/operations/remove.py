@@ -60,7 +60,8 @@ def remove_volume(
 ) -> Change:
     """Remove a volume and what goes with it: its hidden parts, and the volumes that are nothing without it.
 
-    Raises :class:`Refused` for a hidden volume and for one that others still lie on or refer to.
+    Raises :class:`Refused` for a hidden volume (unless nothing that stays has a part in it) and for one that others
+    still lie on or refer to.
     """
     change, refused = remove_volumes(group, (request,), targets, stamp, live=live, machine=machine)
     for error in refused.values():
@@ -90,8 +91,9 @@ def remove_volumes(
             volume = find_volume(group, request.lv)
             context = Context(volume, targets, stamp, live, machine)
             targets.check_request(group, volume, request, context)
-            require_visible(group, volume, "remove")
             going = removal_set(group, volume, targets)
+            if not _stands_alone(group, volume, going):
+                require_visible(group, volume, "remove")
             for lv in going:
                 require_unlocked(group, lv, "remove")
         except VmgrError as error:
@@ -114,7 +116,8 @@ def remove_volumes(
     for each in built:
         after = with_built(after, each, targets)
     require_valid(after, targets)
-    done = tuple(f'Logical volume "{lv.name}" successfully removed.' for lv in gone.values() if lv.visible)
+    told = [lv.name for lv in gone.values() if lv.visible or lv.id in sets]
+    done = tuple(f'Logical volume "{name}" successfully removed.' for name in told)
     for each in built:
         done += each.done or ()
     change = Change(
@@ -126,6 +129,15 @@ def remove_volumes(
         done=done,
     )
     return change, refused
+
+
+def _stands_alone(group: VolumeGroup, volume: LogicalVolume, going: Iterable[LogicalVolume]) -> bool:
+    """Whether a hidden volume is nobody's part: its users go with it, as a merging snapshot's bookkeeping does.
+
+    What its plugin has against its removal has been asked before.
+    """
+    users = {user.id for user in group.referrers.get(volume.id, ())}
+    return bool(users) and users <= {lv.id for lv in going}
 
 
 def _still_used(

@@ -258,9 +258,11 @@ def check_request(group: VolumeGroup, volume: LogicalVolume, request: Request, c
         if isinstance(request, RemoveVolume):
             _check_merged(group, volume, snapshot.body, live)
         elif not isinstance(request, ConvertVolume):
+            origin = f"{group.name}/{group.lv_by_id[snapshot.body.origin].name}"
             raise Refused(
-                f"snapshot {name} is being merged into {group.name}/{group.lv_by_id[snapshot.body.origin].name}",
-                hint=f"to wait for the end of the merge: vgchange --poll y {group.name}",
+                f"snapshot {name} is being merged into {origin}",
+                hint=f"use {origin}, with which it comes up and goes down;"
+                f" to wait for the end of the merge: vgchange --poll y {group.name}",
             )
     if isinstance(request, ReduceVolume):
         _check_used(group, volume, request, snapshot.body, live)
@@ -293,17 +295,24 @@ def _check_used(
 
 
 def _check_merged(group: VolumeGroup, volume: LogicalVolume, body: SnapshotBody, live: Live) -> None:
-    """A merge that goes on must end, or the origin is neither what it was nor what it shall be."""
+    """A merge that goes on must end, or the origin is neither what it was nor what it shall be.
+
+    One that failed, or whose snapshot has become invalid, does not end; one whose volumes are inactive does not go
+    on. LVM2 removes these snapshots, too (``lib/metadata/lv_manip.c``, ``lv_remove_single``).
+    """
+    from vmgr.plugins.snapshot.merge import live_health
     from vmgr.plugins.snapshot.status import INVALID, MERGE_FAILED, parse
 
     device = live.get(dm_uuid(group.id, body.origin))
     if device is None:
         return
     lines = [line for line in device.status or () if line.target == "snapshot-merge"]
-    if lines and parse(lines[0].target, lines[0].params).health in (INVALID, MERGE_FAILED):
+    status = parse(lines[0].target, lines[0].params) if lines else live_health(group, volume, live)
+    if status is not None and status.health in (INVALID, MERGE_FAILED):
         return
     raise Refused(
-        f"cannot remove merging snapshot {group.name}/{volume.name}", hint="wait until the merge has ended"
+        f"cannot remove merging snapshot {group.name}/{volume.name}",
+        hint=f"to wait for the end of the merge, after which it is gone: vgchange --poll y {group.name}",
     )
 
 
