@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import lab, public
-from tests.support.tools import vmgr
+from tests.support.tools import kernel_tables, vmgr
 from vmgr.dm.cookies import create
 from vmgr.dm.semaphores import Semaphores
 from vmgr.doctor.examine import Question, examine
@@ -215,6 +215,42 @@ def test_a_suspended_device_is_named_and_left_suspended(device):
     assert "SUSPENDED" in lab.run("dmsetup", "info", device).stdout
     obey(found["devices.suspended"])
     assert ids(doctor(status=0)) == set()
+
+
+PARTS = {
+    "the origin's top": ("tank-data",),
+    "the snapshot's top": ("tank-snap",),
+    "the snapshot's store": ("tank-snap", "tank-snap-cow"),
+    "both tops": ("tank-data", "tank-snap"),
+    "the origin": ("tank-data", "tank-snap", "tank-data-real"),
+    "all but the origin below": ("tank-data", "tank-snap", "tank-snap-cow"),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("skip", ["n", "y"])
+def test_a_device_that_was_removed_by_hand_is_named_with_its_volume_and_comes_back(make_disk, part, skip):
+    vmgr("vgcreate", "tank", make_disk(64))
+    vmgr("lvcreate", "-L8m", "-n", "data", "tank")
+    vmgr("lvcreate", "-s", "-L8m", "-n", "snap", "tank/data")
+    vmgr("lvchange", "--setactivationskip", skip, "tank/data")
+    before, old, content = kernel_tables(), lab.read_at("/dev/tank/snap", 0, 1 << 16), lab.pattern(1, 1 << 16)
+    lab.write_at("/dev/tank/data", 0, content)
+    assert ids(doctor("devices", "nodes", status=0)) == set()
+    for name in PARTS[part]:
+        lab.run("dmsetup", "remove", name)
+    found = doctor("devices", status=5)["devices.missing"]
+    assert set(found["facts"]["missing"]) == set(PARTS[part])
+    assert set(found["facts"]["running"]) == set(before) - set(PARTS[part])
+    for name in PARTS[part]:
+        assert f"tank/{name.split('-')[1]} misses its device" in found["text"]
+    obey(found)
+    assert set(kernel_tables()) == set(before)
+    assert ids(doctor("devices", "nodes", status=0)) == set()
+    assert lab.read_at("/dev/tank/data", 0, 1 << 16) == content
+    lab.write_at("/dev/tank/data", 0, lab.pattern(2, 1 << 16))
+    assert lab.read_at("/dev/tank/snap", 0, 1 << 16) == old
+    vmgr("vgchange", "-an", "tank")
 
 
 def test_who_waits_for_a_suspended_device_is_told(make_disk):

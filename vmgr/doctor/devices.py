@@ -1,4 +1,4 @@
-"""Subject ``devices``: unfinished devices: suspended, without a table, or with an inactive table.
+"""Subject ``devices``: devices that are suspended, without a table, with an inactive table, or missing.
 
 A suspended device holds back all input and output. The kernel does not say which command suspended it, and when.
 So the findings name the processes that have the device mapper open now, those that wait, and the time of the last
@@ -21,6 +21,7 @@ from vmgr.doctor.roots import Roots, is_number, read
 if TYPE_CHECKING:
     from vmgr.core.table import LiveDevice
     from vmgr.doctor.machine import Machine
+    from vmgr.doctor.stacks import Gap
 
 SUBJECT = "devices"
 
@@ -42,13 +43,14 @@ class Facts:
     mounted: dict[str, tuple[str, ...]] = field(factory=dict)
     heard: dict[str, int] = field(factory=dict)
     inflight: dict[str, int] = field(factory=dict)
+    gaps: tuple[Gap, ...] = ()
 
 
-def gather(machine: Machine, now: float | None = None) -> Facts:
-    """Read the devices, and the processes if a device is unfinished."""
+def gather(machine: Machine, now: float | None = None, gaps: tuple[Gap, ...] = ()) -> Facts:
+    """Read the devices, and the processes if a device is unfinished or missing. ``gaps`` says which are missing."""
     roots = machine.roots
     still = [d for d in machine.devices if d.suspended or d.has_inactive or not d.has_live]
-    if not still:
+    if not still and not gaps:
         return Facts(machine.devices, machine.complete, machine.registered)
     if now is None:
         import time
@@ -77,6 +79,7 @@ def gather(machine: Machine, now: float | None = None) -> Facts:
         {name: points for name, points in mounted.items() if points},
         heard,
         inflight,
+        gaps,
     )
 
 
@@ -142,7 +145,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
             return (Finding("devices.unknown", SUBJECT, NOTE, text, "sudo vmgr doctor"),)
         text = "there is no device: the device mapper is not loaded"
         return (Finding("devices.none", SUBJECT, NOTE, text),)
-    found: list[Finding] = []
+    found: list[Finding] = [_missing(gap, facts) for gap in facts.gaps]
     for device in facts.devices:
         finding = _of(device, facts)
         if finding is not None:
@@ -158,6 +161,20 @@ def check(facts: Facts) -> tuple[Finding, ...]:
         )
         found.append(Finding("devices.running", SUBJECT, OK, text, facts={"devices": count}))
     return tuple(found)
+
+
+def _missing(gap: Gap, facts: Facts) -> Finding:
+    text = gap.text
+    if facts.at_work:
+        text += f" ({_who(facts.at_work)} has the device mapper open and may be at work on it)"
+    known: dict[str, Fact] = {
+        "group": gap.vg,
+        "volumes": tuple(lv.name for lv in gap.what.volumes),
+        "missing": tuple(name for _, name in gap.what.missing),
+        "running": gap.what.left,
+    }
+    options, _, name = gap.order.rpartition(" ")
+    return Finding("devices.missing", SUBJECT, PROBLEM, text, f"vmgr lvchange {options} {typed(name)}", facts=known)
 
 
 def _of(device: LiveDevice, facts: Facts) -> Finding | None:

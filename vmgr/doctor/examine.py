@@ -19,6 +19,7 @@ from vmgr.doctor import (
     permissions,
     plugins,
     settings,
+    stacks,
     targets,
     udev,
 )
@@ -43,7 +44,7 @@ SUBJECTS = {
     major.SUBJECT: "the block major number, and settings that ask for another",
     udev.SUBJECT: "does udev run, with the rules that are needed",
     cookies.SUBJECT: "are there semaphores left over from waiting for udev",
-    devices.SUBJECT: "is a device suspended, or only partly set up",
+    devices.SUBJECT: "is a device suspended, only partly set up, or missing from a volume that runs",
     nodes.SUBJECT: "does /dev agree with the kernel",
     locks.SUBJECT: "who holds LVM2's locks; can they be taken",
     lvm2.SUBJECT: "the configuration that is shared with LVM2",
@@ -97,7 +98,7 @@ def examine(question: Question, reader: DmReader | None = None) -> tuple[Finding
     found: list[Finding] = []
     machine = look(question.roots, reader, ask=question.ask)
     try:
-        examination = _Examination(question, machine)
+        examination = _Examination(question, machine, real=reader is None)
         for subject in question.chosen:
             found += _guarded(subject, getattr(examination, subject))
     finally:
@@ -135,8 +136,9 @@ def _of_given(question: Question) -> tuple[Finding, ...]:
 class _Examination:
     """The subjects of one machine, by name, and the data that several of them need."""
 
-    def __init__(self, question: Question, machine: Machine) -> None:
+    def __init__(self, question: Question, machine: Machine, *, real: bool) -> None:
         self._question = question
+        self._real = real
         self._machine = machine
         self._roots = question.roots
         self._kernel = kernel.gather(machine)
@@ -183,7 +185,15 @@ class _Examination:
         return cookies.check(cookies.gather(self._roots, self._question.now))
 
     def devices(self) -> Sequence[Finding]:
-        return devices.check(devices.gather(self._machine, self._question.now))
+        gaps: tuple[stacks.Gap, ...] = ()
+        failed: Sequence[Finding] = ()
+        if self._real:  # metadata are looked for on this machine's disks, whatever stands for its kernel
+            try:
+                gaps = stacks.gather(self._machine, self._load_config())
+            except VmgrError as error:
+                text = f"whether devices of volumes are missing was not found out: {error.message}"
+                failed = (Finding("devices.unread", devices.SUBJECT, WARNING, text, error.hint),)
+        return (*failed, *devices.check(devices.gather(self._machine, self._question.now, gaps)))
 
     def nodes(self) -> Sequence[Finding]:
         return nodes.check(nodes.gather(self._machine), container=bool(self._who.container))
