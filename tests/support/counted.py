@@ -17,7 +17,7 @@ from attrs import evolve
 
 import vmgr
 from tests.support.groups import snapshot_of
-from tests.support.machine import MIB, World, layout
+from tests.support.machine import World
 from vmgr.cli.main import main
 from vmgr.core.ids import LvName, Uuid, VgName
 from vmgr.core.model import LogicalVolume, PhysicalVolume, PvArea, Segment, VolumeGroup
@@ -29,6 +29,7 @@ from vmgr.session import Session
 from vmgr.system.devices import Device
 from vmgr.testing.fake_kernel import FakeKernel
 from vmgr.testing.fake_nodes import FakeNodes
+from vmgr.testing.machine import MIB, layout
 
 SIZE = 8 * MIB
 TARGETS = load_targets()

@@ -8,18 +8,13 @@ from tests.support.ondisk import HEADER, TARGETS, Rows
 from vmgr.core.change import LabelPv
 from vmgr.core.ids import LvName, Uuid, VgName
 from vmgr.core.model import LogicalVolume, PhysicalVolume, PvArea, Segment, VolumeGroup
-from vmgr.core.pv import DiskArea, MdaArea, PvLayout
-from vmgr.core.units import Bytes, Extents, Sectors
+from vmgr.core.pv import PvLayout
+from vmgr.core.units import Extents, Sectors
 from vmgr.core.view import PvView, SystemView
-from vmgr.system.archive import Archives
-from vmgr.system.config import Config
 from vmgr.system.devices import Device
 from vmgr.system.metadata import MetadataStore
 from vmgr.system.scan import Scan
-from vmgr.testing.memory_disk import Journal, MemoryDisk, MemoryReader
-
-MIB = 1 << 20
-NO_FILES = Archives("", "", archive=False, backup=False)
+from vmgr.testing.machine import NO_FILES, Disks
 
 
 def uuid(n: int) -> Uuid:
@@ -27,30 +22,8 @@ def uuid(n: int) -> Uuid:
     return Uuid(f"{n:032d}")
 
 
-def layout(n: int, size: int, mdas: int = 1, mda_size: int = MIB - 4096) -> PvLayout:
-    """LVM2's default layout for a device of ``size`` bytes, with small areas if asked."""
-    areas = [MdaArea(Bytes(4096), Bytes(mda_size))]
-    if mdas == 2:
-        areas.append(MdaArea(Bytes(size - MIB), Bytes(MIB)))
-    start = max(MIB, 4096 + mda_size)
-    return PvLayout(uuid(n), Bytes(size), (DiskArea(Bytes(start), Bytes(0)),), tuple(areas[:mdas]))
-
-
-class World:
+class World(Disks):
     """Disks ``/dev/d1``, ``/dev/d2``... in memory."""
-
-    def __init__(self, count: int = 2, size: int = 8 * MIB, config: Config | None = None) -> None:
-        self.journal = Journal()
-        self.disks = {
-            f"/dev/d{n}": MemoryDisk(Bytes(size), path=f"/dev/d{n}", journal=self.journal)
-            for n in range(1, count + 1)
-        }
-        self.config = config or Config(system_dir="")
-        self.reader = MemoryReader(self.disks)
-
-    def open(self, path: str, *, write: bool = False, exclusive: bool = False) -> MemoryDisk:
-        """Stands for ``Disk.open``."""
-        return self.disks[path]
 
     def scan(self) -> Scan:
         """A fresh scan of all disks."""
@@ -86,10 +59,6 @@ class World:
         store.write_text(group)
         store.precommit(group)
         store.commit(group)
-
-    def content(self) -> dict[str, bytes]:
-        """All bytes of all disks."""
-        return {path: bytes(disk.data) for path, disk in self.disks.items()}
 
 
 def group(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 
-from tests.support.machine import NO_FILES
 from tests.support.ondisk import HEADER
-from tests.support.rig import TARGETS, Devices, MortalDisk, Rig
+from tests.support.rig import TARGETS, Rig
 from vmgr.activation import KernelDevices, NoDevices
 from vmgr.core.ids import Uuid
 from vmgr.core.view import PvView
@@ -19,6 +18,7 @@ from vmgr.system.config import load
 from vmgr.system.devices import Device
 from vmgr.system.metadata import MetadataStore
 from vmgr.system.scan import Scan
+from vmgr.testing.machine import NO_FILES, Devices, MortalDisk
 
 
 class Hearer:

@@ -467,10 +467,10 @@ def test_a_new_volume_is_wiped_before_the_commit_and_shown_after_it(rig: Rig) ->
 
 def test_nothing_is_written_before_the_archive(rig: Rig) -> None:
     """A new disk of a group that cannot be archived keeps what is on it."""
-    from tests.support.machine import MIB, layout
     from vmgr.core.change import LabelPv
     from vmgr.core.operations.group import Joining, extend_group
     from vmgr.core.steps import Archive, WriteLabel
+    from vmgr.testing.machine import MIB, layout
 
     new = layout(3, 16 * MIB)
     joining = [Joining(new, "/dev/d3", LabelPv("/dev/d3", new))]

@@ -8,11 +8,12 @@ import sys
 
 import pytest
 
-from tests.support.machine import World, group, layout
+from tests.support.machine import World, group
 from vmgr.core.errors import DeviceError, KernelError, NotPermitted
 from vmgr.outcome import RunOptions
 from vmgr.session import Session
 from vmgr.system.scan import Scan
+from vmgr.testing.machine import layout
 
 SIZE = 8 << 20
 

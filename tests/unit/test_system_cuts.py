@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from tests.support.machine import MIB, World, group, layout, uuid
+from tests.support.machine import World, group, uuid
 from tests.support.ondisk import TARGETS
 from vmgr.core.change import Change, LabelPv
 from vmgr.core.errors import DeviceError, NotFound, Refused
@@ -22,6 +22,7 @@ from vmgr.outcome import RunOptions
 from vmgr.services.groups import reduce, rename
 from vmgr.session import Session
 from vmgr.system.locks import Locks
+from vmgr.testing.machine import MIB, layout
 
 SIZE = 8 * MIB
 ALL = (1, 2, 3)

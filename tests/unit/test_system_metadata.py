@@ -9,12 +9,13 @@ from attrs import evolve
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.machine import MIB, World, group, layout, uuid
+from tests.support.machine import World, group, uuid
 from vmgr.core.change import LabelPv
 from vmgr.core.errors import DeviceError, GroupUnusable, InUse, NoSpace, Refused
 from vmgr.core.exchange import ZeroRange
 from vmgr.core.model import ALL_COPIES, PvArea, VolumeGroup
 from vmgr.core.units import Extents, Sectors
+from vmgr.testing.machine import MIB, layout
 from vmgr.testing.memory_disk import MemoryDisk, after_cut, sector_count
 
 SIZE = 8 * MIB

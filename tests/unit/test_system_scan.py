@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from tests.support.machine import MIB, World, group, layout, uuid
+from tests.support.machine import World, group, uuid
 from tests.support.ondisk import TARGETS
 from vmgr.core.errors import AmbiguousName, DamagedMetadata, GroupUnusable, NotFound
 from vmgr.core.pv import MdaArea
@@ -13,6 +13,7 @@ from vmgr.core.units import Bytes
 from vmgr.system.config import Config, parse
 from vmgr.system.devices import Device
 from vmgr.system.scan import Scan
+from vmgr.testing.machine import MIB, layout
 
 SIZE = 8 * MIB
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve, frozen
 
-from tests.support.machine import MIB, World, layout, uuid
+from tests.support.machine import World, uuid
 from tests.support.machine import group as make
 from tests.support.ondisk import TARGETS
 from vmgr.core.change import Change
@@ -27,6 +27,7 @@ from vmgr.session import Session
 from vmgr.system.config import load
 from vmgr.system.locks import Locks
 from vmgr.system.metadata import MetadataStore
+from vmgr.testing.machine import MIB, layout
 
 SIZE = 8 * MIB
 
