@@ -243,7 +243,7 @@ def _fits(annotation: str, value: object) -> bool:
         return True
     if kind == "Options":
         return isinstance(value, tuple) and all(
-            isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str) and isinstance(one[1], int | str)
+            isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str) and _fits_option(one[1])
             for one in value
         )
     if kind == "object":
@@ -252,6 +252,14 @@ def _fits(annotation: str, value: object) -> bool:
         # A unit, or a UUID where a plain text is meant, is no mistake in a text; a yes is one in a number.
         return isinstance(value, _PLAIN[kind]) and not isinstance(value, bool)
     return isinstance(value, _PLAIN[kind] if kind in _PLAIN else getattr(import_module(_HOMES[kind]), kind))
+
+
+def _fits_option(value: object) -> bool:
+    from vmgr.core.amounts import SizeSpec
+
+    if isinstance(value, tuple):
+        return all(map(_fits_option, value))
+    return isinstance(value, int | str | SizeSpec)
 
 
 def _split(text: str, separator: str) -> Iterator[str]:

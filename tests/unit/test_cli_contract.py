@@ -480,3 +480,28 @@ def test_a_value_that_lvm2_would_not_know_is_told_and_ignored(monkeypatch, capsy
     assert main(["vmgr", "lvchange", "-an", "vg/lv", *words]) == 0
     said = capsys.readouterr().err
     assert (told in said) if told else "Ignoring" not in said
+
+
+def test_a_plugins_option_may_be_of_any_kind() -> None:
+    """What is written becomes what its declaration says; of a group one may be given."""
+    from vmgr.cli.declare import from_spec
+    from vmgr.cli.values import convert
+    from vmgr.core.amounts import Percent, Signed, SizeSpec
+    from vmgr.core.hooks import OptionSpec
+    from vmgr.core.units import Extents, Sectors
+
+    def value(kind: str, text: str, **fields: bool) -> object:
+        return convert(from_spec(OptionSpec("o", kind, "", ("lvcreate",), **fields), "odd"), text)  # type: ignore[arg-type]
+
+    more = value("number", "+1", signed=True)
+    assert isinstance(more, Signed)
+    assert (more, more.sign) == (1, "+")
+    assert value("number", "3", signed=True) == 3
+    assert value("percent", "40%") == value("percent", "40") == 40
+    with pytest.raises(UsageError, match="more than 100"):
+        value("percent", "101")
+    assert value("extents", "50%FREE") == SizeSpec(Percent(50, "FREE"))
+    assert value("extents", "+3", signed=True) == SizeSpec(Extents(3), "+")
+    assert value("size", "-4m", signed=True) == SizeSpec(Sectors(8192), "-")
+    assert value("volume", "vg/pool") == "vg/pool"
+    assert from_spec(OptionSpec("o", "word", "", ("lvcreate",), repeated=True), "odd").many

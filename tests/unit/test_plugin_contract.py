@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from tests.support.contract_targets import CONTRACT, PoolBody, ThinBody
+from tests.support.contract_targets import CONTRACT, PoolBody, Raid1, Raid1Body, ThinBody
 from tests.support.plugins import STAMP, a_group
 from tests.support.stacks import GOLDEN, Stack, load_stack
 from tests.unit.test_plugin_golden import _bare
@@ -14,19 +14,25 @@ from vmgr.core.change import Change
 from vmgr.core.context import Context
 from vmgr.core.devices import own_uuid, stack
 from vmgr.core.errors import UsageError
+from vmgr.core.hooks import OptionSpec, TargetInfo, hookimpl
 from vmgr.core.ids import LvName, Uuid
-from vmgr.core.model import LvArea, VolumeGroup
-from vmgr.core.naming import dm_uuid
+from vmgr.core.model import LogicalVolume, LvArea, VolumeGroup
+from vmgr.core.naming import dm_name, dm_uuid
 from vmgr.core.operations.create import create_volume
 from vmgr.core.operations.reduce import reduce_volume
 from vmgr.core.operations.remove import remove_volumes
 from vmgr.core.plan import active_volumes, plan_change
 from vmgr.core.requests import CreateVolume, FinishVolume, ReduceVolume, RemoveVolume
 from vmgr.core.steps import LoadTable, RenameDevice, Resume, SendMessage, Suspend
-from vmgr.core.table import KernelLine
+from vmgr.core.table import DevRef, DmDevice, KernelLine, TargetLine
+from vmgr.core.targets import Targets
 from vmgr.core.units import Extents, Sectors
 from vmgr.core.validate import validate
+from vmgr.core.view import GroupView
 from vmgr.ondisk.codec import TextHeader, decode_group, encode_group
+from vmgr.plugins import linear, snapshot, striped
+from vmgr.report.facts import Context as ReportContext
+from vmgr.report.facts import GroupFacts
 
 NAMES = sorted(path.name.removeprefix("contract-") for path in GOLDEN.glob("contract-*"))
 
@@ -244,3 +250,73 @@ def test_a_pool_s_own_device_has_a_uuid_of_its_kind() -> None:
     for name, suffix in (("thin-new", "-tpool"), ("thin", "-pool")):
         group = load(name).group
         assert own_uuid(group, group.lv_by_name["pool"]).endswith(suffix)
+
+
+# -- layers ---------------------------------------------------------------------------------------
+
+
+class Checked(Raid1):
+    """RAID 1 with a layer of its own over its volumes, as one that checks what is read would be."""
+
+    @hookimpl
+    def target_info(self) -> TargetInfo:
+        return evolve(super().target_info(), rank=10)
+
+    @hookimpl
+    def layers(self, group: VolumeGroup, volume: LogicalVolume, base: DmDevice) -> tuple[DmDevice, ...]:
+        if not isinstance(volume.segments[0].body, Raid1Body):
+            return (base,)
+        inner = evolve(
+            base,
+            name=dm_name(group.name, volume.name, "inner"),
+            uuid=dm_uuid(group.id, volume.id, "inner"),
+            link=None,
+        )
+        return inner, evolve(base, table=(TargetLine(Sectors(0), base.size, "linear", (DevRef(inner.uuid), "0")),))
+
+
+def test_layers_of_several_plugins_fold_over_each_other() -> None:
+    """A snapshot is of all of the volume, whatever that consists of."""
+    plugins = {"raid1": Checked(), "snapshot": snapshot, "linear": linear, "striped": striped}
+    for order in (list(plugins), list(reversed(plugins))):
+        targets = Targets([(name, plugins[name]) for name in order])
+        request = CreateVolume(SizeSpec(Extents(5)), LvName("r"), "raid1", options=(("mirrors", 1),))
+        group = create_volume(a_group(), request, targets, STAMP).after
+        assert group is not None
+        origin = group.lv_by_name["r"].id
+        request = CreateVolume(SizeSpec(Extents(2)), LvName("s"), origin=origin)
+        group = create_volume(group, request, targets, STAMP.part(50)).after
+        assert group is not None
+        devices = {d.name: d for d in stack(group, [origin], targets)}
+        assert devices["vg-r-inner"].table[0].target == "raid"
+        assert devices["vg-r-real"].needs() == (devices["vg-r-inner"].uuid,)
+        assert devices["vg-r"].needs() == (devices["vg-r-real"].uuid,)
+        assert {name for name, d in devices.items() if d.link} == {"vg-r", "vg-s"}
+
+
+def test_reports_tell_by_the_same_device_whether_a_pool_is_active() -> None:
+    for name, device in (("thin-new", "vg-pool"), ("thin", "vg-pool")):
+        made = load(name)
+        facts = GroupFacts(ReportContext(CONTRACT, str, made.live, {}), GroupView(made.group, {}))
+        found = facts.live(made.group.lv_by_name["pool"])
+        assert found is not None
+        assert found.name == device
+
+
+class Picky(Raid1):
+    """RAID 1 with two options that exclude each other."""
+
+    @hookimpl
+    def target_info(self) -> TargetInfo:
+        one, two = (OptionSpec(name, "flag", "", ("lvcreate",), group="sync") for name in ("sync", "nosync"))
+        info = super().target_info()
+        return evolve(info, options=(*info.options, one, two))
+
+
+def test_of_a_group_of_options_one_may_be_given_also_by_a_program() -> None:
+    targets = Targets([("raid1", Picky()), ("linear", linear)])
+    request = CreateVolume(
+        SizeSpec(Extents(5)), LvName("r"), "raid1", options=(("mirrors", 1), ("sync", True), ("nosync", True))
+    )
+    with pytest.raises(UsageError, match="--sync and --nosync exclude each other"):
+        create_volume(a_group(), request, targets, STAMP)

@@ -23,10 +23,12 @@ METAVARS = {
     "activation": "y|n|ay",
     "copies": "Number",
     "number": "Number",
+    "percent": "Percent",
     "permission": "rw|r",
     "readahead": "auto|none|Number",
     "tag": "Tag",
     "text": "String",
+    "volume": "LV",
     "yesno": "y|n",
 }
 """What help shows for a value of each kind; sizes, extents and words make their own."""
@@ -36,10 +38,10 @@ class Option:
     """One option. ``name`` is the long name without hyphens in front.
 
     ``kind`` says what its value is: ``flag`` (none), ``count`` (none, may be repeated to mean more), ``yesno``,
-    ``word`` (one of ``choices``), ``text``, ``tag``, ``number``, ``size``, ``extents``, ``activation``,
-    ``permission``, ``readahead``, ``copies``. A size without a unit is in ``unit``; ``sign`` has the
-    signs that a size or a number of extents may have (``+``, ``-`` or both). ``many`` allows it several times;
-    ``zero`` a size of 0, which says no more than leaving the option out.
+    ``word`` (one of ``choices``), ``text``, ``tag``, ``volume``, ``number``, ``percent``, ``size``,
+    ``extents``, ``activation``, ``permission``, ``readahead``, ``copies``. A size without a unit is in
+    ``unit``; ``sign`` has the signs that a size or a number of extents may have (``+``, ``-`` or both).
+    ``many`` allows it several times; ``zero`` a size of 0, which says no more than leaving the option out.
     ``short`` is its letter, or several of the same meaning. ``aliases`` are other long names. ``plugin`` is the
     target plugin that declared it, empty for vmgr's own.
     """
@@ -112,6 +114,8 @@ class Option:
             return f"{sign}Size[{self.unit}|UNIT]"
         if self.kind == "extents":
             return f"{sign}Number[PERCENT]"
+        if self.kind == "number":
+            return f"{sign}Number"
         return METAVARS[self.kind]
 
 
@@ -234,7 +238,7 @@ def _taken(command: Command, option: Option, own: set[str]) -> PluginError:
 def from_spec(spec: OptionSpec, plugin: str) -> Option:
     """The option that a plugin declared, as one of this package. Raises PluginError for an unknown kind."""
     kind = {"word": "word" if spec.choices else "text"}.get(spec.kind, spec.kind)
-    if kind not in ("flag", "number", "size", "yesno", "word", "text"):
+    if kind not in ("extents", "flag", "number", "percent", "size", "text", "volume", "word", "yesno"):
         from vmgr.core.errors import PluginError
 
         raise PluginError(
@@ -251,5 +255,7 @@ def from_spec(spec: OptionSpec, plugin: str) -> Option:
         metavar=spec.metavar,
         choices=spec.choices,
         unit=spec.default_unit,
+        sign="+-" if spec.signed else "",
+        many=spec.repeated,
         plugin=plugin,
     )

@@ -11,8 +11,15 @@ if TYPE_CHECKING:
     from vmgr.cli.terminal import Terminal
     from vmgr.core.amounts import SizeSpec
     from vmgr.core.ids import Tag
-    from vmgr.core.requests import Options
+    from vmgr.core.requests import Options, OptionValue
     from vmgr.core.units import Sectors
+
+    class Added(Protocol):
+        """What is needed of an option that a target plugin declared."""
+
+        name: str
+        kind: str
+        sign: str
 
     class Argument(Protocol):
         """What is needed of a declared argument."""
@@ -48,7 +55,7 @@ if TYPE_CHECKING:
 class Invocation:
     """One run of a command. ``values`` has what was given by an option's long name, already checked.
 
-    A ``count`` is a number, an option that may be repeated a tuple. ``plugin`` are the names of options that
+    A ``count`` is a number, an option that may be repeated a tuple. ``plugin`` are the options that
     target plugins declared.
     """
 
@@ -60,7 +67,7 @@ class Invocation:
         arguments: tuple[str, ...],
         values: Mapping[str, object],
         terminal: Terminal,
-        plugin: tuple[str, ...] = (),
+        plugin: Sequence[Added] = (),
     ) -> None:
         self.command = command
         self.arguments = arguments
@@ -137,11 +144,12 @@ class Invocation:
         """What was given of the options that target plugins declared, as requests take them."""
         from vmgr.core.amounts import SizeSpec
 
-        found: list[tuple[str, bool | int | str | Sectors]] = []
-        for name in self.plugin:
-            value = self.values.get(name)
-            if isinstance(value, SizeSpec):
+        found: list[tuple[str, OptionValue]] = []
+        for option in self.plugin:
+            value = self.values.get(option.name)
+            # A size that can have no sign is a length and no more.
+            if isinstance(value, SizeSpec) and option.kind == "size" and not option.sign:
                 value = value.value
-            if isinstance(value, bool | int | str):
-                found.append((name, value))
+            if isinstance(value, bool | int | str | tuple | SizeSpec):
+                found.append((option.name, value))
         return tuple(found)

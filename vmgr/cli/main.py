@@ -256,9 +256,7 @@ def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
     check(command, parsed)
     for message in unrecognized(values):
         terminal.warn(f"WARNING: {message}")
-    invocation = Invocation(
-        command, tuple(parsed.arguments), values, terminal, plugin=tuple(option.name for option in added)
-    )
+    invocation = Invocation(command, tuple(parsed.arguments), values, terminal, plugin=added)
     if command.run_alone is not None:
         return command.run_alone(invocation)
     assert command.run is not None

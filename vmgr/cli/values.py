@@ -25,9 +25,10 @@ COPIES = {"unmanaged": 0, "all": UINT32_MAX}
 def convert(option: Option, text: str) -> object:
     """The value that ``text`` stands for; its type depends on ``option.kind``.
 
-    ``yesno`` bool, ``number`` int, ``size`` and ``extents`` :class:`~vmgr.core.requests.SizeSpec`, ``tag``
-    :class:`~vmgr.core.ids.Tag`, ``activation`` one of ``y n ay``, ``permission`` ``r`` or ``rw``, ``readahead`` and
-    ``copies`` int, all others the text itself.
+    ``yesno`` bool, ``number`` int (:class:`~vmgr.core.amounts.Signed` where it may have a sign), ``percent``
+    int, ``size`` and ``extents`` :class:`~vmgr.core.requests.SizeSpec`, ``tag`` :class:`~vmgr.core.ids.Tag`,
+    ``activation`` one of ``y n ay``, ``permission`` ``r`` or ``rw``, ``readahead`` and ``copies`` int, all
+    others the text itself.
     """
     kind = option.kind
     if kind == "yesno":
@@ -35,7 +36,17 @@ def convert(option: Option, text: str) -> object:
             raise UsageError(f"{text!r} is neither y nor n", hint="give y or n")
         return text == "y"
     if kind == "number":
-        return number(text)
+        if not option.sign:
+            return number(text)
+        from vmgr.core.amounts import Signed
+
+        sign = text[:1] if text[:1] in ("+", "-") else ""
+        return Signed(number(text[len(sign) :]), sign)
+    if kind == "percent":
+        percent = number(text.removesuffix("%"))
+        if percent > 100:
+            raise UsageError(f"{text!r} is more than 100 percent", hint="give 0 up to 100")
+        return percent
     if kind == "size":
         from vmgr.core.sizes import parse_size
 

@@ -22,6 +22,18 @@ class Percent(Value):
     of: str = field(metadata={CHOICES: PERCENT_OF})
 
 
+class Signed(int):
+    """A number with the sign that it was written with: ``""`` (absolute), ``"+"`` or ``"-"`` (relative)."""
+
+    sign: str
+
+    def __new__(cls, value: int, sign: str = "") -> Signed:
+        """``value`` is without its sign."""
+        made = super().__new__(cls, value)
+        made.sign = sign
+        return made
+
+
 @frozen(repr=False)
 class SizeSpec(Value):
     """A size as users give it. ``sign`` is ``""`` (absolute), ``"+"`` or ``"-"`` (relative)."""

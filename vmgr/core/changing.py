@@ -47,6 +47,7 @@ def answers(
     noted = OptionValues(given)
     if outermost:
         request = evolve(request, options=noted)  # type: ignore[arg-type]
+        _require_one_of_each(plugins, noted)
     found: list[Built] = []
     by: dict[Uuid, Plugin] = {}
     names: list[str] = []
@@ -68,6 +69,17 @@ def answers(
             f"a {' or '.join(names) or 'plain'} volume takes no {words} here", hint="leave the option out"
         )
     return tuple(found)
+
+
+def _require_one_of_each(plugins: Iterable[Plugin], given: OptionValues) -> None:
+    """Raise :class:`UsageError` for two options of a group of which one may be given."""
+    groups = {o.name: o.group for p in plugins for o in p.info.options if o.group}
+    first: dict[str, str] = {}
+    for name, _ in given:
+        group = groups.get(name)
+        other = first.setdefault(group, name) if group else name
+        if other != name:
+            raise UsageError(f"--{other} and --{name} exclude each other", hint="give one of them")
 
 
 def _answer(plugin: Plugin, group: VolumeGroup, request: Request, context: Context) -> Built | None:

@@ -65,7 +65,9 @@ def _claims(plugin: Plugin) -> Iterator[tuple[object, str, object]]:
 
 
 def _names(option: OptionSpec) -> Iterable[tuple[str, object]]:
-    meaning = (option.name, option.kind, option.short, option.default_unit)
+    meaning = (
+        option.name, option.kind, option.short, option.default_unit, option.signed, option.repeated, option.group,
+    )  # fmt: skip
     return [(name, meaning) for name in (option.name, *option.aliases, option.short) if name]
 
 

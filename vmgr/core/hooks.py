@@ -61,11 +61,15 @@ class KernelTarget(Value):
 class OptionSpec(Value):
     """An option that a plugin adds to commands.
 
-    ``kind``: ``flag``, ``number``, ``size`` (sectors; a bare number is in ``default_unit``), ``yesno``,
-    ``word``. ``commands`` names the commands that take it. ``choices`` limits a word. Plugins may share
-    an option by declaring it with the same kind and letter; a request is offered only to plugins that
-    declare, for its command, all the options that it carries. A flag ``repair`` of lvconvert makes its request a
-    :class:`~vmgr.core.requests.RepairVolume`.
+    ``kind``: ``flag``, ``number``, ``percent`` (0 to 100), ``size`` (sectors; a bare number is in
+    ``default_unit``), ``extents`` (a :class:`~vmgr.core.amounts.SizeSpec`: a number or a percentage of
+    something), ``yesno``, ``word``, ``volume`` (a name; hooks get the UUID). ``signed``: a plus or minus may
+    stand before it, and a size or a number is a :class:`~vmgr.core.amounts.SizeSpec` or
+    :class:`~vmgr.core.amounts.Signed`. ``repeated``: it may be given several times, and its value is a tuple. Of
+    options of one ``group`` one may be given. ``commands`` names the commands that take it. ``choices`` limits a
+    word. Plugins may share an option by declaring it with the same kind and letter; a request is offered only to
+    plugins that declare, for its command, all the options that it carries. A flag ``repair`` of lvconvert makes
+    its request a :class:`~vmgr.core.requests.RepairVolume`.
     """
 
     name: str
@@ -77,6 +81,9 @@ class OptionSpec(Value):
     metavar: str = ""
     choices: tuple[str, ...] = ()
     default_unit: str = "m"
+    signed: bool = False
+    repeated: bool = False
+    group: str = ""
 
 
 SettingValue = bool | int | float | str | tuple[str, ...]
@@ -144,7 +151,8 @@ class TargetInfo(Value):
     long as the segment, as their only one. Of a thousand such sections one is decoded while the group is
     read, the others when somebody asks for them, which must not fail then.
     ``over_plain`` says that its volumes lie on plain ones, and that it hands on their options. ``exclusive``: see
-    :class:`vmgr.core.table.DmDevice`.
+    :class:`vmgr.core.table.DmDevice`. ``rank`` orders layers of several plugins on one volume: a higher one wraps
+    what the lower ones made.
     """
 
     name: str
@@ -164,6 +172,7 @@ class TargetInfo(Value):
     plain: bool = False
     over_plain: bool = False
     exclusive: bool = False
+    rank: int = 0
     api_version: int = API_VERSION
 
 
@@ -397,7 +406,9 @@ class TargetSpec:
     def layers(
         self, group: VolumeGroup, volume: LogicalVolume, base: DmDevice, live: Live, start: bool
     ) -> tuple[DmDevice, ...]:
-        """The devices that ``volume`` becomes, from the one of its own lines; lowest first.
+        """The devices that ``volume`` becomes, from ``base``; lowest first, the one that stands for it last.
+
+        ``base`` is the device of its own lines, or the uppermost of what plugins of lower ``rank`` made of it.
 
         Called for the plugins of its segments and for those whose segments refer to it or lie
         on it. The device that users see has :attr:`DmDevice.link`. Default: ``(base,)``. ``live`` is for

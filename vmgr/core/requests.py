@@ -45,7 +45,7 @@ class PvRange(Value):
     ranges: tuple[tuple[Extents, Extents], ...] = ()
 
 
-OptionValue = bool | int | str | Sectors
+OptionValue = bool | int | str | Sectors | SizeSpec | tuple["OptionValue", ...]
 Options = tuple[tuple[str, OptionValue], ...]
 """Values of the options that target plugins declared, by the option's long name without dashes."""
 
@@ -81,6 +81,12 @@ def option(options: Options, name: str) -> OptionValue | None:
         if key == name:
             return value
     return None
+
+
+def number(options: Options, name: str) -> int | None:
+    """The value given for an option that is a number or a length, or None."""
+    value = option(options, name)
+    return value if isinstance(value, int) else None
 
 
 # -- what people write ----------------------------------------------------------------------------

@@ -116,7 +116,11 @@ def _options(group: VolumeGroup, options: Options, targets: Targets) -> Options:
         return options
 
     def one(name: str, value: OptionValue) -> OptionValue:
-        return find_volume(group, value) if name in volumes and isinstance(value, str) else value
+        if name not in volumes:
+            return value
+        if isinstance(value, tuple):
+            return tuple(one(name, each) for each in value)
+        return find_volume(group, value) if isinstance(value, str) else value
 
     return tuple((name, one(name, value)) for name, value in options)
 

@@ -402,18 +402,30 @@ class Targets:
     ) -> tuple[DmDevice, ...]:
         """The devices that ``volume`` becomes, lowest first.
 
-        At most one plugin may put layers on a volume; two raise :class:`UnclaimedSegment`.
+        Layers fold over each other, by the ranks of their plugins: each wraps the uppermost device of those below.
+        Two that make the same device raise :class:`UnclaimedSegment`.
         """
-        result: tuple[DmDevice, ...] = (base,)
-        by = ""
-        for plugin in self._around(group, volume):
+        found: list[DmDevice] = []
+        top = base
+        by: dict[str, str] = {}
+        for plugin in sorted(self._around(group, volume), key=lambda plugin: plugin.info.rank):
             hook = plugin.hook("layers")
-            devices = hook(group, volume, base, live, start) if hook else (base,)
-            if devices != (base,):
-                if by:
-                    raise UnclaimedSegment(f"plugins {by} and {plugin.name} both put layers on {volume.name}")
-                result, by = devices, plugin.name
-        return result
+            if hook is None:
+                continue
+            devices: tuple[DmDevice, ...] = hook(group, volume, top, live, start)
+            if devices == (top,):
+                continue
+            if not devices:
+                raise broken(plugin.name, plugin.source, "its hook layers returned no device", hook="layers")
+            for device in devices[:-1]:
+                other = by.setdefault(device.uuid, plugin.name)
+                if other != plugin.name:
+                    raise UnclaimedSegment(
+                        f"plugins {other} and {plugin.name} both make the device {device.name} of {volume.name}"
+                    )
+            found += devices[:-1]
+            top = devices[-1]
+        return (*found, top)
 
     def companions(self, group: VolumeGroup, volume: LogicalVolume) -> tuple[Uuid, ...]:
         """Volumes that must be active whenever ``volume`` is."""

@@ -215,6 +215,8 @@ class GroupFacts:
         if not live:
             return None
         device = live.get(self._prefix + lv.id)
+        if device is None and lv.shape is None and lv.segments and (layer := lv.segments[0].body.own_layer):
+            device = live.get(f"{self._prefix}{lv.id}-{layer}")
         if device is None and lv.shape is None and any(isinstance(s.body, UnknownBody) for s in lv.segments):
             device = self._by_volume.get(lv.id)
         return device

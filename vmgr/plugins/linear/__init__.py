@@ -112,10 +112,9 @@ def encode_segment(body: LinearBody, names: Names) -> tuple[str, Fields]:
 
 
 def _stripes(request: CreateVolume | ExtendVolume) -> int | None:
-    from vmgr.core.requests import option
+    from vmgr.core.requests import number
 
-    value = option(request.options, "stripes")
-    return None if value is None else int(value)
+    return number(request.options, "stripes")
 
 
 @hookimpl

@@ -136,6 +136,7 @@ def target_info() -> TargetInfo:
         ),
         manual=MANUAL,
         over_plain=True,
+        rank=100,  # of whatever kind the origin is, the snapshot is of all of it
     )
 
 

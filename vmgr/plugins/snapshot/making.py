@@ -11,7 +11,7 @@ from vmgr.core.errors import Refused, UsageError
 from vmgr.core.exchange import Built, ZeroRange
 from vmgr.core.ids import LvName
 from vmgr.core.model import LogicalVolume, PvArea, Segment
-from vmgr.core.requests import OptionValues, option
+from vmgr.core.requests import OptionValues, number, option
 from vmgr.core.sizes import display_size
 from vmgr.core.units import Extents, Sectors
 from vmgr.plugins.snapshot.body import SnapshotBody, merging_into, snapshot_in
@@ -49,8 +49,8 @@ def origin_of(group: VolumeGroup, request: CreateVolume) -> LogicalVolume:
 
 def chunk_of(request: CreateVolume) -> Sectors:
     """The chunk size that a request means."""
-    value = option(request.options, "chunksize")
-    return DEFAULT_CHUNK if value is None else check_chunk(Sectors(int(value)))
+    value = number(request.options, "chunksize")
+    return DEFAULT_CHUNK if value is None else check_chunk(Sectors(value))
 
 
 def _store(request: CreateVolume) -> CreateVolume:

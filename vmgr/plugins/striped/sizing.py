@@ -49,12 +49,11 @@ class Shape:
 
 def stripes_given(options: Options) -> int | None:
     """The number of stripes that a request asks for. Raises :class:`UsageError` for one out of range."""
-    from vmgr.core.requests import option
+    from vmgr.core.requests import number
 
-    value = option(options, "stripes")
-    if value is None:
+    stripes = number(options, "stripes")
+    if stripes is None:
         return None
-    stripes = int(value)
     if not 1 <= stripes <= MAX_STRIPES:
         raise UsageError(f"number of stripes ({stripes}) must be between 1 and {MAX_STRIPES}")
     return stripes
@@ -62,11 +61,11 @@ def stripes_given(options: Options) -> int | None:
 
 def shape_for(group: VolumeGroup, request: CreateVolume | ExtendVolume, ctx: Context) -> Shape:
     """The shape that a request means, from its options or from the segments that it continues."""
-    from vmgr.core.requests import CreateVolume, option
+    from vmgr.core.requests import CreateVolume, number
 
     stripes = stripes_given(request.options)
-    value = option(request.options, "stripesize")
-    size = None if value is None else Sectors(int(value))
+    value = number(request.options, "stripesize")
+    size = None if value is None else Sectors(value)
     notes: list[str] = []
     if size is not None:
         _check_size(size)
