@@ -326,7 +326,7 @@ class Application:
     ) -> Outcome:
         """Make a group of physical volumes. Other devices become physical volumes first, as ``label`` says."""
 
-    @_carried_out_by("groups.extend")
+    @_carried_out_by("members.extend")
     def vgextend(
         self,
         vg: str,
@@ -338,7 +338,7 @@ class Application:
     ) -> Outcome:
         """Add physical volumes to a group. ``restore_missing`` takes back ones that had gone missing."""
 
-    @_carried_out_by("groups.reduce")
+    @_carried_out_by("members.reduce")
     def vgreduce(
         self, vg: str, devices: Names = (), *, all_unused: bool = False, missing: bool = False, **options: Any
     ) -> Outcome:

@@ -188,7 +188,7 @@ def check_call(method: Callable[..., object], arguments: tuple[object, ...], nam
 
 
 def check_value(value: object) -> None:
-    """Check the fields of an order, and of what is in it. Raises :class:`UsageError`."""
+    """Check the fields of a request, and of what is in it. Raises :class:`UsageError`."""
     name = type(value).__name__
     for field in type(value).__attrs_attrs__:  # type: ignore[attr-defined]
         meant = str(field.type)

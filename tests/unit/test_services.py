@@ -24,7 +24,7 @@ from vmgr.core.subject import Subject
 from vmgr.core.units import Extents
 from vmgr.outcome import Outcome, RunOptions
 from vmgr.report.facts import Context, GroupFacts
-from vmgr.services import activation, batch, groups
+from vmgr.services import activation, batch, groups, members
 
 
 @pytest.fixture
@@ -96,14 +96,14 @@ def test_a_check_of_a_group_with_unknown_types_changes_nothing_and_says_so(rig, 
 
 def test_the_hint_of_vgreduce_can_be_typed_as_it_stands(rig):
     with pytest.raises(Refused) as caught:
-        groups.reduce(RigSession(rig, away=["/dev/d1"]), "vg", missing=True)
+        members.reduce(RigSession(rig, away=["/dev/d1"]), "vg", missing=True)
     assert caught.value.hint.endswith("vgreduce --removemissing --force vg")
 
 
 @pytest.mark.parametrize("away", ["/dev/d1", "/dev/d2"])
 def test_nothing_is_planned_on_a_device_that_is_away(rig, away):
     session = RigSession(rig, RunOptions(test=True, force=1), away=[away])
-    (plan,) = groups.reduce(session, "vg", missing=True).plans
+    (plan,) = members.reduce(session, "vg", missing=True).plans
     assert plan.steps
     assert not [step for step in plan.steps if isinstance(step, MarkPvs | RemoveText)]
 

@@ -19,7 +19,8 @@ from vmgr.core.ids import LvName, Uuid, VgName
 from vmgr.core.model import VolumeGroup
 from vmgr.core.view import GroupView, SystemView
 from vmgr.outcome import RunOptions
-from vmgr.services.groups import reduce, rename
+from vmgr.services.groups import rename
+from vmgr.services.members import reduce
 from vmgr.session import Session
 from vmgr.system.locks import Locks
 from vmgr.testing.machine import MIB, layout

@@ -47,15 +47,15 @@ def resolve(view: GroupView, request: R, targets: Targets, number: Number = no_n
         if kind is None or value is None or value == ():
             continue
         if kind == VOLUME:
-            found[attribute.name] = find_volume(view.group, value)
+            found[attribute.name] = volume_id(view.group, value)
         elif kind == PVS:
-            found[attribute.name] = find_pvs(view, value, number)
+            found[attribute.name] = pv_ranges(view, value, number)
         else:
             found[attribute.name] = _options(view.group, value, targets)
     return evolve(request, **found)  # type: ignore[arg-type]
 
 
-def find_volume(group: VolumeGroup, name: str) -> Uuid:
+def volume_id(group: VolumeGroup, name: str) -> Uuid:
     """The UUID of the volume that is called ``name``, ``vg/name``, or its UUID as reports print it.
 
     Raises :class:`NotFound`, and :class:`Refused` for a volume of another group.
@@ -74,7 +74,7 @@ def find_volume(group: VolumeGroup, name: str) -> Uuid:
     return group.volume(lv).id
 
 
-def find_pvs(view: GroupView, named: Iterable[str | PvRange], number: Number = no_number) -> tuple[PvRange, ...]:
+def pv_ranges(view: GroupView, named: Iterable[str | PvRange], number: Number = no_number) -> tuple[PvRange, ...]:
     """Physical volumes to allocate from, as identities: see :func:`resolve`."""
     from vmgr.core.sizes import parse_pv_ranges, split_pv_argument
 
@@ -120,7 +120,7 @@ def _options(group: VolumeGroup, options: Options, targets: Targets) -> Options:
             return value
         if isinstance(value, tuple):
             return tuple(one(name, each) for each in value)
-        return find_volume(group, value) if isinstance(value, str) else value
+        return volume_id(group, value) if isinstance(value, str) else value
 
     return tuple((name, one(name, value)) for name, value in options)
 

@@ -231,3 +231,8 @@ def rename_group(group: VolumeGroup, name: VgName, targets: Targets) -> Change:
     after = evolve(group, name=name)
     require_valid(after, targets)
     return Change(group, after, done=(f'Volume group "{group.name}" successfully renamed to "{name}"',))
+
+
+def rewritten(group: VolumeGroup) -> Change:
+    """A change that writes a group as it is, with a new sequence number."""
+    return Change(group, evolve(group, seqno=group.seqno + 1), done=(f'Volume group "{group.name}" updated',))
