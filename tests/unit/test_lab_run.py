@@ -371,7 +371,7 @@ def test_verbose_shows_the_console_on_standard_error_only(lab: Lab) -> None:
 def test_a_lab_in_a_lab_is_refused(lab: Lab) -> None:
     done = lab("--", sys.executable, "-m", "vmgr.lab", "--", "true").end()
     assert done.status == 3
-    assert b"a lab already" in done.stderr
+    assert b"already a lab" in done.stderr
 
 
 def test_a_directory_that_the_guest_s_own_mounts_hide_is_shown(lab: Lab) -> None:

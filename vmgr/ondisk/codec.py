@@ -1,7 +1,7 @@
-"""Metadata text to a core group and back: what other packages call.
+"""Metadata text to a core group and back: the interface for other packages.
 
-The rules that reading and writing share are here too. :mod:`vmgr.ondisk.decode` reads any text,
-:mod:`vmgr.ondisk.fast` LVM2's own layout in a fraction of the time, :mod:`vmgr.ondisk.encode` writes it.
+The rules common to reading and writing are here, too. :mod:`vmgr.ondisk.decode` reads any text,
+:mod:`vmgr.ondisk.fast` reads LVM2's own layout several times faster, :mod:`vmgr.ondisk.encode` writes it.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
             """Turn a section into a body and the fields that its plugin does not know."""
 
         def uniform(self, type_word: str) -> bool:
-            """Whether bodies of this type differ only as :attr:`vmgr.core.hooks.TargetInfo.uniform` says."""
+            """Whether bodies of this type differ only as :attr:`vmgr.core.hooks.TargetInfo.uniform` allows."""
 
         def group_read(self, group: VolumeGroup) -> VolumeGroup:
-            """The group as it is meant, from one as its text says it."""
+            """The group in the model's form, from one in the text's form."""
 
         def leave_out(self, error: PluginError) -> None:
-            """Do without the plugin of ``error`` from now on, or raise ``error``."""
+            """Ignore the plugin of ``error`` from now on, or raise ``error``."""
 
     class Encoder(Protocol):
         """The part of :class:`vmgr.core.targets.Targets` that writes segments."""
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
             """Give the type word and the fields of a body."""
 
         def group_written(self, group: VolumeGroup) -> VolumeGroup:
-            """The group as its text says it."""
+            """The group in the text's form."""
 
 
 CONTENTS = "Text Format Volume Group"
@@ -51,15 +51,15 @@ VERSION = 1
 FORMAT = "lvm2"
 WRITE_LOCKED = "WRITE_LOCKED"
 _LONG = 16384
-"""Texts shorter than this are read sooner than the fast reader is loaded."""
+"""Shorter texts go to the general reader, because loading the fast reader would take longer."""
 
 _BEFORE_WRITE = frozenset(("EXPORTED", "RESIZEABLE", "PVMOVE", "READ"))
 
 
 class DecodedGroup(NamedTuple):
-    """A group, and what its text says about how it was written.
+    """A group, and the data about the writing of its text.
 
-    ``description`` tells by what command; ``creation_time`` is in seconds since 1970.
+    ``description`` names the command; ``creation_time`` is in seconds since 1970.
     """
 
     group: VolumeGroup
@@ -69,11 +69,11 @@ class DecodedGroup(NamedTuple):
 
 
 class TextHeader(NamedTuple):
-    """What the top of a text says. All of it comes from outside, as this package asks for no clock or host.
+    """The data at the top of a text. The caller provides all of it; this package reads no clock or host name.
 
-    ``time`` is in seconds since 1970 and ``date`` the same as ``ctime(3)`` prints it, without newline;
-    ``system`` is "sysname nodename release version machine" as ``uname(2)`` gives them; ``program``
-    is the writer's name and version; ``system_id`` the host's system ID, if it has one.
+    ``time`` is in seconds since 1970, and ``date`` is the same as ``ctime(3)`` prints it, without newline;
+    ``system`` is "sysname nodename release version machine" from ``uname(2)``; ``program``
+    is the writer's name and version; ``system_id`` is the host's system ID, if it has one.
     """
 
     description: str
@@ -88,9 +88,9 @@ class TextHeader(NamedTuple):
 def decode_group(text: str | bytes, targets: Decoder, faults: list[str] | None = None) -> DecodedGroup:
     """Read a metadata text, from a disk or a backup file. Raises :class:`~vmgr.core.errors.DamagedMetadata`.
 
-    With ``faults``, a list, what is wrong with single volumes is added to that instead of being raised: a group on
-    a disk is shown as far as it is understood. Bytes are taken as UTF-8; what is not UTF-8 survives the way back
-    through :func:`to_bytes`.
+    With ``faults``, a list, faults of single volumes are added to it instead of being raised, so that the rest of
+    the group can be shown. Bytes are decoded as UTF-8; :func:`to_bytes` restores even those that are not
+    UTF-8.
     """
     if isinstance(text, bytes):
         text = text.rstrip(b"\0").decode("utf-8", "surrogateescape")
@@ -99,7 +99,7 @@ def decode_group(text: str | bytes, targets: Decoder, faults: list[str] | None =
         try:
             group = targets.group_read(decoded.group)
         except PluginError as error:
-            targets.leave_out(error)  # and read its volumes once more, as ones that nobody understands
+            targets.leave_out(error)  # and read again: its volumes become segments of an unknown type
             continue
         return decoded if group is decoded.group else decoded._replace(group=group)
 
@@ -131,8 +131,8 @@ def encode_group(
     """Write a group as LVM2 writes it to a metadata area, or with ``backup`` to a backup file.
 
     A backup is indented and has comments. ``date`` turns seconds since 1970 into ``2024-12-31 23:59:59 +0000``
-    for the comments; without it these are left out. ``pieces`` makes backups of a group after the
-    first one quicker: hand over the same for all that have the same ``targets`` and ``date``. Raises
+    for the comments; without it, they are left out. ``pieces`` speeds up later backups of the same group: pass
+    the same object for all backups with the same ``targets`` and ``date``. Raises
     :class:`~vmgr.core.errors.Refused` for strings that the format cannot hold.
     """
     from vmgr.ondisk.encode import backup_text, disk_text
@@ -142,23 +142,23 @@ def encode_group(
 
 
 def to_bytes(text: str) -> bytes:
-    """A text as it goes to a disk or file."""
+    """The bytes of a text for a disk or file."""
     return text.encode("utf-8", "surrogateescape")
 
 
-# -- rules that reading and writing share ---------------------------------------------------------
+# -- rules common to reading and writing ----------------------------------------------------------
 
 
 def write_locked(group: VolumeGroup) -> bool:
-    """Whether LVM2 hides ``WRITE`` of a group and its volumes from programs too old to know owners and locks.
+    """Whether LVM2 hides ``WRITE`` of a group and its volumes from programs that do not support owners and locks.
 
-    In the text ``WRITE`` then stands as ``WRITE_LOCKED`` among the flags (``vg_flag_write_locked``).
+    The text then has ``WRITE_LOCKED`` among the flags instead (``vg_flag_write_locked``).
     """
     return bool(group.system_id) or group.lock_type not in ("", "none")
 
 
 def show_write(status: tuple[str, ...], flags: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Status and flags of a text as the model has them: ``WRITE`` in its usual place."""
+    """The model's status and flags for those of a text: ``WRITE`` is in its usual place."""
     if WRITE_LOCKED not in flags:
         return status, flags
     if "WRITE" not in status:
@@ -168,7 +168,7 @@ def show_write(status: tuple[str, ...], flags: tuple[str, ...]) -> tuple[tuple[s
 
 
 def hide_write(status: tuple[str, ...], flags: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The reverse of :func:`show_write`, for a group that :func:`write_locked` is true of."""
+    """The reverse of :func:`show_write`, for a group for which :func:`write_locked` is true."""
     if "WRITE" not in status:
         return status, flags
     return tuple([word for word in status if word != "WRITE"]), (WRITE_LOCKED, *flags)

@@ -11,6 +11,6 @@ def checksum(data: bytes | memoryview) -> int:
     """LVM2's checksum of ``data``, 0 to 2**32 - 1.
 
     It is CRC-32 with another start value and without the final inversion (``INITIAL_CRC`` in LVM2's
-    ``lib/misc/crc.h``); zlib inverts at both ends, so both are undone here.
+    ``lib/misc/crc.h``). zlib inverts at the start and the end, so both inversions are undone here.
     """
     return crc32(data, _INITIAL) ^ 0xFFFFFFFF

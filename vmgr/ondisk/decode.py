@@ -1,7 +1,7 @@
-"""Any metadata text to a core group, by way of nested dictionaries.
+"""Any metadata text to a core group, through nested dictionaries.
 
-Which key means what is written here. Fields that the model does not know go to ``extra`` of the value that
-they belong to; so do whole sections.
+This module maps keys to fields of the model. Unknown fields and sections go to ``extra`` of the value that
+they belong to.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _U64 = 1 << 64
 def decode_any(text: str, targets: Decoder, faults: list[str] | None = None) -> DecodedGroup:
     """Read a metadata text, whatever its layout. Raises :class:`DamagedMetadata`.
 
-    With ``faults`` what is wrong with single volumes is added there instead. Then a segment that cannot be read is
+    With ``faults``, faults of single volumes are added there instead. A segment that cannot be read is then
     kept as one of an unknown type, and a volume that cannot be read is left out.
     """
     tree = parse(text, unique=True)
@@ -55,7 +55,7 @@ def decode_any(text: str, targets: Decoder, faults: list[str] | None = None) -> 
 class ReadNames:
     """The ``Names`` of a text being read: PVs by their section's name, volumes by name.
 
-    ``faults`` collects what is wrong with volumes; None where that is an error.
+    ``faults`` collects the faults of volumes; None: a fault is an error.
     """
 
     __slots__ = ("faults", "lvs", "pvs")
@@ -66,13 +66,13 @@ class ReadNames:
         self.faults: list[str] | None = None
 
     def note(self, error: DamagedMetadata) -> None:
-        """Collect what is wrong with a volume, or raise it."""
+        """Collect a fault of a volume, or raise it."""
         if self.faults is None:
             raise error
         self.faults.append(error.message)
 
     def area(self, name: str, start: int, length: int) -> Area:
-        """The area for a ``"name", start`` pair; a PV's section name goes before a volume's name."""
+        """The area for a ``"name", start`` pair. A PV's section name takes precedence over a volume's name."""
         if not 0 <= start < U32:
             raise DamagedMetadata(f"the area {name!r}, {start} starts outside of any volume")
         if type(length) is not Extents:
@@ -102,13 +102,13 @@ class ReadNames:
 
 
 def group_section(tree: Tree) -> Tree:
-    """The group's section, after the checks that make a text a metadata text."""
+    """The group's section, after checking that the text is a metadata text."""
     if tree.get("contents") != CONTENTS:
         raise DamagedMetadata("this is not the text of a volume group", hint=f'it must say contents = "{CONTENTS}"')
     if tree.get("version") != VERSION:
         raise DamagedMetadata(
             f"the text has version {tree.get('version')!r} of the format, not {VERSION}",
-            hint="a newer program wrote it; use that one",
+            hint="a newer program wrote it; use that program",
         )
     sections = [value for value in tree.values() if isinstance(value, dict)]
     if len(sections) != 1:
@@ -117,7 +117,7 @@ def group_section(tree: Tree) -> Tree:
 
 
 def read_group(tree: Tree, section: Tree) -> tuple[VolumeGroup, ReadNames]:
-    """The group without its volumes, and what it calls its PVs. ``section`` is without ``logical_volumes``."""
+    """The group without its volumes, and its names for PVs. ``section`` is without ``logical_volumes``."""
     key = next(key for key, value in tree.items() if value is section)
     where = f"group {key}"
     try:
@@ -131,7 +131,7 @@ def read_group(tree: Tree, section: Tree) -> tuple[VolumeGroup, ReadNames]:
     volumes = {}
     for key, value in pvs.items():
         if not isinstance(value, dict):
-            raise DamagedMetadata(f"{where}: {key!r} stands where a physical volume should")
+            raise DamagedMetadata(f"{where}: {key!r} is in the place of a physical volume")
         volumes[key] = _read_pv(value, f"{where}, physical volume {key}")
     kind = rest.pop("format", FORMAT)
     if kind != FORMAT:
@@ -163,7 +163,7 @@ def read_group(tree: Tree, section: Tree) -> tuple[VolumeGroup, ReadNames]:
 
 
 def finish(tree: Tree, group: VolumeGroup, volumes: tuple[LogicalVolume, ...]) -> DecodedGroup:
-    """The group with its volumes, and what the top of the text says."""
+    """The group with its volumes, and the data at the top of the text."""
     description, host, time = (tree.get(k) for k in ("description", "creation_host", "creation_time"))
     return DecodedGroup(
         evolve(group, lvs=volumes),
@@ -196,12 +196,12 @@ def _read_pv(tree: Tree, where: str) -> PhysicalVolume:
 
 
 def read_lvs(lvs: Tree, names: ReadNames, targets: Decoder) -> tuple[LogicalVolume, ...]:
-    """All volumes of the section ``logical_volumes``; ``names`` learns theirs."""
+    """All volumes of the section ``logical_volumes``. Their names are added to ``names``."""
     trees = []
     for key, value in lvs.items():
         try:
             if not isinstance(value, dict):
-                raise DamagedMetadata(f"{key!r} stands where a volume should")
+                raise DamagedMetadata(f"{key!r} is in the place of a volume")
             try:
                 name = LvName(key)
             except InvalidName as error:
@@ -221,8 +221,8 @@ def read_lvs(lvs: Tree, names: ReadNames, targets: Decoder) -> tuple[LogicalVolu
                 left.append((name, error.message))
         if not left:
             return tuple(volumes)
-        # Plugins rely on it that what a segment refers to is there: those that refer to what is left out are read
-        # once more, as segments of an unknown type.
+        # Plugins rely on the existence of the volumes that a segment refers to. So segments that refer to a volume
+        # that was left out are read again, as segments of an unknown type.
         assert names.faults is not None
         names.faults[begin:] = [message for _, message in left]
         for name, _ in left:
@@ -231,7 +231,7 @@ def read_lvs(lvs: Tree, names: ReadNames, targets: Decoder) -> tuple[LogicalVolu
 
 
 def read_lv(name: LvName, tree: Tree, names: ReadNames, targets: Decoder) -> LogicalVolume:
-    """One volume with its segments, sorted, and unless ``names`` collects faults without a gap between them."""
+    """One volume with its sorted segments. A gap between them is an error, unless ``names`` collects faults."""
     where = f"volume {name}"
     rest = dict(tree)
     uuid = take_uuid(rest, where)
@@ -254,7 +254,7 @@ def read_lv(name: LvName, tree: Tree, names: ReadNames, targets: Decoder) -> Log
     if len(segments) != count:
         names.note(DamagedMetadata(f"{where} has {len(segments)} segments, but segment_count = {count}"))
     segments.sort(key=lambda segment: segment.start)
-    if names.faults is None:  # else the rules of the volume model tell
+    if names.faults is None:  # otherwise the rules of the volume model report it
         expected = Extents(0)
         for segment in segments:
             if segment.start != expected:
@@ -297,10 +297,10 @@ def _read_segment(tree: Tree, names: ReadNames, targets: Decoder, where: str) ->
 
 
 def with_pv_ids(fields: Fields, names: ReadNames) -> Fields:
-    """Fields that no plugin knows, with PVs' UUIDs in the place of their sections' names.
+    """Fields that no plugin knows, with the names of PVs' sections replaced by UUIDs.
 
-    Sections are numbered anew in each text, so a kept name could come to mean another PV. Only arrays of
-    ``"name", number`` pairs are looked at: that is how areas are written.
+    Each text numbers its sections anew, so a name could mean another PV in the next text. Only arrays of
+    ``"name", number`` pairs are changed, because areas are written in that form.
     """
     return tuple([(key, _pair_ids(value, names.pvs)) for key, value in fields])
 
@@ -348,12 +348,12 @@ def take_int(rest: Tree, key: str, where: str, below: int, default: int | None =
     if value is None:
         raise DamagedMetadata(f"{where} has no {key}")
     if not isinstance(value, int) or not least <= value < below:
-        raise DamagedMetadata(f"{where}: {key} = {_shown(value)} makes no sense")
+        raise DamagedMetadata(f"{where}: {key} = {_shown(value)} is not valid")
     return value
 
 
 def take_str(rest: Tree, key: str, where: str) -> str:
-    """Take a string, ``""`` if it is not there, out of a section."""
+    """Take a string, by default ``""``, out of a section."""
     value = rest.pop(key, "")
     if not isinstance(value, str):
         raise DamagedMetadata(f"{where}: {key} = {_shown(value)} is not a string")
@@ -361,7 +361,7 @@ def take_str(rest: Tree, key: str, where: str) -> str:
 
 
 def take_tags(rest: Tree, where: str) -> tuple[Tag, ...]:
-    """Take ``tags`` out of a section. Their characters are not checked: what others wrote is kept."""
+    """Take ``tags`` out of a section. Their characters are not checked, so that other programs' tags are kept."""
     return tuple([str.__new__(Tag, word) for word in _take_words(rest, "tags", where)])
 
 
@@ -384,7 +384,7 @@ def _take_words(rest: Tree, key: str, where: str) -> tuple[str, ...]:
 
 
 def _take_policy(rest: Tree, default: str) -> str:
-    """Take ``allocation_policy``; one that is not known counts as the default, as in LVM2, and is kept."""
+    """Take ``allocation_policy``. An unknown one counts as the default, as in LVM2, and is kept."""
     value = rest.get("allocation_policy")
     if value not in POLICIES:
         return default

@@ -1,8 +1,8 @@
 """A core group to metadata text, in LVM2's layout to the byte.
 
-LVM2 writes one text in two forms: bare lines on disk, and with tabs and comments in backup files. What is written
-here is the bare form; the other one is made from it, line by line, as the pieces of the text are put together:
-lines that volumes have in common are remembered, and what differs from volume to volume and gets no comment is
+LVM2 writes the text in two forms: bare lines on disk, and with tabs and comments in backup files. This module
+writes the bare form, and makes the other one from it, line by line, while it joins the pieces of the text.
+The results for lines that volumes have in common are cached, and lines that differ but get no comment are
 only indented. So a backup of ten thousand volumes takes little longer than their bare text.
 """
 
@@ -56,7 +56,7 @@ def volume_text(lv: LogicalVolume, targets: Encoder, names: WriteNames) -> str:
 
 
 class Pieces:
-    """The volumes' parts of one backup, for the next: a change leaves most volumes as they were."""
+    """The volumes' texts in one backup, for reuse in the next one: a change leaves most volumes as they were."""
 
     __slots__ = ("_extent_size", "_names", "_texts")
 
@@ -66,7 +66,7 @@ class Pieces:
         self._texts: dict[str, tuple[LogicalVolume, str]] = {}
 
     def volumes(self, group: VolumeGroup, targets: Encoder, names: WriteNames, form: _Bare) -> list[str]:
-        """The texts of all volumes; of one that was there before, the text from before."""
+        """The texts of all volumes. Those of unchanged volumes are reused."""
         if self._names is None or not names.keeps(self._names) or self._extent_size != group.extent_size:
             self._texts = {}
         self._names, self._extent_size = names, group.extent_size
@@ -88,7 +88,7 @@ class WriteNames:
 
     def __init__(self, group: VolumeGroup) -> None:
         self.keys: dict[str, str] = {}
-        """Keys as they are written, remembered: few differ."""
+        """A cache of keys as they are written: there are few different ones."""
         self._locked = write_locked(group)
         self._statuses: dict[tuple[tuple[str, ...], tuple[str, ...]], str] = {}
         self._lvs: dict[str, str] = {lv.id: lv.name for lv in group.lvs}
@@ -102,7 +102,7 @@ class WriteNames:
             number += 1
 
     def keeps(self, older: WriteNames) -> bool:
-        """Whether what ``older`` names has the same name here, so that a volume of both is written alike."""
+        """Whether everything in ``older`` has the same name here, so that the texts of volumes can be reused."""
         return (
             self._locked == older._locked
             and older.pvs.items() <= self.pvs.items()
@@ -118,27 +118,27 @@ class WriteNames:
         raise NotImplementedError
 
     def area_name(self, area: Area) -> str:
-        """What an area's PV or volume is called. Raises :class:`InvalidGroup` if the group has none such."""
+        """The name of an area's PV or volume. Raises :class:`InvalidGroup` if the group does not have it."""
         if isinstance(area, PvArea):
             return self.pv_name(area.pv)
         return self.lv_name(area.lv)
 
     def lv_name(self, lv: Uuid) -> str:
-        """What a volume is called. Raises :class:`InvalidGroup` if the group has none such."""
+        """The name of a volume. Raises :class:`InvalidGroup` if the group does not have it."""
         name = self._lvs.get(lv)
         if name is None:
             raise InvalidGroup(f"a segment refers to volume {lv.dashed}, which the group does not have")
         return name
 
     def pv_name(self, pv: Uuid) -> str:
-        """What a PV's section is called. Raises :class:`InvalidGroup` if the group has none such."""
+        """The name of a PV's section. Raises :class:`InvalidGroup` if the group does not have the PV."""
         name = self.pvs.get(pv)
         if name is None:
             raise InvalidGroup(f"a segment lies on physical volume {pv.dashed}, which the group does not have")
         return name
 
     def status(self, status: tuple[str, ...], flags: tuple[str, ...]) -> str:
-        """The two lines of a group's or volume's status; few differ, so they are remembered."""
+        """The two lines of a group's or volume's status, cached because there are few different ones."""
         lines = self._statuses.get((status, flags))
         if lines is None:
             lines = _status(*hide_write(status, flags)) if self._locked else _status(status, flags)
@@ -150,12 +150,12 @@ class WriteNames:
 
 
 class _Bare:
-    """The form on disk. ``tabs`` are what lines begin with, by how many sections they are in."""
+    """The form on disk. ``tabs`` are the beginnings of lines, by depth of sections."""
 
     tabs: tuple[str, ...] = ("",) * 6
 
     def lines(self, bare: str, depth: int) -> str:
-        """Whole lines, the first of which is inside of ``depth`` sections, in this form."""
+        """Complete lines in this form; the first of them is inside ``depth`` sections."""
         return bare
 
 
@@ -268,7 +268,7 @@ def _segment(number: int, segment: Segment, targets: Encoder, names: WriteNames,
 def _split(fields: Fields, first: tuple[str, ...], has_policy: bool = False) -> tuple[Fields, Fields]:
     """Fields whose keys are in ``first``, in that order, and the others.
 
-    With ``has_policy``, a policy that was kept because nobody knew it gives way to the one that is written.
+    With ``has_policy``, an unknown policy that was kept is dropped in favour of the one that is written.
     """
     if not fields:
         return (), ()
@@ -296,7 +296,7 @@ def _tags(tags: tuple[str, ...]) -> str:
 def _fields(
     fields: Iterable[tuple[str, FieldValue]], names: WriteNames, form: _Bare = _BARE, depth: int = 0
 ) -> str:
-    """Fields of a section other than the ones with a place of their own; arrays as LVM2 writes areas."""
+    """The other fields of a section, without a place of their own; arrays are written like LVM2's areas."""
     lines = ""
     for key, value in fields:
         name = names.keys.get(key)
@@ -325,7 +325,7 @@ def _areas(key: str, values: tuple[Scalar, ...], names: WriteNames, outer: str, 
             words.append(quote(names.pv_name(value)))
         else:
             words.append(write_scalar(value))
-    # Names and starts stand side by side in LVM2's layout, and so do the two volumes of a RAID's leg.
+    # LVM2's layout has a name and its start on one line, and so the two volumes of a RAID's leg.
     if len(words) % 2 == 0 and (isinstance(values[1], int) or "_rmeta_" in words[0]):
         words = [f"{name}, {other}" for name, other in zip(words[::2], words[1::2], strict=True)]
     return f"\n{outer}{key} = [\n{inner}{f',{chr(10)}{inner}'.join(words)}\n{outer}]\n"
@@ -334,8 +334,8 @@ def _areas(key: str, values: tuple[Scalar, ...], names: WriteNames, outer: str, 
 def _section(key: str, fields: Fields, *, outer: bool = False, depth: int = 0) -> str:
     """A section whose meaning is not known.
 
-    In LVM2's layout those beside the volumes (``outer``) have empty lines between their sections; those
-    inside of segments have no spaces around the ``=``, and tabs even on disk.
+    In LVM2's layout, such sections next to ``logical_volumes`` (``outer``) have empty lines between their sections;
+    those inside segments have no spaces around the ``=``, and tabs even on disk.
     """
     blank, equals, tab = ("\n", " = ", "") if outer else ("", "=", "\t")
     parts = [f"{tab * depth}{write_key(key)} {{\n"]
@@ -361,7 +361,7 @@ _TIME_FIELDS = frozenset(("creation_time", "removal_time"))
 
 
 class _Backup(_Bare):
-    """The form of backup files: tabs, and comments that say sizes in larger units and dates."""
+    """The form of backup files: tabs, and comments with dates, and sizes in larger units."""
 
     tabs = ("", "\t", "\t\t", "\t\t\t", "\t\t\t\t", "\t\t\t\t\t")
 
@@ -371,7 +371,7 @@ class _Backup(_Bare):
         self._known: dict[tuple[str, int], str] = {}
 
     def lines(self, bare: str, depth: int) -> str:
-        """As :meth:`_Bare.lines`; remembered, since volumes have most lines in common."""
+        """As :meth:`_Bare.lines`, cached, because volumes have most lines in common."""
         found = self._known.get((bare, depth))
         if found is None:
             found = self._known[bare, depth] = with_comments(bare, self._extent_size, self._date, depth)
@@ -379,7 +379,7 @@ class _Backup(_Bare):
 
 
 def with_comments(bare: str, extent_size: int, date: Callable[[int], str] | None, depth: int = 0) -> str:
-    """Bare lines, the first of which is inside of ``depth`` sections, as backup files have them."""
+    """Bare lines in the form of backup files; the first of them is inside ``depth`` sections."""
     parts = []
     for line in _LINE(bare):
         line = line[:-1]
@@ -399,7 +399,7 @@ def with_comments(bare: str, extent_size: int, date: Callable[[int], str] | None
 
 
 def _comment(line: str, extent_size: int, date: Callable[[int], str] | None) -> str:
-    """The comment that LVM2 puts behind a line: sizes in larger units, dates, warnings."""
+    """The comment that LVM2 adds to a line: a size in larger units, a date, a warning."""
     if line == f'format = "{FORMAT}"':
         return "# informational"
     if line.startswith('device = "'):

@@ -1,14 +1,14 @@
-"""LVM2's own layout of a metadata text to a core group, several times faster than any text.
+"""A fast reader for metadata texts in LVM2's own layout.
 
-A text on disk is nearly always as LVM2 writes it: bare lines in a fixed order. Its volumes, which are the
-bulk, are matched with one regular expression each; everything else, volumes of unusual shape included, is
-cut out and goes the general way.
+A text on disk nearly always has LVM2's layout: bare lines in a fixed order. Most of it are volumes, and each of
+these is matched with one regular expression. The rest, including volumes of unusual shape, is
+cut out and goes to the general reader.
 
-Why the outcome is the general reader's: the text is cut at places where the general parser, which reads
-from left to right and looks at nothing behind it, is between two items. The rest of the text, with a
-marker in the place of the volumes, is parsed whole, and the marker must turn up inside of
-``logical_volumes``; the volumes' pieces must join up without a gap; each piece that is not of
-the known shape must parse on its own. Where any of this fails the answer is None.
+The result is always that of the general reader. The text is cut only at places where the general parser, which
+reads from left to right and never looks back, is between two items. The rest of the text, with a
+marker in the place of the volumes, is parsed as a whole, and the marker must end up inside
+``logical_volumes``. The volumes' pieces must join without a gap, and each piece without
+the known shape must parse on its own. If any of this fails, the result is None.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _WORDS = r'(?:"[^"\\\n]*"(?:,[ ]"[^"\\\n]*")*+)?'
 
 _STATUS = rf"""status\ =\ \[({_WORDS})\]\nflags\ =\ \[({_WORDS})\]\n(?:tags\ =\ \[({_WORDS})\]\n)?"""
 _KIND = rf'''type\ =\ "([^"\\\n]+)"\n([a-z_]+)\ =\ ({_NUMBER})\n\n([a-z_]+)\ =\ \[\n"({_NAME})"'''
-"""Lines that few volumes do not have in common: taken apart once for all of these."""
+"""Lines that most volumes have in common. They are parsed once for all of these."""
 
 _VOLUMES = re.compile(
     rf"""(                                                       # 0 the piece: a volume of the common shape
@@ -73,14 +73,13 @@ _VOLUMES = re.compile(
 _ZERO = Extents(0)
 
 _OWN_KEYS = frozenset(("start_extent", "extent_count", "type", "tags"))
-"""What the general reader takes out of a segment's section; no plugin gets to see it."""
+"""The keys that the general reader takes out of a segment's section before a plugin sees it."""
 
 
 def decode_canonical(text: str, targets: Decoder, faults: list[str] | None = None) -> DecodedGroup | None:
-    """Read a text in LVM2's layout; None for any other, which goes the general way.
+    """Read a text in LVM2's layout; None for any other, which is for the general reader.
 
-    Raises :class:`DamagedMetadata` as the general reader does for a text that makes no sense, and collects
-    ``faults`` as that does.
+    Like the general reader, raises :class:`DamagedMetadata` for an invalid text, and collects ``faults``.
     """
     start = text.find(_START) + len(_START)
     end = text.rfind(_END, start) + len(_END) - 3
@@ -110,19 +109,19 @@ def decode_canonical(text: str, targets: Decoder, faults: list[str] | None = Non
     except DamagedMetadata:
         if faults is None:
             raise
-        return None  # the general reader knows how to leave a volume out
+        return None  # the general reader can leave a volume out
     decoded = finish(tree, group, volumes)
     decoded.group.__dict__["unread"] = unread  # a cached property, filled
     return decoded
 
 
 def _learn_names(rows: list[tuple[str, ...]], others: dict[str, Tree], names: ReadNames) -> bool:
-    """Note each volume's UUID under its name; False if a name is there twice or is none."""
+    """Add each volume's name and UUID to ``names``; False if a name is duplicate or invalid."""
     plain = "\n".join([row[2] for row in rows]).replace("-", "").split("\n")
     lvs = names.lvs
     lvs.update(zip([row[1] for row in rows], map(str.__new__, repeat(Uuid), plain), strict=False))
     if others:
-        lvs.pop("", None)  # those of other shapes have neither a name nor a UUID there
+        lvs.pop("", None)  # rows of other shapes have neither a name nor a UUID
         for tree in others.values():
             if len(tree) != 1:
                 return False
@@ -134,7 +133,7 @@ def _learn_names(rows: list[tuple[str, ...]], others: dict[str, Tree], names: Re
 
 
 class _Shape(Shape):
-    """The shape of volumes whose segments differ in their length and in where their area starts."""
+    """The shape of volumes whose segments differ only in their length and the start of their area."""
 
     __slots__ = ("_decode", "_kind", "_names", "_tags")
 
@@ -177,9 +176,9 @@ def _volumes(
     names: ReadNames,
     targets: Decoder,
 ) -> tuple[tuple[LogicalVolume, ...], tuple[list[_Shape], list[int], list[int]]]:
-    """All volumes: unread where the plugins' promise allows it, the others by the general reader.
+    """All volumes, left unread if the plugin promises that they are uniform, the others read by the general reader.
 
-    And what :attr:`VolumeGroup.unread` is to be.
+    Also the value for :attr:`VolumeGroup.unread`.
     """
     statuses = {status: _status(status) for status in {row[3] for row in rows if row[0]}}
     tags = {status: read[2] for status, read in statuses.items()}
@@ -215,7 +214,7 @@ def _volumes(
         start=starts,
         size=map(lengths.__getitem__, columns[6]),
     )
-    for at, lv in apart.items():  # in rising order, so each ends up in its place
+    for at, lv in apart.items():  # in ascending order, so that each gets its place
         found.insert(at, lv)
     unread = [shape for shape in of_shape if shape is not None], starts, list(map(int, columns[6]))
     return tuple(found), unread
@@ -224,9 +223,9 @@ def _volumes(
 def _shape(
     row: tuple[str, ...], kind: _Kind, tags: dict[str, tuple[Tag, ...]], names: ReadNames, targets: Decoder
 ) -> _Shape | None:
-    """The shape of ``row`` and all volumes of its kind; None where they must be read one by one.
+    """The shape of ``row`` and all volumes of its kind; None if they must be read one by one.
 
-    One is decoded, which tells what the plugin makes of all, and that it keeps to its promise here.
+    One volume is decoded to get the plugin's result for all, and to check that the plugin keeps its promise.
     """
     word, key, number, areas, on = kind
     pv = names.pvs.get(on)
@@ -236,7 +235,7 @@ def _shape(
     try:
         body, extra = targets.decode(word, length, {key: number, areas: (on, at)}, names)
     except DamagedMetadata:
-        return None  # said in full by the general reader
+        return None  # the general reader gives the full error message
     if extra or body.references or body.areas != (PvArea(pv, Extents(at), length),):
         return None
     return _Shape(type(body), pv, kind, tags, names, targets.decode)

@@ -1,4 +1,4 @@
-"""The label and PV header: one sector among a device's first four that says "this is a PV".
+"""The label and PV header: one of a device's first four sectors, which marks the device as a PV.
 
 Layout, little endian (``label_header``, ``pv_header`` and ``pv_header_extension`` of LVM2)::
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LABEL_SECTORS = 4
-"""A label may lie in any of so many sectors at the start of a device."""
+"""The number of sectors at the start of a device that may hold the label."""
 
 LABEL_SCAN_SIZE = LABEL_SECTORS * SECTOR_SIZE
-"""So many bytes from a device's start are enough to find its label."""
+"""The number of bytes at the start of a device that may hold the label."""
 
 EXTENSION_VERSION = 2
 """The version of the header's extension that LVM2 writes."""
@@ -50,9 +50,9 @@ _EXTENSION = Struct("<II")
 def decode_label(head: bytes, device_size: Bytes | None = None) -> PvLayout | None:
     """Read the label in ``head``, the first 2048 bytes of a device.
 
-    The first valid label counts. None means that the device is not a PV of this format. A label
-    that fails its checks, with no valid one beside it, raises :class:`DamagedMetadata`.
-    ``device_size`` stands in for a size of 0 in the header. The areas' ``ignored`` flags are not
+    The first valid label counts. None means that the device is not a PV of this format. Raises
+    :class:`DamagedMetadata` if there are only damaged labels.
+    ``device_size`` is used if the size in the header is 0. The areas' ``ignored`` flags are not
     in the label; they come from the areas' own headers.
     """
     if head.find(_MAGIC) < 0:
@@ -122,7 +122,7 @@ def _decode_sector(sector: bytes, number: int, device_size: Bytes | None) -> PvL
 
 
 def _area_list(sector: bytes, number: int, at: int) -> tuple[list[tuple[int, int]], int]:
-    """The areas from byte ``at`` on, and where the list ends (behind its terminator)."""
+    """The areas from byte ``at`` on, and the end of the list (after its terminator)."""
     areas: list[tuple[int, int]] = []
     while at + _AREA.size <= SECTOR_SIZE:
         offset, size = _AREA.unpack_from(sector, at)
@@ -134,7 +134,7 @@ def _area_list(sector: bytes, number: int, at: int) -> tuple[list[tuple[int, int
 
 
 def encode_label(layout: PvLayout) -> bytes:
-    """The 512 bytes to be written to sector ``layout.label_sector``, as LVM2 writes them.
+    """The 512 bytes for sector ``layout.label_sector``, as LVM2 writes them.
 
     Raises :class:`Refused` for a layout that the format cannot hold.
     """

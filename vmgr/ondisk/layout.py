@@ -1,8 +1,8 @@
-"""Where the parts of a new PV go: LVM2's rules for metadata areas, bootloader area and first extent.
+"""The layout of a new PV: LVM2's rules for metadata areas, bootloader area and first extent.
 
 The rules are those of ``_text_pv_initialise`` and ``_text_pv_add_metadata_area`` in LVM2's
 ``lib/format_text/format-text.c``: ``pvcreate`` on the same device with the same options gives the same layout.
-What is read from the kernel there (a RAID's chunk size, an alignment offset) comes in as an argument.
+Values that LVM2 reads from the kernel (a RAID's chunk size, an alignment offset) are arguments here.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from vmgr.ondisk.label import EXTENSION_VERSION, LABEL_SCAN_SIZE
 from vmgr.ondisk.mda import MDA_SIZE_MIN
 
 DATA_ALIGNMENT = Bytes(1 << 20)
-"""Where the data starts unless asked otherwise, and what it is aligned to."""
+"""The default start of the data, and its alignment."""
 
 PV_SIZE_MIN = Bytes(2 << 20)
-"""The smallest device that becomes a PV (``devices/pv_min_size``)."""
+"""The minimum size of a PV's device (``devices/pv_min_size``)."""
 
 _PAGE = 4096
 _EXTENTS_MAX = (1 << 32) - 1
@@ -43,9 +43,9 @@ def new_layout(
     """Lay out a new PV on a device of ``device_size`` bytes.
 
     ``mda_copies`` metadata areas (0, 1: at the start, 2: also at the end) of about ``mda_size``, which is
-    rounded so that data starts aligned. To restore a PV (``--restorefile``), ``data_start`` nails the first extent
-    down, ``data_size`` says how many bytes of extents there are and ``bootloader_start`` where that area was;
-    metadata areas then go where there is room. All sizes are rounded up to sectors, the device's down.
+    rounded so that data starts aligned. To restore a PV (``--restorefile``), ``data_start`` fixes the first
+    extent, ``data_size`` is the total size of the extents in bytes, and ``bootloader_start`` the start of that
+    area; metadata areas then use the remaining space. All sizes are rounded up to sectors, the device's down.
     Raises :class:`Refused` if the device is too small.
     """
     if mda_copies not in (0, 1, 2):
@@ -78,7 +78,7 @@ def new_layout(
     if start + data_size > disk:
         raise Refused("the extents to be restored end beyond the end of the device", hint="use a larger device")
     if min(start, boot_start or start) < LABEL_SCAN_SIZE and (data_start is not None or not mda_copies):
-        # LVM2 takes this, and the first write to the first extent destroys the label.
+        # LVM2 accepts this, and the first write to the first extent destroys the label.
         raise Refused(
             f"the data would start at byte {start}, within the space for the label",
             hint=f"use a --dataalignment of at least {LABEL_SCAN_SIZE} bytes",
@@ -110,9 +110,9 @@ def new_layout(
 
 
 def _first_mda(size: int, align: int, offset: int, limit: int, *, fixed: bool) -> tuple[int, int]:
-    """Start and size of the area behind the label, grown to end where data may start.
+    """Start and size of the area behind the label, enlarged to end where data may start.
 
-    ``limit``: where it must end. ``fixed``: what comes behind it does not depend on it.
+    ``limit``: where it must end. ``fixed``: the position of the part behind it is given.
     """
     start = LABEL_SCAN_SIZE
     if limit - start >= MDA_SIZE_MIN:
@@ -131,7 +131,7 @@ def _first_mda(size: int, align: int, offset: int, limit: int, *, fixed: bool) -
 
 
 def _second_mda(disk: int, size: int, align: int, limit: int) -> tuple[int, int]:
-    """Start and size of the area at the device's end, grown to start aligned; ``limit``: where it may start."""
+    """Start and size of the area at the device's end, enlarged to start aligned; ``limit``: the lowest start."""
     if limit >= disk:
         raise _no_room("second")
     if disk - size < limit:
@@ -164,7 +164,7 @@ def data_start(layout: PvLayout) -> Sectors:
 
 
 def extent_count(layout: PvLayout, extent_size: Sectors) -> Extents:
-    """How many extents of a group fit on a PV: from its data's start to its end or its last metadata area.
+    """The number of a group's extents that fit on a PV, between the data's start and the end or last metadata area.
 
     Raises :class:`Refused` if there are more than the format can count.
     """

@@ -1,4 +1,4 @@
-"""A metadata area: a header sector, and behind it a ring that holds the metadata text.
+"""A metadata area: a header sector, and after it a ring buffer with the metadata text.
 
 Layout of the header, little endian (``mda_header`` and ``raw_locn`` of LVM2)::
 
@@ -10,12 +10,12 @@ Layout of the header, little endian (``mda_header`` and ``raw_locn`` of LVM2)::
     40   slot 0: the committed text        u64 offset, u64 size, u32 checksum, u32 flags
     64   slot 1: the precommitted text     (likewise)
 
-A slot's offset counts from the start of the area; 0 means "no text". The text ends with a NUL, which
-counts. A text that reaches the end of the area goes on behind the header sector.
+A slot's offset counts from the start of the area; 0 means "no text". The text ends with a NUL, which is
+part of its size. A text that reaches the end of the area continues after the header sector.
 
-A new text is written behind the committed one, then slot 1 is pointed at it (precommit), then slot 0
-(commit): at each moment slot 0 names a whole text. Nothing here reads or writes; functions say which
-bytes belong where.
+A new text is written after the committed one. Then slot 1 is set to it (precommit), then slot 0
+(commit). So slot 0 names a complete text at any moment. Nothing here reads or writes; the functions compute
+which bytes to write where.
 """
 
 from __future__ import annotations
@@ -46,11 +46,12 @@ _CHECKED_FROM = 4
 _IGNORED = 1
 
 
-# Named tuples here and in codec: every command loads them, and an attrs class takes five times as long to define.
+# Named tuples, here and in codec, because every command loads them: an attrs class takes five times as long to
+# define.
 
 
 class RawLocation(NamedTuple):
-    """Where a text lies: ``offset`` from the start of the area, ``size`` with its final NUL."""
+    """The location of a text: ``offset`` from the start of the area, ``size`` with its final NUL."""
 
     offset: Bytes = Bytes(0)
     size: Bytes = Bytes(0)
@@ -73,7 +74,7 @@ class MdaHeader(NamedTuple):
 
     @property
     def ignored(self) -> bool:
-        """Whether the area is kept out of use (``--metadataignore y``)."""
+        """Whether the area is not in use (``--metadataignore y``)."""
         return bool(self.committed.flags & _IGNORED)
 
     @property
@@ -83,12 +84,12 @@ class MdaHeader(NamedTuple):
 
     @property
     def free(self) -> Bytes:
-        """How much longer than now the text may become (``pv_mda_free``)."""
+        """The free space for the text to grow (``pv_mda_free``)."""
         return max(self.max_text - self.committed.size, Bytes(0))
 
 
 class MdaWrite(NamedTuple):
-    """What stores a text: ``writes`` are (byte offset on the device, bytes); ``location`` goes into a slot."""
+    """The writes that store a text, as (byte offset on the device, bytes), and the ``location`` for a slot."""
 
     writes: tuple[tuple[Bytes, bytes], ...]
     location: RawLocation
@@ -103,7 +104,7 @@ def new_header(area: MdaArea) -> MdaHeader:
 
 
 def encode_header(header: MdaHeader) -> bytes:
-    """The 512 bytes to be written at ``header.start``."""
+    """The 512 bytes for ``header.start``."""
     rest = (
         _HEADER.pack(0, _MAGIC, _VERSION, header.start, header.size)
         + _pack_slot(header.committed)
@@ -121,7 +122,7 @@ def decode_header(sector: bytes, area: MdaArea) -> MdaHeader:
     try:
         crc, magic, version, start, size = _HEADER.unpack_from(sector)
     except error:
-        raise _damaged(area, "it cannot be read whole") from None
+        raise _damaged(area, "it cannot be read completely") from None
     if len(sector) < HEADER_SIZE:
         raise _damaged(area, "it cannot be read whole")
     if magic != _MAGIC:
@@ -165,7 +166,7 @@ def _damaged(area: MdaArea, what: str) -> DamagedMetadata:
 
 
 def pieces(header: MdaHeader, slot: RawLocation) -> tuple[tuple[Bytes, Bytes], ...]:
-    """Where a text's bytes lie on the device: one or two pairs of (byte offset, length)."""
+    """The location of a text on the device: one or two pairs of (byte offset, length)."""
     to_end = header.size - slot.offset
     if slot.size <= to_end:
         return ((header.start + slot.offset, slot.size),)
@@ -173,10 +174,10 @@ def pieces(header: MdaHeader, slot: RawLocation) -> tuple[tuple[Bytes, Bytes], .
 
 
 def read_text(header: MdaHeader, read: Callable[[Bytes, Bytes], bytes], slot: RawLocation | None = None) -> bytes:
-    """The text that ``slot`` (default: the committed one) names, without its final NUL; empty if there is none.
+    """The text in ``slot`` (default: the committed one), without its final NUL; empty if there is none.
 
-    ``read(offset, length)`` gives bytes of the device. Raises :class:`DamagedMetadata` if they do
-    not have the checksum in the slot.
+    ``read(offset, length)`` returns bytes of the device. Raises :class:`DamagedMetadata` if they do
+    not match the checksum in the slot.
     """
     slot = header.committed if slot is None else slot
     if slot.empty:
@@ -191,10 +192,10 @@ def read_text(header: MdaHeader, read: Callable[[Bytes, Bytes], bytes], slot: Ra
 
 
 def plan_text(header: MdaHeader, text: bytes) -> MdaWrite:
-    """Where ``text`` (without a final NUL) goes so that the committed text is not touched.
+    """The place for ``text`` (without a final NUL) that leaves the committed text intact.
 
-    It starts at the first sector boundary behind the committed text, or at the start of the ring
-    where less than a sector is left, and is filled with zeros to the end of its last sector: LVM2's
+    It starts at the first sector boundary after the committed text, or at the start of the ring
+    if less than a sector is left, and is padded with zeros to the end of its last sector: LVM2's
     layout to the byte. Raises :class:`NoSpace` if it is longer than :attr:`MdaHeader.max_text`.
     """
     data = text.rstrip(b"\0") + b"\0"
@@ -222,7 +223,7 @@ def plan_text(header: MdaHeader, text: bytes) -> MdaWrite:
 
 
 def _next_start(old: RawLocation, end: int) -> int:
-    last = int(old.offset) + int(old.size)  # the first byte behind the old text
+    last = int(old.offset) + int(old.size)  # the first byte after the old text
     if last > end:
         last = last - end + HEADER_SIZE
     start = -(-last // ALIGNMENT) * ALIGNMENT
@@ -230,7 +231,7 @@ def _next_start(old: RawLocation, end: int) -> int:
 
 
 def _ring_bytes(slot: RawLocation, end: int) -> list[tuple[int, int]]:
-    """The half-open ranges of the area that a text lies in."""
+    """The half-open ranges of the area that a text occupies."""
     start, last = int(slot.offset), int(slot.offset) + int(slot.size)
     if last <= end:
         return [(start, last)]
@@ -249,13 +250,13 @@ def _full(header: MdaHeader, size: int) -> NoSpace:
 
 
 def with_use(header: MdaHeader, *, ignored: bool) -> MdaHeader:
-    """The header of the same area in use, or kept out of use."""
+    """The header of the same area, in use or ignored."""
     flags = header.committed.flags | _IGNORED if ignored else header.committed.flags & ~_IGNORED
     return header._replace(committed=header.committed._replace(flags=flags))
 
 
 def precommit(header: MdaHeader, location: RawLocation) -> MdaHeader:
-    """The header that names the written text in slot 1; the committed one stays in force."""
+    """The header with the new text in slot 1; the committed text stays valid."""
     committed = header.committed
     if header.ignored or committed.empty:
         committed = RawLocation(flags=committed.flags)
@@ -263,7 +264,7 @@ def precommit(header: MdaHeader, location: RawLocation) -> MdaHeader:
 
 
 def commit(header: MdaHeader) -> MdaHeader:
-    """The header in which the precommitted text is the committed one. Raises :class:`Refused` if there is none."""
+    """The header with the precommitted text as the committed one. Raises :class:`Refused` if there is none."""
     if header.precommitted.empty:
         raise Refused("no metadata is precommitted in this area")
     return header._replace(
@@ -278,7 +279,7 @@ def revert(header: MdaHeader) -> MdaHeader:
 
 
 def clear(header: MdaHeader) -> MdaHeader:
-    """The header that names no text at all (a group is removed, a PV leaves its group)."""
+    """The header without any text, for a removed group or a PV that leaves its group."""
     return header._replace(
         committed=RawLocation(flags=header.committed.flags),
         precommitted=RawLocation(flags=header.precommitted.flags),

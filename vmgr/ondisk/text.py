@@ -1,6 +1,6 @@
-"""The grammar that metadata texts, backup files, lvm.conf and ``--config`` share, read and written.
+"""Reading and writing the grammar of metadata texts, backup files, lvm.conf and ``--config``.
 
-As LVM2's parser reads it (``libdm/libdm-config.c``, and ``lvm.conf(5)``)::
+The grammar is that of LVM2's parser (``libdm/libdm-config.c``, and ``lvm.conf(5)``)::
 
     text    := item*
     item    := key "{" item* "}"  |  key "=" value
@@ -8,8 +8,8 @@ As LVM2's parser reads it (``libdm/libdm-config.c``, and ``lvm.conf(5)``)::
     value   := scalar  |  "[" (scalar ("," scalar)*)? "]"
     scalar  := int | float | "string with \\" and \\\\" | 'string' | bare word
 
-A ``#`` outside of strings starts a comment that ends with the line. Integers are decimal, or octal with a
-leading 0. Arrays are tuples, sections are dictionaries here.
+A ``#`` outside strings starts a comment that ends with the line. Integers are decimal, or octal with a
+leading 0. Arrays become tuples, sections become dictionaries.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _ELEMENT = re.compile(
 _COMMA = re.compile(rf"{_GAP},").match
 _INT64 = 1 << 63
 _DEEPEST = 100
-"""LVM2 sets no limit; its own texts have five levels. What goes deeper was made to break readers."""
+"""LVM2 has no limit, and its own texts have five levels. Deeper ones are only made to break readers."""
 
 _BROKEN_CREATION_TIME = 1527120000
 """What LVM2 reads for a ``creation_time`` that does not fit in 64 bits (some 32-bit builds wrote such)."""
@@ -87,7 +87,7 @@ class _Parser:
                 return root
             if kind == "close":
                 if not stack:
-                    raise self.fail(at, "a closing brace too many")
+                    raise self.fail(at, "there is a closing brace too many")
                 here = stack.pop()
                 at = m.end()
                 continue
@@ -197,8 +197,8 @@ def _unescape(inner: str) -> str:
 def parse(text: str, *, unique: bool = False) -> Tree:
     """Read a whole text into nested dictionaries, in the order of the text.
 
-    A section that is there twice is one section and a value that is there twice counts as last given, as
-    in lvm.conf; with ``unique`` (metadata) both are errors. Raises :class:`DamagedMetadata` with the
+    As in lvm.conf, duplicate sections are merged, and the last of duplicate values counts. With
+    ``unique`` (metadata) duplicates are errors. Raises :class:`DamagedMetadata` with the
     number of the line.
     """
     if "\0" in text:
@@ -210,7 +210,7 @@ def parse(text: str, *, unique: bool = False) -> Tree:
 
 
 def quote(text: str) -> str:
-    """A string as it stands in the text, quotes included. Raises :class:`Refused` for one with a NUL."""
+    """A string as written in the text, quotes included. Raises :class:`Refused` for one with a NUL."""
     if "\0" in text:
         raise Refused(f"the string {text!r} holds a NUL, which metadata cannot")
     if '"' in text or "\\" in text:
@@ -219,7 +219,7 @@ def quote(text: str) -> str:
 
 
 def write_scalar(value: Scalar) -> str:
-    """A number or string as it stands in the text; floats with as many places as they need."""
+    """A number or string as written in the text; floats with as many digits as they need."""
     if isinstance(value, str):
         return quote(value)
     if not isinstance(value, float):
@@ -233,14 +233,14 @@ def write_scalar(value: Scalar) -> str:
 
 
 def write_value(value: Value) -> str:
-    """A value as it stands behind the ``=``, on one line."""
+    """A value as written after the ``=``, on one line."""
     if isinstance(value, tuple):
         return f"[{', '.join([write_scalar(v) for v in value])}]"
     return write_scalar(value)
 
 
 def write_key(key: str) -> str:
-    """A key as it stands in the text. Raises :class:`Refused` for one that cannot be written."""
+    """A key as written in the text. Raises :class:`Refused` for one that cannot be written."""
     if re.fullmatch(r"[A-Za-z0-9._+][A-Za-z0-9._+-]*", key):
         return key
     if not key or "/" in key:
