@@ -107,3 +107,30 @@ def test_a_volume_that_runs_on_another_disk_is_told_of_and_not_moved(moved: tupl
     assert kernel_tables() == before
     vmgr("lvchange", "--refresh", "tank/data", *hidden)
     assert kernel_tables() != before
+
+
+@pytest.mark.parametrize("other", ["of the same group", "of another group"])
+def test_a_volume_that_runs_on_another_physical_volume_in_use_is_told_of(
+    make_disk: Callable[[float], str], other: str
+) -> None:
+    """LVM2 tells of devices only on which it found no physical volume of the group."""
+    disk, second = make_disk(64), make_disk(64)
+    vmgr("vgcreate", "tank", disk, *([second] if other == "of the same group" else []))
+    if other == "of another group":
+        vmgr("vgcreate", "barn", second)
+    vmgr("lvcreate", "-L8m", "-n", "data", "tank", disk)
+    vmgr("lvcreate", "-s", "-L8m", "-n", "snap", "tank/data", disk)
+    assert "mismatch" not in vmgr("lvs", "tank").stderr
+    (line,) = kernel_tables()["tank-data-real"]
+    for name in ("tank-data-real",):
+        lab.run("dmsetup", "suspend", name)
+        lab.run("dmsetup", "reload", name, stdin=f"0 {8 << 11} linear {second} 4096\n")
+        lab.run("dmsetup", "resume", name)
+    told = f"Device mismatch detected for tank/data which is accessing {second} instead of {disk}"
+    for words in (("lvs", "tank"), ("lvs",), ("lvchange", "--addtag", "x", "tank/snap")):
+        assert vmgr(*words).stderr.count(told) == 1, words
+    assert "mismatch" not in vmgr("lvs", "barn", status=None).stderr
+    assert told in vmgr("vgchange", "--refresh", "tank").stderr
+    assert "mismatch" not in vmgr("lvs", "tank").stderr
+    assert kernel_tables()["tank-data-real"] == [line]
+    vmgr("vgchange", "-an", "tank")

@@ -22,6 +22,7 @@ from vmgr.cli.main import main
 from vmgr.core.ids import LvName, Uuid, VgName
 from vmgr.core.model import LogicalVolume, PhysicalVolume, PvArea, Segment, VolumeGroup
 from vmgr.core.units import Extents, Sectors
+from vmgr.dm import abi
 from vmgr.dm.client import DmClient
 from vmgr.plugins.linear import LinearBody
 from vmgr.registry import load_targets
@@ -119,6 +120,7 @@ class Counted:
         monkeypatch.setattr(Session, "client", lambda _: self._client)
         # The numbers of these devices may be other devices' of this machine.
         monkeypatch.setattr("vmgr.dm.holders.holders_of", lambda numbers: dict.fromkeys(numbers, ()))
+        monkeypatch.setattr("vmgr.system.mismatch.listed", self._listed)
         self._count(monkeypatch, "validations", "vmgr.core.validate.validate")
         self._count(monkeypatch, "plans", "vmgr.core.plan.plan_change")
 
@@ -147,6 +149,15 @@ class Counted:
 
     def _discover(self, *_: Any, **__: Any) -> list[Device]:
         return [Device(path, *number) for path, number in self.numbers.items()]
+
+    def _listed(self, folder: str) -> list[str] | None:
+        """What sysfs would say of who lies on a disk."""
+        number, what = folder.split("/")[-2:]
+        if what != "holders" or number not in {f"{major}:{minor}" for major, minor in self.numbers.values()}:
+            return None
+        wanted = abi.dev_number(*map(int, number.split(":")))
+        there = self.kernel._state.devices.values()
+        return [f"dm-{device.minor}" for device in there if device.live and wanted in device.live.deps]
 
     def run(self, *words: str, status: int = 0) -> None:
         """Run a command."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from vmgr.core.errors import VmgrError
+from vmgr.core.errors import DamagedMetadata, LockFailed, NotFound, VmgrError
+from vmgr.core.ids import GroupName
+from vmgr.core.naming import UUID_PREFIX
 from vmgr.session.machine import Machine
 
 if TYPE_CHECKING:
     from vmgr.core.model import VolumeGroup
+    from vmgr.core.table import LiveDevice
     from vmgr.core.targets import Targets
     from vmgr.core.view import GroupView, SystemView
     from vmgr.outcome import Dialogue, RunOptions
@@ -34,6 +37,9 @@ class Survey(Machine):
         self._detail = False
         self._admitted: tuple[str, ...] = ()
         self._makes_file = False
+        self._unplaced: dict[str, GroupView] = {}
+        """Groups of which it is not known yet whether their volumes run on their physical volumes, by UUID."""
+        self._placed: set[str] = set()
 
     def close(self) -> None:
         """Let go of disks, too."""
@@ -127,7 +133,38 @@ class Survey(Machine):
         moved = mismatches(view.groups, scan.strays) if not self.options.read_only else ()
         for problem in (*_without_rights(scan.unopened), *view.problems, *moved):
             self.warn_once(problem)
+        for group in view.groups:
+            if group.group.id not in self._placed:
+                self._unplaced[group.group.id] = group
         return view
+
+    def live(self, *, status: bool = False, table: bool = False, prefix: str = "LVM-") -> Mapping[str, LiveDevice]:
+        """As :meth:`Machine.live`; volumes of the groups seen so far that run elsewhere are told of, once."""
+        live = super().live(status=status, table=table, prefix=prefix)
+        if live and self._unplaced and prefix in ("", UUID_PREFIX):
+            groups, self._unplaced = self._unplaced, {}
+            self._placed.update(groups)
+            self._tell_misplaced(groups.values(), live)
+        return live
+
+    def _tell_misplaced(self, groups: Iterable[GroupView], live: Mapping[str, LiveDevice]) -> None:
+        from vmgr.system.mismatch import elsewhere, misplaced
+
+        for shown in groups:
+            if not misplaced(shown, live) or self._scan is None:
+                continue
+            # Another command may have changed the group since it was read: what is certain is said, under its lock.
+            name = GroupName(shown.group.name, shown.group.id)
+            try:
+                with self.locks.group(shown.group.name):
+                    self._scan.refresh(name)
+                    now = self.view((name,), foreign=True).group(name)
+                    running = super().live()
+                    problems = [*elsewhere(now, misplaced(now, running), running, self._scan.devices)]
+            except (NotFound, DamagedMetadata, LockFailed):
+                continue  # it is gone, or in another's hands
+            for problem in problems:
+                self.warn_once(problem)
 
     def shared_view(
         self,
@@ -188,7 +225,7 @@ class Survey(Machine):
 
     def meant(self, text: str) -> str:
         """The name of the group that a user calls ``text``: its name, or where none is called so its UUID."""
-        from vmgr.core.ids import GroupName, printed_uuid
+        from vmgr.core.ids import printed_uuid
 
         uuid = None if isinstance(text, GroupName) else printed_uuid(text)
         if uuid is None:

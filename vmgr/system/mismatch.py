@@ -1,21 +1,25 @@
-"""Which active volumes lie on devices that are no physical volumes of their group, as sysfs tells.
+"""Which active volumes lie on devices that are not their physical volumes, as sysfs tells.
 
-Only devices that carry no PV in use are asked who holds them: there are few of these, and as many holders of the
-others as there are active volumes.
+In the ordinary case nothing is asked of single volumes: devices that carry no PV in use are asked who holds them,
+of which there are few, and so is each PV of the groups looked at where the kernel's devices were asked for anyway.
+Only volumes for which the answer is not what their metadata say are looked at one by one.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from vmgr.core.ids import Uuid
+from vmgr.core.model import PvArea
 from vmgr.core.naming import UUID_PREFIX, split_dm_uuid
 from vmgr.system.devices import SYSFS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from vmgr.core.model import LogicalVolume
+    from vmgr.core.table import LiveDevice
     from vmgr.core.view import GroupView
     from vmgr.system.devices import Device
 
@@ -31,11 +35,70 @@ def mismatches(groups: Iterable[GroupView], devices: Iterable[Device]) -> Iterat
                 yield _sentence(shown, Uuid(lv), device.path)
 
 
+def misplaced(shown: GroupView, live: Mapping[str, LiveDevice]) -> tuple[Uuid, ...]:
+    """The active volumes of a group that do not lie on just the physical volumes that their metadata name.
+
+    ``live`` are the kernel's devices by UUID. One listing for each physical volume is asked of sysfs. A volume
+    whose table is older than its metadata is among them, too: :func:`elsewhere` tells.
+    """
+    group = shown.group
+    prefix = f"{UUID_PREFIX}{group.id}"
+    start, end = len(prefix), len(prefix) + 32
+    volume_of = {f"dm-{d.minor}": uuid[start:end] for uuid, d in live.items() if uuid.startswith(prefix)}
+    if not volume_of:
+        return ()
+    on: dict[str, set[Uuid]] = {}
+    for pv in shown.pvs.values():
+        holders = listed(f"{SYSFS}/dev/block/{pv.number}/holders")
+        if holders is None:
+            return ()  # sysfs is not there, or the device went away: nothing is known
+        for name in holders:
+            if name in volume_of:
+                on.setdefault(volume_of[name], set()).add(pv.id)
+    by_id = cast("Mapping[str, LogicalVolume]", group.lv_by_id)
+    return tuple(
+        by_id[lv].id
+        for lv in dict.fromkeys(volume_of.values())
+        if lv in by_id and on.get(lv, _NONE) != _named(by_id[lv])
+    )
+
+
+_NONE: frozenset[Uuid] = frozenset()
+
+
+def elsewhere(
+    shown: GroupView, volumes: Iterable[Uuid], live: Mapping[str, LiveDevice], devices: Iterable[Device]
+) -> Iterator[str]:
+    """A sentence for each of ``volumes`` that lies on one of ``devices`` which is none of its physical volumes."""
+    by_number = {f"{device.major}:{device.minor}": device for device in devices}
+    prefix = f"{UUID_PREFIX}{shown.group.id}"
+    devices_of: dict[str, list[LiveDevice]] = {}
+    for uuid, one in live.items():
+        if uuid.startswith(prefix):
+            devices_of.setdefault(uuid[len(prefix) : len(prefix) + 32], []).append(one)
+    for lv in volumes:
+        volume = shown.group.lv_by_id[lv]
+        allowed = {shown.pvs[pv].number for pv in _named(volume) if pv in shown.pvs}
+        for one in devices_of.get(lv, ()):
+            for name in listed(f"{SYSFS}/dev/block/{one.major}:{one.minor}/slaves") or ():
+                number = _read(f"{SYSFS}/class/block/{name}/dev")
+                device = by_number.get(number)
+                if device is not None and number not in allowed and not _is_part(device, shown.group.id):
+                    yield _sentence(shown, lv, device.path)
+
+
+def _named(volume: LogicalVolume) -> set[Uuid]:
+    """The physical volumes that a volume's own segments lie on."""
+    if volume.shape is not None:
+        return {volume.shape.pv}
+    return {area.pv for area in volume.areas() if isinstance(area, PvArea)}
+
+
 def _sentence(shown: GroupView, lv: Uuid, path: str) -> str:
     group = shown.group
     volume = group.lv_by_id[lv]
     where = dict.fromkeys(
-        shown.pvs[area.pv].device for area in volume.areas() if hasattr(area, "pv") and area.pv in shown.pvs
+        shown.pvs[area.pv].device for area in volume.areas() if isinstance(area, PvArea) and area.pv in shown.pvs
     )
     return (
         f"Device mismatch detected for {group.name}/{volume.name} which is accessing {path}"
@@ -50,13 +113,23 @@ def _is_part(device: Device, vg: str) -> bool:
 
 def _holders(device: Device) -> Iterator[str]:
     """The device-mapper UUIDs of what lies on a device."""
+    for name in listed(f"{device.sysfs}/holders") or ():
+        uuid = _read(f"{SYSFS}/class/block/{name}/dm/uuid")
+        if uuid:
+            yield uuid  # without one it is no mapped device, or is gone
+
+
+def listed(folder: str) -> list[str] | None:
+    """The names in a folder of sysfs; None where it is not there."""
     try:
-        names = os.listdir(f"{device.sysfs}/holders")
+        return os.listdir(folder)
     except OSError:
-        return
-    for name in names:
-        try:
-            with open(f"{SYSFS}/class/block/{name}/dm/uuid") as file:
-                yield file.read().strip()
-        except OSError:
-            continue  # it is no mapped device, or is gone
+        return None
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except OSError:
+        return ""
