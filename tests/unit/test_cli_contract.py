@@ -217,7 +217,7 @@ class TestEveryChangingCommand:
             "  interrupted; what was done before that stays done",
             "    done: logical volume vg/home created",
             "    done: physical volume /dev/sdb added",
-            "  (the rest was not begun; the same command goes on from here)",
+            "  (the rest was not started; repeat the command to go on from here)",
         ]
 
 

@@ -57,7 +57,7 @@ def test_a_link_of_an_unknown_name_says_which_names_there_are(
 ) -> None:
     assert main(["/usr/sbin/lvcrate", *words]) == 2
     err = capsys.readouterr().err
-    assert "a link named 'lvcrate', which is no command of it" in err
+    assert "a link named 'lvcrate', but has no such command" in err
     assert "did you mean lvcreate" in err
     for name in (*COMMANDS, "lvm", "dmsetup", "dmstats"):
         assert f" {name}" in err

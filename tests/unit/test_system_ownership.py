@@ -70,7 +70,7 @@ def test_no_planted_link_is_followed_by_a_lock(public: Path) -> None:
 def test_no_pipe_hard_link_or_device_is_taken_for_a_lock(public: Path) -> None:
     flags = os.O_CREAT | os.O_RDWR
     os.mkfifo(public / "pipe")
-    with pytest.raises(NotPermitted, match="it is no plain file"):
+    with pytest.raises(NotPermitted, match="it is not a plain file"):
         open_own(str(public / "pipe"), flags)
     (public / "one").write_text("x")
     os.link(public / "one", public / "two")

@@ -29,7 +29,7 @@ def label_request(invocation: Invocation, config: Config) -> CreatePv:
     ):
         raise UsageError(
             "--uuid needs --restorefile or --norestorefile",
-            hint="give the backup file that tells of the PV, or --norestorefile if there is none",
+            hint="give the backup file that lists the PV, or --norestorefile if there is none",
         )
     if uuid is not None and len(invocation.arguments) != 1:
         raise UsageError("--uuid can be given for one PV only", hint="give one device")

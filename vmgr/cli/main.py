@@ -363,7 +363,7 @@ def _no_such_link(program: str) -> NoSuchCommand:
 
     close = get_close_matches(program, COMMANDS, n=3)
     return NoSuchCommand(
-        f"vmgr is called by a link named {program!r}, which is no command of it",
+        f"vmgr is called by a link named {program!r}, but has no such command",
         hint=f"did you mean {' or '.join(close)}?" if close else "name the link as one of these",
         details=(
             "a link may be named vmgr, lvm, dmsetup or dmstats, or as a command:",

@@ -56,7 +56,7 @@ REPORT = (
     Option(
         "options",
         "text",
-        "The columns, separated by commas; + in front adds to the usual ones, - takes away, help lists them.",
+        "The columns, separated by commas; + in front adds to the default ones, - removes, help lists them.",
         "o",
         metavar="Columns",
         many=True,

@@ -57,7 +57,7 @@ def interruption(app: Application, invocation: Invocation, error: KeyboardInterr
     if changed:
         return StoppedHalfway(
             f"{stopped.message}; what was done before that stays done",
-            hint=stopped.hint or "the rest was not begun; the same command goes on from here",
+            hint=stopped.hint or "the rest was not started; repeat the command to go on from here",
             details=(*stopped.details, *(f"done: {sentence(effect)}" for effect in changed)),
         )
     if stopped.message == "interrupted":

@@ -131,7 +131,7 @@ DECLARED = {
             PARTIAL,
             POLL,
             READONLY,
-            Option("refresh", "flag", "Load the tables of active volumes anew."),
+            Option("refresh", "flag", "Reload the tables of active volumes."),
             REPORTFORMAT,
             Option(
                 "resizeable",

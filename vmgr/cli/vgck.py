@@ -19,7 +19,7 @@ def run(app: Application, invocation: Invocation) -> int:
     """Ask for the check."""
     subjects = group_subjects(invocation.arguments, app.config.dev_dir)
     if invocation.flag("updatemetadata") and not subjects:
-        raise UsageError("vgck --updatemetadata needs VG: the group to write anew", hint="vgs lists the groups")
+        raise UsageError("vgck --updatemetadata needs VG: the group to write again", hint="vgs lists the groups")
     return conclude(app, invocation, app.vgcheck(subjects, update=invocation.flag("updatemetadata")))
 
 

@@ -1,4 +1,4 @@
-"""Bringing volumes up and down, and loading their tables anew."""
+"""Activating, deactivating and refreshing volumes."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def _still_running(session: Session, group: VolumeGroup) -> tuple[VmgrError, ...
         GroupUnusable(
             f"{number} on in volume group {group.name} that vmgr does not understand",
             details=tuple(describe_device(group, device) for device in devices),
-            hint=f"LVM2's own tools take them down: lvm vgchange -an {group.name}",
+            hint=f"deactivate them with LVM2's own tools: lvm vgchange -an {group.name}",
         ),
     )
 
@@ -268,7 +268,7 @@ class _Test:
             name = f"{group.name}/{volume.name}"
             raise GroupUnusable(
                 f"cannot deactivate logical volume {name}: no installed plugin understands it",
-                hint=f"LVM2's own tools take it down: lvm lvchange -an {name}",
+                hint=f"deactivate it with LVM2's own tools: lvm lvchange -an {name}",
             )
 
     @cached_property
@@ -347,7 +347,7 @@ def active_for_the_time(session: Session, view: GroupView, volume: LogicalVolume
 
 
 def make_nodes(session: Session, subjects: Sequence[Subject] = ()) -> Outcome:
-    """Make missing nodes and links of active volumes anew, with the numbers that the kernel has."""
+    """Make missing nodes and links of active volumes, with the kernel's numbers."""
     from vmgr.core.devices import stack
     from vmgr.core.plan import active_volumes
 

@@ -110,7 +110,7 @@ def archives(session: Session, vg: str = "", file: str = "") -> tuple[ArchiveVie
         except DamagedMetadata as error:
             if file:
                 raise
-            session.dialogue.warn(f"WARNING: {path} is no backup of a volume group: {error.message}")
+            session.dialogue.warn(f"WARNING: {path} is not a backup of a volume group: {error.message}")
             continue
         found.append(
             ArchiveView(
@@ -209,7 +209,7 @@ def _present(view: SystemView, group: VolumeGroup) -> dict[Uuid, PvView]:
         raise NotFound(
             f"cannot restore volume group {group.name}: physical volumes are missing",
             details=tuple(f"{pv.id.dashed}, last seen on {pv.device}" for pv in absent),
-            hint="connect them, or make them anew: pvcreate --uuid UUID --restorefile FILE DEVICE",
+            hint="connect them, or make them again: pvcreate --uuid UUID --restorefile FILE DEVICE",
         )
     for pv in group.pvs:
         there = by_id[pv.id]
@@ -222,6 +222,6 @@ def _present(view: SystemView, group: VolumeGroup) -> dict[Uuid, PvView]:
         if any(area.offset < end and area.offset + area.size > start for area in there.layout.mdas):
             raise Refused(
                 f"{there.device} has a metadata area where volumes lie by the file: from byte {start} to {end}",
-                hint=f"make it anew with the layout of the file: pvcreate --uuid {pv.id.dashed} --restorefile FILE",
+                hint=f"make it again with the file's layout: pvcreate --uuid {pv.id.dashed} --restorefile FILE",
             )
     return {pv.id: by_id[pv.id] for pv in group.pvs}

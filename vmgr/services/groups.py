@@ -201,7 +201,7 @@ def _confirm_system_id(session: Session, group: VolumeGroup, new: str) -> None:
 
 
 def check(session: Session, subjects: Sequence[Subject], *, update: bool = False) -> Outcome:
-    """Check groups' metadata; ``update`` writes damaged and old copies anew by writing the group once more."""
+    """Check groups' metadata. ``update`` writes the group again, which repairs damaged and old copies."""
     from vmgr.core.validate import validate
 
     def one(chosen: Chosen) -> Outcome:
@@ -227,7 +227,7 @@ def check(session: Session, subjects: Sequence[Subject], *, update: bool = False
                 raise GroupUnusable(
                     f"volume group {chosen.vg} has {len(old)} old and {len(view.damaged)} damaged copies"
                     " of its metadata",
-                    hint=f"write them anew: vgck --updatemetadata {chosen.vg}",
+                    hint=f"write them again: vgck --updatemetadata {chosen.vg}",
                 )
             return session.carry_out(rewritten(view.group), view, repair=True)
 

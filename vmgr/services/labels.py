@@ -61,7 +61,7 @@ class NewPv:
                 find_signatures(path, ignore=self.ignored)
             ):
                 raise InUse(
-                    f"what is on {path} has changed since this command looked at it",
+                    f"the content of {path} has changed since this command read it",
                     hint="nothing was written to it; see who uses it (lsblk, wipefs), then run the command again",
                 )
             if self.signatures:
@@ -152,8 +152,8 @@ def way_out(view: SystemView, pv: PvView, path: str) -> str:
         return "connect the other devices of its group and take it out of that (vgreduce)"
     group = view.owner(pv)
     if group is not None and pv.id not in group.group.pv_by_id:
-        return f"it was taken out while it was away, and does not know: pvcreate -ff {path} makes it free"
-    return f"take it out of that group first: vgreduce {pv.vg_name} {path}"
+        return f"the group removed it while it was missing: pvcreate -ff {path} makes it free"
+    return f"remove it from that group first: vgreduce {pv.vg_name} {path}"
 
 
 def prepare(session: Session, view: SystemView, path: str, request: CreatePv) -> NewPv:
@@ -189,7 +189,7 @@ def _check_member(session: Session, view: SystemView, old: PvView, path: str) ->
         if session.options.force < 2:
             raise Refused(
                 f"PV {path} is used by a VG but its metadata is missing",
-                hint="the group's other devices may be away; -ff overrides, and damages the group",
+                hint="the group's other devices may be disconnected; -ff overrides this, and damages the group",
             )
         question = f'Really INITIALIZE physical volume "{path}" that is marked as belonging to a VG?'
     else:
@@ -301,7 +301,7 @@ def restored_group(session: Session, path: str) -> VolumeGroup:
         return decode_group(raw, session.targets).group
     except DamagedMetadata as error:
         raise DamagedMetadata(
-            f"{path} is no backup of a volume group: {error.message}",
+            f"{path} is not a backup of a volume group: {error.message}",
             hint="give a file that vgcfgbackup wrote; vgcfgrestore --list",
         ) from None
 

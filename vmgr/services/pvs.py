@@ -241,7 +241,7 @@ def _resizing(session: Session, view: SystemView, path: str, size: Sectors | Non
     if size is not None and size.bytes() > device.size:
         there, asked = (display_size(Sectors(int(number) // 512)) for number in (device.size, size.bytes()))
         raise Refused(
-            f"{path} has {there}, less than {asked}", hint="give a smaller size, or none for all that is there"
+            f"{path} has {there}, less than {asked}", hint="give a smaller size, or no size to use all of it"
         )
     return _Resizing(path, pv, device.size)
 
@@ -259,7 +259,7 @@ def _confirm_size(session: Session, pv: _Resizing, size: Bytes) -> None:
 
 
 def _resize_orphan(session: Session, orphan: _Resizing, size: Sectors | None) -> Outcome:
-    """Give a physical volume of no group another size: its label, and empty areas, are written anew."""
+    """Resize a physical volume without a group by writing a new label and empty areas."""
     path = orphan.path
     if not orphan.pv.unused:
         raise Refused(
@@ -270,7 +270,7 @@ def _resize_orphan(session: Session, orphan: _Resizing, size: Sectors | None) ->
     _confirm_size(session, orphan, layout.size)
     least = max([int(area.offset) + int(area.size) for area in layout.mdas] + [int(d.offset) for d in layout.data])
     if int(layout.size) <= least:
-        raise Refused(f"{path} would have no room for data: {least} bytes are taken", hint="give a larger size")
+        raise Refused(f"{path} would have no space for data: {least} bytes are in use", hint="give a larger size")
     label = LabelPv(orphan.pv.device, layout, zero=False)
     done = (f'Physical volume "{path}" changed',)
     return session.carry_out(Change(None, None, labels=(label,), done=done), None)

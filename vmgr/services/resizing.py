@@ -136,7 +136,7 @@ def _volume_alone(session: Session, group: VolumeGroup, request: Resize, sizes: 
         name = group.lv_by_id[request.lv].name
         if volume is None or change is None or (volume.size, _new_size(change, volume)) != sizes:
             raise Refused(
-                f"logical volume {group.name}/{name} was changed by somebody else meanwhile",
+                f"logical volume {group.name}/{name} was meanwhile changed by another command",
                 hint="the volume was not changed by this command; run it again",
             )
         return session.carry_out(change, view)
@@ -236,7 +236,7 @@ def _check_inactive(session: Session, view: GroupView, volume: LogicalVolume, ne
 
     group = view.group
     if session.options.test:
-        return (f"{group.name}/{volume.name} is not active: what is on it is looked at without --test only",)
+        return (f"{group.name}/{volume.name} is not active: its content is examined only without --test",)
     with active_for_the_time(session, view, volume):
         content = _content(session, group, volume, session.live()[own_uuid(group, volume)])
         if content is not None:
@@ -268,7 +268,7 @@ def _require_unused(content: Content, size: Bytes) -> None:
     if content.end is None:
         raise Refused(
             f"how much {content.described} takes is not known",
-            hint="nothing was changed; --fs ignore reduces the volume all the same, and what lies behind is lost",
+            hint="nothing was changed; --fs ignore reduces the volume anyway, and data behind the new end is lost",
         )
     if content.end > size:
         raise Refused(

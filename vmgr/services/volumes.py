@@ -79,7 +79,7 @@ def _settled(session: Session, view: GroupView, request: CreateVolume) -> Create
 
 
 def _require_wipeable(request: CreateVolume) -> None:
-    """Raise :class:`Refused` where a volume shall be cleared that nobody can write to, as LVM2 does."""
+    """Raise :class:`Refused`, as LVM2 does, if a volume must be cleared but cannot be written to."""
     if not (request.zero or (request.wipe_signatures and request.zero is None)):
         return
     if request.activate == "n":
@@ -94,7 +94,7 @@ def _require_wipeable(request: CreateVolume) -> None:
         return
     raise Refused(
         f"cannot zero {what} logical volume with option -Zy or -Wy",
-        hint="leave -Zy and -Wy out, and what lies on its extents stays there; or make it active and writable",
+        hint="leave -Zy and -Wy out to keep the data on its extents; or make it active and writable",
     )
 
 
@@ -113,7 +113,7 @@ def _as_listed(session: Session, change: Change) -> Change:
             raise Refused(
                 f"cannot clear {group.name}/{group.lv_by_id[wipe.lv].name}, because activation/volume_list does not"
                 " let it be activated",
-                hint="add it to the list in lvm.conf(5); or keep what lies on its extents: -Zn",
+                hint="add it to the list in lvm.conf(5); or keep the data on its extents: -Zn",
             )
     if not out:
         return change

@@ -85,7 +85,7 @@ class Listed:
         if places:
             self.problems.append(
                 f"PVID {entry.pvid} of the devices file is on several devices, none of which is used:"
-                f" {', '.join(device.path for device in places)} (lvmdevices --adddev takes one)"
+                f" {', '.join(device.path for device in places)} (lvmdevices --adddev selects one)"
             )
             return
         where = entry.devname or "no device"

@@ -198,7 +198,7 @@ class Filters:
             if len(uuid) > 68 or layer or lv.startswith(RESERVED_PREFIXES) or any(p in lv for p in RESERVED_PARTS):
                 return "device is part of an LV"
             if self._config.flag("devices/ignore_lvm_mirrors") and _is_mirror(device, self._config.dev_dir):
-                return "device is a mirror LV, which can block whoever reads it (ignore_lvm_mirrors)"
+                return "device is a mirror LV, and reading it may block (ignore_lvm_mirrors)"
         if uuid.startswith(("CRYPT-TEMP-", "CRYPT-SUBDEV-", "stratis-")):
             return "device is a private device of another tool"
         if self._config.flag("devices/ignore_suspended_devices") and device.attribute("dm/suspended") == "1":

@@ -191,7 +191,7 @@ class Judge:
         for fault in faults[:_TOLD]:
             say(f"its metadata breaks a rule: {fault}")
         if len(faults) > _TOLD:
-            say(f"its metadata breaks {len(faults) - _TOLD} more rules; vgck tells all of them")
+            say(f"its metadata breaks {len(faults) - _TOLD} more rules; vgck lists all of them")
         return GroupView(
             group=group,
             pvs=there,

@@ -64,7 +64,7 @@ def open_own(path: str, flags: int, mode: int = 0o600) -> int:
     found = os.fstat(fd)
     why = ""
     if not S_ISREG(found.st_mode):
-        why = "it is no plain file"
+        why = "it is not a plain file"
     elif found.st_uid not in (0, os.geteuid()):
         why = f"it belongs to user {_user(found.st_uid)}"
     elif found.st_nlink > 1:

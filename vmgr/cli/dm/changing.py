@@ -190,7 +190,7 @@ def _unwiped(context: Context, error: VmgrError) -> None:
 
 
 def remove_all(invocation: Invocation) -> int:
-    """Remove every device that is not in use, whoever made it."""
+    """Remove every device that is not in use, including those of other programs."""
     deferred, force = invocation.flag("deferred"), invocation.flag("force")
     with Context(invocation) as context:
         client = context.client()
@@ -343,7 +343,7 @@ DECLARED = {
         ),
     ),
     "remove_all": _command(
-        "remove_all", "Remove every device that is not in use, whoever made it.", remove_all,
+        "remove_all", "Remove every device that is not in use, including those of other programs.", remove_all,
         ("[--force] [--deferred] [--yes]",),
         options=(
             _DEFERRED,

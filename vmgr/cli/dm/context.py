@@ -336,7 +336,7 @@ class Context:
         if text is None:
             return default_mangling(self.environ)
         if text.lower() not in ("auto", "hex", "none"):
-            raise UsageError(f"{text!r} is no way to mangle names", hint="give auto, hex or none")
+            raise UsageError(f"{text!r} is no mangling mode", hint="give auto, hex or none")
         return Mangling(text.lower())
 
     # -- output --------------------------------------------------------------------------------------

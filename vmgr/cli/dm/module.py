@@ -91,7 +91,7 @@ def _tell_written(context: Context, major: int | None, written: bool, dry: bool)
         say(f"{'would remove' if dry else 'removed'} {HERE.config}: the kernel chooses the major at the next boot")
     else:
         say(f"{'would write' if dry else 'wrote'} {HERE.config}: the major is {major} from the next boot on")
-    context.terminal.note("if the initramfs loads the module, make that anew (update-initramfs -u, or dracut -f)")
+    context.terminal.note("if the initramfs loads the module, rebuild it (update-initramfs -u, or dracut -f)")
 
 
 def _tell_loaded(context: Context, state: ModuleState, major: int | None, loaded: bool, dry: bool) -> None:

@@ -1,4 +1,4 @@
-"""``mknodes``: make the device directory say what the kernel says."""
+"""``mknodes``: make the device directory agree with the kernel."""
 
 from __future__ import annotations
 

@@ -42,11 +42,11 @@ _COUNTERS: tuple[Row, ...] = (
     ("writes_merged_count", STATS, "number", "#WrMrgs", 7, "Writes merged with the one before."),
     ("write_sector_count", STATS, "number", "#WrSectors", 10, "Sectors written."),
     ("write_time", STATS, "number", "AccWrTime", 11, "How long all writes took together, in ns."),
-    ("in_progress_count", STATS, "number", "#InProg", 7, "Requests under way at this moment."),
-    ("io_ticks", STATS, "number", "IoTicks", 7, "How long a request was under way, in ns."),
+    ("in_progress_count", STATS, "number", "#InProg", 7, "Requests in progress at this moment."),
+    ("io_ticks", STATS, "number", "IoTicks", 7, "Time with a request in progress, in ns."),
     ("queue_ticks", STATS, "number", "QueueTicks", 10, "The same, times how many were, in ns."),
-    ("read_ticks", STATS, "number", "RdTicks", 7, "How long a read was under way, in ns."),
-    ("write_ticks", STATS, "number", "WrTicks", 7, "How long a write was under way, in ns."),
+    ("read_ticks", STATS, "number", "RdTicks", 7, "Time with a read in progress, in ns."),
+    ("write_ticks", STATS, "number", "WrTicks", 7, "Time with a write in progress, in ns."),
 )  # fmt: skip
 """In the kernel's order of counters."""
 
@@ -58,13 +58,13 @@ _FIGURES: tuple[Row, ...] = (
     ("read_size_per_sec", STATS, "number", "RSz/s", 5, "How much is read per second."),
     ("write_size_per_sec", STATS, "number", "WSz/s", 5, "How much is written per second."),
     ("avg_request_size", STATS, "number", "AvgRqSz", 7, "Size of a request, on average."),
-    ("queue_size", STATS, "number", "QSize", 5, "Requests under way, on average."),
+    ("queue_size", STATS, "number", "QSize", 5, "Requests in progress, on average."),
     ("await", STATS, "number", "AWait", 5, "How long a request takes, on average, in ms."),
     ("read_await", STATS, "number", "RdAWait", 7, "How long a read takes, on average, in ms."),
     ("write_await", STATS, "number", "WrAWait", 7, "How long a write takes, on average, in ms."),
     ("throughput", STATS, "number", "Throughput", 10, "Requests per second."),
     ("service_time", STATS, "number", "SvcTm", 5, "How long a request keeps the device busy, on average, in ms."),
-    ("util", STATS, "number", "Util%", 5, "The share of the time in which a request is under way, in percent."),
+    ("util", STATS, "number", "Util%", 5, "The share of the time with a request in progress, in percent."),
 )  # fmt: skip
 
 _REST: tuple[Row, ...] = (

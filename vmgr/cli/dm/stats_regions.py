@@ -119,7 +119,7 @@ def create(invocation: Invocation) -> int:
     bounds = parse_bounds(invocation.text("bounds") or "") if invocation.given("bounds") else ()
     program = invocation.text("programid")
     if program == "" and not invocation.flag("force"):
-        raise UsageError("a region without a program ID takes --force", hint="nobody could tell whose it is")
+        raise UsageError("a region without a program ID takes --force", hint="no program could recognise it")
     with Context(invocation) as context:
         made: list[object] = []
         groups: list[object] = []

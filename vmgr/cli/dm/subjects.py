@@ -77,7 +77,7 @@ def read_ahead(context: Context) -> tuple[int | None, bool]:
         return (None if word == "auto" else 0), False
     digits = word.removeprefix("+")
     if not (digits.isascii() and digits.isdigit()) or int(digits) >= 1 << 31:
-        raise UsageError(f"{text!r} is no read-ahead", hint="give sectors, +sectors for a minimum, auto or none")
+        raise UsageError(f"{text!r} is not a read-ahead", hint="give sectors, +sectors for a minimum, auto or none")
     return int(digits), word.startswith("+")
 
 

@@ -152,8 +152,8 @@ def _complete_all(context: Context, age: int) -> int:
     older = f"older than {age} minutes " if age else ""
     prefix = f"{MAGIC} ({MAGIC:#x})"
     if not context.terminal.ask(
-        f"This removes all cookies {older}(semaphores with keys prefixed by {prefix}); whoever waits for udev stops"
-        " waiting. Do you really want to continue?"
+        f"This removes all cookies {older}(semaphores with keys prefixed by {prefix}); commands that wait"
+        " for udev stop waiting. Do you really want to continue?"
     ):
         text = f"Semaphores with keys prefixed by {prefix} NOT destroyed."
         if context.as_dmsetup:
@@ -213,7 +213,7 @@ _COOKIE = Argument("Cookie", "the cookie's number, as 0xd4d1234")
 DECLARED = {
     "udevcookies": Command(
         "udevcookies",
-        "List udev's cookies: events that udev has not completed, or that nobody has waited for.",
+        "List udev's cookies: events that udev has not completed, or that no command has waited for.",
         usages=("",),
         run_alone=udevcookies,
     ),
