@@ -20,7 +20,7 @@ from vmgr.core.errors import AlreadyExists, InUse, KernelError, NotFound, NotPer
 from vmgr.dm import abi, kernel as kernel_module, wire
 from vmgr.dm.client import DmClient, by_name
 from vmgr.dm.failure import DmError, DmInUse, NoDeviceMapper, Unsupported, command_name
-from vmgr.dm.meanings import explain
+from vmgr.dm.errnos import explain
 from vmgr.testing.fake_kernel import FakeKernel, FakeNodes
 from vmgr.dm.kernel import IoctlKernel, check
 from vmgr.dm.wire import Request
@@ -240,7 +240,7 @@ from vmgr.dm.kernel import IoctlKernel
 DmClient.open()
 heavy = {"ctypes", "pyudev", "subprocess", "select", "signal", "logging", "pathlib", "grp", "importlib.metadata",
          "vmgr.dm.udev", "vmgr.dm.nodes", "vmgr.dm.holders", "vmgr.dm.critical", "vmgr.testing.fake_kernel",
-         "vmgr.dm.kmsg", "vmgr.dm.meanings", "vmgr.dm.names"}
+         "vmgr.dm.kmsg", "vmgr.dm.errnos", "vmgr.dm.names"}
 print(sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}\n{program}"],

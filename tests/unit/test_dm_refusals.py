@@ -15,10 +15,10 @@ from vmgr.core.errors import AlreadyExists, InUse, NotFound
 from vmgr.dm import abi, wire
 from vmgr.dm import kernel as kernel_module
 from vmgr.dm.client import DmClient, by_name
+from vmgr.dm.errnos import explain
 from vmgr.dm.failure import DmError, Unsupported, command_name
 from vmgr.dm.kernel import IoctlKernel, check
 from vmgr.dm.kmsg import KernelLog, telling
-from vmgr.dm.meanings import explain
 from vmgr.dm.wire import Reply, Request
 from vmgr.testing.fake_kernel import FakeKernel, FakeNodes
 

@@ -16,7 +16,7 @@ from vmgr.core.table import KernelLine
 from vmgr.core.units import Sectors
 from vmgr.dm import abi, critical
 from vmgr.dm.client import DmClient, by_name
-from vmgr.dm.meanings import explain
+from vmgr.dm.errnos import explain
 from vmgr.dm.stack import (
     Removal,
     StackError,

@@ -14,7 +14,7 @@ from vmgr.core.table import KernelLine
 from vmgr.core.units import Sectors
 from vmgr.dm import abi
 from vmgr.dm.client import DmClient, by_name, by_number, by_uuid
-from vmgr.dm.meanings import explain
+from vmgr.dm.errnos import explain
 from vmgr.dm.tree import DeviceTree, Numbers, TreeNode
 from vmgr.dm.tree_drawing import TreeStyle, draw
 from vmgr.dm.wire import Reply, Request

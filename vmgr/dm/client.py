@@ -140,7 +140,7 @@ class DmClient(Grouping):
         if reply.dev in devices_in(lines):
             # Linux before 6.4 takes such a table; the device would hold itself open for ever.
             self._command(dev, abi.TABLE_CLEAR)
-            from vmgr.dm.meanings import explain
+            from vmgr.dm.errnos import explain
 
             raise explain(self._request(dev, abi.TABLE_LOAD, flags), errno.ELOOP)
 

@@ -1,7 +1,7 @@
 """The errors of the device mapper. Each has the command, the device, the request and the errno.
 
 Most also inherit from one of the core's error classes, so that callers can catch "in use" or "not found" without
-knowing about ioctls. :func:`vmgr.dm.meanings.explain` makes them when the kernel refuses a command.
+knowing about ioctls. :func:`vmgr.dm.errnos.explain` makes them when the kernel refuses a command.
 """
 
 from __future__ import annotations

@@ -219,7 +219,7 @@ class IoctlKernel:
     def _marked_log(self) -> KernelLog:
         if self._log is None:
             # A refusal while a device is suspended must not load a module to explain it.
-            from vmgr.dm import meanings  # noqa: F401
+            from vmgr.dm import errnos  # noqa: F401
             from vmgr.dm.kmsg import KernelLog
 
             self._log = KernelLog()
@@ -230,7 +230,7 @@ class IoctlKernel:
     def _refusal(request: Request, code: int, buffer: bytearray, log: KernelLog | None) -> DmError:
         # With secure data the kernel wipes the header, too, even when it refuses.
         reply = unpack_reply(buffer)._replace(data=b"") if any(buffer[: abi.HEADER.size]) else None
-        from vmgr.dm.meanings import explain
+        from vmgr.dm.errnos import explain
 
         return explain(request, code, reply=reply, log=log.since() if log is not None else ())
 

@@ -152,7 +152,7 @@ class DmReader:
             self.arm_poll()
             device = live_device(self._command(address, abi.DEV_STATUS))
             if uuid and device.uuid != uuid:  # the number now belongs to another device
-                from vmgr.dm.meanings import explain
+                from vmgr.dm.errnos import explain
 
                 raise explain(self._request(address, abi.DEV_STATUS, 0), _GONE)
             if device.event_nr != event_nr:

@@ -109,7 +109,7 @@ class FakeKernel:
                 raise Refusal(errno.EINVAL)
             reply = self._commands[nr](request)
         except Refusal as refusal:
-            from vmgr.dm.meanings import explain
+            from vmgr.dm.errnos import explain
 
             raise explain(request, refusal.errno) from None
         if nr in _TELLING:

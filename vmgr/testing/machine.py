@@ -35,8 +35,8 @@ from vmgr.core.view import PvView
 from vmgr.dm import abi
 from vmgr.dm.address import by_uuid
 from vmgr.dm.client import DmClient
+from vmgr.dm.errnos import explain
 from vmgr.dm.failure import NodeError
-from vmgr.dm.meanings import explain
 from vmgr.dm.wire import Reply, Request
 from vmgr.ondisk.codec import TextHeader
 from vmgr.system.archive import Archives
