@@ -19,7 +19,7 @@ from vmgr.core.units import Sectors
 from vmgr.dm import abi, udev
 from vmgr.dm.client import DmClient, by_name, by_uuid
 from vmgr.dm.kernel import IoctlKernel
-from vmgr.dm.upkeep import Upkeep
+from vmgr.dm.pending import PendingWork
 
 LINK = ("labvg", "one")
 UUID = "LVM-" + "a" * 32 + "b" * 32
@@ -347,9 +347,9 @@ def test_a_client_without_udev_beside_a_running_one_keeps_it_out() -> None:
 @with_udev
 def test_a_node_that_udev_did_not_make_is_made_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     """A site's own rules may have forgotten it: the volume is usable all the same."""
-    real = Upkeep.announce
+    real = PendingWork.announce
     keep_out = abi.UDEV_DISABLE_DM_RULES | abi.UDEV_DISABLE_SUBSYSTEM_RULES
-    monkeypatch.setattr(Upkeep, "announce", lambda self, flags: real(self, flags | keep_out))
+    monkeypatch.setattr(PendingWork, "announce", lambda self, flags: real(self, flags | keep_out))
     with DmClient.open() as client:
         number = make(client)
         assert leads_to("/dev/mapper/labvg-one") == leads_to("/dev/labvg/one") == number

@@ -28,8 +28,8 @@ from vmgr.dm.address import Dev, DevId, by_name, by_number, by_uuid, devices_in
 from vmgr.dm.failure import DmError, DmInUse
 from vmgr.dm.grouping import Grouping, Transaction
 from vmgr.dm.kernel import IoctlKernel
+from vmgr.dm.pending import PendingWork
 from vmgr.dm.query import lines_of, live_device
-from vmgr.dm.upkeep import Upkeep
 from vmgr.dm.wire import Request
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class DmClient(Grouping):
     ) -> None:
         super().__init__(kernel, warn)
         self.dev_dir = dev_dir
-        self._upkeep = Upkeep(self, udev, nodes)
+        self._pending = PendingWork(self, udev, nodes)
 
     @classmethod
     def open(
@@ -87,7 +87,7 @@ class DmClient(Grouping):
         are passed on to :class:`vmgr.dm.udev.Udev`.
         """
         client = cls(IoctlKernel(dev_dir), dev_dir=dev_dir, nodes=nodes, warn=warn)
-        client._upkeep.choose_udev(use_udev, sync=sync, rules=rules, verify=verify, cookie=cookie)
+        client._pending.choose_udev(use_udev, sync=sync, rules=rules, verify=verify, cookie=cookie)
         return client
 
     def __enter__(self) -> DmClient:
@@ -99,7 +99,7 @@ class DmClient(Grouping):
     def close(self) -> None:
         """Finish what is pending and close the control node."""
         try:
-            self._upkeep.finish()
+            self._pending.finish()
         finally:
             close = getattr(self.kernel, "close", None)
             if close is not None:
@@ -181,7 +181,7 @@ class DmClient(Grouping):
         ``freeze``: bring a file system on the device into a consistent state first. ``flush`` False: do not wait
         for queued requests. The client imports nothing and opens no file from here to the resume.
         """
-        self._upkeep.prepare()
+        self._pending.prepare()
         flags = abi.SUSPEND | (0 if flush else self._noflush()) | (0 if freeze else abi.SKIP_LOCKFS)
         reply = self._command(dev, abi.DEV_SUSPEND, flags)
         self._suspended.add(reply.dev)
@@ -222,23 +222,23 @@ class DmClient(Grouping):
         self._suspended.discard(reply.dev)
         if reply.flags & abi.ACTIVE_PRESENT:
             # Without a table there is nothing to open: no node, as with udev.
-            self._upkeep.touch(reply.name)
+            self._pending.touch(reply.name)
             if link is not None:
-                self._upkeep.want_link(link, reply.name)
+                self._pending.want_link(link, reply.name)
             if unlink is not None:
-                self._upkeep.drop_link(unlink, reply.name, reply.dev)
+                self._pending.drop_link(unlink, reply.name, reply.dev)
             if read_ahead is not None:
-                self._upkeep.want_read_ahead(abi.major_minor(reply.dev), read_ahead, read_ahead_at_least)
+                self._pending.want_read_ahead(abi.major_minor(reply.dev), read_ahead, read_ahead_at_least)
         self._settle()
         return live_device(reply)
 
     def show(self, dev: Dev, *, link: tuple[str, str] | None = None) -> None:
         """End ``noscan``: udev's rules may scan the device now. Make ``link`` lead to it."""
         reply = self._command(dev, abi.DEV_STATUS)
-        self._upkeep.touch(reply.name)
+        self._pending.touch(reply.name)
         if link is not None:
-            self._upkeep.want_link(link, reply.name)
-        self._upkeep.want_scan(abi.major_minor(reply.dev))
+            self._pending.want_link(link, reply.name)
+        self._pending.want_scan(abi.major_minor(reply.dev))
         self._settle()
 
     def repair_nodes(self, names: Iterable[str], *, links: Iterable[tuple[str, str, str]] = ()) -> None:
@@ -249,9 +249,9 @@ class DmClient(Grouping):
         nodes, they are left to udev.
         """
         for name in names:
-            self._upkeep.touch(name, announced=False)
+            self._pending.touch(name, announced=False)
         for group, volume, name in links:
-            self._upkeep.drop_link((group, volume), name, 0)
+            self._pending.drop_link((group, volume), name, 0)
         self._settle()
 
     def rename(
@@ -283,11 +283,11 @@ class DmClient(Grouping):
             udev_flags | _udev_flags(hidden, False, low_priority),
             data=wire.pack_text(new_name),
         )
-        self._upkeep.move(old.name, new_name, live=bool(old.flags & abi.ACTIVE_PRESENT))
+        self._pending.move(old.name, new_name, live=bool(old.flags & abi.ACTIVE_PRESENT))
         if old_link is not None:
-            self._upkeep.drop_link(old_link, old.name, reply.dev)
+            self._pending.drop_link(old_link, old.name, reply.dev)
         if new_link is not None:
-            self._upkeep.want_link(new_link, new_name)
+            self._pending.want_link(new_link, new_name)
         self._settle()
         # The kernel's reply has the old name, no UUID, and no flag for a table in the inactive slot.
         flags = reply.flags | (old.flags & abi.INACTIVE_PRESENT)
@@ -328,9 +328,9 @@ class DmClient(Grouping):
         gone = not reply.flags & abi.DEFERRED_REMOVE
         if gone:
             self._suspended.discard(old.dev)
-            self._upkeep.touch(old.name)
+            self._pending.touch(old.name)
             if link is not None:
-                self._upkeep.drop_link(link, old.name, old.dev)
+                self._pending.drop_link(link, old.name, old.dev)
         self._settle()
         return gone
 
@@ -345,7 +345,7 @@ class DmClient(Grouping):
         kept = {entry.name for entry in left}
         for name in before:
             if name not in kept:
-                self._upkeep.touch(name, announced=False)
+                self._pending.touch(name, announced=False)
         self._suspended &= {entry.dev for entry in left}
         self._settle()
         return tuple(entry.name for entry in left)

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from vmgr.dm.address import Dev
     from vmgr.dm.failure import DmInUse
     from vmgr.dm.kernel import Kernel
-    from vmgr.dm.upkeep import Upkeep
+    from vmgr.dm.pending import PendingWork
     from vmgr.dm.wire import Reply
 
 
 class Grouping(DmReader):
     """A reader that tracks the changes of its client."""
 
-    _upkeep: Upkeep
+    _pending: PendingWork
 
     def __init__(self, kernel: Kernel, warn: Callable[[str], None] | None) -> None:
         super().__init__(kernel)
@@ -47,7 +47,7 @@ class Grouping(DmReader):
     def sync(self) -> None:
         """Wait for udev and update nodes and links now; while a device is suspended, at its resume."""
         if not self._suspended:
-            self._upkeep.finish()
+            self._pending.finish()
 
     def suspended(self) -> bool:
         """Whether a device that this client suspended is still suspended."""
@@ -67,7 +67,7 @@ class Grouping(DmReader):
 
     def _settle(self) -> None:
         if not self._depth and not self._suspended:
-            self._upkeep.finish()
+            self._pending.finish()
 
     def _leave(self, failed: bool) -> None:
         self._depth -= 1
@@ -75,7 +75,7 @@ class Grouping(DmReader):
             return
         # A failure left these devices suspended; the semaphore must be removed all the same.
         try:
-            self._upkeep.finish()
+            self._pending.finish()
         except KernelError as e:
             if not failed:
                 raise
@@ -86,14 +86,14 @@ class Grouping(DmReader):
         request = self._request(dev, command, flags)
         if self.kernel.version < abi.COOKIE_SINCE:
             return self.kernel.call(request._replace(data=data) if data else request)
-        event_nr, cookie = self._upkeep.announce(udev_flags)
+        event_nr, cookie = self._pending.announce(udev_flags)
         try:
             reply = self.kernel.call(request._replace(event_nr=event_nr, data=data))
         except BaseException:
-            self._upkeep.retract(cookie)
+            self._pending.retract(cookie)
             raise
         if not reply.flags & abi.UEVENT_GENERATED and self.kernel.version >= abi.UEVENT_FLAG_SINCE:
-            self._upkeep.retract(cookie)
+            self._pending.retract(cookie)
         return reply
 
     def _reopen(self, dev: Dev, udev_flags: int) -> None:

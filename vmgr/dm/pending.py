@@ -39,7 +39,7 @@ _STUCK = 1.0
 """The time limit in seconds for later waits, once udev has failed to answer."""
 
 
-class Upkeep:
+class PendingWork:
     """The pending work of one client outside the kernel."""
 
     def __init__(self, client: Client, udev: Udev | None, nodes: Nodes | None) -> None:
