@@ -253,7 +253,7 @@ def test_what_is_odd_about_a_group_is_said(machine: Machine) -> None:
     status, out, err = machine.run("group a --regions 0-2")
     assert (status, out) == (0, "Grouped regions 0-2 as group ID 0 on a\n")
     assert [line.strip() for line in err.splitlines()] == [
-        "WARNING: Grouping regions with different clock resolution: precision may be lost.",
+        "WARNING: Transactional regions with different clock resolution: precision may be lost.",
         "WARNING: region IDs 0 and 1 overlap. Some events will be counted twice.",
     ]
     assert machine.ok("ungroup a --groupid 0") == "Removed group ID 0 on a\n"

@@ -26,10 +26,10 @@ from vmgr.core.errors import InvalidName, KernelError, Refused
 from vmgr.dm import abi, wire
 from vmgr.dm.address import Dev, DevId, by_name, by_number, by_uuid, devices_in
 from vmgr.dm.failure import DmError, DmInUse
-from vmgr.dm.grouping import Grouping, Transaction
 from vmgr.dm.kernel import IoctlKernel
 from vmgr.dm.pending import PendingWork
 from vmgr.dm.query import lines_of, live_device
+from vmgr.dm.transactions import Transaction, Transactional
 from vmgr.dm.wire import Request
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ RETRY_PAUSE = 0.2
 """Seconds between attempts to remove a busy device, libdevmapper's ``DM_RETRY_USLEEP_DELAY``."""
 
 
-class DmClient(Grouping):
+class DmClient(Transactional):
     """Commands to one kernel, nodes in one device directory. Each thread needs a client of its own.
 
     ``udev`` None: the client makes the nodes itself and tells udev's rules, if any run, to leave them alone.

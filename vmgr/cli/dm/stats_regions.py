@@ -178,7 +178,7 @@ def group(invocation: Invocation) -> int:
             made = stats.group(ids, alias)
             members = [regions[number] for number in ids]
             if len({region.precise for region in members}) > 1:
-                context.warn("Grouping regions with different clock resolution: precision may be lost.")
+                context.warn("Transactional regions with different clock resolution: precision may be lost.")
             for first, second in overlaps(members):
                 context.warn(f"region IDs {first} and {second} overlap. Some events will be counted twice.")
             groups.append({"device": name, "group_id": made.id, "regions": list(ids), "alias": alias})

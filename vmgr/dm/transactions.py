@@ -1,7 +1,7 @@
 """Transactions of one client: it waits for udev and updates nodes once for several commands, after the last resume.
 
-Each command of :class:`vmgr.dm.client.DmClient` that udev acts on goes through :meth:`Grouping._eventful`, and
-ends in :meth:`Grouping._settle`, which waits and updates nodes at once or at the end of a transaction.
+Each command of :class:`vmgr.dm.client.DmClient` that udev acts on goes through :meth:`Transactional._eventful`, and
+ends in :meth:`Transactional._settle`, which waits and updates nodes at once or at the end of a transaction.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vmgr.dm.wire import Reply
 
 
-class Grouping(DmReader):
+class Transactional(DmReader):
     """A reader that tracks the changes of its client."""
 
     _pending: PendingWork
@@ -124,11 +124,11 @@ class Grouping(DmReader):
 
 
 class Transaction:
-    """Groups commands under one cookie; see :meth:`Grouping.transaction`. Only the outermost one waits."""
+    """Groups commands under one cookie; see :meth:`Transactional.transaction`. Only the outermost one waits."""
 
     __slots__ = ("_client",)
 
-    def __init__(self, client: Grouping) -> None:
+    def __init__(self, client: Transactional) -> None:
         self._client = client
 
     def __enter__(self) -> Transaction:
@@ -141,5 +141,5 @@ class Transaction:
         self._client._leave(kind is not None)
 
     def sync(self) -> None:
-        """Wait now for the commands so far; see :meth:`Grouping.sync`."""
+        """Wait now for the commands so far; see :meth:`Transactional.sync`."""
         self._client.sync()
