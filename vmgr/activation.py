@@ -19,7 +19,7 @@ from vmgr.dm.abi import UDEV_LOW_PRIORITY
 from vmgr.dm.address import by_uuid
 from vmgr.dm.critical import PRIORITY, RESERVE
 from vmgr.dm.failure import NodeError
-from vmgr.dm.stack import Fallen, StackWork
+from vmgr.dm.stack import Fallen, StackChange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -72,7 +72,7 @@ class KernelDevices:
     ) -> None:
         self._client = client
         self._watch = watch
-        self._work = StackWork(client)
+        self._work = StackChange(client)
         self._pv_numbers = pv_numbers
         self._ask = ask
         self._say = say

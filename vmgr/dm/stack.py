@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vmgr.core.errors import InUse, VmgrError
 from vmgr.dm.failure import DmNotFound
-from vmgr.dm.stack_work import Fallen, StackError, StackWork, TableChange
+from vmgr.dm.stack_change import Fallen, StackChange, StackError, TableChange
 from vmgr.dm.tree import DeviceTree, Numbers
 
 if TYPE_CHECKING:
@@ -29,8 +29,17 @@ if TYPE_CHECKING:
     from vmgr.dm.tree import TreeNode
 
 __all__ = [
-    "Fallen", "Removal", "StackError", "StackWork", "TableChange", "load_stack", "reload_stack", "remove_stack",
-    "resume_stack", "suspend_stack", "suspended_stack",
+    "Fallen",
+    "Removal",
+    "StackChange",
+    "StackError",
+    "TableChange",
+    "load_stack",
+    "reload_stack",
+    "remove_stack",
+    "resume_stack",
+    "suspend_stack",
+    "suspended_stack",
 ]  # fmt: skip
 
 
@@ -57,7 +66,7 @@ def suspend_stack(
 
     tree = DeviceTree.read(client, sys="")
     chosen = _to_suspend(tree, devs, above)
-    work = StackWork(client, chosen[::-1], tree)
+    work = StackChange(client, chosen[::-1], tree)
     with client.transaction():
         try:
             with critical_section():
@@ -80,7 +89,7 @@ def suspended_stack(
     from vmgr.dm.critical import critical_section
 
     tree = DeviceTree.read(client, sys="")
-    work = StackWork(client, _to_suspend(tree, devs, above)[::-1], tree)
+    work = StackChange(client, _to_suspend(tree, devs, above)[::-1], tree)
     with client.transaction(), critical_section():
         try:
             work.suspend_all(flush=flush, freeze=freeze)
@@ -96,7 +105,7 @@ def load_stack(client: DmClient, changes: Iterable[TableChange]) -> tuple[LiveDe
 
     Suspends nothing. Raises :class:`StackError`, and then every inactive slot is as before.
     """
-    work = StackWork.of_changes(client, tuple(changes))
+    work = StackChange.of_changes(client, tuple(changes))
     work.load_all()
     return tuple(change for change in work.loaded_devices())
 
@@ -113,7 +122,7 @@ def resume_stack(client: DmClient, *devs: Dev, above: bool = False) -> tuple[Liv
 
     live, tree = DeviceTree.read(client, sys=""), DeviceTree.read(client, waiting=True, sys="")
     order = [node for node in tree.bottom_up(*devs, above=above) if node.device is not None]
-    work = StackWork(client, order, live, refers={node.numbers: node.uses for node in order})
+    work = StackChange(client, order, live, refers={node.numbers: node.uses for node in order})
     work.note_suspended()
     with client.transaction():
         work.save_live()
@@ -132,7 +141,7 @@ def reload_stack(
     """
     from vmgr.dm.critical import critical_section
 
-    work = StackWork.of_changes(client, tuple(changes))
+    work = StackChange.of_changes(client, tuple(changes))
     work.refuse_strangers()
     with client.transaction():
         work.save_live()

@@ -6,8 +6,8 @@ is no further way to recover.
 
 If the kernel refuses a resume, it drops the new table and leaves the device suspended on the old one (``do_resume``
 in ``drivers/md/dm-ioctl.c``); or, if only a target's own preparation failed, on the new one. A second resume would
-then succeed, with whichever table that is. So a failed resume is never repeated: :meth:`StackWork.fall_back` finds
-out which table is live and gives every device its earlier table.
+then succeed, with whichever table that is. So a failed resume is never repeated: :meth:`StackChange.fall_back`
+finds out which table is live and gives every device its earlier table.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _numbers(device: LiveDevice) -> Numbers:
     return device.major, device.minor
 
 
-class StackWork:
+class StackChange:
     """One change of a stack. The order of its devices is the order in which they are added: from the bottom up.
 
     :meth:`create`, :meth:`load`, :meth:`suspend` and :meth:`resume` take one step each and raise the kernel's
@@ -152,7 +152,7 @@ class StackWork:
         self.suspended: list[LiveDevice] = []
 
     @classmethod
-    def of_changes(cls, client: DmClient, changes: tuple[TableChange, ...]) -> StackWork:
+    def of_changes(cls, client: DmClient, changes: tuple[TableChange, ...]) -> StackChange:
         """The changed devices and the devices above them, ordered by the references of old and new tables."""
         tree = DeviceTree.read(client, sys="")
         by_numbers = {tree[change.dev].numbers: change for change in changes}
