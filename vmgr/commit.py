@@ -368,6 +368,11 @@ class Committer:
             if uuid in broken:
                 pending.append((step, "an earlier step for this device failed"))
                 continue
+            if isinstance(step, CreateDevice) and not broken.isdisjoint(step.device.needs()):
+                # Made all the same it might be of something else: a thin volume of whatever has that number.
+                pending.append((step, "a step for a device that it lies on failed"))
+                broken.add(uuid)
+                continue
             if not self._uncommitted.isdisjoint(step.waits_for):
                 pending.append((step, "what it depends on is not committed"))
                 continue
@@ -405,11 +410,13 @@ class Committer:
         if self._interrupted and not pending:
             raise StoppedHalfway("interrupted, but by then the change was committed; it is carried out")
         if pending:
-            raise StoppedHalfway(
+            halfway = StoppedHalfway(
                 f"the change is committed, with {len(pending)} of its steps still pending",
                 hint=_hint(step for step, _ in pending),
                 details=tuple(f"pending: {step} ({reason})" for step, reason in pending),
             )
+            halfway.unsent = tuple(step.device_uuid for step, _ in pending if isinstance(step, SendMessage))
+            raise halfway
 
     # -- one step ---------------------------------------------------------------------------------
 

@@ -40,9 +40,19 @@ from vmgr.core.model import (
     VolumeGroup,
 )
 from vmgr.core.naming import dm_name, dm_uuid
-from vmgr.core.requests import CreateVolume, FinishVolume, RemoveVolumes, Request, option
+from vmgr.core.requests import (
+    ConvertVolume,
+    CreateVolume,
+    ExtendVolume,
+    FinishVolume,
+    RemoveVolumes,
+    Request,
+    TakeBack,
+    option,
+)
 from vmgr.core.table import DevRef, DmDevice, KernelLine, TargetLine
 from vmgr.core.targets import Targets
+from vmgr.core.tools import ToolRun
 from vmgr.core.units import Extents, Sectors
 from vmgr.plugins import linear, snapshot, striped
 
@@ -285,6 +295,8 @@ class Thin:
             return self._told(group, ctx)
         if isinstance(request, RemoveVolumes):
             return self._removed(group, request)
+        if isinstance(request, TakeBack):
+            return self._untold(group, ctx)
         if not isinstance(request, CreateVolume):
             return None
         pool = group.lv_by_name[str(option(request.options, "thinpool"))]
@@ -316,6 +328,35 @@ class Thin:
             told = evolve(body, transaction=body.transaction + 1, delete=(*body.delete, *devices))
             pools.append(_with_body(group.lv_by_id[lv], told))
         return Built(tuple(pools), tuple(gone)) if pools else None
+
+    @staticmethod
+    def _untold(group: VolumeGroup, ctx: Context) -> Built | None:
+        """Without the volumes that the pool did not make."""
+        body = ctx.volume.segments[0].body
+        if not isinstance(body, PoolBody) or not body.create:
+            return None
+        made = [
+            lv.id
+            for lv in group.lvs
+            for s in lv.segments
+            if isinstance(s.body, ThinBody) and s.body.pool == ctx.volume.id and s.body.device in body.create
+        ]
+        pool = _with_body(ctx.volume, evolve(body, transaction=body.transaction - 1, create=()))
+        return Built((pool,), (pool.id,), removed=tuple(made))
+
+    @hookimpl
+    def may_change(self, part: LogicalVolume, request: Request) -> bool:
+        """A pool's data may become longer, or something else."""
+        return part.name.endswith(("_tdata", "_tmeta")) and isinstance(request, ExtendVolume | ConvertVolume)
+
+    @hookimpl
+    def before_activation(self, volume: LogicalVolume, ctx: Context) -> tuple[ToolRun, ...]:
+        """The pool's metadata are checked before it runs."""
+        body = volume.segments[0].body
+        program = ctx.tools.get("thin_check")
+        if not isinstance(body, PoolBody) or program is None:
+            return ()
+        return (ToolRun(program, ("-q", body.metadata), (body.metadata,)),)
 
     @staticmethod
     def _told(group: VolumeGroup, ctx: Context) -> Built | None:

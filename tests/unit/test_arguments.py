@@ -86,7 +86,7 @@ def test_all_requests_are_checked() -> None:
         for name, value in vars(module).items()
         if hasattr(value, "__attrs_attrs__") and isinstance(value, type) and not name.startswith("_")
     }
-    told = {"RemoveVolumes", "FinishVolume"}  # by the core to plugins
+    told = {"RemoveVolumes", "FinishVolume", "TakeBack"}  # by the core to plugins
     left = {"Stamp", *told}
     assert made - left == {cls.__name__ for cls in REQUESTS} - {"RunOptions"}
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from attrs import evolve
 
+from tests.support.plugins import a_group
 from tests.support.rig import TARGETS, Rig
+from vmgr.commit import Committer
 from vmgr.core.amounts import SizeSpec
 from vmgr.core.change import Change
 from vmgr.core.errors import DeviceError, Interrupted, InUse, StoppedHalfway, VmgrError
@@ -29,12 +32,13 @@ from vmgr.core.steps import (
     LoadTable,
     RemoveDevice,
     Resume,
+    SendMessage,
     ShowVolume,
     Suspend,
     WipeVolume,
     WriteText,
 )
-from vmgr.core.table import KernelLine, LiveDevice
+from vmgr.core.table import DevRef, DmDevice, KernelLine, LiveDevice, TargetLine
 from vmgr.core.units import Extents, Sectors
 from vmgr.dm import abi
 
@@ -476,3 +480,31 @@ def test_nothing_is_written_before_the_archive(rig: Rig) -> None:
     joining = [Joining(new, "/dev/d3", LabelPv("/dev/d3", new))]
     plan = rig.plan(extend_group(rig.group, joining, TARGETS))
     assert [type(step) for step in plan.steps[:2]] == [Archive, WriteLabel]
+
+
+def test_what_lies_on_a_device_that_did_not_take_its_message_is_not_made() -> None:
+    """A thin volume that the pool never heard of would be made of whatever has its number."""
+    pool = DmDevice("vg-pool", "LVM-pool", (TargetLine(Sectors(0), Sectors(8), "thin-pool"),))
+    thin = DmDevice("vg-thin", "LVM-thin", (TargetLine(Sectors(0), Sectors(8), "thin", (DevRef(pool.uuid), "1")),))
+    done: list[str] = []
+
+    class Devices:
+        def __getattr__(self, name: str) -> object:
+            return nullcontext if name == "critical" else lambda *_, **__: done.append(name)
+
+        def message(self, device: DmDevice, text: str, unless: str) -> None:
+            raise DeviceError("no space for metadata")
+
+    committer = Committer(Devices(), Devices())  # type: ignore[arg-type]
+    group = a_group()
+    steps = (
+        Commit(group),
+        SendMessage(pool, "create_thin 1", ""),
+        CreateDevice(thin),
+        LoadTable(thin, fresh=True),
+        Resume(thin, fresh=True),
+    )
+    with pytest.raises(StoppedHalfway, match="4 of its steps still pending") as caught:
+        committer.run(Plan((Change(group, group),), steps))
+    assert caught.value.unsent == (pool.uuid,)
+    assert not {"create", "load", "resume"} & set(done)

@@ -11,18 +11,20 @@ from tests.support.stacks import GOLDEN, Stack, load_stack
 from tests.unit.test_plugin_golden import _bare
 from vmgr.core.amounts import SizeSpec
 from vmgr.core.change import Change
-from vmgr.core.context import Context
-from vmgr.core.devices import own_uuid, stack
-from vmgr.core.errors import UsageError
+from vmgr.core.context import Context, Machine
+from vmgr.core.devices import inactive, own_uuid, stack
+from vmgr.core.errors import Refused, UsageError
 from vmgr.core.hooks import OptionSpec, TargetInfo, hookimpl
 from vmgr.core.ids import LvName, Uuid
 from vmgr.core.model import LogicalVolume, LvArea, VolumeGroup
 from vmgr.core.naming import dm_name, dm_uuid
+from vmgr.core.operations.convert import take_back
 from vmgr.core.operations.create import create_volume
+from vmgr.core.operations.extend import extend_volume
 from vmgr.core.operations.reduce import reduce_volume
 from vmgr.core.operations.remove import remove_volumes
 from vmgr.core.plan import active_volumes, plan_change
-from vmgr.core.requests import CreateVolume, FinishVolume, ReduceVolume, RemoveVolume
+from vmgr.core.requests import CreateVolume, ExtendVolume, FinishVolume, ReduceVolume, RemoveVolume
 from vmgr.core.steps import LoadTable, RenameDevice, Resume, SendMessage, Suspend
 from vmgr.core.table import DevRef, DmDevice, KernelLine, TargetLine
 from vmgr.core.targets import Targets
@@ -179,7 +181,7 @@ def test_the_message_is_forgotten_once_the_kernel_has_it() -> None:
         live = dict(made.live)
         uuid = dm_uuid(after.id, pool.id, "tpool")
         live[uuid] = evolve(live[uuid], status=(KernelLine(Sectors(0), Sectors(8), "thin-pool", said),))
-        built = CONTRACT.finish(after, FinishVolume(pool.id, "messages"), Context(pool, CONTRACT, STAMP, live))
+        built = CONTRACT.own_change(after, FinishVolume(pool.id, "messages"), Context(pool, CONTRACT, STAMP, live))
         assert (built is not None) == done
     assert built is not None
     body = built.volumes[0].segments[0].body
@@ -208,6 +210,37 @@ def test_an_option_that_no_hook_has_read_is_refused_by_name() -> None:
     request = ReduceVolume(group.lv_by_name["r"].id, SizeSpec(Extents(4)), (("mirrors", 2),))
     with pytest.raises(UsageError, match="takes no --mirrors here"):
         reduce_volume(group, request, CONTRACT)
+
+
+def test_what_a_pool_did_not_take_is_taken_back() -> None:
+    """As far as the metadata go: the volume goes, and the pool is what it was."""
+    group = load("thin").group
+    after = thin(group).after
+    assert after is not None
+    back = take_back(after, after.lv_by_name["pool"].id, CONTRACT, STAMP)
+    assert back is not None
+    assert back.after is not None
+    assert back.after.lv_by_name == group.lv_by_name
+
+
+def test_a_pool_s_metadata_are_checked_before_it_runs_and_not_while_it_does() -> None:
+    made = load("thin")
+    group, volume = made.group, made.group.lv_by_name["thin"]
+    machine = Machine(tools={"thin_check": "/usr/sbin/thin_check"})
+    for live, count in (({}, 1), (made.live, 0)):
+        context = Context(volume, CONTRACT, STAMP, live, machine)
+        runs = CONTRACT.before_activation(group, inactive(group, [volume.id], live), context)
+        assert [run.volumes for run in runs] == [(group.lv_by_name["pool_tmeta"].id,)] * count
+
+
+def test_the_plugin_of_the_volume_above_says_what_may_be_done_to_a_hidden_part() -> None:
+    group = load("thin").group
+    data = group.lv_by_name["pool_tdata"]
+    longer = extend_volume(group, ExtendVolume(data.id, SizeSpec(Extents(1), "+")), CONTRACT, STAMP).after
+    assert longer is not None
+    assert longer.lv_by_name["pool_tdata"].size == data.size + Extents(1)
+    with pytest.raises(Refused, match="internal"):
+        reduce_volume(group, ReduceVolume(data.id, SizeSpec(Extents(1), "-")), CONTRACT)
 
 
 def test_a_pool_s_first_volume_turns_its_device_into_a_layer() -> None:

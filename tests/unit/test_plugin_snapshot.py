@@ -699,10 +699,10 @@ def test_a_merge_ends_when_only_metadata_are_in_use() -> None:
     book = group.lv_by_name["snapshot0"]
     assert TARGETS.pending(group) == ((book, Pending("merge", StatusOutcome.READY, base.id)),)
     request = FinishVolume(book.id, "merge")
-    assert TARGETS.finish(group, request, Context(book, TARGETS, STAMP)) is None
+    assert TARGETS.own_change(group, request, Context(book, TARGETS, STAMP)) is None
     for said in ("24/16384 16", "Merge failed", "Invalid", "16/16384 16"):
         live = running(group, status=said)
-        built = TARGETS.finish(group, request, Context(book, TARGETS, STAMP, live))
+        built = TARGETS.own_change(group, request, Context(book, TARGETS, STAMP, live))
         assert (built is not None) == (said == "16/16384 16")
     assert built is not None
     assert {group.lv_by_id[lv].name for lv in built.removed} == {"snap", "snapshot0"}
@@ -714,7 +714,7 @@ def test_an_origin_without_a_merge_has_nothing_to_end() -> None:
     group = snapshot()
     book, live = group.lv_by_name["snapshot0"], running(group, status="16/16384 16")
     assert TARGETS.pending(group) == ()
-    assert TARGETS.finish(group, FinishVolume(book.id, "merge"), Context(book, TARGETS, STAMP, live)) is None
+    assert TARGETS.own_change(group, FinishVolume(book.id, "merge"), Context(book, TARGETS, STAMP, live)) is None
 
 
 def test_a_merge_that_has_not_begun_has_not_ended() -> None:
@@ -724,7 +724,7 @@ def test_a_merge_that_has_not_begun_has_not_ended() -> None:
     group = merge(plain)[0]
     ((book, pending),) = TARGETS.pending(group)
     assert TARGETS.pending_status(group, book, pending, live) is None
-    assert TARGETS.finish(group, FinishVolume(book.id, "merge"), Context(book, TARGETS, STAMP, live)) is None
+    assert TARGETS.own_change(group, FinishVolume(book.id, "merge"), Context(book, TARGETS, STAMP, live)) is None
 
 
 # -- status ---------------------------------------------------------------------------------------

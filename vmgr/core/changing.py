@@ -86,10 +86,15 @@ def _answer(plugin: Plugin, group: VolumeGroup, request: Request, context: Conte
     hook = plugin.hook("change")
     if hook is None:
         return None
+    built: Built | None = hook(group, request, with_settings(plugin, context))
+    return built
+
+
+def with_settings(plugin: Plugin, context: Context) -> Context:
+    """The context with the settings that a plugin declared."""
     known = context.machine.settings
     settings = {spec.key: known.get(spec.key, spec.default) for spec in plugin.info.settings}
-    built: Built | None = hook(group, request, evolve(context, settings=settings) if settings else context)
-    return built
+    return evolve(context, settings=settings) if settings else context
 
 
 Cut = Callable[["VolumeGroup", "Segment", Extents, Extents], "SegmentBody"]

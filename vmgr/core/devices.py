@@ -73,6 +73,20 @@ def together(group: VolumeGroup, volumes: Iterable[Uuid], targets: Targets) -> t
     return tuple(sorted(found, key=group.place.__getitem__))
 
 
+def inactive(group: VolumeGroup, volumes: Iterable[Uuid], live: Live) -> set[Uuid]:
+    """Those of ``volumes``, and of all that they lie on or refer to, that are not active."""
+    by_id = group.lv_by_id
+    todo, found = list(volumes), set()
+    while todo:
+        lv = todo.pop()
+        if lv in found or lv not in by_id:
+            continue
+        found.add(lv)
+        todo.extend(area.lv for area in by_id[lv].areas() if isinstance(area, LvArea))
+        todo.extend(reference.lv for reference in by_id[lv].references())
+    return {lv for lv in found if own_uuid(group, by_id[lv]) not in live}
+
+
 def stack(
     group: VolumeGroup,
     volumes: Iterable[Uuid],

@@ -248,9 +248,14 @@ class LabError(VmgrError):
 
 
 class StoppedHalfway(VmgrError):
-    """A step after the commit failed. ``details`` says what is done and what is pending."""
+    """A step after the commit failed. ``details`` says what is done and what is pending.
+
+    ``unsent`` are the device-mapper UUIDs of devices to which a message could not be sent.
+    """
 
     code = "pending"
+
+    unsent: tuple[str, ...] = ()
 
 
 class Interrupted(VmgrError):

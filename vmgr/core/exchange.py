@@ -13,6 +13,7 @@ from attrs import frozen
 
 from vmgr.core.ids import Uuid
 from vmgr.core.model import Area, LogicalVolume, PvArea
+from vmgr.core.tools import ToolRun, WaitUntil
 from vmgr.core.units import Extents, Sectors
 
 
@@ -99,9 +100,10 @@ class Built:
     headers that the kernel will read (they lie in space that was free until now, so nothing is lost if the
     commit never comes). ``wipe`` are volumes to be wiped before anybody sees them, ``activate`` those to be
     activated on their own account (others are active with a companion, or not at all); None: what of the mains
-    is new. ``needs_active`` are volumes that the change needs to be active, such as one that gets a message: they
-    are activated for the command, and put back after it. ``done`` is said at the end, in LVM2's manner; None: what
-    the core says of such a request.
+    is new. ``needs_active`` are volumes that the change needs to be active, such as one that gets a message:
+    they are activated for the command, and put back after it. ``tools`` are programs that are run before the
+    commit, ``waits`` states of devices that are waited for after it (:mod:`vmgr.core.tools`). ``done`` is said
+    at the end, in LVM2's manner; None: what the core says of such a request.
     """
 
     volumes: tuple[LogicalVolume, ...]
@@ -111,6 +113,8 @@ class Built:
     wipe: tuple[Uuid, ...] | None = None
     activate: tuple[Uuid, ...] | None = None
     needs_active: tuple[Uuid, ...] = ()
+    tools: tuple[ToolRun, ...] = ()
+    waits: tuple[WaitUntil, ...] = ()
     notes: tuple[str, ...] = ()
     done: tuple[str, ...] | None = None
 

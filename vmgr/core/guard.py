@@ -36,7 +36,7 @@ TELLING = frozenset(
 )
 """Hooks that have no reason to refuse anything: whatever they raise is a fault of the plugin."""
 
-_MODULES = ("hooks", "model", "exchange", "table", "tabletype", "requests", "ids", "units")
+_MODULES = ("hooks", "model", "exchange", "table", "tabletype", "requests", "ids", "units", "tools")
 _OWN_VALUES = ("vmgr.core.hooks", "vmgr.core.exchange")
 _ALIASES = {"Fields": "tuple[tuple[str, object], ...]"}
 _checks: dict[str, Check] = {}

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vmgr.core.requests import Request
     from vmgr.core.table import DmDevice, KernelLine, LiveDevice, TargetLine
     from vmgr.core.tabletype import TableType
+    from vmgr.core.tools import ToolRun
     from vmgr.core.units import Extents, Sectors
 
 API_VERSION = 2
@@ -365,6 +366,8 @@ class TargetSpec:
           segments and those whose segments refer to them or lie on them. All that ``removed_with`` named is in the
           request, and goes; the plugin says what changes beyond that
         - to change attributes: likewise, for each volume; the core has made its own changes in ``ctx.volume``
+        - to take back (:class:`~vmgr.core.requests.TakeBack`): those of the volume to whose device a message could
+          not be sent after the commit
         - to finish (:class:`~vmgr.core.requests.FinishVolume`): the plugin whose :meth:`pending` named it
 
         ``ctx.place`` finds space, ``ctx.make`` makes volumes to lie on. Any volumes of the group may be changed.
@@ -414,6 +417,24 @@ class TargetSpec:
         on it. The device that users see has :attr:`DmDevice.link`. Default: ``(base,)``. ``live`` is for
         what must not change under a user's hands: what runs is to be described as it runs. Only with ``start``, or
         while the volume is not active, may begin what the metadata ask for and does not run yet (a merge).
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def before_activation(self, group: VolumeGroup, volume: LogicalVolume, ctx: Context) -> tuple[ToolRun, ...]:
+        """Programs that are run before ``volume``, which is not active, is activated (a check). Default: none.
+
+        Called for volumes with segments of the plugin, also for those that another one that is activated needs.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def may_change(self, group: VolumeGroup, volume: LogicalVolume, part: LogicalVolume, request: Request) -> bool:
+        """Whether ``request`` may be made of the hidden ``part``, which ``volume`` lies on or refers to.
+
+        Default: no.
+
+        Called for the plugins of ``volume``. Without it a hidden volume changes only with the one above it.
         """
         raise NotImplementedError
 

@@ -337,6 +337,13 @@ class FinishVolume(Value):
     name: str
 
 
+@frozen(repr=False)
+class TakeBack(Value):
+    """Undo the last change: a message that it asked for could not be sent to the device of volume ``lv``."""
+
+    lv: Uuid
+
+
 Claimed = CreateVolume | ExtendVolume | ConvertVolume | RepairVolume
 """Requests that a plugin claims."""
 
@@ -352,6 +359,7 @@ Request = (
     | ConvertVolume
     | RepairVolume
     | FinishVolume
+    | TakeBack
 )
 
 

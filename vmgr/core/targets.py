@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
+
 from vmgr.core.errors import PluginError, Refused, UnclaimedSegment
 from vmgr.core.guard import broken
 from vmgr.core.hooks import (
@@ -32,9 +34,18 @@ if TYPE_CHECKING:
     from vmgr.core.exchange import Built, MappedRange, TargetMessage, Violation
     from vmgr.core.hooks import Pending, SettingSpec, ToolSpec
     from vmgr.core.ids import Uuid
-    from vmgr.core.requests import ChangeVolume, Claimed, FinishVolume, ReduceVolume, RemoveVolumes, Request
+    from vmgr.core.requests import (
+        ChangeVolume,
+        Claimed,
+        FinishVolume,
+        ReduceVolume,
+        RemoveVolumes,
+        Request,
+        TakeBack,
+    )
     from vmgr.core.table import DmDevice, KernelLine, TargetLine
     from vmgr.core.tabletype import TableType
+    from vmgr.core.tools import ToolRun
     from vmgr.core.units import Extents, Sectors
 
 NO_FIELDS: frozenset[str] = frozenset()
@@ -313,8 +324,8 @@ class Targets:
                 return self.parse_status(group, of, device.status or ())
         return None
 
-    def finish(self, group: VolumeGroup, request: FinishVolume, context: Context) -> Built | None:
-        """The change that is due after what was pending in a volume has ended, if any."""
+    def own_change(self, group: VolumeGroup, request: FinishVolume | TakeBack, context: Context) -> Built | None:
+        """What the plugins of the volume itself make of what the core tells them, if anything."""
         from vmgr.core.changing import asked
 
         own = {p.name: p for s in context.volume.segments if (p := self._by_body.get(type(s.body))) is not None}
@@ -427,6 +438,36 @@ class Targets:
             top = devices[-1]
         return (*found, top)
 
+    def before_activation(
+        self, group: VolumeGroup, volumes: Collection[Uuid], context: Context
+    ) -> tuple[ToolRun, ...]:
+        """Programs that are run before ``volumes``, of which none is active, are activated."""
+        plugins = [p for p in self._plugins if p.has("before_activation")]
+        bodies = [(p, body) for p in plugins for body in p.info.bodies if body in group.by_body]
+        from vmgr.core.changing import with_settings
+
+        found: list[ToolRun] = []
+        for plugin, body in bodies:
+            hook = plugin.hook("before_activation")
+            for volume in group.by_body[body]:
+                if hook is not None and volume.id in volumes:
+                    found += hook(group, volume, with_settings(plugin, evolve(context, volume=volume)))
+        return tuple(found)
+
+    def checks_activation(self, group: VolumeGroup) -> bool:
+        """Whether a plugin may want a program to be run before volumes of the group are activated."""
+        return any(b in group.by_body for p in self._plugins if p.has("before_activation") for b in p.info.bodies)
+
+    def may_change(self, group: VolumeGroup, part: LogicalVolume, request: Request) -> bool:
+        """Whether a plugin of what lies above a hidden volume lets ``request`` be made of it."""
+        for above in group.referrers.get(part.id, ()):
+            for segment in above.segments:
+                plugin = self._by_body.get(type(segment.body))
+                hook = plugin.hook("may_change") if plugin else None
+                if hook is not None and hook(group, above, part, request):
+                    return True
+        return False
+
     def companions(self, group: VolumeGroup, volume: LogicalVolume) -> tuple[Uuid, ...]:
         """Volumes that must be active whenever ``volume`` is."""
         found: dict[Uuid, None] = {}
@@ -513,8 +554,6 @@ class Targets:
         self, group: VolumeGroup, volume: LogicalVolume, segment: Segment, status: Status | None
     ) -> VolumeFacts:
         """What reports say of ``segment`` of ``volume``, with what volumes that refer to it add."""
-        from attrs import evolve
-
         if isinstance(segment.body, UnknownBody):
             return VolumeFacts(segment.body.type_word)
         plugin = self._of(segment.body)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.subject import Subject
+    from vmgr.core.tools import ToolRun
     from vmgr.core.view import GroupView
     from vmgr.session import Session
 
@@ -324,8 +325,23 @@ def _run(session: Session, vg: str, volumes: Sequence[LogicalVolume], request: A
         activate=ids if request.mode in ("y", "ay") else (),
         deactivate=ids if request.mode == "n" else (),
         refresh=ids if request.mode == "refresh" else (),
+        tools=_checks(session, view, ids) if request.mode in ("y", "ay") else (),
     )
     return session.carry_out(change, view)
+
+
+def _checks(session: Session, view: GroupView, ids: tuple[Uuid, ...]) -> tuple[ToolRun, ...]:
+    """Programs that plugins want to be run before these volumes are activated."""
+    group, targets = view.group, session.targets
+    if not ids or not targets.checks_activation(group):
+        return ()
+    from vmgr.core.devices import inactive
+    from vmgr.session.surroundings import machine_for
+
+    context = Context(
+        group.lv_by_id[ids[0]], targets, live=session.live(table=True), machine=machine_for(session, group)
+    )
+    return targets.before_activation(group, inactive(group, ids, context.live), context)
 
 
 @contextmanager

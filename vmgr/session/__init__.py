@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from vmgr.core.errors import GroupUnusable, InvalidGroup, VmgrError
+from vmgr.core.errors import GroupUnusable, InvalidGroup, StoppedHalfway, VmgrError
 from vmgr.session.machine import Silence
 from vmgr.session.survey import Survey
 
@@ -299,9 +299,16 @@ class Session(Survey):
             from vmgr.session.settling import brought_up
 
             self.for_the_time += brought_up(self, view, change, self.carry_out)
-        outcome = Execution(self).carry_out(
-            change, view, also=also, new_pvs=new_pvs, touch_devices=touch_devices, repair=repair, first=first
-        )
+        try:
+            outcome = Execution(self).carry_out(
+                change, view, also=also, new_pvs=new_pvs, touch_devices=touch_devices, repair=repair, first=first
+            )
+        except StoppedHalfway as error:
+            if error.unsent and change.after is not None:
+                from vmgr.session.settling import taken_back
+
+                taken_back(self, change.after, error, self.carry_out)
+            raise
         if change.changes_metadata and change.after is not None and not self.options.test:
             self.committed.append(change.after)
         return outcome

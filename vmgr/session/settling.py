@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vmgr.core.change import Change
+    from vmgr.core.errors import StoppedHalfway
     from vmgr.core.ids import Uuid
+    from vmgr.core.model import VolumeGroup
     from vmgr.core.table import LiveDevice
     from vmgr.core.view import GroupView
     from vmgr.outcome import Outcome
@@ -92,3 +94,28 @@ def put_back(session: Survey, name: str, carry_out: CarryOut) -> None:
         carry_out(Change(view.group, view.group, deactivate=left), view)
     except VmgrError as error:
         session.dialogue.warn(f"WARNING: what was activated for this command stays active: {error.message}")
+
+
+def taken_back(session: Survey, group: VolumeGroup, error: StoppedHalfway, carry_out: CarryOut) -> None:
+    """Take back a committed change of which a target did not take its message, as the target's plugin says how.
+
+    What comes of it is added to the details of ``error``.
+    """
+    from vmgr.core.naming import split_dm_uuid
+    from vmgr.core.operations.convert import take_back
+    from vmgr.session.surroundings import machine_for
+
+    for lv in dict.fromkeys((split_dm_uuid(uuid) or ("", "", ""))[1] for uuid in error.unsent):
+        try:
+            view = session.locked_group(group.name)
+            live = session.live(status=True, table=True)
+            machine = machine_for(session, view.group)
+            change = take_back(view.group, lv, session.targets, session.stamp(), live=live, machine=machine)
+            if change is None:
+                continue
+            carry_out(change, view)
+        except VmgrError as other:
+            error.details = (*error.details, f"it could not be taken back: {other.message}")
+        else:
+            error.details = (*error.details, "the change was taken back", *change.notes)
+            error.hint = "the target did not take its message: dmesg has the kernel's reason"

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.requests import ChangeVolume, Stamp
     from vmgr.core.targets import Targets
+    from vmgr.core.tools import ToolRun, WaitUntil
 
 
 def change_volume(
@@ -75,6 +76,8 @@ def change_volumes(
     refresh: list[Uuid] = []
     zero: list[ZeroRange] = []
     needs: list[Uuid] = []
+    tools: list[ToolRun] = []
+    waits: list[WaitUntil] = []
     notes: list[str] = []
     done: list[str] = []
     after = group
@@ -99,6 +102,8 @@ def change_volumes(
             after = with_built(after, each, targets)
             zero += each.zero
             needs += each.needs_active
+            tools += each.tools
+            waits += each.waits
             notes += each.notes
         done.append(f"Logical volume {full_name(group, volume)} changed.")
     if changed:
@@ -110,6 +115,8 @@ def change_volumes(
         refresh=tuple(refresh),
         zero=tuple(zero),
         needs_active=tuple(needs),
+        tools=tuple(tools),
+        waits=tuple(waits),
         notes=tuple(notes),
         done=tuple(done),
     )
@@ -121,7 +128,7 @@ def _changed(
 ) -> tuple[LogicalVolume, tuple[str, ...]]:
     """The volume as it shall be; a note where only the kernel differs from that."""
     targets.check_request(group, volume, request, context)
-    require_visible(group, volume, "change")
+    require_visible(group, volume, "change", request, targets)
     name = full_name(group, volume)
     new, notes = _permission(group, volume, request, context.live)
     new = _policy(new, request, name)

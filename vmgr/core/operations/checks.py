@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vmgr.core.exchange import Built
     from vmgr.core.ids import Tag, Uuid
     from vmgr.core.model import LogicalVolume, Segment, VolumeGroup
-    from vmgr.core.requests import Stamp
+    from vmgr.core.requests import Request, Stamp
     from vmgr.core.targets import Targets
 
 
@@ -68,9 +68,20 @@ def find_volume(group: VolumeGroup, lv: Uuid) -> LogicalVolume:
     return volume
 
 
-def require_visible(group: VolumeGroup, volume: LogicalVolume, what: str) -> None:
-    """Raise :class:`Refused` for a hidden volume: it changes only together with the one that it is part of."""
+def require_visible(
+    group: VolumeGroup,
+    volume: LogicalVolume,
+    what: str,
+    request: Request | None = None,
+    targets: Targets | None = None,
+) -> None:
+    """Raise :class:`Refused` for a hidden volume: it changes only together with the one that it is part of.
+
+    That one's plugin may let ``request`` be made of it all the same.
+    """
     if not volume.visible:
+        if request is not None and targets is not None and targets.may_change(group, volume, request):
+            return
         owners = [lv.name for lv in group.referrers.get(volume.id, ()) if lv.visible]
         hint = f"it is part of {', '.join(owners)}: use that" if owners else "use the volume that it is part of"
         raise Refused(f"cannot {what} internal logical volume {full_name(group, volume)}", hint=hint)

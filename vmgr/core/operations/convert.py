@@ -22,7 +22,7 @@ from vmgr.core.operations.checks import (
 )
 from vmgr.core.operations.placing import Where, place_for
 from vmgr.core.operations.sizing import Sized
-from vmgr.core.requests import FinishVolume, RepairVolume
+from vmgr.core.requests import FinishVolume, RepairVolume, TakeBack
 from vmgr.core.space import effective_policy
 from vmgr.core.units import Extents
 from vmgr.core.validate import require_valid
@@ -63,7 +63,7 @@ def convert_volume(
     place = place_for(group, Sized(Extents(0)), Where(policy, request.pvs, rules))
     built = targets.change(group, request, evolve(context, place=place))
     if built.volumes or built.removed:
-        require_visible(group, volume, "convert")
+        require_visible(group, volume, "convert", request, targets)
     after = with_built(group, built, targets)
     require_valid(after, targets)
     new = after.lv_by_id.get(built.main)
@@ -79,6 +79,8 @@ def convert_volume(
         start=built.mains,
         zero=built.zero,
         needs_active=built.needs_active,
+        tools=built.tools,
+        waits=built.waits,
         wipe=tuple(Wipe(lv) for lv in wipe if lv in activate),
         notes=built.notes,
         done=done if built.done is None else built.done,
@@ -98,9 +100,30 @@ def finish_volume(
     """The change that is due after what is pending in a volume under ``name`` has ended; None: nothing is."""
     require_changeable(group)
     context = Context(find_volume(group, lv), targets, stamp, live, machine)
-    built = targets.finish(group, FinishVolume(lv, name), context)
+    built = targets.own_change(group, FinishVolume(lv, name), context)
     if built is None:
         return None
     after = with_built(group, built, targets)
     require_valid(after, targets)
     return Change(before=group, after=after, zero=built.zero, notes=built.notes, done=built.done or ())
+
+
+def take_back(
+    group: VolumeGroup,
+    lv: str,
+    targets: Targets,
+    stamp: Stamp,
+    *,
+    live: Live = NOTHING_LIVE,
+    machine: Machine = NO_MACHINE,
+) -> Change | None:
+    """The change that undoes one of which the device of volume ``lv`` did not take its message, if any does."""
+    volume = next((one for one in group.lvs if one.id == lv), None)
+    if volume is None:
+        return None
+    built = targets.own_change(group, TakeBack(volume.id), Context(volume, targets, stamp, live, machine))
+    if built is None:
+        return None
+    after = with_built(group, built, targets)
+    require_valid(after, targets)
+    return Change(before=group, after=after, notes=built.notes)

@@ -91,6 +91,8 @@ def create_volume(
         activate=(new if built.activate is None else built.activate) if active else (),
         zero=built.zero,
         needs_active=built.needs_active,
+        tools=built.tools,
+        waits=built.waits,
         wipe=wipe,
         notes=built.notes
         + tuple(

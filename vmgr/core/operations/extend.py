@@ -58,7 +58,7 @@ def extend_volume(
     volume = find_volume(group, request.lv)
     context = Context(volume, targets, stamp, live, machine)
     targets.check_request(group, volume, request, context)
-    require_visible(group, volume, "resize")
+    require_visible(group, volume, "resize", request, targets)
     require_unlocked(group, volume, "resize")
     sized = size_for_change(group, volume, request.size, request.pvs)
     if sized.extents < volume.size:
@@ -135,6 +135,8 @@ def _extend(
         after=after,
         zero=built.zero,
         needs_active=built.needs_active,
+        tools=built.tools,
+        waits=built.waits,
         activate=built.activate or (),
         notes=notes + built.notes,
         done=(size_changed(group, volume, new.size), _done(group, volume)) if built.done is None else built.done,

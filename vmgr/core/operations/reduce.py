@@ -48,7 +48,7 @@ def reduce_volume(
     volume = find_volume(group, request.lv)
     context = Context(volume, targets, stamp, live, machine)
     targets.check_request(group, volume, request, context)
-    require_visible(group, volume, "resize")
+    require_visible(group, volume, "resize", request, targets)
     require_unlocked(group, volume, "resize")
     if request.size.sign == "+":
         raise UsageError("a volume is not reduced by a positive size", hint="use lvextend")
@@ -73,6 +73,8 @@ def reduce_volume(
         activate=built.activate or (),
         zero=built.zero,
         needs_active=built.needs_active,
+        tools=built.tools,
+        waits=built.waits,
         notes=sized.notes + notes + built.notes,
         done=(
             size_changed(group, volume, after.lv_by_id[volume.id].size),

@@ -93,7 +93,7 @@ def remove_volumes(
             targets.check_request(group, volume, request, context)
             going = removal_set(group, volume, targets)
             if not _stands_alone(group, volume, going):
-                require_visible(group, volume, "remove")
+                require_visible(group, volume, "remove", request, targets)
             for lv in going:
                 require_unlocked(group, lv, "remove")
         except VmgrError as error:
@@ -125,6 +125,8 @@ def remove_volumes(
         after=after,
         zero=tuple(zero for each in built for zero in each.zero),
         needs_active=tuple(lv for each in built for lv in each.needs_active),
+        tools=tuple(tool for each in built for tool in each.tools),
+        waits=tuple(wait for each in built for wait in each.waits),
         notes=tuple(note for each in built for note in each.notes),
         done=done,
     )

@@ -45,7 +45,7 @@ def rename_volume(
     require_changeable(group)
     volume = find_volume(group, request.lv)
     targets.check_request(group, volume, request, Context(volume, targets, live=live, machine=machine))
-    require_visible(group, volume, "rename")
+    require_visible(group, volume, "rename", request, targets)
     require_unlocked(group, volume, "rename")
     if request.name == volume.name:
         raise UsageError("old and new logical volume names must differ", hint="choose another name")
