@@ -1,15 +1,15 @@
 """Reports: values in, text out. The tables of ``pvs``, ``vgs`` and ``lvs`` and the long displays.
 
-Three steps, so that a wrong column name is refused before a disk is read, and nothing is asked of the kernel
-that no column shows::
+Three steps, so that a wrong column name is refused before a disk is read, and the kernel is queried only for
+values that a column shows::
 
     report = prepare(ReportRequest("lvs", columns=("+devices",)), targets)   # raises UsageError
     ...scan; ask the kernel if report.needs_live, with status lines if report.wants_status(system)...
     sys.stdout.write(report.text(system, live))
 
-Nothing here touches a disk, the kernel, a clock or a configuration file; the caller hands over what it read.
-What the columns are is in :mod:`vmgr.report.columns`; how values become text in :mod:`vmgr.report.render`;
-the selection language in :mod:`vmgr.report.selection`; ``pvdisplay`` and its kin in :mod:`vmgr.report.displays`.
+Nothing here reads a disk, the kernel, a clock or a configuration file; the caller passes the data.
+The columns are in :mod:`vmgr.report.columns`, the text layout in :mod:`vmgr.report.render`,
+the selection language in :mod:`vmgr.report.selection`, ``pvdisplay`` and the like in :mod:`vmgr.report.displays`.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ __all__ = ["DisplayRequest", "ReportRequest", "display", "prepare", "scan_lines"
 
 
 def prepare(request: ReportRequest, targets: Targets) -> Report:
-    """Settle a report's columns, order and selection.
+    """Determine a report's columns, order and selection.
 
-    The result has ``needs_live`` (whether device-mapper devices are shown at all), ``wants_status(system)``
-    (whether their status lines are, for volumes that have any), ``help`` (text of ``-o help`` or ``-S help``,
-    which is then all there is to print; empty otherwise) and ``text(system, live)``: the report, with a final
-    line feed unless it is empty. Raises :class:`vmgr.core.errors.UsageError` for an unknown column, sort key,
+    The result has ``needs_live`` (whether it shows device-mapper devices at all), ``wants_status(system)``
+    (whether it shows their status lines, for volumes that have any), ``help`` (the text of ``-o help`` or
+    ``-S help``, to print instead of the report; empty otherwise) and ``text(system, live)``: the report, with a
+    final line feed unless it is empty. Raises :class:`vmgr.core.errors.UsageError` for an unknown column, sort key,
     format or unit, and for a selection that cannot be parsed.
     """
     from vmgr.report.engine import Report
@@ -75,7 +75,7 @@ def scan_lines(request: DisplayRequest, system: SystemView, live: Live, targets:
 def select(
     kind: str, criteria: str, system: SystemView, live: Live, targets: Targets, now: int | None = None
 ) -> Callable[[Uuid], bool]:
-    """A test for UUIDs of what ``-S`` selects, for commands that change things (``lvremove -S``).
+    """A test for the UUIDs that ``-S`` selects, for commands that make changes (``lvremove -S``).
 
     ``kind`` is that of :class:`ReportRequest`. Raises :class:`vmgr.core.errors.UsageError`.
     """

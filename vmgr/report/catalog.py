@@ -1,11 +1,11 @@
-"""Finding columns: by name, by prefix, by group; the order to sort in; and the help that lists them.
+"""The catalogue of columns: finding them by name, prefix or group; the sort order; and the help that lists them.
 
-Names are matched as LVM2 matches them (``libdm/libdm-report.c``): underscores and case do not count, and the prefix
+Names are matched as in LVM2 (``libdm/libdm-report.c``): underscores and case do not count, and the prefix
 of the report's own kind may be left out, so that ``lvs -o size`` is ``lv_size``. ``all`` is every column of
-the report's kind and of what else it shows, ``vg_all`` every one of groups, and so on.
+the report's kind and of the other kinds that it shows, ``vg_all`` is every column of groups, and so on.
 
-Nothing here knows what a column is about: the reports of LVM2's commands have theirs in :mod:`vmgr.report.columns`,
-those of ``vmgr dm`` bring their own.
+This module does not depend on particular columns. Those of LVM2's reports are in :mod:`vmgr.report.columns`;
+the reports of ``vmgr dm`` have their own.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     """A section's bit, its title and the prefix of its columns' names, with underscore."""
 
 Row = tuple[str | int | bool | None, ...]
-"""A column as it is declared; :mod:`vmgr.report.columns` says what is where."""
+"""A column's declaration; :mod:`vmgr.report.columns` explains the items."""
 
 SPECIAL = 1 << 30
-"""The section of columns that are about the report itself. Sections are bits."""
+"""The section of columns about the report itself. Sections are bits."""
 
 UNKNOWN = -1
-"""An undefined number: shown as -1, and later than all others when sorting."""
+"""An undefined number: shown as -1, and sorted after all others."""
 
 LAST = 1 << 64
-"""Sorts after all numbers: LVM2 keeps an undefined one as the largest of 64 bits."""
+"""A sort key after all numbers: in LVM2, an undefined number is the largest one of 64 bits."""
 
 RIGHT = ("number", "size", "binary")
 """Kinds that are aligned to the right (``libdm-report.c``: all that LVM2 counts as numbers)."""
 
 
 class Column:
-    """A column that was asked for: the catalogue's row, with what is left out there filled in."""
+    """A requested column: the catalogue's row, with defaults for items that are left out."""
 
     __slots__ = ("absent", "added", "heading", "help", "kind", "name", "section", "width", "words")
 
@@ -61,7 +61,7 @@ class Column:
         return self.kind in RIGHT
 
     def sort_keys(self, raw: list[object]) -> list[Any]:
-        """Values that compare as LVM2's do. (It compares percentages and lists by their bytes: not here.)"""
+        """Keys that compare as LVM2's values do. (LVM2 compares percentages and lists by their bytes; not here.)"""
         if self.kind == "string":
             return ["" if v is None else v for v in raw]
         if self.kind == "list":
@@ -100,7 +100,7 @@ class Catalog:
         self._added: set[int] = set()
 
     def add(self, row: Row) -> None:
-        """A column more, unless there is one of its name: what target plugins declare."""
+        """Add a column, such as one of a target plugin, unless there is one of its name."""
         key = canonical(str(row[0]))
         if key not in self._index:
             self._index[key] = len(self._rows)
@@ -118,15 +118,15 @@ class Catalog:
         self._rows[at] = (*self._rows[at][:5], text, *self._rows[at][6:])
 
     def column(self, at: int) -> Column:
-        """The column in a place of the catalogue."""
+        """The column at a position in the catalogue."""
         return Column(self._rows[at], at in self._added)
 
     def section(self, at: int) -> int:
-        """The section of the column in a place."""
+        """The section of the column at a position."""
         return int(self._rows[at][1] or 0)
 
     def find(self, name: str, prefix: str) -> int | None:
-        """The place of a column; ``prefix`` is that of the report's kind, without underscore."""
+        """The position of a column; ``prefix`` is that of the report's kind, without underscore."""
         key = canonical(name)
         exact, prefixed = self._index.get(key), self._index.get(prefix + key)
         if exact is None or prefixed is None:
@@ -135,10 +135,10 @@ class Catalog:
         return special[0] if special else min(exact, prefixed)
 
     def group(self, name: str, prefix: str, shown: int) -> int:
-        """The sections that a name such as ``all`` or ``lv_all`` means; 0 if it is no such name.
+        """The sections that a name such as ``all`` or ``lv_all`` stands for; 0 for other names.
 
-        ``shown`` are the sections that the report shows anyway: ``all`` includes them. In a report whose kind has
-        no prefix, it means them alone, and every section where nothing is shown yet.
+        ``shown`` are the sections that the report already shows: ``all`` includes them. In a report whose kind has
+        no prefix, ``all`` means only these, or every section if none is shown yet.
         """
         key = canonical(name)
         if key == "all" and prefix:
@@ -148,16 +148,16 @@ class Catalog:
         return sum(section for section, _, own in self._sections if key == canonical(own) + "all")
 
     def in_sections(self, sections: int) -> list[int]:
-        """The places of all columns of these sections, in order."""
+        """The positions of all columns of these sections, in order."""
         return [at for at, row in enumerate(self._rows) if int(row[1] or 0) & sections]
 
     def resolve(
         self, names: Sequence[str], keys: Sequence[tuple[str, bool]], prefix: str, sections: int
     ) -> tuple[list[int], list[tuple[int, bool]], int]:
-        """Turn names of columns and sort keys into places; ``sections`` are those that the report shows anyway.
+        """Turn names of columns and sort keys into positions; ``sections`` are those that the report already shows.
 
-        The last of the three results has all sections that are shown or sorted by. Twice through the names, as
-        LVM2 does: ``all`` also means the columns of every section that the other columns and the order bring in.
+        The last of the three results has all sections that are shown or sorted by. As in LVM2, there are two passes
+        over the names, because ``all`` includes the sections of all other columns and sort keys.
         Raises :class:`UsageError`.
         """
         found: list[int | str] = []
@@ -182,14 +182,14 @@ class Catalog:
         return places, list(order.items()), sections & ~SPECIAL
 
     def need(self, name: str, prefix: str, what: str) -> int:
-        """As :meth:`find`. Raises :class:`UsageError` for a name that is none; ``what`` says what it was for."""
+        """As :meth:`find`, but raises :class:`UsageError` for an unknown name; ``what`` says what it was for."""
         at = self.find(name, prefix)
         if at is None:
             raise self.unknown(name, prefix, what)
         return at
 
     def unknown(self, name: str, prefix: str, what: str) -> UsageError:
-        """The error for a name that no column has, with those that are close to it."""
+        """The error for an unknown column name, with similar names in the hint."""
         from difflib import get_close_matches
 
         every = {canonical(str(row[0])): str(row[0]) for row in self._rows}
@@ -203,9 +203,9 @@ class Catalog:
     # -- help -------------------------------------------------------------------------------------
 
     def help(self, *, groups: bool = True, kinds: bool = False, indent: str = "  ") -> str:
-        """All columns with their meaning; with the names of ``groups``, and the ``kinds`` for selections.
+        """The help: all columns with their meaning; with the names of ``groups``, and the ``kinds`` for selections.
 
-        Sections with the same title stand together, under the prefix of the first.
+        Sections with the same title are listed together, under the prefix of the first.
         """
         width = max(len(str(row[0])) for row in self._rows)
         titles = {section: title for section, title, _ in self._sections}

@@ -1,4 +1,4 @@
-"""From rows to raw values, and from these to what is shown."""
+"""From rows to raw values, and from raw values to the texts of cells."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Values:
-    """The raw values of a column: a list of one for each row, or the one that all rows have (``same``)."""
+    """The raw values of a column: a list with one for each row, or a single value of all rows (``same``)."""
 
     __slots__ = ("raw", "same", "value")
 
@@ -34,7 +34,7 @@ class Values:
 
 
 def absent(column: Column) -> object:
-    """The value of a column that nobody gives one."""
+    """The value of a column for which there is no data."""
     if column.absent is None and column.kind == "string":
         return ""
     if column.absent is None and column.kind == "list":
@@ -119,7 +119,7 @@ def _shown(ctx: Context, column: Column, raw: list[object]) -> list[str]:
     if kind == "string":
         return ["" if v is None else str(v) for v in raw]
     if kind == "size":
-        texts = {v: _size(ctx, v) for v in set(raw)}  # many are alike
+        texts = {v: _size(ctx, v) for v in set(raw)}  # many are equal
         return [texts[v] for v in raw]
     if kind == "percent":
         return ["" if v is None else percent(v) for v in raw]  # type: ignore[arg-type]
@@ -146,9 +146,9 @@ def _size(ctx: Context, value: object) -> str:
 
 
 def percent(value: float) -> str:
-    """A percentage with two digits, which is 0.00 or 100.00 only if it is exact.
+    """A percentage with two decimals, which is 0.00 or 100.00 only if it is exact.
 
-    LVM2 keeps millionths in a C float, and so does this, to round alike (``dm_percent_to_round_float``).
+    To round like LVM2, this keeps millionths in a C float, too (``dm_percent_to_round_float``).
     """
     from struct import pack, unpack
 
@@ -168,7 +168,7 @@ def _time(ctx: Context, value: object) -> str:
 
 
 def local_time(seconds: int, form: str) -> str:
-    """A time as ``strftime`` shows it here; the number itself where it is no time that the machine knows."""
+    """A local time formatted with ``strftime``; the number itself if it is out of range."""
     import time
 
     try:

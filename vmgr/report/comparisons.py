@@ -1,7 +1,7 @@
-"""Tests of single values for selections: what ``>``, ``=~`` and the words that stand for values mean.
+"""Tests of single values for selections: operators such as ``>`` and ``=~``, and words that stand for values.
 
-Each function makes a test of a column's raw values. As in LVM2 (``libdm/libdm-report.c``), what is undefined
-equals what is undefined, and is neither greater nor smaller than anything.
+Each function makes a test of a column's raw values. As in LVM2 (``libdm/libdm-report.c``), undefined values
+equal each other, and are neither greater nor smaller than any value.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     """Whether a raw value of the column passes."""
 
 MILLIONTHS = 1_000_000
-"""Percentages are compared in these, as LVM2 keeps them."""
+"""Percentages are compared in this unit, as in LVM2."""
 
 _UNDEFINED = ("-1", "unknown", "undefined", "undef")
 
@@ -29,7 +29,7 @@ _UNDEFINED = ("-1", "unknown", "undefined", "undef")
 
 
 def reserved_words(column: Column) -> tuple[tuple[object, tuple[str, ...]], ...]:
-    """Values of a column that have names, with these."""
+    """The column's values with reserved words, and these words."""
     if column.kind == "binary":
         words = tuple(column.words.split(",")) if column.words else ()
         return ((UNKNOWN, _UNDEFINED), (1, (*words, "yes")), (0, ("no",)))
@@ -43,7 +43,7 @@ def reserved_words(column: Column) -> tuple[tuple[object, tuple[str, ...]], ...]
 
 
 def reserved_value(column: Column, word: str) -> object:
-    """What ``word`` stands for in this column; None if it is no reserved word."""
+    """The value of ``word`` in this column; None if it is not a reserved word."""
     return next((value for value, names in reserved_words(column) if word in names), None)
 
 
@@ -65,14 +65,14 @@ def _defined(value: object) -> object:
 
 
 def reserved_test(wanted: object, operator: str) -> Test:
-    """Compare with a value that has a name and no size, such as ``auto``."""
+    """Compare with a value that is a word without a size, such as ``auto``."""
     if operator in ("=", "!="):
         return lambda value: (value == wanted) == (operator == "=")
     return lambda value: False
 
 
 def size_test(wanted: float, operator: str) -> Test:
-    """Compare sizes in sectors; ``wanted`` may be a part of one."""
+    """Compare sizes in sectors; ``wanted`` may be a fraction."""
     compare = _compare(operator)
     missing = operator == "!="
 
@@ -85,13 +85,13 @@ def size_test(wanted: float, operator: str) -> Test:
 
 
 def percent_test(wanted: int, operator: str) -> Test:
-    """Compare percentages; what is none never passes, whatever the operator."""
+    """Compare percentages. An undefined one never passes, whatever the operator."""
     compare = _compare(operator)
     return lambda value: isinstance(value, int | float) and compare(int(value * MILLIONTHS), wanted)
 
 
 def span_test(span: tuple[int, int], operator: str) -> Test:
-    """Compare times with a span: equal is within, greater is after its end, smaller before its beginning."""
+    """Compare times with a span: within it is equal, after its end is greater, before its beginning is smaller."""
     first, last = span
 
     def test(value: object) -> bool:
@@ -121,7 +121,7 @@ def _compare(operator: str) -> Callable[[float, float], bool]:
 
 
 def translated(pattern: str) -> str:
-    """A regular expression of LVM2's to one of Python's: braces are plain, and ``\\x`` is ``x``."""
+    """Translate LVM2's regular expression to Python's: braces are plain, and ``\\x`` is ``x``."""
     found: list[str] = []
     at, within = 0, False
     while at < len(pattern):

@@ -1,7 +1,7 @@
-"""``pvdisplay``, ``vgdisplay`` and ``lvdisplay``: facts one below the other, in LVM2's words.
+"""``pvdisplay``, ``vgdisplay`` and ``lvdisplay``: one fact per line, in LVM2's words.
 
-The lines are those of LVM2's ``lib/display/display.c``, because scripts read them. What is special about a
-volume's type comes from its plugin's letters and columns, as in reports.
+The lines are those of LVM2's ``lib/display/display.c``, because scripts parse them. The facts about a
+volume's type come from its plugin's letters and columns, as in reports.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vmgr.report.requests import DisplayRequest
 
 BLANK = " "
-"""The line that ends each thing."""
+"""The line after each item."""
 
 _VG_BITS = {"EXPORTED": 0x2, "RESIZEABLE": 0x4, "READ": 0x100, "WRITE": 0x200, "CLUSTERED": 0x400, "SHARED": 0x800}
 _PV_BITS = {"EXPORTED": 0x2, "ALLOCATABLE": 0x8, "MISSING": 0x80000}
@@ -44,7 +44,7 @@ def display(
     targets: Targets,
     read_ahead: KernelReadAhead | None = None,
 ) -> str:
-    """The text of a display; each line two spaces in."""
+    """The text of a display; each line is indented by two spaces."""
     shown = Display(request, live, targets, read_ahead)
     only = chosen(request, system, live, targets)
     rows = {"pv": shown.pvs, "vg": shown.vgs, "lv": shown.lvs}[request.kind](system, only)
@@ -54,7 +54,7 @@ def display(
 def chosen(
     request: DisplayRequest, system: SystemView, live: Mapping[str, LiveDevice] | None, targets: Targets
 ) -> frozenset[str] | None:
-    """The UUIDs that are named and selected; None for everything."""
+    """The UUIDs that are both named and selected; None for all."""
     if not request.select:
         return request.only
     from vmgr.report.engine import Report
@@ -67,7 +67,7 @@ def chosen(
 
 
 class Display:
-    """How things are written out, and the lines of each."""
+    """The lines of each item."""
 
     def __init__(
         self,
@@ -366,7 +366,7 @@ def _is_cow(g: GroupFacts, lv: Uuid) -> bool:
 
 
 def fill_of(facts: Facts | None) -> float | None:
-    """How full a volume's copy-on-write space is; None if that is not known, or the space is lost."""
+    """The used percentage of a volume's copy-on-write space; None if it is not known, or the space is lost."""
     if facts is not None and facts.values.get("lv_snapshot_invalid"):
         return None
     value = facts.values.get("snap_percent") if facts else None

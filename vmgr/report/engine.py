@@ -1,4 +1,4 @@
-"""A report from request to text: which columns, what the rows are, their order, and what of them is shown."""
+"""A report from request to text: its columns, its rows, their order, and the cells to show."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ KINDS = {
     "segs": (SEG, "seg"),
     "pvsegs": (PVSEG, "pvseg"),
 }
-"""For each kind of report: what its rows are to begin with, and the prefix of its columns' names."""
+"""For each kind of report: what its rows are by default, and the prefix of its columns' names."""
 
 
 class Report:
-    """A report that has been settled; see :func:`vmgr.report.prepare`."""
+    """A prepared report; see :func:`vmgr.report.prepare`."""
 
     def __init__(self, request: ReportRequest, targets: Targets) -> None:
         self.request = request
@@ -91,7 +91,7 @@ class Report:
     # -- columns and order ------------------------------------------------------------------------
 
     def _column_names(self) -> tuple[list[str], list[str]]:
-        """Names of the columns to show, and of those to leave out where they are empty."""
+        """Names of the columns to show, and of those to leave out if they are empty."""
         plain, verbose, _ = DEFAULTS[self._kind]
         if self.request.verbose:
             text = str(self._settings.get(f"{self._kind}_cols_verbose", verbose))
@@ -117,7 +117,7 @@ class Report:
         return names, compact
 
     def _leave_out(self, names: list[str], name: str) -> None:
-        """Take the last column called ``name`` away, with or without the report's prefix."""
+        """Remove the last column called ``name``, with or without the report's prefix."""
         wanted = canonical(name).removeprefix(self._prefix)
         for at in range(len(names) - 1, -1, -1):
             if canonical(names[at]).removeprefix(self._prefix) == wanted:
@@ -158,7 +158,7 @@ class Report:
     # -- rows -------------------------------------------------------------------------------------
 
     def wants_status(self, system: SystemView) -> bool:
-        """Whether status lines of the kernel are to be shown for any volume that was found."""
+        """Whether the report shows the kernel's status lines of any volume."""
         if not self._status:
             return False
         from vmgr.report.facts import GroupFacts
@@ -194,7 +194,7 @@ class Report:
         return frozenset(uuid for uuid, chosen in zip(ids, rows.chosen(), strict=True) if chosen and uuid)
 
     def _ordered(self, rows: Rows) -> Rows:
-        """The rows in the order asked for; those that compare equal stay as they were."""
+        """The rows in the requested order; the sort is stable."""
         order = list(range(rows.count))
         sorted_at_all = False
         for column, descending in reversed(self._order):
@@ -281,7 +281,7 @@ class Report:
         )
 
     def _kept(self, cells: list[Cells]) -> list[int]:
-        """Places of the columns that stay when empty ones are left out (``compact_output``, ``-o#``)."""
+        """Positions of the columns that stay when empty ones are left out (``compact_output``, ``-o#``)."""
         every = bool(self._settings.get("compact_output", 0))
         if not every and not self._compact:
             return list(range(len(cells)))

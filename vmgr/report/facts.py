@@ -1,7 +1,7 @@
-"""What rows are made of: the context of a report, and what is worked out once for each group.
+"""The data for rows: the context of a report, and facts that are computed once for each group.
 
-Ten thousand volumes are ordinary here, so nothing is asked of a plugin, and no device looked up, unless a
-volume is of a kind that has something to say (:attr:`GroupFacts.described`).
+Reports must be fast for ten thousand volumes. So plugins are called, and devices looked up, only for
+volumes about which a plugin may have facts (:attr:`GroupFacts.described`).
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ POLICY_LETTERS = {
 
 
 class Context:
-    """What all rows of a report share: how values are written, what the kernel has, and whom to ask.
+    """The data of all rows of a report: formats of values, the kernel's devices, and the target plugins.
 
-    ``known`` is False where the kernel could not, or was not to be, asked which volumes are active.
+    ``known`` is False if the kernel could not or must not be asked which volumes are active.
     """
 
     __slots__ = (
@@ -73,7 +73,7 @@ DEFAULT_TIME_FORMAT = "%Y-%m-%d %T %z"
 
 
 class Facts:
-    """What the target plugins say of a volume or segment: letters, and values by column."""
+    """The target plugins' facts about a volume or segment: letters, and values by column."""
 
     __slots__ = ("health", "kind", "segtype", "state", "target", "values", "zero")
 
@@ -94,7 +94,7 @@ class Facts:
 
 
 class GroupFacts:
-    """One group of the view, and what reports need of it beyond its fields, worked out when first asked for."""
+    """One group of the view, with further facts for reports, computed on first use."""
 
     __slots__ = (
         "_described", "_facts", "_missing", "_origins", "_partial", "_prefix", "_segtypes", "_suffixed", "_used",
@@ -147,7 +147,7 @@ class GroupFacts:
         return sum(self.used.values())
 
     def free_of(self, pv: PhysicalVolume) -> int:
-        """Extents of a physical volume that no segment occupies; none where metadata that break rules use more."""
+        """Extents of a physical volume that no segment occupies; 0 if invalid metadata uses more than there are."""
         return max(0, int(pv.pe_count) - self.used.get(pv.id, 0))
 
     @property
@@ -164,13 +164,13 @@ class GroupFacts:
 
     @property
     def missing(self) -> frozenset[Uuid]:
-        """Physical volumes that are not there."""
+        """Physical volumes that were not found."""
         if self._missing is None:
             self._missing = frozenset(pv.id for pv in self.view.missing)
         return self._missing
 
     def is_partial(self, lv: LogicalVolume) -> bool:
-        """Whether part of the volume lies, perhaps through others, on a missing physical volume."""
+        """Whether part of the volume lies, directly or through other volumes, on a missing physical volume."""
         if not self.missing:
             return False
         if self._partial is None:
@@ -207,9 +207,9 @@ class GroupFacts:
     # -- what the kernel and the plugins say ------------------------------------------------------
 
     def live(self, lv: LogicalVolume) -> LiveDevice | None:
-        """The volume's device, None if it is not active.
+        """The volume's device; None if it is not active.
 
-        Which device stands for a volume that no plugin understands is not known; it is active if it has any.
+        For a volume that no plugin understands, any of its devices counts.
         """
         live = self.ctx.live
         if not live:
@@ -223,7 +223,7 @@ class GroupFacts:
 
     @property
     def _by_volume(self) -> dict[str, LiveDevice]:
-        """The devices whose UUID has a suffix, by their volume's UUID; of several the one that is used most."""
+        """The devices whose UUID has a suffix, by their volume's UUID; of several, that with the most openers."""
         if self._suffixed is None:
             start, end = len(self._prefix), len(self._prefix) + 32
             found: dict[str, LiveDevice] = {}
@@ -237,7 +237,7 @@ class GroupFacts:
 
     @property
     def described(self) -> set[Uuid]:
-        """Volumes of which plugins may have something to say that is not of single segments."""
+        """Volumes for which plugins may have facts that are not about single segments."""
         if self._described is None:
             quiet = {body: info.quiet for info in self.ctx.targets.infos() for body in info.bodies}
             found = set(self.referrers)
@@ -248,15 +248,15 @@ class GroupFacts:
         return self._described
 
     def has_status(self) -> bool:
-        """Whether any volume is of a type whose kernel status a plugin reads."""
+        """Whether a plugin reads the kernel status of any volume."""
         targets = self.ctx.targets
         return any(targets.has_status(body) for body in self.group.by_body)
 
     def facts(self, lv: LogicalVolume) -> Facts | None:
-        """What plugins say of the volume as a whole: of its first segment. None if there is nothing to say.
+        """The plugins' facts about the volume as a whole, from its first segment; None if there are none.
 
-        A later segment of another type gives the volume the letters that the first one leaves open: a plain volume
-        that ends in zeros is a virtual one.
+        A later segment of another type provides letters that the first one leaves open. For example, a linear
+        volume that ends in a zero segment is a virtual one.
         """
         if lv.id not in self.described or not lv.segments:
             return None
@@ -272,7 +272,7 @@ class GroupFacts:
         return facts
 
     def segment_facts(self, lv: LogicalVolume, segment: Segment) -> Facts:
-        """What plugins say of a segment."""
+        """The plugins' facts about a segment."""
         key = (lv.id, int(segment.start))
         facts = self._facts.get(key)
         if facts is None:
@@ -305,7 +305,7 @@ class GroupFacts:
         return self.segment_facts(lv, segment).segtype
 
     def is_bookkeeping(self, lv: LogicalVolume) -> bool:
-        """Whether a hidden volume has no device of its own: it is part of another's metadata, and never listed."""
+        """Whether a hidden volume is only part of another's metadata, without a device: such are never listed."""
         from vmgr.core.errors import UnclaimedSegment
 
         if lv.visible or lv.id not in self.described:
@@ -317,7 +317,7 @@ class GroupFacts:
             return False
 
     def _asked(self, default: Any, question: Callable[..., Any], *args: object) -> Any:
-        """The answer to a question to the plugins; ``default`` where one fails at it, which is left out then."""
+        """The plugins' answer to a question; ``default`` if a plugin fails, which is then left out."""
         try:
             return question(*args)
         except PluginError as error:
@@ -328,7 +328,7 @@ class GroupFacts:
 
     @property
     def origins(self) -> dict[Uuid, Uuid]:
-        """For each volume that was taken of another: that other."""
+        """The origin of each volume that has one."""
         if self._origins is None:
             self._origins = {}
             for lv in self.group.lvs:
@@ -339,7 +339,7 @@ class GroupFacts:
         return self._origins
 
     def ancestors(self, lv: LogicalVolume) -> Iterator[str]:
-        """Names of the volume's origin, of that one's origin and so on."""
+        """Names of the volume's origin, the origin's origin, and so on."""
         origins = self.origins
         seen = {lv.id}
         at = origins.get(lv.id)
@@ -349,7 +349,7 @@ class GroupFacts:
             at = origins.get(at)
 
     def descendants(self, lv: LogicalVolume, seen: frozenset[Uuid] = frozenset()) -> Iterator[str]:
-        """Names of the volumes taken of this one, each followed by its own descendants."""
+        """Names of the volumes whose origin is this one, each followed by its own descendants."""
         for child, origin in self.origins.items():
             if origin == lv.id and child not in seen:
                 volume = self.group.lv_by_id[child]

@@ -1,4 +1,4 @@
-"""What the columns of volume groups hold: a function for each."""
+"""The values of the columns of volume groups: a function for each."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ def attr(g: GroupFacts) -> str:
 
 
 def snapshots(g: GroupFacts) -> int:
-    """Volumes whose first letter says that they have copy-on-write space of their own.
+    """The number of volumes whose first letter says that they have copy-on-write space of their own.
 
-    Only volumes that others refer to can be that, so nobody is asked about the rest.
+    Only volumes that others refer to can have it, so plugins are not asked about the rest.
     """
     referred = [g.group.lv_by_id[lv] for lv in g.referrers if lv in g.group.lv_by_id]
     return sum(1 for lv in referred if (facts := g.facts(lv)) is not None and facts.kind in ("s", "S"))
 
 
 def mdas(g: GroupFacts) -> list[MdaView]:
-    """Metadata areas of the physical volumes that are there, ignored ones included."""
+    """Metadata areas of the physical volumes that were found, ignored ones included."""
     return [mda for pv in g.view.pvs.values() for mda in pv.mdas]
 
 
 def in_use(areas: list[MdaView]) -> list[MdaView]:
-    """Those that are read and written."""
+    """The areas that are in use, not ignored."""
     return [mda for mda in areas if not mda.area.ignored]
 
 
@@ -68,7 +68,7 @@ def least_size(areas: list[MdaView]) -> int:
 
 
 def lock_args(g: GroupFacts) -> str:
-    """What the lock manager keeps with the group."""
+    """The group's arguments of the lock manager."""
     return next((str(value) for key, value in g.group.extra if key == "lock_args"), "")
 
 

@@ -1,4 +1,4 @@
-"""What the columns of physical volumes and of their runs of extents hold: a function for each."""
+"""The values of the columns of physical volumes and of their runs of extents: a function for each."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class PvFacts:
-    """A physical volume, or with ``pvs -a`` a device that is none.
+    """A physical volume, or with ``pvs -a`` another device.
 
-    ``view`` is None for one that is not there, ``pv`` for one of no group; both are for a device that is none.
-    ``group`` is the group that shall be shown beside it.
+    ``view`` is None for a missing one, ``pv`` is None for one without a group; both are None for another device.
+    ``group`` is the group to show with it.
     """
 
     __slots__ = ("device", "duplicate", "group", "pv", "view")
@@ -50,14 +50,14 @@ class PvFacts:
 
     @property
     def used(self) -> bool:
-        """Whether a group has it, or its label says so."""
+        """Whether it belongs to a group, or its label says so."""
         if self.pv is not None:
             return True
         return self.view is not None and not self.duplicate and self.view.layout.used
 
     @property
     def missing(self) -> bool:
-        """Whether it is not there, or its group says so."""
+        """Whether it was not found, or its group says so."""
         return self.pv is not None and self.pv.id in self.group.missing
 
     @property
@@ -72,7 +72,7 @@ class PvFacts:
 
     @property
     def size(self) -> int:
-        """What LVM2 calls the PV's size: that of its extents, or of the device if it has none. In sectors."""
+        """LVM2's size of the PV, in sectors: that of its extents, or of the device if it has none."""
         if self.pv is not None and self.pv.pe_count:
             return int(self.pv.pe_count) * self.group.extent_size
         if self.pv is not None:
@@ -195,7 +195,7 @@ def used_runs(g: GroupFacts) -> dict[Uuid, list[Run]]:
 
 
 def with_free(p: PvFacts, used: list[Run]) -> Iterator[Run]:
-    """All runs of a physical volume, free ones included; one of no group has a single empty run, as in LVM2."""
+    """All runs of a physical volume, free ones included. As in LVM2, one without a group has a single empty run."""
     end = 0 if p.pv is None else int(p.pv.pe_count)
     at = 0
     for run in used:

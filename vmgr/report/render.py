@@ -1,7 +1,7 @@
 """Rows of cells to text: aligned columns, separated values, name=value pairs, columns as lines, JSON.
 
-LVM2's layouts to the byte (``libdm/libdm-report.c``). Its commands print each line two spaces in, dmsetup does not.
-A column whose cells are all alike comes as one text and costs nothing per row.
+The layouts are LVM2's to the byte (``libdm/libdm-report.c``). Its commands indent each line by two spaces, dmsetup
+does not. A column with equal cells is passed as one text, and takes no time per row.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     Lists = Sequence[Sequence[str]]
 
 INDENT = "  "
-"""What LVM2's commands begin each line with."""
+"""The indentation of lines of LVM2's commands."""
 
 PREFIX = "LVM2_"
-"""What their ``--nameprefixes`` puts in front of names."""
+"""The prefix of names with their ``--nameprefixes``."""
 
 
 def _listed(cells: Cells, count: int) -> list[str]:
@@ -42,9 +42,9 @@ def _plain(text: str) -> str:
 
 
 class Layout:
-    """How a basic report is laid out; what each field means is said in ``ReportRequest``.
+    """The layout of a basic report; ``ReportRequest`` explains the fields.
 
-    ``indent`` begins each line, ``prefix`` each name if ``nameprefixes``.
+    ``indent`` is the beginning of each line, ``prefix`` that of each name with ``nameprefixes``.
     """
 
     __slots__ = ("aligned", "headings", "indent", "nameprefixes", "prefix", "quoted", "rows", "separator")
@@ -71,7 +71,7 @@ class Layout:
         self.rows = rows
 
     def heading(self, column: Column) -> str:
-        """What stands over a column."""
+        """The heading of a column."""
         return column.name if self.headings == 2 else column.heading
 
     def _around(self, column: Column) -> tuple[str, str]:
@@ -91,8 +91,7 @@ class Layout:
     ) -> str:
         """A report of ``count`` rows; empty without any.
 
-        ``more`` tells that columns behind the last were left out as empty: LVM2 then ends the headings with a
-        separator.
+        ``more``: empty columns after the last one were left out. LVM2 then ends the headings with a separator.
         """
         if not count:
             return ""
@@ -154,7 +153,7 @@ def json_report(name: str, columns: Sequence[Column], cells: Sequence[Cells], co
 
 
 def json_escape(text: str) -> str:
-    """What stands between the quotes of a JSON string. Bytes that are no text become ``\\udcNN``."""
+    """The text between the quotes of a JSON string. Bytes that are not UTF-8 become ``\\udcNN``."""
     if '"' not in text and "\\" not in text and text.isprintable():
         return text
     from json import dumps
@@ -165,9 +164,9 @@ def json_escape(text: str) -> str:
 def json_std_report(
     name: str, columns: Sequence[Column], cells: Sequence[Cells], lists: Sequence[Lists], count: int
 ) -> str:
-    """The same as ``--reportformat json_std`` has it: numbers without quotes, null for none, lists as arrays.
+    """A report of ``--reportformat json_std``: numbers without quotes, null for undefined ones, lists as arrays.
 
-    ``lists`` has the items of list columns, row by row; it is not looked at for others. Sizes stay strings.
+    ``lists`` has the items of list columns, row by row, and is ignored for others. Sizes stay strings.
     """
     from json import dumps
 

@@ -1,4 +1,4 @@
-"""What reports and displays are asked for, as values."""
+"""The requests for reports and displays, as values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class ReportRequest(NamedTuple):
-    """What a reporting command was asked for. (A named tuple: an attrs class would cost half a millisecond.)
+    """The request for a report. (A named tuple, because loading an attrs class takes half a millisecond.)
 
     ``kind``: ``lvs``, ``vgs`` or ``pvs``. ``columns`` are the arguments of each ``-o`` as given
     (``lv_name,size``, ``+devices``, ``-lv_attr``, ``#...``), in order. ``sort`` is that of ``-O``, None for
@@ -50,7 +50,7 @@ class ReportRequest(NamedTuple):
 
 
 class DisplayRequest(NamedTuple):
-    """What ``pvdisplay``, ``vgdisplay`` or ``lvdisplay``, or a scan, was asked for.
+    """The request for ``pvdisplay``, ``vgdisplay`` or ``lvdisplay``, or for a scan.
 
     ``kind``: ``pv``, ``vg`` or ``lv``. ``style``: ``long``, ``colon`` (``-c``) or ``short`` (``-s``).
     ``maps`` is ``-m``. ``active`` leaves out groups without an active volume (``-A``). ``uuid`` is ``pvscan

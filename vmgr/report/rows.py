@@ -1,7 +1,7 @@
-"""What a report's rows stand for: parallel lists of groups, volumes, segments, PVs and runs of extents.
+"""The rows of a report: parallel lists of groups, volumes, segments, PVs and runs of extents.
 
-Which volumes are listed is LVM2's choice (``tools/toollib.c``, ``process_each_lv_in_vg``): hidden ones with
-``-a`` or when they are named, and never those that are mere bookkeeping of another.
+Volumes are listed as in LVM2 (``tools/toollib.c``, ``process_each_lv_in_vg``): hidden ones only with
+``-a`` or when they are named, and never those that are only part of another's metadata.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vmgr.report.physical import PvFacts, Run
 
 NO_ID: Uuid = str.__new__(Uuid, "")
-"""Where LVM2 shows an empty UUID."""
+"""LVM2's empty UUID."""
 
 FREE_VOLUME = LogicalVolume(NO_ID, str.__new__(LvName, ""), status=("VISIBLE",), alloc="", read_ahead=0)
 """The volume that LVM2 shows for free extents."""
@@ -55,7 +55,7 @@ class Rows:
         self.described: list[int] | None = None
 
     def take(self, places: list[int]) -> Rows:
-        """These rows, in this order."""
+        """The rows at ``places``, in that order."""
         if places == list(range(self.count)):
             return self
         taken = Rows(
@@ -83,7 +83,7 @@ class Rows:
         return [p.pv.id if p.pv is not None else p.view.id if p.view is not None else NO_ID for p in self.pvs]
 
     def speaking(self) -> list[int]:
-        """Places of the rows of whose volume plugins may have something to say."""
+        """Positions of the rows for whose volume plugins may have facts."""
         if self.described is None:
             if any(g.described for g in dict.fromkeys(self.groups)):
                 pairs = enumerate(zip(self.groups, self.lvs, strict=True))
@@ -130,7 +130,7 @@ def _listed(g: GroupFacts, only: frozenset[str] | None, every: bool) -> list[Log
 
 
 def blank_group(ctx: Context, name: str = "") -> GroupFacts:
-    """What stands beside a PV of no group."""
+    """The empty group shown with a PV without a group."""
     group = VolumeGroup(NO_ID, str.__new__(VgName, name), 0, Sectors(0), status=(), alloc="")
     return GroupFacts(ctx, GroupView(group, {}))
 

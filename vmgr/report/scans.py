@@ -1,4 +1,4 @@
-"""``pvscan``, ``vgscan`` and ``lvscan``: a line for each thing that was found, in LVM2's words."""
+"""``pvscan``, ``vgscan`` and ``lvscan``: a line for each PV, group or volume that was found, in LVM2's words."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from vmgr.report.requests import DisplayRequest
 
 ORPHANS = "#orphans_lvm2"
-"""LVM2's internal group of orphans: its name counts when columns are made wide enough (``tools/pvscan.c``)."""
+"""LVM2's internal group of orphans, whose name counts for the width of columns (``tools/pvscan.c``)."""
 
 
 def scan_lines(
     request: DisplayRequest, system: SystemView, live: Mapping[str, LiveDevice] | None, targets: Targets
 ) -> str:
-    """The text of a scan; each line two spaces in."""
+    """The text of a scan; each line is indented by two spaces."""
     shown = Display(request, live, targets)
     only = chosen(request, system, live, targets)
     lines = {"pv": _pvs, "vg": _vgs, "lv": _lvs}[request.kind](shown, system, only)

@@ -1,4 +1,4 @@
-"""What the columns of segments hold. As in :mod:`vmgr.report.volumes`, the rest is the plugins'."""
+"""The values of the columns of segments. As in :mod:`vmgr.report.volumes`, plugins provide the others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class FreeBody(SegmentBody):
-    """Stands for a run of free extents in reports of physical volumes, as LVM2's type ``free`` does."""
+    """A run of free extents in reports of physical volumes, like LVM2's type ``free``."""
 
     __slots__ = ()
 
@@ -51,7 +51,7 @@ def _data_copies(g: GroupFacts, lv: LogicalVolume, segment: Segment) -> object:
 def _areas(g: GroupFacts, segment: Segment, *, ranges: bool, mark: bool) -> tuple[str, ...]:
     """The areas as words: ``DEVICE(EXTENT)``, or ``DEVICE:FIRST-LAST`` for ``ranges``.
 
-    LVM2 shows a volume that lies beneath from its own start to its end, whatever part of it is used.
+    As in LVM2, a volume below is shown from its own start to its end, whatever part of it is used.
     """
     words = []
     for area in segment.body.areas:

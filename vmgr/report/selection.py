@@ -6,8 +6,8 @@ LVM2's language (``lvmreport(7)``; the grammar is that of ``libdm/libdm-report.c
     and   = term { ("&&" | ",") term }
     term  = "(" or ")" | "!" "(" or ")" | column operator value
 
-Values are words, quoted strings, numbers with units, ``[lists]`` or ``{sets}``, times, or words that stand
-for a value of the column (``undefined``, ``read-only``). Where LVM2 says nothing but "syntax error", the
+Values are words, quoted strings, numbers with units, ``[lists]`` or ``{sets}``, times, or reserved words
+for a value of the column (``undefined``, ``read-only``). Where LVM2 only reports a syntax error, the
 message here says what was expected and where.
 """
 
@@ -64,7 +64,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII).match
 
 
 class Item:
-    """A test of one column. ``column`` is its place in the catalogue."""
+    """A test of one column. ``column`` is its position in the catalogue."""
 
     __slots__ = ("column", "test")
 
@@ -95,7 +95,7 @@ class Both:
 
 
 class Selection:
-    """What ``-S`` asked for: ``columns`` that it looks at (places in the catalogue), and the test of rows."""
+    """The selection of ``-S``: the ``columns`` that it uses (positions in the catalogue), and the test of rows."""
 
     __slots__ = ("columns", "root")
 
@@ -109,7 +109,7 @@ class Selection:
 
 
 def parse_selection(text: str, catalog: Catalog, prefix: str, now: int | None) -> Selection | None:
-    """The selection that ``text`` says; None for everything. Raises :class:`UsageError`."""
+    """Parse the selection ``text``; None selects everything. Raises :class:`UsageError`."""
     if not text.strip() or text.strip().lower() == "all":
         return None
     return _Parser(text, catalog, prefix, now).parse()
@@ -212,7 +212,7 @@ class _Parser:
             self.at += 1
 
     def _take(self, *words: str) -> str:
-        """The first of ``words`` that comes next, taken; empty if none does."""
+        """Consume the first of ``words`` that comes next and return it; empty if none does."""
         self._skip()
         for word in words:
             if self.text.startswith(word, self.at):
@@ -247,7 +247,7 @@ class _Parser:
         return self.text[start:end]
 
     def _reserved(self, column: Column) -> object:
-        """The value that a reserved word stands for, which is then taken; None if there is none here."""
+        """Consume a reserved word and return its value; None if there is none here."""
         before = self.at
         word = self._word()
         value = reserved_value(column, word)

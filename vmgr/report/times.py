@@ -1,8 +1,8 @@
 """Times as selections name them: ``2024-05-31``, ``2024-05-31 12:30 +02:00``, ``@1717151400``, ``3 days ago``.
 
-What is named is a span: a day from its first to its last second, an hour likewise. The words and their
-meaning are LVM2's (``lvmreport(7)``; ``libdm/libdm-report.c`` and ``lib/report/report.c``). Where its
-arithmetic slips at a change of daylight saving time or at the end of a month, this follows the calendar.
+Each text names a span, such as a day from its first to its last second. The words and their
+meaning are LVM2's (``lvmreport(7)``; ``libdm/libdm-report.c`` and ``lib/report/report.c``). Where LVM2's
+arithmetic is wrong, at a change of daylight saving time or the end of a month, this module follows the calendar.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _HINT = "write it like '2024-05-31 12:30', 'yesterday' or '3 days ago'; see lvmr
 
 
 def parse_time(text: str, now: int | None) -> Span:
-    """The span that ``text`` names. ``now`` is the present, which words are relative to.
+    """The span that ``text`` names. ``now`` is the present time, for relative words.
 
     Raises :class:`UsageError`.
     """
@@ -61,7 +61,7 @@ def parse_time(text: str, now: int | None) -> Span:
 
 
 def _mktime(year: int, month: int, day: int, hour: int, minute: int, second: int) -> int:
-    """Local calendar time to seconds; numbers beyond their range carry over. (Standard: C's ``mktime``.)"""
+    """Local calendar time to seconds; numbers beyond their range carry over, as in C's ``mktime``."""
     import time
 
     year, month = year + (month - 1) // 12, (month - 1) % 12 + 1
@@ -89,7 +89,7 @@ def _iso(text: str, match: re.Match[str]) -> Span:
     if groups[10]:
         import calendar
 
-        # Take the same clock in UTC instead, and go from there.
+        # Use the same calendar time in UTC instead.
         offset = (int(groups[11]) * 3600 + int(groups[12] or 0) * 60) * (1 if groups[10] == "+" else -1)
         length = end - start
         start = calendar.timegm((*first, 0, 0, 0)) - offset

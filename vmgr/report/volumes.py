@@ -1,7 +1,7 @@
-"""What the columns of logical volumes hold: a function for each, of the volume and its group.
+"""The values of the columns of logical volumes: a function for each, of the volume and its group.
 
-A function gives the raw value of its column's kind, None where there is none. Columns that are not here
-are the target plugins': :func:`fact`.
+A function returns the raw value of its column's kind, or None. Target plugins provide the other
+columns: :func:`fact`.
 """
 
 from __future__ import annotations
@@ -276,7 +276,8 @@ def moving(lvs: list[LogicalVolume]) -> bool:
 
 def sizes(groups: list[GroupFacts], lvs: list[LogicalVolume]) -> list[int]:
     """``lv_size`` in sectors."""
-    # A plain product: that of the unit classes checks its factors, which is felt at ten thousand.
+    # A plain product, because that of the unit classes checks its factors, which takes long for ten thousand
+    # volumes.
     return [int.__mul__(lv.size, g.extent_size) for g, lv in zip(groups, lvs, strict=True)]
 
 
