@@ -47,23 +47,17 @@ def misplaced(shown: GroupView, live: Mapping[str, LiveDevice]) -> tuple[Uuid, .
     volume_of = {f"dm-{d.minor}": uuid[start:end] for uuid, d in live.items() if uuid.startswith(prefix)}
     if not volume_of:
         return ()
-    on: dict[str, set[Uuid]] = {}
+    by_id = cast("Mapping[str, LogicalVolume]", group.lv_by_id)
+    running = [by_id[lv] for lv in set(volume_of.values()) if lv in by_id]
+    differing: set[tuple[str, Uuid]] = set()
     for pv in shown.pvs.values():
         holders = listed(f"{SYSFS}/dev/block/{pv.number}/holders")
         if holders is None:
             return ()  # sysfs is not there, or the device went away: nothing is known
-        for name in holders:
-            if name in volume_of:
-                on.setdefault(volume_of[name], set()).add(pv.id)
-    by_id = cast("Mapping[str, LogicalVolume]", group.lv_by_id)
-    return tuple(
-        by_id[lv].id
-        for lv in dict.fromkeys(volume_of.values())
-        if lv in by_id and on.get(lv, _NONE) != _named(by_id[lv])
-    )
-
-
-_NONE: frozenset[Uuid] = frozenset()
+        differing.update([(volume_of[name], pv.id) for name in holders if name in volume_of])
+    differing ^= {(lv.id, lv.shape.pv) for lv in running if lv.shape is not None}
+    differing ^= {(lv.id, pv) for lv in running if lv.shape is None for pv in _named(lv)}
+    return tuple(by_id[lv].id for lv in sorted({lv for lv, _ in differing}) if lv in by_id)
 
 
 def elsewhere(
