@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from attrs import evolve, frozen
 
-from tests.support import rig as support
 from tests.support.rig import TARGETS, Rig
 from tests.unit.test_commit import create, tables
 from vmgr.core.change import Change
@@ -20,6 +19,7 @@ from vmgr.core.table import KernelLine
 from vmgr.core.tool_steps import RunTool
 from vmgr.core.tools import ToolRun, ToolStatus, WaitUntil
 from vmgr.system.toolrun import Finished, run_to_end
+from vmgr.testing import machine as memory
 
 SH = "/bin/sh"
 
@@ -53,7 +53,7 @@ def rig(tmp_path: Path) -> Rig:
 def programs(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Programs:
     found = Programs(rig)
     monkeypatch.setattr("vmgr.system.toolrun.run_to_end", found)
-    monkeypatch.setattr(support.Devices, "_check_node", lambda *_: None)
+    monkeypatch.setattr(memory.Devices, "_check_node", lambda *_: None)
     return found
 
 

@@ -15,6 +15,7 @@ from tests.support.machine import World, uuid
 from tests.support.machine import group as make
 from tests.support.ondisk import TARGETS
 from vmgr.core.change import Change
+from vmgr.core.effects import effects
 from vmgr.core.errors import DeviceError, GroupUnusable, InUse, NotFound, Refused, StoppedHalfway
 from vmgr.core.ids import LvName, Uuid, VgName
 from vmgr.core.model import VolumeGroup
@@ -200,6 +201,33 @@ def test_a_cut_leaves_each_volume_in_one_group_and_the_next_command_ends_it(scen
     assert begun >= 2 or mdas[1] == 0, "one text has taken the other's only place"
 
 
+@pytest.mark.parametrize("scene", ["split", "merge"])
+def test_an_activation_takes_what_is_there_where_nothing_can_be_written(scene, tmp_path, monkeypatch):
+    """A change is refused with the reason."""
+    machine = Machine(SCENES[scene], tmp_path)
+    name = {"split": "old", "merge": "to"}[scene]
+    begun = 0
+    for _ in machine.at_every_cut(SCENES[scene]):
+        (found,) = machine.view((name,)).groups
+        if not found.begun:
+            continue
+        begun += 1
+        saved = machine.content()
+        session = machine.session()
+
+        def refuse(*_: object, **__: object) -> None:
+            raise DeviceError("/dev/d1: read-only")
+
+        session.carry_out = refuse  # type: ignore[method-assign]
+        with session.changing(name, activating=True) as view:
+            assert view.begun
+        with pytest.raises(DeviceError, match="read-only"), session.changing(name):
+            pass
+        session.close()
+        assert machine.content() == saved
+    assert begun
+
+
 def test_a_group_that_is_still_exported_says_what_to_run(tmp_path):
     machine = Machine(SPLIT, tmp_path)
     seen = 0
@@ -225,6 +253,12 @@ def test_without_a_cut_all_is_as_it_was_asked_for(tmp_path):
     }
     assert (groups["old"].seqno, groups["new"].seqno, groups["new"].exported) == (2, 2, False)
     assert machine.view().problems == ()
+
+
+def test_what_a_split_changes_is_told_as_what_it_is():
+    plans = plan_together([plan_change(change, {}, TARGETS) for change in arranged(split_changes())])
+    told = [f"{effect.action} {effect.name}" for effect in effects(plans) if effect.kind in ("lv", "vg")]
+    assert told == ["created new", "moved new/lv3", "moved new/lv4", "changed old"]
 
 
 # -- a commit that fails after another ------------------------------------------------------------

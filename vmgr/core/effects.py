@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from vmgr.core.devices import own_uuid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from vmgr.core.change import Change
+    from vmgr.core.ids import Uuid
     from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.phases import Plan
 
@@ -20,9 +21,9 @@ class Effect(NamedTuple):
     """One change.
 
     ``action``: ``created``, ``removed``, ``renamed``, ``changed``, ``activated``, ``deactivated``,
-    ``reloaded``; of a physical volume also ``added`` to a group and ``dropped`` from it, of a device
-    ``wiped``, of a file ``written``. ``kind`` is one of the above. ``name`` is the new name
-    (``group/volume``), or a path; ``uuid`` is empty for devices and files.
+    ``reloaded``; of a volume that went to another group ``moved``; of a physical volume also ``added`` to a group
+    and ``dropped`` from it, of a device ``wiped``, of a file ``written``. ``kind`` is one of the above. ``name`` is
+    the new name (``group/volume``), or a path; ``uuid`` is empty for devices and files.
     """
 
     action: str
@@ -34,8 +35,10 @@ class Effect(NamedTuple):
 def effects(plan: Plan) -> tuple[Effect, ...]:
     """What a plan changes once all of it is done, physical volumes first. Hidden volumes are not mentioned."""
     found = list(_labels(plan))
+    had = {lv.id for change in plan.changes if change.before is not None for lv in change.before.lvs}
+    has = {lv.id for change in plan.changes if change.after is not None for lv in change.after.lvs}
     for change in plan.changes:
-        found += _metadata(change.before, change.after)
+        found += _metadata(change.before, change.after, had & has)
     for change in plan.changes:
         found += _devices(plan, change)
     return tuple(found)
@@ -56,7 +59,8 @@ def _labels(plan: Plan) -> Iterator[Effect]:
             yield Effect(step.effect, PV, path, uuid)
 
 
-def _metadata(before: VolumeGroup | None, after: VolumeGroup | None) -> Iterator[Effect]:
+def _metadata(before: VolumeGroup | None, after: VolumeGroup | None, kept: Collection[Uuid]) -> Iterator[Effect]:
+    """``kept`` are the volumes that are there before and after, in whatever group."""
     group = after or before
     if group is None or before == after:
         return
@@ -66,7 +70,7 @@ def _metadata(before: VolumeGroup | None, after: VolumeGroup | None) -> Iterator
             action = "renamed"
         yield from _members(before, after)
     yield Effect(action, VG, group.name, group.id.dashed)
-    yield from _volumes(before, after)
+    yield from _volumes(before, after, kept)
 
 
 def _members(before: VolumeGroup, after: VolumeGroup) -> Iterator[Effect]:
@@ -79,7 +83,7 @@ def _members(before: VolumeGroup, after: VolumeGroup) -> Iterator[Effect]:
             yield Effect("dropped", PV, pv.device, pv.id.dashed)
 
 
-def _volumes(before: VolumeGroup | None, after: VolumeGroup | None) -> Iterator[Effect]:
+def _volumes(before: VolumeGroup | None, after: VolumeGroup | None, kept: Collection[Uuid]) -> Iterator[Effect]:
     """A group's new name is not a change of its volumes."""
     old = before.lv_by_id if before is not None else {}
     new = after.lv_by_id if after is not None else {}
@@ -89,14 +93,14 @@ def _volumes(before: VolumeGroup | None, after: VolumeGroup | None) -> Iterator[
             if was is volume or not (volume.visible or (was is not None and was.visible)):
                 continue
             if was is None:
-                yield _of("created", after, volume)
+                yield _of("moved" if volume.id in kept else "created", after, volume)
             elif was.name != volume.name:
                 yield _of("renamed", after, volume)
             elif was != volume:
                 yield _of("changed", after, volume)
     if before is not None:
         for volume in before.lvs:
-            if volume.visible and volume.id not in new:
+            if volume.visible and volume.id not in new and volume.id not in kept:
                 yield _of("removed", before, volume)
 
 

@@ -62,7 +62,7 @@ class Session(Survey):
             self.locks.all_groups(exclusive=True)
         with self._locked_under_all_names(self.meant(name), activating or not writing) as view:
             if view.begun and not leaving:
-                view = self._finished(view)
+                view = self._finished(view, must=not activating)
             if leaving:
                 self._require_ours_or_active(view)
             elif activating:
@@ -85,10 +85,11 @@ class Session(Survey):
             self.committed.clear()
             try:
                 yield view
-                if self.committed and self.targets.has_pending(self.committed[-1]):
+                mine = [group for group in self.committed if group.id == view.group.id]
+                if mine and self.targets.has_pending(mine[-1]):
                     from vmgr.session.settling import settled
 
-                    settled(self, self.locked_group(self.committed[-1].name), self.carry_out)
+                    settled(self, self.locked_group(mine[-1].name), self.carry_out)
             except InvalidGroup as error:
                 raise _whose_fault(view.group, self.targets, error) from error
             finally:
@@ -118,9 +119,10 @@ class Session(Survey):
                 view = lock(*{name, *others})
             yield view
 
-    def _finished(self, view: GroupView) -> GroupView:
+    def _finished(self, view: GroupView, *, must: bool) -> GroupView:
         """The locked group once what a transaction with others has begun is done, as far as it may be written now.
 
+        What cannot be written is an error where it ``must`` be, for a change; an activation takes what is there.
         Raises :class:`~vmgr.core.errors.NotFound` where the group has gone into another by that.
         """
         from vmgr.core.transaction import finished
@@ -137,13 +139,20 @@ class Session(Survey):
             change = finished(owner, other)
             assert change.before is not None
             found = views.group_by_id(change.before.id)
-            found.check_changeable(missing=True)
-            require_known(found.group)
-            self.carry_out(change, found, touch_devices=False)
-            self.warn_once(
+            told = (
                 f"volume groups {owner.name} and {other.name} were being changed together by a command that did not"
-                f" end; what was left to do in {found.group.name} is done"
+                " end"
             )
+            try:
+                found.check_changeable(missing=True)
+                require_known(found.group)
+                self.carry_out(change, found, touch_devices=False)
+            except VmgrError as error:
+                if must:
+                    raise
+                self.warn_once(f"{told}; what is left to do in {found.group.name} cannot be done: {error.message}")
+                return view
+            self.warn_once(f"{told}; what was left to do in {found.group.name} is done")
         return self.locked_group(name)
 
     @contextmanager
@@ -295,22 +304,24 @@ class Session(Survey):
         """
         from vmgr.session.execution import Execution
 
-        if change.needs_active and change.before is not None and not self.options.test:
-            from vmgr.session.settling import brought_up
+        parts = ((change, view), *also)
+        for one, found in parts:
+            if one.needs_active and one.before is not None and not self.options.test:
+                from vmgr.session.settling import brought_up
 
-            self.for_the_time += brought_up(self, view, change, self.carry_out)
+                self.for_the_time += brought_up(self, found, one, self.carry_out)
         try:
             outcome = Execution(self).carry_out(
                 change, view, also=also, new_pvs=new_pvs, touch_devices=touch_devices, repair=repair, first=first
             )
         except StoppedHalfway as error:
-            if error.unsent and change.after is not None:
+            for after in [one.after for one, _ in parts if one.after is not None and error.unsent]:
                 from vmgr.session.settling import taken_back
 
-                taken_back(self, change.after, error, self.carry_out)
+                taken_back(self, after, error, self.carry_out)
             raise
-        if change.changes_metadata and change.after is not None and not self.options.test:
-            self.committed.append(change.after)
+        if not self.options.test:
+            self.committed += [one.after for one, _ in parts if one.changes_metadata and one.after is not None]
         return outcome
 
 

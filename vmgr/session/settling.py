@@ -91,6 +91,9 @@ def put_back(session: Survey, name: str, carry_out: CarryOut) -> None:
     try:
         view = session.locked_group(name)
         left = tuple(lv for lv in volumes if lv in view.group.lv_by_id)
+        session.for_the_time = tuple(
+            lv for lv in volumes if lv not in left
+        )  # those of a transaction's other groups
         carry_out(Change(view.group, view.group, deactivate=left), view)
     except VmgrError as error:
         session.dialogue.warn(f"WARNING: what was activated for this command stays active: {error.message}")
@@ -105,7 +108,8 @@ def taken_back(session: Survey, group: VolumeGroup, error: StoppedHalfway, carry
     from vmgr.core.operations.convert import take_back
     from vmgr.session.surroundings import machine_for
 
-    for lv in dict.fromkeys((split_dm_uuid(uuid) or ("", "", ""))[1] for uuid in error.unsent):
+    unsent = [parts for uuid in error.unsent if (parts := split_dm_uuid(uuid)) and parts[0] == group.id]
+    for lv in dict.fromkeys(parts[1] for parts in unsent):
         try:
             view = session.locked_group(group.name)
             live = session.live(status=True, table=True)
