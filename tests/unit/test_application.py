@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -9,10 +11,12 @@ import pytest
 from tests.support.rig import Rig
 from tests.support.rig_session import RigSession
 from vmgr.app import Application
+from vmgr.arguments import REQUESTS
 from vmgr.core.errors import Interrupted, NoSpace
 from vmgr.core.requests import ChangeVolume, CreateVolume, ExtendVolume
 from vmgr.core.units import Extents
 from vmgr.outcome import RunOptions
+from vmgr.services.batch import SERVICES
 
 
 @pytest.fixture
@@ -77,3 +81,26 @@ def test_force_leaves_questions_out(app: Application, rig: Rig, monkeypatch: pyt
         app.lvremove("vg/a")
     app.lvremove("vg/a", force=1)
     assert names(rig) == []
+
+
+def declared() -> dict[str, str]:
+    """The function of :mod:`vmgr.services` that carries out each declared method."""
+    methods = {name: method for name, method in vars(Application).items() if hasattr(method, "__wrapped__")}
+    return {name: inspect.getclosurevars(method).nonlocals["service"] for name, method in methods.items()}
+
+
+@pytest.mark.parametrize(("method", "service"), declared().items())
+def test_a_declared_method_has_a_service_that_takes_what_it_takes(method: str, service: str) -> None:
+    module, _, function = service.partition(".")
+    there = inspect.signature(getattr(import_module(f"vmgr.services.{module}"), function)).parameters
+    here = inspect.signature(getattr(Application, method)).parameters
+    taken = [name for name, one in here.items() if name != "self" and one.kind is not one.VAR_KEYWORD]
+    assert taken == [name for name in there if name != "session"]
+
+
+@pytest.mark.parametrize("kind", SERVICES)
+def test_a_request_has_a_service_that_makes_its_change(kind: str) -> None:
+    module, function = SERVICES[kind]
+    service = getattr(import_module(f"vmgr.services.{module}"), function)
+    assert list(inspect.signature(service).parameters) == ["session", "view", "request"]
+    assert kind in REQUESTS
