@@ -26,6 +26,7 @@ from vmgr.core.table import KernelLine
 from vmgr.core.units import Bytes, Sectors
 from vmgr.ondisk import label, mda
 from vmgr.ondisk.crc import checksum
+from vmgr.testing.machine import layout
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 SLOW = 20
@@ -84,7 +85,7 @@ def _metadata() -> Kind:
 
 
 def _labels() -> Kind:
-    seeds = [label.encode_label(machine.layout(n, 8 << 20, n)) for n in (1, 2)]
+    seeds = [label.encode_label(layout(n, 8 << 20, n)) for n in (1, 2)]
     heads = [bytes(512) + seed.ljust(512, b"\0") + bytes(1024) for seed in seeds]
 
     def run(data: bytes) -> None:
@@ -118,7 +119,7 @@ def _headers() -> Kind:
 def _images() -> Kind:
     """Whole disks, label to text, through the scan."""
     world = machine.World(1, 2 << 20)
-    world.label(machine.layout(1, 2 << 20))
+    world.label(layout(1, 2 << 20))
     start = bytes(world.disks["/dev/d1"].data[:12288])
     texts = _texts()
     area = MdaArea(Bytes(4096), Bytes((1 << 20) - 4096))
