@@ -264,9 +264,9 @@ def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
     from vmgr.app import open_application
 
     if command.changes:
-        # Seldom: a change holds hundreds of objects a volume and hardly any garbage, and a look at all of them each
-        # time that there are a quarter more is work that grows faster than the volumes.
-        gc.set_threshold(100_000)
+        # What a change holds lives as long as it does. To look at all of it again and again is work that grows
+        # faster than the volumes; what is young is looked at as often as ever.
+        gc.set_threshold(700, 10, 1000)
         gc.enable()
     with open_application(options, terminal, targets) as app:
         try:
