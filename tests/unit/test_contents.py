@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from vmgr.contents import superblocks
 from vmgr.contents.job import Job, Task
 from vmgr.contents.superblocks import read_superblock
-from vmgr.contents.tools import need, run
+from vmgr.contents.tools import need, path_of, run
 from vmgr.core.errors import NotFound, VmgrError
 from vmgr.core.units import Bytes
 from vmgr.dm.programs import environment, find_program
@@ -101,7 +102,9 @@ def test_damaged_superblocks_are_read_or_refused_and_nothing_else(
 
 def test_programs_are_found_whatever_the_caller_s_path_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    need("e2fsck", "resize2fs", "mkswap")
+    for name in ("e2fsck", "resize2fs", "mkswap"):
+        assert os.path.basename(path_of(name)) == name
+        assert os.access(path_of(name), os.X_OK)
 
 
 def test_a_program_that_is_missing_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

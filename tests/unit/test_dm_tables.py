@@ -147,9 +147,12 @@ def test_what_the_text_cannot_hold_is_not_written(params: str) -> None:
 
 @given(st.text())
 def test_any_text_is_read_or_refused(text: str) -> None:
-    for parse in (parse_table, parse_concise):
-        with suppress(InvalidTable):
-            parse(text)
+    with suppress(InvalidTable):
+        table = parse_table(text)
+        assert parse_table("\n".join(map(str, table))) == table
+    with suppress(InvalidTable):
+        devices = parse_concise(text)
+        assert parse_concise(format_concise(devices)) == devices
 
 
 # -- the concise format -----------------------------------------------------------------------------

@@ -83,8 +83,9 @@ def test_a_removed_semaphore_ends_the_wait(semaphores: Semaphores) -> None:
     timer = threading.Timer(0.05, semaphores.remove, [cookie.semid])
     timer.start()
     cookie.wait(timeout=30)
+    assert semaphores.find(cookie.value) is None
     timer.join()
-    cookie.wait(timeout=30)
+    cookie.wait(timeout=0.05)  # would raise UdevTimeout
 
 
 def test_an_interrupt_leaves_no_semaphore(semaphores: Semaphores, monkeypatch: pytest.MonkeyPatch) -> None:

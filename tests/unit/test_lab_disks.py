@@ -95,7 +95,7 @@ def test_readers_share_an_image() -> None:
     Path("a.img").write_bytes(bytes(MIB))
     held = open_images((Disk("a.img", read_only=True),))
     try:
-        opened(Disk("a.img", read_only=True))
+        assert opened(Disk("a.img", read_only=True)) == [image.path for image in held]
     finally:
         close_images(held)
 
