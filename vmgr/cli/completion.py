@@ -170,7 +170,7 @@ def devices() -> list[str]:
 
 
 def _silent(message: str) -> None:
-    """For a warning of a plugin: there is nobody to read it."""
+    """Ignore a plugin's warning, because completion cannot show it."""
 
 
 def columns() -> list[str]:

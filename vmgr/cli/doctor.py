@@ -155,7 +155,7 @@ def _value(value: object) -> str:
 
 
 def _width() -> int:
-    """The terminal's width; 0 where standard output is none, so that scripts get one line for a text."""
+    """The terminal's width; 0 if standard output is not a terminal, so that scripts get one line per text."""
     try:
         width = os.get_terminal_size(sys.stdout.fileno()).columns
     except (OSError, ValueError, AttributeError):

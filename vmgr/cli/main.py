@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _hear_interrupts() -> None:
-    """From now on Ctrl-C is an exception, and what was changed is told; see :mod:`vmgr.__main__`."""
+    """From now on Ctrl-C raises an exception, and the changes so far are reported; see :mod:`vmgr.__main__`."""
     from _signal import (  # type: ignore[import-not-found]
         SIG_DFL,
         SIGINT,
@@ -92,7 +92,7 @@ def _program(words: list[str]) -> str:
 
 
 def _guarded(words: list[str], closed: bool) -> int:
-    """Run a command line; every failure is said, and has its status. ``closed``: there is no standard output."""
+    """Run a command line. Every failure has a message and a status. ``closed``: there is no standard output."""
     from vmgr.cli.terminal import Terminal
 
     terminal = Terminal()

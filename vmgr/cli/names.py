@@ -94,7 +94,7 @@ def group_subjects(words: Sequence[str], dev_dir: str = "/dev") -> tuple[Subject
 
 
 def group_of_change(text: str, dev_dir: str = "/dev") -> str:
-    """Like :func:`group`, for commands in which LVM2 looks at the name when it has begun: a failure (status 5)."""
+    """Like :func:`group`, for commands in which LVM2 checks the name only later: a failure (status 5)."""
     try:
         return group(text, dev_dir)
     except InvalidName as error:

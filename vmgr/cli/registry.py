@@ -32,7 +32,7 @@ LVM2_ONLY = (
     "vgimport", "vgimportclone", "vgimportdevices", "vgmerge", "vgsplit", "fullreport", "lvmsadc", "lvmsar",
     "config", "dumpconfig", "lvmchange", "pvdata", "devtypes", "systemid", "tags", "lastlog",
 )  # fmt: skip
-"""Commands of LVM2 that vmgr does not have: named in the error, so that nobody looks for a typing mistake."""
+"""Commands of LVM2 that vmgr does not have. The error says so, because it is not a typing mistake."""
 
 
 def load(name: str) -> Command:

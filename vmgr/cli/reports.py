@@ -112,7 +112,7 @@ def report_request(kind: str, invocation: Invocation, config: Config) -> ReportR
 
 
 def units(invocation: Invocation, config: Config) -> str:
-    """The argument of ``--units``, or of lvm.conf. Raises :class:`InvalidSize` for one that is none."""
+    """The units of ``--units`` or lvm.conf. Raises :class:`InvalidSize` for an invalid argument."""
     text = invocation.text("units")
     if text is None:
         return config.text("global/units")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 INDENT = "  "
 
 PROGRAMS = frozenset(("blkid", "btrfs", "cryptsetup", "fsck", "mkswap", "systemd", "udev", "vmgr"))
-"""What a message may begin with that is no word of English."""
+"""Beginnings of messages that are not English words."""
 
 
 class Terminal:
@@ -41,7 +41,7 @@ class Terminal:
         self.as_lvm2 = False
         """Whether vmgr was called by a name of LVM2's: ``lvm``, ``lvcreate``."""
         self.closed = False
-        """Whether there is no standard output. Data for it are a failure then, remarks are not."""
+        """Whether there is no standard output. Printing data is then a failure, printing remarks is not."""
         self.document: Document | None = None
         """The JSON document that goes to standard output at the end, where one was asked for."""
         self.configure(verbose=verbose, debug=debug, quiet=quiet, yes=yes)
@@ -98,7 +98,7 @@ class Terminal:
         self.data(text, paint)
 
     def begin_document(self) -> Document:
-        """The JSON document, begun if need be. Whatever else goes to standard output would spoil it."""
+        """The JSON document, started if needed. Any other output on standard output would make it invalid."""
         if self.document is None:
             from vmgr.cli.document import Document
 
@@ -212,7 +212,7 @@ class Terminal:
             raise Interrupted("interrupted") from None
 
     def secret(self, question: str) -> str | None:
-        """Ask for a passphrase on the terminal; None where there is none, or the answer is to be no."""
+        """Ask for a passphrase on the terminal; None if there is no terminal, or all answers are to be no."""
         if self.quiet > 1 or sys.stdin is None or not sys.stdin.isatty():
             return None
         from getpass import getpass

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"(\d+)")
 
 _PLENTY = 256 << 20
-"""Free bytes with which nobody asks how long a text is: more than any metadata area takes."""
+"""Free bytes that suffice for any text: more than the largest metadata area."""
 
 
 @frozen

@@ -39,8 +39,8 @@ BLKZEROOUT = 0x127F
 
 _CHUNK = 1 << 20
 
-_NOBODY: AbstractContextManager[object] = nullcontext()
-"""Where nobody watches."""
+_NOWATCH: AbstractContextManager[object] = nullcontext()
+"""The watch that does nothing."""
 
 READ_ONLY_HINT = "blockdev --setrw, or unlock the medium"
 
@@ -81,7 +81,7 @@ class Disk:
                 raise DeviceError(
                     f"{path} is not a block device", hint="name a disk, a partition or a mapped device"
                 )
-            with _NOBODY if watch is None else watch.on(f"{path}, which does not open"):
+            with _NOWATCH if watch is None else watch.on(f"{path}, which does not open"):
                 fd = _above_standard(os.open(path, flags))
         except OSError as error:
             raise open_error(path, error, write=write) from None
@@ -103,7 +103,7 @@ class Disk:
 
     def _watched(self, what: str, offset: int, length: int) -> AbstractContextManager[object]:
         if self._watch is None:
-            return _NOBODY
+            return _NOWATCH
         return self._watch.on(f"{self.path}, which does not answer a {what} of {length} bytes at byte {offset}")
 
     def _number(self, request: int, default: int) -> int:
@@ -225,7 +225,7 @@ class Disk:
     def flush(self) -> None:
         """Make all that was written durable, the device's own cache included. Raises :class:`DeviceError`."""
         try:
-            with _NOBODY if self._watch is None else self._watch.on(f"{self.path}, which does not answer a flush"):
+            with _NOWATCH if self._watch is None else self._watch.on(f"{self.path}, which does not answer a flush"):
                 os.fsync(self.fd)
         except OSError as error:
             raise DeviceError(

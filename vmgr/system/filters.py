@@ -254,7 +254,7 @@ MIRROR_TARGET = "mirror"
 
 
 def _is_mirror(device: Device, dev_dir: str) -> bool:
-    """Whether the kernel mirrors the device: where a leg fails, reading may wait until somebody repairs it."""
+    """Whether the device is a kernel mirror: if a leg fails, reads may wait until it is repaired."""
     from vmgr.dm.address import by_number
     from vmgr.dm.kernel import IoctlKernel
     from vmgr.dm.query import DmReader

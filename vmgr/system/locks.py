@@ -40,14 +40,14 @@ IGNORE_FAILURE = "ignorelockingfailure"
 
 
 NO_ROOM = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
-"""Why no file can be made, whoever asks: readers do without a lock then."""
+"""The errors that mean that no file can be made, even by root. Readers then work without a lock."""
 
 METADATA_READ_ONLY = "operation prohibited while global/metadata_read_only is set"
 METADATA_READ_ONLY_HINT = "unset it in lvm.conf or with --config"
 """Why metadata are not written, whatever the lock."""
 
 SOON = 1.0
-"""Seconds after which it is told that a lock is waited for."""
+"""Seconds after which waiting for a lock is reported."""
 
 
 class NoLockFile(LockFailed):
@@ -73,7 +73,7 @@ class Held:
         self.release()
 
     def release(self) -> None:
-        """Give the lock back; the file goes when nobody else holds it."""
+        """Release the lock. Remove the file if no other process holds it."""
         if self.depth == 0:
             return
         self.depth -= 1
@@ -336,7 +336,7 @@ def _still_there(path: str, fd: int) -> bool:
 
 
 def _drop(path: str, fd: int) -> None:
-    """Close a lock file, and remove it if nobody else has it locked and it is still the one at ``path``."""
+    """Close a lock file, and remove it if no other process has it locked and it is still the one at ``path``."""
     try:
         flock(fd, LOCK_EX | LOCK_NB)
         if _still_there(path, fd):

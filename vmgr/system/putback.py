@@ -51,7 +51,7 @@ class PutBack:
 
     @property
     def needed(self) -> bool:
-        """Whether it is still away: the device is there, and nobody has mounted it or swaps to it."""
+        """Whether it still has to be restored: the device exists, and is neither mounted nor used as swap."""
         if device_number(self.path) != self.number:
             return False
         if self.place:
@@ -65,7 +65,7 @@ class PutBack:
 
 
 class Note:
-    """Where it is written what a resize of one volume has taken away. ``volume`` is its device's UUID."""
+    """The record of a mount or swap area that a resize turned off. ``volume`` is its device's UUID."""
 
     def __init__(self, volume: str, directory: str = "") -> None:
         self._directory = directory or RUN_DIR

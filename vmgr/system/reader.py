@@ -143,7 +143,7 @@ class DirectReader:
 
 
 class _Helper:
-    """A forked process that reads what it is told to, and the memory it reads into."""
+    """A forked process that reads on request, and the shared memory for the data."""
 
     def __init__(self) -> None:
         self.arena = mmap(-1, _ARENA + ALIGN)
@@ -208,7 +208,7 @@ class _Helper:
 
 
 def _serve(ask: int, answer: int, arena: mmap, mark: int) -> None:
-    """The helper's whole life: close everything else, then read until nobody asks any more."""
+    """The main loop of the reading process: close all other files, then serve requests until the end."""
     import signal
 
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):

@@ -15,7 +15,7 @@ RUN_DIR = "/run/lvm"
 
 
 class StaleHints:
-    """LVM2's hints, emptied and locked from :meth:`begin` to :meth:`end`: nobody writes new ones in between."""
+    """LVM2's hints, emptied and locked from :meth:`begin` to :meth:`end`, so that no command writes new ones."""
 
     def __init__(self, directory: str = RUN_DIR) -> None:
         self._directory = directory

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PATIENCE = 1.0
-"""Seconds after which a call is told of."""
+"""Seconds after which a waiting call is reported."""
 
 _LOOKS = 5
 """How often within that time the thread looks."""
@@ -26,7 +26,7 @@ _STACK = 256 * 1024
 
 
 class _Call:
-    """A call that has begun: what it waits for, and since when."""
+    """A call in progress: what it waits for, and since when."""
 
     __slots__ = ("since", "what")
 

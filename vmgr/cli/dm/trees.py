@@ -77,7 +77,7 @@ def _given(name: bytes) -> bool:
 
 
 def _columns() -> int | None:
-    """The terminal's width, None where standard output is none."""
+    """The terminal's width; None if standard output is not a terminal."""
     import os
 
     try:

@@ -195,7 +195,7 @@ def _minutes(text: str) -> int:
 
 
 def _no_sync(context: Context) -> str:
-    """Why nobody waits for udev here, in words; empty where it is waited for."""
+    """The reason not to wait for udev, in words; empty if commands wait for it."""
     if context.invocation.flag("noudevsync"):
         return "--noudevsync is given"
     from vmgr.dm.udev import udev_state
