@@ -438,8 +438,10 @@ class StackChange:
             if numbers in self._made or (numbers not in new and (numbers in resumed or numbers in self._before)):
                 continue
             device = self._order[numbers]
+            # One that got its new table keeps it: what lies on it may have its own, and would not fit the old one.
             if self._is_mixed(numbers, new) or not (
-                self._wake(device, keep_waiting=False) or (numbers in self._live and self._put_back(numbers))
+                self._wake(device, keep_waiting=False)
+                or (numbers in self._live and numbers not in new and self._put_back(numbers))
             ):
                 left.append(device.name)
         for numbers, saved in self._loaded.items():
