@@ -208,6 +208,12 @@ FAILING = {
         "describe", VolumeFacts("odd", values=(("oddness", 7),))
     ),
     "describe has a value of another kind": returning("describe", VolumeFacts("odd", values=(("oddity", "7"),))),
+    "it declares an option that the command has itself": declaring(
+        options=(OptionSpec("size", "number", "", ("lvcreate",)),)
+    ),
+    "it declares an option of an unknown kind": declaring(
+        options=(OptionSpec("odd", "oddity", "", ("lvcreate",)),)
+    ),
     "it declares a column of LVM2's as another kind": declaring(
         columns=(ColumnSpec("raid_sync_action", "Odd", "number", "How odd it is."),)
     ),

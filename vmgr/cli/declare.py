@@ -228,7 +228,7 @@ def _taken(command: Command, option: Option, own: set[str]) -> PluginError:
 
     name = next(name for name in option.names if name in own)
     return PluginError(
-        f"target plugin {option.plugin!r} declares {option.flags} for {command.name}, where vmgr itself has"
+        f"{option.plugin} declares {option.flags} for {command.name}, where vmgr itself has"
         f" {'-' + name if len(name) == 1 else '--' + name} with another meaning",
         hint="uninstall it",
         plugin=option.plugin,
@@ -242,7 +242,7 @@ def from_spec(spec: OptionSpec, plugin: str) -> Option:
         from vmgr.core.errors import PluginError
 
         raise PluginError(
-            f"target plugin {plugin!r} declares --{spec.name} of unknown kind {spec.kind!r}",
+            f"{plugin} declares --{spec.name} of unknown kind {spec.kind!r}",
             hint="uninstall it, or install a version that is made for this vmgr",
             plugin=plugin,
         )

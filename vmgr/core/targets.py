@@ -114,6 +114,8 @@ class Targets:
         plugin = next((p for p in self._plugins if error.plugin in (p.name, p.info.name)), None)
         if plugin is None or (plugin.fault is not None and not again):
             raise error
+        if not error.source and plugin.source:
+            error = broken(plugin.name, plugin.source, error.message)
         if plugin.fault is None:
             self.left_out.add(error)
             plugin.fault = error

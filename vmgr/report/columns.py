@@ -292,7 +292,7 @@ def _other_kind(info: TargetInfo, spec: ColumnSpec, kind: str) -> PluginError:
     from vmgr.core.errors import PluginError
 
     return PluginError(
-        f"target plugin {info.name!r} declares the column {spec.name!r} as a {spec.kind}, which is a {kind}",
+        f"{info.name} declares the column {spec.name!r} as a {spec.kind}, which is a {kind}",
         hint="uninstall it, or install a version that keeps to the plugin contract",
         plugin=info.name,
     )
