@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import subprocess
@@ -505,3 +506,10 @@ def test_a_plugins_option_may_be_of_any_kind() -> None:
     assert value("size", "-4m", signed=True) == SizeSpec(Sectors(8192), "-")
     assert value("volume", "vg/pool") == "vg/pool"
     assert from_spec(OptionSpec("o", "word", "", ("lvcreate",), repeated=True), "odd").many
+
+
+def test_a_program_that_calls_a_command_keeps_its_garbage_collection(app) -> None:
+    """How often a change looks for garbage is set for a process that is the command, not for one that calls it."""
+    before = gc.get_threshold()
+    assert main(["vmgr", "lvchange", "-ay", "vg/lv"]) == 0
+    assert (gc.get_threshold(), gc.isenabled()) == (before, True)

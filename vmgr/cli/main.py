@@ -56,6 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         forget_callers_places()
         closed = _fill_standard_files()
         gc.disable()  # a report ends before collecting would pay; what may run longer enables it again
+        # What a change holds lives as long as it does. To look at all of it again and again is work that grows
+        # faster than the volumes; what is young is looked at as often as ever. In this process only: in a program
+        # that calls this many times garbage would pile up.
+        gc.set_threshold(700, 10, 1000)
         status = EXIT_INTERRUPTED
         try:
             _hear_interrupts()
@@ -264,9 +268,6 @@ def run_command(name: str, words: Sequence[str], terminal: Terminal) -> int:
     from vmgr.app import open_application
 
     if command.changes:
-        # What a change holds lives as long as it does. To look at all of it again and again is work that grows
-        # faster than the volumes; what is young is looked at as often as ever.
-        gc.set_threshold(700, 10, 1000)
         gc.enable()
     with open_application(options, terminal, targets) as app:
         try:
