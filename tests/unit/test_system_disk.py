@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import subprocess
 import sys
+import weakref
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from vmgr.core.errors import DeviceError, InUse, NotFound, NotPermitted
 from vmgr.core.units import Bytes
 from vmgr.system.disk import Disk, open_error
-from vmgr.testing.memory_disk import MemoryDisk, after_cut, sector_count
+from vmgr.testing.memory_disk import Journal, MemoryDisk, after_cut, sector_count
 
 SIZE = 1 << 20
 RANGES = [(0, 512), (4096, 512), (1, 1), (511, 2), (5000, 9000), (SIZE - 1, 1)]
@@ -204,3 +206,18 @@ def test_writes_are_cut_at_sectors_of_the_disk():
     disk.write(Bytes(500), b"x" * 600)
     assert sector_count(disk.log[0]) == 3
     assert after_cut(disk.before, disk.log, [1]) == bytes(500) + b"x" * 12 + bytes(1536)
+
+
+def test_a_disk_in_memory_goes_with_its_last_user() -> None:
+    """Its journal, which has it in its events, does not keep it: a run of tests makes thousands of them."""
+    gc.disable()
+    try:
+        journal = Journal()
+        disk = MemoryDisk(Bytes(4096), journal=journal)
+        disk.write(Bytes(0), b"x")
+        assert [owner for owner, _ in journal.events] == [disk]
+        there = weakref.ref(disk)
+        del disk, journal
+        assert there() is None
+    finally:
+        gc.enable()

@@ -8,6 +8,7 @@ write after it may be there or not, whole or cut at a sector.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from vmgr.core.errors import DeviceError
 from vmgr.core.units import SECTOR_SIZE, Bytes
@@ -43,7 +44,8 @@ class MemoryDisk:
         self, size: Bytes, *, path: str = "memory", content: bytes = b"", journal: Journal | None = None
     ) -> None:
         self.path = path
-        self.journal = journal
+        # The journal has the disk in its events. A disk is large, and shall go with the last who uses it.
+        self._journal = ref(journal) if journal is not None else None
         self.before = bytes(content).ljust(int(size), b"\0")
         self.data = bytearray(self.before)
         self.log: list[Entry] = []
@@ -97,8 +99,9 @@ class MemoryDisk:
 
     def _record(self, entry: Entry) -> None:
         self.log.append(entry)
-        if self.journal is not None:
-            self.journal.events.append((self, entry))
+        journal = self._journal() if self._journal is not None else None
+        if journal is not None:
+            journal.events.append((self, entry))
 
 
 class MemoryReader:
