@@ -141,7 +141,7 @@ def test_names(scene: Scene) -> None:
     for line in ("lvremove -y tank/nix", "lvchange -an tank/nix", "lvextend -l+1 tank/nix", "lvdisplay tank/nix"):
         scene.refused(line, FAILED, 'logical volume "tank/nix"', "lists its volumes")
     scene.refused("vgcfgrestore nix", FAILED, "no backup of volume group nix", "--list nix")
-    scene.refused("vgcfgrestore -f /etc/passwd tank", FAILED, "/etc/passwd is no backup")
+    scene.refused("vgcfgrestore -f /etc/passwd tank", FAILED, "/etc/passwd is not a backup")
     scene.refused("lvcreate -s -l1 tank/snap", FAILED, "snapshots of snapshots")
     scene.refused("lvconvert --merge tank/data", FAILED, "the name of a snapshot")
 

@@ -426,7 +426,7 @@ def test_another_device_directory_is_looked_at_where_commands_use_one(device, re
 
 def test_the_device_mapper_is_not_asked_where_it_is_not_to_be(device):
     found = doctor("--driverloaded", "n", status=0)
-    assert "not to be asked" in found["kernel.interface-unknown"]["text"]
+    assert "queries are turned off" in found["kernel.interface-unknown"]["text"]
     assert found["devices.running"]["facts"]["devices"] == 1, "sysfs tells"
 
 

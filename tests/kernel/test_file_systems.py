@@ -450,7 +450,7 @@ def test_an_inactive_volume_is_looked_at_and_reduced_where_its_content_fits(volu
     lab.run("mkfs.ext4", "-q", DEVICE, "40m")
     vmgr("lvchange", "-an", "tank/data")
     planned = vmgr("lvreduce", "--test", "--fs", "checksize", "-L60m", "tank/data")
-    assert "looked at without --test only" in planned.stderr
+    assert "examined only without --test" in planned.stderr
     assert active() == ""
     vmgr("lvreduce", "--fs", "checksize", "-L60m", "tank/data")
     assert active() == ""

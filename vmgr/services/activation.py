@@ -350,6 +350,8 @@ def active_for_the_time(session: Session, view: GroupView, volume: LogicalVolume
 
     Raises what speaks against its activation. A command that is killed inside leaves it active.
     """
+    from vmgr.core.group_requests import Activate
+
     request = Activate("y", ignore_skip=True)
     view.check_trusted()
     session.need_client()
