@@ -252,12 +252,12 @@ class Committer:
         """What to raise for ``error`` after the way back, of which ``failed`` is left to be said."""
         if failed and isinstance(error, VmgrError):
             error.details = (*error.details, *failed)
-            error.hint = "; ".join(filter(None, (error.hint, _MEND)))
+            error.hint = "; ".join(filter(None, (error.hint, _REFRESH)))
         elif failed:
             what = "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
             return StoppedHalfway(
                 f"{what}; not all that had been done could be undone",
-                hint=f"nothing is committed; {_MEND}",
+                hint=f"nothing is committed; {_REFRESH}",
                 details=tuple(failed),
             )
         return error
@@ -336,7 +336,7 @@ class Committer:
         if failures:
             raise StoppedHalfway(
                 f"the change is committed, but its devices run on the tables that they had: {error}",
-                hint="mend the cause, then activate again (vgchange --refresh)",
+                hint="remove the cause, then activate again (vgchange --refresh)",
                 details=(*failures, *failed),
             ) from error
         if isinstance(error, VmgrError) and not failed:
@@ -502,7 +502,7 @@ def _id(change: Change) -> str:
     return group.id if group is not None else ""
 
 
-_MEND = "mend the cause, then vgchange --refresh puts the devices in order"
+_REFRESH = "remove the cause, then vgchange --refresh puts the devices in order"
 
 
 def _remains(fallen: Fallen) -> list[str]:
@@ -519,4 +519,4 @@ def _remains(fallen: Fallen) -> list[str]:
 def _hint(pending: Iterable[Step]) -> str:
     """How what is pending is done by hand."""
     hints = dict.fromkeys(filter(None, (step.hint for step in pending)))
-    return f"mend the cause, then {'; '.join(hints)}" if hints else ""
+    return f"remove the cause, then {'; '.join(hints)}" if hints else ""

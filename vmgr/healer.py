@@ -50,7 +50,7 @@ class Healer:
         self._prefix = f"{UUID_PREFIX}{group.id}"
         self._live = client.devices(prefix=self._prefix)
 
-    def mend_nodes(self) -> None:
+    def repair_nodes(self) -> None:
         """Make the nodes and links of the group's devices agree with the kernel; what fails is told, and no more.
 
         A node that cannot be made (``/dev`` is read-only, or somebody else's) is no reason not to make a change.

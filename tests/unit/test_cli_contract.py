@@ -446,7 +446,7 @@ def test_help_does_without_plugins_that_cannot_be_loaded(app, capsys, monkeypatc
     from vmgr.core.errors import PluginError
 
     def broken(warn):
-        raise PluginError("target plugin 'odd' cannot be loaded", hint="mend or uninstall that package")
+        raise PluginError("target plugin 'odd' cannot be loaded", hint="repair or uninstall that package")
 
     monkeypatch.setattr("vmgr.registry.load_targets", broken)
     assert app.run("lvcreate", "--help") == 0

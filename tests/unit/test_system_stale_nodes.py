@@ -112,7 +112,7 @@ def test_an_empty_directory_goes_if_the_backup_says_that_the_group_was_called_so
         entry.unlink()
     devices = [device("vg-lv0", 0)] if live else []
     told: list[str] = []
-    healer_of(dev, devices, told, lambda name, archived: name == "was" and archived).mend_nodes()
+    healer_of(dev, devices, told, lambda name, archived: name == "was" and archived).repair_nodes()
     assert not (dev / "was").exists()
     assert (dev / "shm").exists()
     assert (dev / "vg").exists() == live, "udev or a command is about to make a link there"

@@ -252,7 +252,7 @@ class Session(Survey):
             self._kept(group),
         )
         if not self.options.test:
-            healer.mend_nodes()
+            healer.repair_nodes()
         found = healer.find(
             self.targets,
             {uuid: pv.number for uuid, pv in view.pvs.items()},
