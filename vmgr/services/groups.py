@@ -79,9 +79,7 @@ def _require_free(session: Session, view: SystemView, name: str) -> None:
 def remove(session: Session, subjects: Sequence[Subject]) -> Outcome:
     """Remove groups with all their volumes, after a question for each group that has some."""
     from vmgr.core.operations.group import remove_group
-    from vmgr.core.operations.remove import remove_volumes
-    from vmgr.core.requests import RemoveVolume
-    from vmgr.session.surroundings import machine_for
+    from vmgr.services.volumes import removal_of_all
 
     def one(chosen: Chosen) -> Outcome:
         with session.changing(chosen.vg, whole_namespace=True, missing=True) as view:
@@ -96,17 +94,7 @@ def remove(session: Session, subjects: Sequence[Subject]) -> Outcome:
                 )
                 if not session.dialogue.ask(question):
                     raise Interrupted(f'volume group "{group.name}" not removed', hint="answer y, or use --yes")
-            live = session.live(table=True)
-            emptied, refused = remove_volumes(
-                group,
-                [RemoveVolume(lv.id) for lv in volumes],
-                session.targets,
-                session.stamp(),
-                live=live,
-                machine=machine_for(session, group),
-            )
-            for error in refused.values():
-                raise error
+            emptied = removal_of_all(session, group, volumes)
             assert emptied.after is not None
             return session.carry_out(combine((emptied, remove_group(emptied.after))), view)
 

@@ -185,10 +185,8 @@ def _remove_missing(session: Session, vg: str) -> Outcome:
     """Drop missing physical volumes; with ``--force`` also the volumes that lay on them."""
     from vmgr.core.missing import without_mark
     from vmgr.core.operations.group import reduce_group
-    from vmgr.core.operations.remove import remove_volumes
-    from vmgr.core.requests import RemoveVolume
     from vmgr.services.activation import pvs_below
-    from vmgr.session.surroundings import machine_for
+    from vmgr.services.volumes import removal_of_all
 
     with session.changing(vg, whole_namespace=True, missing=True) as view:
         lost = {pv.id for pv in view.missing}
@@ -203,17 +201,7 @@ def _remove_missing(session: Session, vg: str) -> Outcome:
                 hint="connect their devices; or give up these volumes:"
                 f" vgreduce --removemissing --force {group.name}",
             )
-        live = session.live(table=True, status=True) if hit else {}
-        removal, refused = remove_volumes(
-            group,
-            [RemoveVolume(lv.id) for lv in hit],
-            session.targets,
-            session.stamp(),
-            live=live,
-            machine=machine_for(session, group),
-        )
-        for error in refused.values():
-            raise error
+        removal = removal_of_all(session, group, hit)
         assert removal.after is not None
         whole = combine((removal, reduce_group(removal.after, lost, session.targets, missing=True)))
         done = (f'Wrote out consistent volume group "{vg}".',)

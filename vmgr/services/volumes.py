@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -18,7 +18,7 @@ from vmgr.services.subjects import Chosen, choose, for_each, together
 if TYPE_CHECKING:
     from vmgr.core.change import Change
     from vmgr.core.ids import Uuid
-    from vmgr.core.model import LogicalVolume
+    from vmgr.core.model import LogicalVolume, VolumeGroup
     from vmgr.core.requests import ChangeVolume, CreateVolume, RenameVolume
     from vmgr.core.subject import Subject
     from vmgr.core.view import GroupView
@@ -149,7 +149,7 @@ def _whole_pages(session: Session, sectors: int) -> int:
 def remove(session: Session, view: GroupView, request: RemoveVolume) -> Change:
     """The change that removes one volume, after a question if it is active or has dependents."""
     _confirmed(session, view, [find_volume(view.group, request.lv)])
-    return _alone(*_removal(session, view, (request,)))
+    return _alone(*_removal(session, view.group, (request,)))
 
 
 def remove_each(session: Session, subjects: Sequence[Subject]) -> Outcome:
@@ -180,7 +180,7 @@ def _confirmed(session: Session, view: GroupView, volumes: list[LogicalVolume]) 
         others = [lv.name for lv in going if lv.visible and lv.id != volume.id]
         active = is_active(group, volume, live)
         state = "active " if active else ""
-        if not volume.visible and _removal(session, view, [RemoveVolume(volume.id)])[1]:
+        if not volume.visible and _removal(session, view.group, [RemoveVolume(volume.id)])[1]:
             question = ""  # it is going to be refused
         elif not volume.visible:
             ids = devices.together(group, (volume.id,), session.targets)
@@ -209,18 +209,26 @@ def _confirmed(session: Session, view: GroupView, volumes: list[LogicalVolume]) 
 def _remove_some(session: Session, vg: str, volumes: Sequence[LogicalVolume]) -> Outcome:
     view = session.locked_group(vg)
     requests = [RemoveVolume(volume.id) for volume in volumes]
-    return _as_far_as_possible(session, view, *_removal(session, view, requests))
+    return _as_far_as_possible(session, view, *_removal(session, view.group, requests))
+
+
+def removal_of_all(session: Session, group: VolumeGroup, volumes: Iterable[LogicalVolume]) -> Change:
+    """The removal of all ``volumes`` of a locked group. Raises why the first that must stay has to."""
+    change, refused = _removal(session, group, [RemoveVolume(volume.id) for volume in volumes])
+    for error in refused.values():
+        raise error
+    return change
 
 
 def _removal(
-    session: Session, view: GroupView, requests: Sequence[RemoveVolume]
+    session: Session, group: VolumeGroup, requests: Sequence[RemoveVolume]
 ) -> tuple[Change, dict[Uuid, VmgrError]]:
     from vmgr.core.operations.remove import remove_volumes
     from vmgr.session.surroundings import machine_for
 
-    live = session.live(table=True, status=session.wants_status(view.group))
-    machine = machine_for(session, view.group)
-    return remove_volumes(view.group, requests, session.targets, session.stamp(), live=live, machine=machine)
+    live = session.live(table=True, status=session.wants_status(group))
+    machine = machine_for(session, group)
+    return remove_volumes(group, requests, session.targets, session.stamp(), live=live, machine=machine)
 
 
 def _alone(change: Change, refused: Mapping[Uuid, VmgrError]) -> Change:
